@@ -1,0 +1,17 @@
+//! The wire: the control plane's messages and the typed client of its 11 RPCs.
+
+/// The control plane's messages, client and server, made from `proto/control_plane.proto`.
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications
+)]
+pub(crate) mod proto {
+    #[cfg(not(feature = "codegen"))]
+    include!("generated.rs");
+    #[cfg(feature = "codegen")]
+    include!(concat!(env!("OUT_DIR"), "/gateway.controlplane.v1.rs"));
+}

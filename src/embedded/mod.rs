@@ -1,0 +1,1 @@
+//! A gateway in this process, to develop and test against.

@@ -1,0 +1,138 @@
+//! The crate's error: what failed, the cause, and what to do next.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What failed and what to do about it.
+///
+/// The text (`Display`) names the service or option at fault and the remedy; `kind` is for code,
+/// [`source`](StdError::source) is the cause where there is one.
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The class of an [`Error`].
+///
+/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; the others are answers of
+/// a gateway, or their absence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No gateway address, or one that does not parse. Use `host:port`, `http://…` or `https://…`.
+    InvalidGatewayAddress,
+    /// The advertised address cannot serve the registered services.
+    InvalidAdvertisedAddress,
+    /// Nothing to register: add a `Service`.
+    NoServices,
+    /// The namespace has a character that no gateway takes, or is too long.
+    InvalidNamespace,
+    /// The namespace is not `[_A-Za-z][_0-9A-Za-z]*`, so no schema can be made of it.
+    InvalidName,
+    /// There is no namespace and none can be derived: call `Service::namespace`.
+    MissingNamespace,
+    /// The version is neither `unstable` nor `vN`.
+    InvalidVersion,
+    /// One (namespace, version) twice in one registration.
+    DuplicateService,
+    /// The TTL is not a whole number of seconds of at least 1 s.
+    InvalidTtl,
+    /// The heartbeat interval is zero or longer than half the TTL.
+    InvalidHeartbeatInterval,
+    /// A timeout is zero, or the parts are longer than the whole.
+    InvalidTimeout,
+    /// `unstable` in a tagged build.
+    UnstableInTaggedBuild,
+    /// The entry file is not among the given proto files.
+    MissingProtoEntry,
+    /// A file that an `import` names is not among the given proto files.
+    MissingProtoImport,
+    /// A proto file could not be read, or is not text.
+    UnreadableProto,
+    /// The proto source cannot be compiled.
+    InvalidProto,
+    /// The OpenAPI document cannot be used.
+    InvalidOpenApi,
+    /// The GraphQL endpoint is neither an `http(s)` URL nor a path.
+    InvalidGraphQlEndpoint,
+    /// A header name or value that HTTP does not allow.
+    InvalidMetadata,
+    /// The TLS configuration cannot be used.
+    InvalidTls,
+    /// The request is larger than a gateway receives (4 MiB).
+    TooLarge,
+    /// A call in the wrong order, such as a second listener for one registration.
+    Misuse,
+    /// The gateway cannot be reached, or its store cannot: retried until it can.
+    Unavailable,
+    /// The gateway did not answer in time.
+    TimedOut,
+    /// Another schema is registered under this vN.
+    SchemaConflict,
+    /// Other concurrency caps are registered under this version.
+    CapsConflict,
+    /// Another kind of service is registered under this name.
+    KindConflict,
+    /// The gateway's tier policy does not take this version.
+    TierRefused,
+    /// The gateway cannot make its schema from this one.
+    Unrenderable,
+    /// The gateway could not introspect the GraphQL endpoint.
+    IntrospectionFailed,
+    /// What the call names is not registered.
+    NotFound,
+    /// The gateway refused the request as such.
+    InvalidRequest,
+    /// The gateway refused the credentials.
+    Unauthorized,
+}
+
+// === impl Error ===
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The class of this error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.kind)
+            .field("message", &self.message);
+        if let Some(source) = &self.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}

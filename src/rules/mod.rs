@@ -1,0 +1,5 @@
+//! The gateway's rules as pure functions, used by the client before it dials and by the embedded
+//! gateway when it answers. No I/O, no async.
+
+pub(crate) mod name;
+pub(crate) mod version;

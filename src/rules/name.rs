@@ -1,0 +1,124 @@
+//! Namespaces: what a gateway takes as the name of a service (contract § 2).
+
+/// Why a namespace cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameFault {
+    /// One of `. * > / $`: refused by every gateway.
+    Reserved(char),
+    /// Not `[_A-Za-z][_0-9A-Za-z]*`: refused standalone; blocks every other service when clustered.
+    NotAName,
+    /// Longer than [`MAX_NAMESPACE_BYTES`].
+    TooLong(usize),
+}
+
+/// Longest namespace that is sent, in bytes. A clustered gateway loses its store at about 4,090
+/// bytes; this stays far below.
+pub(crate) const MAX_NAMESPACE_BYTES: usize = 255;
+
+/// The first character that no gateway takes in a namespace.
+pub(crate) fn reserved_character(namespace: &str) -> Option<char> {
+    namespace.chars().find(|c| ".*>/$".contains(*c))
+}
+
+/// Whether `text` is a GraphQL name: `[_A-Za-z][_0-9A-Za-z]*`.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes
+        .next()
+        .is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
+        && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
+}
+
+/// Checks a namespace that is not empty.
+pub(crate) fn check_namespace(namespace: &str) -> Result<(), NameFault> {
+    if let Some(c) = reserved_character(namespace) {
+        return Err(NameFault::Reserved(c));
+    }
+    if !is_name(namespace) {
+        return Err(NameFault::NotAName);
+    }
+    if namespace.len() > MAX_NAMESPACE_BYTES {
+        return Err(NameFault::TooLong(namespace.len()));
+    }
+    Ok(())
+}
+
+/// The namespace that a gateway derives from an OpenAPI `info.title`.
+pub(crate) fn fold_title(title: &str) -> String {
+    let mut name: String = title
+        .chars()
+        .filter_map(|c| match c {
+            ' ' | '-' => Some('_'),
+            '_' => Some('_'),
+            c if c.is_ascii_alphanumeric() => Some(c),
+            _ => None,
+        })
+        .collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    if name.is_empty() {
+        name.push_str("openapi");
+    }
+    name
+}
+
+/// The nearest valid namespace, for the remedy of an error and for names made from file names.
+pub(crate) fn suggest(text: &str) -> String {
+    let mut name: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .take(MAX_NAMESPACE_BYTES - 1)
+        .collect();
+    if !name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic()) {
+        name.insert(0, '_');
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_fold_as_the_gateway_folds_them() {
+        for (title, namespace) in [
+            ("Pet Store API!", "Pet_Store_API"),
+            ("123 go", "_123_go"),
+            ("größe API", "gre_API"),
+            ("!!!", "openapi"),
+            ("a-b_c", "a_b_c"),
+        ] {
+            assert_eq!(fold_title(title), namespace);
+        }
+    }
+
+    #[test]
+    fn namespaces_that_a_gateway_cannot_take_are_found() {
+        for good in ["a", "_a", "A9_", "Query", "v1"] {
+            assert_eq!(check_namespace(good), Ok(()), "{good}");
+        }
+        for (bad, fault) in [
+            ("a.b", NameFault::Reserved('.')),
+            ("a-$", NameFault::Reserved('$')),
+            ("my-svc", NameFault::NotAName),
+            ("1a", NameFault::NotAName),
+            ("a b", NameFault::NotAName),
+            ("größe", NameFault::NotAName),
+            ("a\nb", NameFault::NotAName),
+        ] {
+            assert_eq!(check_namespace(bad), Err(fault), "{bad}");
+        }
+        assert_eq!(
+            check_namespace(&"n".repeat(256)),
+            Err(NameFault::TooLong(256))
+        );
+    }
+
+    #[test]
+    fn suggestions_are_names() {
+        for text in ["my-svc", "1a", "", "größe", "a.b/c", &"-".repeat(1000)] {
+            assert_eq!(check_namespace(&suggest(text)), Ok(()), "{text}");
+        }
+    }
+}
