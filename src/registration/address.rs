@@ -17,7 +17,7 @@ pub(crate) enum Advertise {
 
 /// `host:port`, an IPv6 host in brackets.
 pub(crate) fn with_port(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::address::{self, Advertise};
+use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call};
 use crate::control::{CallError, ControlPlane, Gateway};
@@ -130,15 +131,11 @@ impl Shared {
             return id.clone();
         }
         let namespace = self.plan.services.first().map(|first| &*first.namespace);
-        let host = hostname::get().unwrap_or_default();
+        let host = host_name();
         let port = match self.bound {
             Some(bound) => bound.port().to_string(),
             None => advertised.rsplit(':').next().unwrap_or_default().to_owned(),
         };
-        format!(
-            "{}@{}:{port}",
-            namespace.unwrap_or_default(),
-            host.to_string_lossy()
-        )
+        format!("{}@{host}:{port}", namespace.unwrap_or_default())
     }
 }

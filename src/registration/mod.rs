@@ -4,6 +4,7 @@ pub(crate) mod address;
 mod caller;
 pub(crate) mod core;
 mod event;
+mod host_name;
 pub(crate) mod in_flight;
 mod introspect;
 mod last_resort;

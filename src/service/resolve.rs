@@ -131,7 +131,11 @@ impl Service {
 
     fn proto_namespace(&self, proto: &ProtoSource, label: &str) -> Result<String, Error> {
         match (&self.namespace, &proto.entry) {
-            (None, Entry::Tree { path, .. }) if !path.is_empty() => {
+            (_, Entry::Tree { path, files }) if path.is_empty() => Err(Error::new(
+                ErrorKind::MissingProtoEntry,
+                format!("{label}: `proto_dir` needs the path of the entry file within {files}"),
+            )),
+            (None, Entry::Tree { path, .. }) => {
                 let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
                 Ok(name::suggest(file.strip_suffix(".proto").unwrap_or(file)))
             }
@@ -268,9 +272,6 @@ impl Collector<'_> {
                 format!("{label}: the proto source is empty; give the text of the entry file"),
             )),
             Entry::Text(source) => Ok(("the entry file".to_owned(), source.clone())),
-            Entry::Tree { files, path } if path.is_empty() => Err(missing(format!(
-                "{label}: `proto_dir` needs the path of the entry file within {files}"
-            ))),
             Entry::Tree { files, path } => {
                 let path = path.replace('\\', "/");
                 let source = self.read(&path)?.ok_or_else(|| {
