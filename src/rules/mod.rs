@@ -1,5 +1,13 @@
 //! The gateway's rules as pure functions, used by the client before it dials and by the embedded
 //! gateway when it answers. No I/O, no async.
 
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod hash;
 pub(crate) mod name;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod openapi;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod proto;
 pub(crate) mod version;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod yaml;
