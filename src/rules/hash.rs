@@ -138,9 +138,7 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn new(source: &'a str) -> Self {
         Self {
-            lines: source
-                .contains('\t')
-                .then(|| source.split('\n').collect()),
+            lines: source.contains('\t').then(|| source.split('\n').collect()),
         }
     }
 
@@ -164,10 +162,13 @@ fn column(lines: &[&str], line: i32, byte: i32) -> i32 {
     let line = usize::try_from(line).ok().and_then(|n| lines.get(n));
     let byte = usize::try_from(byte).unwrap_or_default();
     let bytes = line.map(|line| line.as_bytes()).unwrap_or_default();
-    bytes
-        .iter()
-        .take(byte)
-        .fold(0, |column, b| if *b == b'\t' { column / 8 * 8 + 8 } else { column + 1 })
+    bytes.iter().take(byte).fold(0, |column, b| {
+        if *b == b'\t' {
+            column / 8 * 8 + 8
+        } else {
+            column + 1
+        }
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub(crate) mod name;
 pub(crate) mod openapi;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod proto;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod render;
 pub(crate) mod version;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod yaml;

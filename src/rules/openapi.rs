@@ -110,7 +110,9 @@ impl Document {
         let mut ids = std::collections::HashSet::new();
         for id in self.operations().into_iter().filter_map(|op| op.id) {
             if !ids.insert(id.clone()) {
-                return Err(format!("invalid paths: the operationId {id:?} is there twice"));
+                return Err(format!(
+                    "invalid paths: the operationId {id:?} is there twice"
+                ));
             }
         }
         Ok(())
@@ -179,7 +181,10 @@ mod tests {
         for (text, fault) in [
             ("{}", "openapi"),
             (r#"{"openapi":"3.0.3","paths":{}}"#, "info"),
-            (r#"{"openapi":"3.0.3","info":{"title":"t","version":"1"}}"#, "paths"),
+            (
+                r#"{"openapi":"3.0.3","info":{"title":"t","version":"1"}}"#,
+                "paths",
+            ),
             (
                 r#"{"openapi":"3.0.3","info":{"title":"","version":"1"},"paths":{}}"#,
                 "title",

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn faults_tell_file_line_and_column() {
-        let fault = compile("bad", b"syntax = \"proto3\";\nmessage {", &HashMap::new()).unwrap_err();
+        let fault =
+            compile("bad", b"syntax = \"proto3\";\nmessage {", &HashMap::new()).unwrap_err();
         assert!(fault.text.starts_with("bad.proto:2:9: "), "{}", fault.text);
         let fault = compile("bad", &[0xff, 0xfe], &HashMap::new()).unwrap_err();
         assert!(fault.text.contains("UTF-8"), "{}", fault.text);
