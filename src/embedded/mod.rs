@@ -1,1 +1,37 @@
 //! A gateway in this process, to develop and test against.
+//!
+//! [`EmbeddedGateway`] listens on real sockets and answers as a real gateway does: the 11 RPCs of
+//! the control plane, the gRPC ingress on the same port, and the HTTP ingress on a second port.
+//! Hooks make it misbehave on purpose: evict, refuse, delay, freeze, kill. It is a development and
+//! test tool, never a gateway for production.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tower_gwag::Error> {
+//! use tower_gwag::embedded::EmbeddedGateway;
+//!
+//! let gateway = EmbeddedGateway::builder().start().await?;
+//! println!("register at {}", gateway.target());
+//! gateway.wait_until(|now| !now.registrations.is_empty()).await;
+//! gateway.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod control_plane;
+mod faults;
+mod gate;
+mod gateway;
+mod http;
+mod ledger;
+mod node;
+mod proxy;
+mod registry;
+mod rpc;
+mod view;
+
+pub use builder::{EmbeddedGatewayBuilder, Profile, Tier};
+pub use gateway::EmbeddedGateway;
+pub use ledger::{RpcCount, RpcCounts};
+pub use rpc::Rpc;
+pub use view::{GatewayView, RegistrationView, ServiceView};

@@ -2,7 +2,17 @@
 //! gateway when it answers. No I/O, no async.
 
 pub(crate) mod address;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod hash;
 pub(crate) mod imports;
 pub(crate) mod name;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod openapi;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod proto;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod render;
 pub(crate) mod title;
 pub(crate) mod version;
+#[cfg(feature = "embedded-gateway")]
+pub(crate) mod yaml;

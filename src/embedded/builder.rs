@@ -1,0 +1,135 @@
+//! What an embedded gateway is made of.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::gateway::EmbeddedGateway;
+use crate::error::Error;
+
+/// Which of the two kinds of gateway is doubled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// A gateway without a cluster: it refuses at Register what it cannot serve.
+    #[default]
+    Standalone,
+    /// A node of a cluster, also of a cluster of one: it accepts first and mounts later.
+    Clustered,
+}
+
+/// A class of versions, for [`EmbeddedGatewayBuilder::allow_tiers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Tier {
+    /// The version `unstable`.
+    Unstable,
+    /// The alias `stable`; it admits nothing, since nobody registers it.
+    Stable,
+    /// Every `vN`.
+    Numbered,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unstable => "unstable",
+            Self::Stable => "stable",
+            Self::Numbered => "vN",
+        })
+    }
+}
+
+/// Makes an [`EmbeddedGateway`].
+///
+/// Defaults: [`Profile::Standalone`], `127.0.0.1:0` for both ports, a sweep every 5 s, every tier
+/// allowed, no admin token, no subscription secret, the node name `embedded`.
+#[derive(Clone, Debug)]
+#[must_use = "nothing listens before `start`"]
+pub struct EmbeddedGatewayBuilder {
+    pub(super) profile: Profile,
+    pub(super) listen: String,
+    pub(super) http_listen: String,
+    pub(super) sweep_interval: Duration,
+    pub(super) tiers: Vec<Tier>,
+    pub(super) tokens: Vec<String>,
+    pub(super) subscribe_secret: Option<Vec<u8>>,
+    pub(super) node_name: String,
+}
+
+impl EmbeddedGatewayBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            profile: Profile::default(),
+            listen: "127.0.0.1:0".to_owned(),
+            http_listen: "127.0.0.1:0".to_owned(),
+            sweep_interval: Duration::from_secs(5),
+            tiers: Vec::new(),
+            tokens: Vec::new(),
+            subscribe_secret: None,
+            node_name: "embedded".to_owned(),
+        }
+    }
+
+    /// The kind of gateway that is doubled; the default is [`Profile::Standalone`].
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Where the control plane and the gRPC ingress listen, `host:port`; the default is
+    /// `127.0.0.1:0`, a free port.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// Where HTTP is served, `host:port`; the default is `127.0.0.1:0`, a free port.
+    pub fn http_listen(mut self, address: impl Into<String>) -> Self {
+        self.http_listen = address.into();
+        self
+    }
+
+    /// How often registrations whose lease ran out are removed; the default is 5 s.
+    pub fn sweep_interval(mut self, interval: Duration) -> Self {
+        self.sweep_interval = interval;
+        self
+    }
+
+    /// The versions that Register takes; the default, and an empty list, is all of them.
+    pub fn allow_tiers(mut self, tiers: impl IntoIterator<Item = Tier>) -> Self {
+        self.tiers = tiers.into_iter().collect();
+        self
+    }
+
+    /// A token, in hex, with which callers may sign subscription tokens; may be called more than
+    /// once. The default is none: every caller is denied.
+    pub fn admin_token(mut self, hex: impl Into<String>) -> Self {
+        self.tokens.push(hex.into());
+        self
+    }
+
+    /// The key of the HMAC of subscription tokens; the default is none: not configured.
+    pub fn subscribe_secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.subscribe_secret = Some(secret.into());
+        self
+    }
+
+    /// The name of this node among its peers; the default is `embedded`.
+    pub fn node_name(mut self, name: impl Into<String>) -> Self {
+        self.node_name = name.into();
+        self
+    }
+
+    /// Binds both ports and starts to answer.
+    ///
+    /// # Errors
+    ///
+    /// An address that does not parse, or a port that cannot be bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing is left behind.
+    pub async fn start(self) -> Result<EmbeddedGateway, Error> {
+        EmbeddedGateway::start(self).await
+    }
+}

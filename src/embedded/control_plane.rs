@@ -1,0 +1,336 @@
+//! The control-plane port: the 11 calls, and the gRPC ingress for all other paths.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Response};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Status};
+use tower_service::Service;
+
+use super::ledger::Subject;
+use super::node::Node;
+use super::node::life::Life;
+use super::proxy::{self, MAX_MESSAGE};
+use super::registry::prepare::{Conditions, prepare};
+use super::rpc::Rpc;
+use crate::control::proto;
+use crate::control::proto::control_plane_server::{ControlPlane, ControlPlaneServer};
+
+const SERVICE_PREFIX: &str = "/gateway.controlplane.v1.ControlPlane/";
+
+/// What serves the requests of the control-plane port.
+#[derive(Clone, Debug)]
+pub(super) struct ControlPort {
+    calls: ControlPlaneServer<Calls>,
+    life: Arc<Life>,
+}
+
+impl ControlPort {
+    pub(super) fn new(node: Arc<Node>, life: Arc<Life>) -> Self {
+        let calls = Calls {
+            node,
+            life: Arc::clone(&life),
+        };
+        Self {
+            calls: ControlPlaneServer::new(calls).max_decoding_message_size(MAX_MESSAGE),
+            life,
+        }
+    }
+
+    pub(super) async fn call(
+        &self,
+        request: http::Request<Incoming>,
+    ) -> Response<tonic::body::Body> {
+        let method = request.uri().path().strip_prefix(SERVICE_PREFIX);
+        let known = method.is_some_and(|method| Rpc::ALL.iter().any(|rpc| rpc.name() == method));
+        if !known {
+            let routes = self.life.routes();
+            let route = routes.grpc(request.uri().path());
+            return proxy::call(route, request).await;
+        }
+        let mut calls = self.calls.clone();
+        let Ok(mut response) = calls.call(request).await;
+        // tonic says OUT_OF_RANGE of a message above the limit, grpc-go RESOURCE_EXHAUSTED.
+        let too_large = response
+            .headers()
+            .get("grpc-status")
+            .is_some_and(|status| status == "11");
+        if too_large {
+            let headers = response.headers_mut();
+            headers.insert(
+                "grpc-status",
+                HeaderValue::from(Code::ResourceExhausted as i32),
+            );
+            let text = proxy::too_large();
+            if let Ok(text) = HeaderValue::from_str(&text.message().replace(' ', "%20")) {
+                headers.insert("grpc-message", text);
+            }
+        }
+        response
+    }
+}
+
+/// The typed calls.
+#[derive(Clone, Debug)]
+struct Calls {
+    node: Arc<Node>,
+    life: Arc<Life>,
+}
+
+impl Calls {
+    /// Works on a call in a task of its own, so that it is done also when its client gives up: a
+    /// real gateway does not stop half-way either.
+    async fn answer<T, F>(
+        &self,
+        rpc: Rpc,
+        subject: Subject,
+        deadline: Option<Instant>,
+        work: F,
+    ) -> Result<tonic::Response<T>, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send + 'static,
+    {
+        let token = self.life.tasks.token.clone();
+        let (call, mutation) = self.node.ledger.begin(rpc, subject, token);
+        self.node.changed();
+        let (done, answer) = oneshot::channel();
+        let node = Arc::clone(&self.node);
+        let working = Arc::clone(&mutation);
+        self.life.tasks.spawn(async move {
+            let delay = node.faults.delay_of(rpc);
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            node.gate.open().await;
+            let result = match node.faults.take_refusal(rpc) {
+                Some(refusal) => Err(refusal),
+                None => work.await,
+            };
+            drop(working);
+            // Fails when the client gave up; the work is done all the same.
+            let _ = done.send(result);
+            node.changed();
+        });
+        let waited = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, answer).await,
+            None => Ok(answer.await),
+        };
+        let result = match waited {
+            Ok(Ok(result)) => result,
+            // The life has ended, and this answer with it.
+            Ok(Err(_)) => return Err(Status::unavailable("the gateway was killed")),
+            Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
+        };
+        drop(mutation);
+        call.answered();
+        self.node.changed();
+        result.map(tonic::Response::new)
+    }
+}
+
+/// The moment until which the client waits, from its `grpc-timeout`.
+fn deadline_of(metadata: &MetadataMap) -> Option<Instant> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok()?;
+    let timeout = match unit {
+        "H" => Duration::from_secs(amount.saturating_mul(3600)),
+        "M" => Duration::from_secs(amount.saturating_mul(60)),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    };
+    Instant::now().checked_add(timeout)
+}
+
+type Answer<T> = Result<tonic::Response<T>, Status>;
+
+#[tonic::async_trait]
+impl ControlPlane for Calls {
+    async fn register(
+        &self,
+        request: Request<proto::RegisterRequest>,
+    ) -> Answer<proto::RegisterResponse> {
+        let deadline = deadline_of(request.metadata());
+        let request = request.into_inner();
+        let instance = request.instance_id.clone();
+        let (node, life) = (Arc::clone(&self.node), Arc::clone(&self.life));
+        let subject = Subject::Instance(instance.clone());
+        self.answer(Rpc::Register, subject, deadline, async move {
+            let conditions = Conditions {
+                tiers: &node.settings.tiers,
+                gate: &node.gate,
+                deadline,
+            };
+            let prepared = prepare(request, &conditions).await?;
+            let (registration_id, ttl_seconds) = life.register(prepared)?;
+            node.ledger.registered(&registration_id, &instance);
+            Ok(proto::RegisterResponse {
+                registration_id,
+                ttl_seconds,
+            })
+        })
+        .await
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<proto::HeartbeatRequest>,
+    ) -> Answer<proto::HeartbeatResponse> {
+        let deadline = deadline_of(request.metadata());
+        let id = request.into_inner().registration_id;
+        let life = Arc::clone(&self.life);
+        let subject = Subject::Registration(id.clone());
+        self.answer(Rpc::Heartbeat, subject, deadline, async move {
+            let ok = life.registry().beat(&id);
+            Ok(proto::HeartbeatResponse { ok })
+        })
+        .await
+    }
+
+    async fn deregister(
+        &self,
+        request: Request<proto::DeregisterRequest>,
+    ) -> Answer<proto::DeregisterResponse> {
+        let deadline = deadline_of(request.metadata());
+        let id = request.into_inner().registration_id;
+        let life = Arc::clone(&self.life);
+        let subject = Subject::Registration(id.clone());
+        self.answer(Rpc::Deregister, subject, deadline, async move {
+            life.deregister([&id]);
+            Ok(proto::DeregisterResponse {})
+        })
+        .await
+    }
+
+    async fn list_registrations(
+        &self,
+        request: Request<proto::ListRegistrationsRequest>,
+    ) -> Answer<proto::ListRegistrationsResponse> {
+        let deadline = deadline_of(request.metadata());
+        let life = Arc::clone(&self.life);
+        self.answer(
+            Rpc::ListRegistrations,
+            Subject::Nobody,
+            deadline,
+            async move {
+                let registrations = life.registry().list_registrations();
+                Ok(proto::ListRegistrationsResponse { registrations })
+            },
+        )
+        .await
+    }
+
+    async fn list_peers(
+        &self,
+        request: Request<proto::ListPeersRequest>,
+    ) -> Answer<proto::ListPeersResponse> {
+        let deadline = deadline_of(request.metadata());
+        self.answer(Rpc::ListPeers, Subject::Nobody, deadline, async {
+            Ok(proto::ListPeersResponse::default())
+        })
+        .await
+    }
+
+    async fn forget_peer(
+        &self,
+        request: Request<proto::ForgetPeerRequest>,
+    ) -> Answer<proto::ForgetPeerResponse> {
+        let deadline = deadline_of(request.metadata());
+        let node_id = request.into_inner().node_id;
+        self.answer(Rpc::ForgetPeer, Subject::Nobody, deadline, async move {
+            if node_id.is_empty() {
+                return Err(Status::unknown("controlplane: node_id is required"));
+            }
+            Err(Status::unknown("controlplane: cluster not configured"))
+        })
+        .await
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<proto::ListServicesRequest>,
+    ) -> Answer<proto::ListServicesResponse> {
+        let deadline = deadline_of(request.metadata());
+        let life = Arc::clone(&self.life);
+        self.answer(Rpc::ListServices, Subject::Nobody, deadline, async move {
+            Ok(life.registry().list_services())
+        })
+        .await
+    }
+
+    async fn sign_subscription_token(
+        &self,
+        request: Request<proto::SignSubscriptionTokenRequest>,
+    ) -> Answer<proto::SignSubscriptionTokenResponse> {
+        let deadline = deadline_of(request.metadata());
+        let authorization = request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let request = request.into_inner();
+        let node = Arc::clone(&self.node);
+        self.answer(
+            Rpc::SignSubscriptionToken,
+            Subject::Nobody,
+            deadline,
+            async move { node.signing.sign(request, authorization.as_deref()) },
+        )
+        .await
+    }
+
+    async fn retract_stable(
+        &self,
+        request: Request<proto::RetractStableRequest>,
+    ) -> Answer<proto::RetractStableResponse> {
+        let deadline = deadline_of(request.metadata());
+        let request = request.into_inner();
+        let life = Arc::clone(&self.life);
+        self.answer(Rpc::RetractStable, Subject::Nobody, deadline, async move {
+            let new_v_n = request.target_v_n;
+            let prior_v_n = life.registry().retract_stable(request.namespace, new_v_n)?;
+            Ok(proto::RetractStableResponse { prior_v_n, new_v_n })
+        })
+        .await
+    }
+
+    async fn deprecate(
+        &self,
+        request: Request<proto::DeprecateRequest>,
+    ) -> Answer<proto::DeprecateResponse> {
+        let deadline = deadline_of(request.metadata());
+        let request = request.into_inner();
+        let life = Arc::clone(&self.life);
+        self.answer(Rpc::Deprecate, Subject::Nobody, deadline, async move {
+            life.registry()
+                .deprecate(request.namespace, request.version, request.reason)?;
+            Ok(proto::DeprecateResponse {})
+        })
+        .await
+    }
+
+    async fn undeprecate(
+        &self,
+        request: Request<proto::UndeprecateRequest>,
+    ) -> Answer<proto::UndeprecateResponse> {
+        let deadline = deadline_of(request.metadata());
+        let request = request.into_inner();
+        let life = Arc::clone(&self.life);
+        self.answer(Rpc::Undeprecate, Subject::Nobody, deadline, async move {
+            let prior_reason = life
+                .registry()
+                .undeprecate(request.namespace, request.version)?;
+            Ok(proto::UndeprecateResponse { prior_reason })
+        })
+        .await
+    }
+}

@@ -1,0 +1,61 @@
+//! The HTTP port: the ingress of OpenAPI services, and what the gateway shows of itself.
+
+mod ingress;
+mod pages;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+
+pub(super) use self::ingress::Forwarder;
+use super::node::life::Life;
+
+pub(super) type HttpBody = BoxBody<Bytes, hyper::Error>;
+
+/// Answers one request of the HTTP port.
+pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<HttpBody> {
+    let path = request.uri().path().to_owned();
+    if let Some(path) = path.strip_prefix("/api/ingress") {
+        return ingress::call(life, path, request).await;
+    }
+    match (request.method(), path.as_str()) {
+        (&Method::GET, "/") => page(
+            StatusCode::OK,
+            "text/html; charset=utf-8",
+            pages::html(life),
+        ),
+        (&Method::GET, "/api/health") => page(
+            StatusCode::OK,
+            "application/json",
+            r#"{"status":"ok"}"#.to_owned(),
+        ),
+        (&Method::GET, "/api/services") => page(
+            StatusCode::OK,
+            "application/json",
+            pages::json(life).to_string(),
+        ),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "not found: this gateway has /, /api/health, /api/services and /api/ingress/…",
+        ),
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<String>) -> Response<HttpBody> {
+    let mut text = text.into();
+    text.push('\n');
+    page(status, "text/plain; charset=utf-8", text)
+}
+
+fn page(status: StatusCode, kind: &'static str, body: String) -> Response<HttpBody> {
+    let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,235 @@
+//! What calls came in: counted for the assertions of tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::rpc::Rpc;
+
+/// How often one call of the control plane came in, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RpcCount {
+    /// Calls whose request arrived whole.
+    pub received: u64,
+    /// Calls that were answered, refusals included.
+    pub answered: u64,
+    /// Calls that are being worked on now.
+    pub in_flight: u64,
+    /// Calls that the client gave up on the wire, by a reset or a lost connection.
+    pub cancelled: u64,
+}
+
+/// All that an embedded gateway counted since its start, over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RpcCounts {
+    /// By call; a call that never came is not there.
+    pub by_rpc: BTreeMap<Rpc, RpcCount>,
+    /// The largest number of mutating calls that were in flight at one time, by registration id
+    /// (Heartbeat and Deregister).
+    pub most_mutating_by_registration: BTreeMap<String, usize>,
+    /// The largest number of mutating calls that were in flight at one time, by instance id
+    /// (Register, and Heartbeat and Deregister of its registrations). The instance id is the free
+    /// text of Register and may be empty.
+    pub most_mutating_by_instance: BTreeMap<String, usize>,
+    /// Mutating calls (Register, Heartbeat, Deregister) that the client gave up on the wire.
+    pub mutating_cancelled: u64,
+}
+
+impl RpcCounts {
+    /// The count of one call, all zero when it never came.
+    #[must_use]
+    pub fn of(&self, rpc: Rpc) -> RpcCount {
+        self.by_rpc.get(&rpc).copied().unwrap_or_default()
+    }
+}
+
+/// Whom a mutating call concerns.
+#[derive(Clone, Debug)]
+pub(super) enum Subject {
+    Nobody,
+    Instance(String),
+    Registration(String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Mutex<Books>);
+
+#[derive(Debug, Default)]
+struct Books {
+    counts: RpcCounts,
+    now_by_registration: BTreeMap<String, usize>,
+    now_by_instance: BTreeMap<String, usize>,
+    /// Kept for ever: a beat may come for an id that was evicted.
+    instance_of: BTreeMap<String, String>,
+}
+
+impl Ledger {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> RpcCounts {
+        self.books().counts.clone()
+    }
+
+    /// Remembers whose registration an id is.
+    pub(super) fn registered(&self, id: &str, instance: &str) {
+        self.books()
+            .instance_of
+            .insert(id.to_owned(), instance.to_owned());
+    }
+
+    /// A call came in. The [`Call`] ends its being in flight, the [`Mutation`] the work on it,
+    /// which goes on when the client gives up.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        rpc: Rpc,
+        subject: Subject,
+        life: CancellationToken,
+    ) -> (Call, Arc<Mutation>) {
+        let mut books = self.books();
+        let count = books.counts.by_rpc.entry(rpc).or_default();
+        count.received += 1;
+        count.in_flight += 1;
+        let (registration, instance) = match subject {
+            Subject::Nobody => (None, None),
+            Subject::Instance(instance) => (None, Some(instance)),
+            Subject::Registration(id) => {
+                let instance = books.instance_of.get(&id).cloned();
+                (Some(id), instance)
+            }
+        };
+        let Books {
+            counts,
+            now_by_registration,
+            now_by_instance,
+            ..
+        } = &mut *books;
+        if let Some(id) = &registration {
+            let most = &mut counts.most_mutating_by_registration;
+            enter(now_by_registration, most, id);
+        }
+        if let Some(instance) = &instance {
+            enter(
+                now_by_instance,
+                &mut counts.most_mutating_by_instance,
+                instance,
+            );
+        }
+        drop(books);
+        let call = Call {
+            ledger: Arc::clone(self),
+            rpc,
+            answered: false,
+            life,
+        };
+        let mutation = Mutation {
+            ledger: Arc::clone(self),
+            registration,
+            instance,
+        };
+        (call, Arc::new(mutation))
+    }
+}
+
+fn enter(now: &mut BTreeMap<String, usize>, most: &mut BTreeMap<String, usize>, key: &str) {
+    let current = now.entry(key.to_owned()).or_default();
+    *current += 1;
+    let most = most.entry(key.to_owned()).or_default();
+    *most = (*most).max(*current);
+}
+
+fn leave(now: &mut BTreeMap<String, usize>, key: &str) {
+    if let Some(current) = now.get_mut(key) {
+        *current -= 1;
+        if *current == 0 {
+            now.remove(key);
+        }
+    }
+}
+
+/// A call in flight; dropped before an end is known, it was cancelled by its client.
+#[derive(Debug)]
+pub(super) struct Call {
+    ledger: Arc<Ledger>,
+    rpc: Rpc,
+    answered: bool,
+    /// Cancelled when the gateway is killed: then no client gave up.
+    life: CancellationToken,
+}
+
+impl Call {
+    pub(super) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let mut books = self.ledger.books();
+        let counts = &mut books.counts;
+        let count = counts.by_rpc.entry(self.rpc).or_default();
+        count.in_flight -= 1;
+        if self.answered {
+            count.answered += 1;
+        } else if !self.life.is_cancelled() {
+            count.cancelled += 1;
+            if self.rpc.is_mutating() {
+                counts.mutating_cancelled += 1;
+            }
+        }
+    }
+}
+
+/// A mutating call that is worked on.
+#[derive(Debug)]
+pub(super) struct Mutation {
+    ledger: Arc<Ledger>,
+    registration: Option<String>,
+    instance: Option<String>,
+}
+
+impl Drop for Mutation {
+    fn drop(&mut self) {
+        let mut books = self.ledger.books();
+        if let Some(id) = &self.registration {
+            leave(&mut books.now_by_registration, id);
+        }
+        if let Some(instance) = &self.instance {
+            leave(&mut books.now_by_instance, instance);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_is_seen_by_registration_and_by_instance() {
+        let ledger = Arc::new(Ledger::default());
+        ledger.registered("id", "pod");
+        let life = CancellationToken::new();
+        let id = || Subject::Registration("id".into());
+        let beat = ledger.begin(Rpc::Heartbeat, id(), life.clone());
+        let leave = ledger.begin(Rpc::Deregister, id(), life.clone());
+        let pod = Subject::Instance("pod".into());
+        let register = ledger.begin(Rpc::Register, pod, life.clone());
+        let counts = ledger.counts();
+        assert_eq!(counts.most_mutating_by_registration["id"], 2);
+        assert_eq!(counts.most_mutating_by_instance["pod"], 3);
+        assert_eq!(counts.of(Rpc::Heartbeat).in_flight, 1);
+        beat.0.answered();
+        drop(leave);
+        life.cancel();
+        drop(register);
+        let counts = ledger.counts();
+        assert_eq!(counts.of(Rpc::Heartbeat).answered, 1);
+        assert_eq!(counts.of(Rpc::Deregister).cancelled, 1);
+        assert_eq!(counts.of(Rpc::Register).cancelled, 0);
+        assert_eq!(counts.mutating_cancelled, 1);
+    }
+}

@@ -1,0 +1,114 @@
+//! A service as it was prepared from one binding of a Register.
+
+use std::fmt;
+
+use prost_reflect::MessageDescriptor;
+
+use crate::rules::openapi::{Document, Operation};
+use crate::rules::proto::Compiled;
+
+/// The namespace and the version, both as text: what a slot is found by.
+pub(in crate::embedded) type Key = (String, String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::embedded) enum Kind {
+    Proto,
+    OpenApi,
+    GraphQl,
+    /// Built into the gateway itself.
+    Internal,
+}
+
+impl Kind {
+    /// The part of a real gateway that refuses, as its texts begin.
+    pub(super) fn speaker(self) -> &'static str {
+        match self {
+            Self::OpenApi => "openapi",
+            Self::GraphQl => "graphql",
+            Self::Proto | Self::Internal => "gateway",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proto => "proto",
+            Self::OpenApi => "openapi",
+            Self::GraphQl => "graphql",
+            Self::Internal => "internalproto",
+        })
+    }
+}
+
+/// Concurrency caps; 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::embedded) struct Caps {
+    pub(in crate::embedded) total: u32,
+    pub(in crate::embedded) per_instance: u32,
+}
+
+/// One service of a registration, checked as far as Register checks in every profile.
+#[derive(Debug)]
+pub(in crate::embedded) struct Binding {
+    pub(in crate::embedded) key: Key,
+    pub(in crate::embedded) kind: Kind,
+    pub(in crate::embedded) hash: String,
+    pub(in crate::embedded) caps: Caps,
+    pub(in crate::embedded) schema: Schema,
+    /// What it takes in a cluster's store, in bytes.
+    pub(in crate::embedded) stored_size: usize,
+}
+
+#[derive(Debug)]
+pub(in crate::embedded) enum Schema {
+    Proto(Compiled),
+    OpenApi(Document),
+    /// The `data` member of the introspection reply, as it came, if there was one.
+    GraphQl(Option<String>),
+    Internal,
+}
+
+/// A method that the gRPC ingress routes.
+#[derive(Clone, Debug)]
+pub(in crate::embedded) struct Method {
+    /// `/package.Service/Method`.
+    pub(in crate::embedded) path: String,
+    pub(in crate::embedded) input: MessageDescriptor,
+}
+
+impl Binding {
+    /// `namespace/version`.
+    pub(in crate::embedded) fn name(&self) -> String {
+        format!("{}/{}", self.key.0, self.key.1)
+    }
+
+    /// The methods that are routed: unary and server-streaming ones of a public namespace.
+    pub(in crate::embedded) fn methods(&self) -> Vec<Method> {
+        let Schema::Proto(compiled) = &self.schema else {
+            return Vec::new();
+        };
+        if self.key.0.starts_with('_') {
+            return Vec::new();
+        }
+        compiled
+            .entry()
+            .into_iter()
+            .flat_map(|file| file.services().collect::<Vec<_>>())
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .filter(|method| !method.is_client_streaming())
+            .map(|method| Method {
+                path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
+                input: method.input(),
+            })
+            .collect()
+    }
+
+    /// The operations that the HTTP ingress routes.
+    pub(in crate::embedded) fn operations(&self) -> Vec<Operation> {
+        match &self.schema {
+            Schema::OpenApi(document) => document.operations(),
+            _ => Vec::new(),
+        }
+    }
+}

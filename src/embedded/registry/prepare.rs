@@ -1,0 +1,207 @@
+//! The checks that every profile makes before it registers anything, in the gateway's order.
+
+use std::collections::HashSet;
+
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::binding::{Binding, Caps, Kind, Schema};
+use super::introspect::introspect;
+use crate::control::proto::{RegisterRequest, ServiceBinding};
+use crate::embedded::builder::Tier;
+use crate::embedded::gate::Gate;
+use crate::rules::version::{Version, VersionFault};
+use crate::rules::{hash, name, openapi, proto};
+
+/// What a Register asked for, checked.
+#[derive(Debug)]
+pub(in crate::embedded) struct Prepared {
+    pub(in crate::embedded) addr: String,
+    pub(in crate::embedded) instance_id: String,
+    pub(in crate::embedded) ttl_seconds: u32,
+    pub(in crate::embedded) bindings: Vec<Binding>,
+}
+
+/// What the checks need to know besides the request.
+pub(in crate::embedded) struct Conditions<'a> {
+    /// The versions that are taken; empty: all.
+    pub(in crate::embedded) tiers: &'a [Tier],
+    pub(in crate::embedded) gate: &'a Gate,
+    pub(in crate::embedded) deadline: Option<Instant>,
+}
+
+/// The lease of a registration that asks for none.
+const DEFAULT_TTL_SECONDS: u32 = 30;
+
+fn refuse(text: impl std::fmt::Display) -> Status {
+    Status::unknown(format!("controlplane: {text}"))
+}
+
+/// Checks a Register, and introspects its GraphQL endpoints.
+///
+/// # Errors
+///
+/// The first refusal; nothing was changed.
+pub(in crate::embedded) async fn prepare(
+    request: RegisterRequest,
+    conditions: &Conditions<'_>,
+) -> Result<Prepared, Status> {
+    if request.addr.is_empty() {
+        return Err(refuse("addr is required"));
+    }
+    if request.services.is_empty() {
+        return Err(refuse("at least one ServiceBinding is required"));
+    }
+    let mut taken = HashSet::new();
+    let mut bindings = Vec::with_capacity(request.services.len());
+    for service in request.services {
+        bindings.push(prepare_binding(service, &mut taken, conditions).await?);
+    }
+    Ok(Prepared {
+        addr: request.addr,
+        instance_id: request.instance_id,
+        ttl_seconds: match request.ttl_seconds {
+            0 => DEFAULT_TTL_SECONDS,
+            seconds => seconds,
+        },
+        bindings,
+    })
+}
+
+async fn prepare_binding(
+    service: ServiceBinding,
+    taken: &mut HashSet<(String, String)>,
+    conditions: &Conditions<'_>,
+) -> Result<Binding, Status> {
+    let stored_size = stored_size(&service);
+    let caps = Caps {
+        total: service.max_concurrency,
+        per_instance: service.max_concurrency_per_instance,
+    };
+    let forms = [
+        !service.proto_source.is_empty(),
+        !service.openapi_spec.is_empty(),
+        !service.graphql_endpoint.is_empty(),
+    ];
+    let mut claim = |namespace: String| -> Result<(String, String), Status> {
+        let key = (
+            check_namespace(namespace)?,
+            check_version(&service.version, conditions.tiers)?,
+        );
+        if !taken.insert(key.clone()) {
+            let (namespace, version) = key;
+            return Err(refuse(format_args!(
+                "duplicate (namespace={namespace}, version={version}) in request"
+            )));
+        }
+        Ok(key)
+    };
+    let (key, kind, hash, schema) = match forms {
+        [true, false, false] => {
+            let namespace = match service.namespace.as_str() {
+                "" => proto::UNNAMED.to_owned(),
+                namespace => namespace.to_owned(),
+            };
+            let compiled =
+                proto::compile(&namespace, &service.proto_source, &service.proto_imports).map_err(
+                    |fault| {
+                        refuse(format_args!(
+                            "compile proto: compile {namespace}.proto: {}",
+                            fault.text
+                        ))
+                    },
+                )?;
+            let hash = hash::of_proto(&compiled);
+            let key = claim(namespace)?;
+            (key, Kind::Proto, hash.hex, Schema::Proto(compiled))
+        }
+        [false, true, false] => {
+            let document = openapi::parse(&service.openapi_spec)
+                .map_err(|reason| refuse(format_args!("parse openapi spec: {reason}")))?;
+            let namespace = match service.namespace.as_str() {
+                "" => name::fold_title(document.title()),
+                namespace => namespace.to_owned(),
+            };
+            let hash = hash::of_bytes(&service.openapi_spec);
+            let key = claim(namespace)?;
+            (key, Kind::OpenApi, hash.hex, Schema::OpenApi(document))
+        }
+        [false, false, true] => {
+            if service.namespace.is_empty() {
+                return Err(refuse(
+                    "a graphql_endpoint binding requires an explicit namespace",
+                ));
+            }
+            let key = claim(service.namespace)?;
+            let url = &service.graphql_endpoint;
+            let data = introspect(url, conditions.gate, conditions.deadline).await?;
+            let hash = hash::of_bytes(data.as_deref().unwrap_or_default().as_bytes());
+            (key, Kind::GraphQl, hash.hex, Schema::GraphQl(data))
+        }
+        [false, false, false] => {
+            return Err(refuse(
+                "a ServiceBinding must set proto_source, openapi_spec or graphql_endpoint",
+            ));
+        }
+        _ => {
+            return Err(refuse(
+                "a ServiceBinding may set only one of proto_source, openapi_spec and graphql_endpoint",
+            ));
+        }
+    };
+    Ok(Binding {
+        key,
+        kind,
+        hash,
+        caps,
+        schema,
+        stored_size,
+    })
+}
+
+fn check_namespace(namespace: String) -> Result<String, Status> {
+    match name::reserved_character(&namespace) {
+        None => Ok(namespace),
+        Some(found) => Err(refuse(format_args!(
+            "namespace {namespace:?} contains reserved character {found:?}"
+        ))),
+    }
+}
+
+fn check_version(text: &str, tiers: &[Tier]) -> Result<String, Status> {
+    let version = Version::parse(text).map_err(|fault| {
+        refuse(match fault {
+            VersionFault::StableAlias => format!(
+                "version {text:?}: stable is a computed alias; register a vN instead"
+            ),
+            VersionFault::Syntax => format!(
+                "version {text:?}: must be \"unstable\" or \"vN\" with N at least 1 and no leading zeros"
+            ),
+        })
+    })?;
+    let tier = if version.is_unstable() {
+        Tier::Unstable
+    } else {
+        Tier::Numbered
+    };
+    if !tiers.is_empty() && !tiers.contains(&tier) {
+        let allowed: Vec<String> = tiers.iter().map(ToString::to_string).collect();
+        return Err(refuse(format_args!(
+            "tier {:?} is not in --allow-tier policy (allowed: {})",
+            tier.to_string(),
+            allowed.join(", ")
+        )));
+    }
+    Ok(version.to_string())
+}
+
+/// What a binding takes in a cluster's store: JSON, bytes in base64.
+fn stored_size(service: &ServiceBinding) -> usize {
+    let base64 = |bytes: &[u8]| bytes.len().div_ceil(3) * 4;
+    let imports: usize = service
+        .proto_imports
+        .iter()
+        .map(|(name, bytes)| name.len() + base64(bytes) + 8)
+        .sum();
+    base64(&service.proto_source) + imports + base64(&service.openapi_spec) + 512
+}

@@ -1,0 +1,67 @@
+//! What an embedded gateway shows of itself.
+
+use std::time::Duration;
+
+use super::ledger::RpcCounts;
+
+/// A registration that a node holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistrationView {
+    /// 24 lower-case hex digits.
+    pub id: String,
+    /// The address as it was registered, byte for byte.
+    pub addr: String,
+    /// The free text of Register.
+    pub instance_id: String,
+    /// The granted lease.
+    pub ttl: Duration,
+    /// How long ago the last beat (or Register) came.
+    pub since_last_beat: Duration,
+    /// The services, `namespace/version`, in the order of the request.
+    pub namespaces: Vec<String>,
+}
+
+/// A service that a gateway knows; the built-in ones are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceView {
+    /// The namespace.
+    pub namespace: String,
+    /// `v1`, `unstable`, …
+    pub version: String,
+    /// The canonical hash of the schema, 64 hex digits.
+    pub hash: String,
+    /// The address of each replica; one address may be there more than once.
+    pub replicas: Vec<String>,
+    /// The reason of its deprecation, if it is deprecated.
+    pub deprecation: Option<String>,
+    /// Whether calls are routed to it; false while another service's schema blocks the gateway.
+    pub routed: bool,
+}
+
+/// Everything at one moment, for [`wait_until`](super::EmbeddedGateway::wait_until).
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct GatewayView {
+    /// The registrations of this node, oldest first.
+    pub registrations: Vec<RegistrationView>,
+    /// The services, by namespace and version.
+    pub services: Vec<ServiceView>,
+    /// What calls came in.
+    pub rpc_counts: RpcCounts,
+    /// Whether it is up: false between `kill` and `revive`, and after `shutdown`.
+    pub alive: bool,
+    /// Whether it is frozen.
+    pub frozen: bool,
+}
+
+impl GatewayView {
+    /// The service of this name and version.
+    #[must_use]
+    pub fn service(&self, namespace: &str, version: &str) -> Option<&ServiceView> {
+        self.services
+            .iter()
+            .find(|service| service.namespace == namespace && service.version == version)
+    }
+}

@@ -1,0 +1,164 @@
+//! Proto sources: compiled from memory as a gateway compiles them (contract § 2).
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use protox::Compiler;
+use protox::file::{File, FileResolver, GoogleFileResolver};
+
+/// The name that a gateway gives to a proto binding without a namespace.
+pub(crate) const UNNAMED: &str = "entry";
+
+/// An entry file and all that it imports, compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    pool: DescriptorPool,
+    entry: String,
+    /// The text of every file that was not built in, by name.
+    sources: HashMap<String, String>,
+}
+
+/// Why a proto source cannot be compiled: `file:line:column: reason` where the place is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CompileFault {
+    pub(crate) text: String,
+}
+
+/// Compiles `source` as the file `<namespace>.proto`.
+///
+/// Imports are found by the exact text of the `import` statement; `google/protobuf/*` is built in
+/// and can be overridden. An import under the entry's own name replaces the source, as in a real
+/// gateway.
+pub(crate) fn compile(
+    namespace: &str,
+    source: &[u8],
+    imports: &HashMap<String, Vec<u8>>,
+) -> Result<Compiled, CompileFault> {
+    let entry = format!("{namespace}.proto");
+    let mut files: HashMap<String, Vec<u8>> = imports.clone();
+    files
+        .entry(entry.clone())
+        .or_insert_with(|| source.to_vec());
+    let texts: HashMap<String, String> = files
+        .iter()
+        .filter_map(|(name, bytes)| Some((name.clone(), std::str::from_utf8(bytes).ok()?.into())))
+        .collect();
+
+    let mut compiler = Compiler::with_file_resolver(Memory {
+        files,
+        builtin: GoogleFileResolver::new(),
+    });
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file(Path::new(&entry))
+        .map_err(|error| CompileFault {
+            // The Debug form of this error is `file:line:column: reason`.
+            text: format!("{error:?}"),
+        })?;
+
+    let pool = compiler.descriptor_pool();
+    let used: BTreeSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
+    let sources = texts
+        .into_iter()
+        .filter(|(name, _)| used.contains(name))
+        .collect();
+    Ok(Compiled {
+        pool,
+        entry,
+        sources,
+    })
+}
+
+// === impl Compiled ===
+
+impl Compiled {
+    /// The entry file.
+    pub(crate) fn entry(&self) -> Option<FileDescriptor> {
+        self.pool.get_file_by_name(&self.entry)
+    }
+
+    /// Every file of the set, the entry included, in no particular order.
+    pub(crate) fn files(&self) -> impl Iterator<Item = FileDescriptor> + '_ {
+        self.pool.files()
+    }
+
+    /// The text of a file, unless it is a built-in one.
+    pub(crate) fn source_of(&self, file: &str) -> Option<&str> {
+        self.sources.get(file).map(String::as_str)
+    }
+}
+
+/// Files in memory by exact name, then the built-in ones.
+struct Memory {
+    files: HashMap<String, Vec<u8>>,
+    builtin: GoogleFileResolver,
+}
+
+impl FileResolver for Memory {
+    fn resolve_path(&self, path: &Path) -> Option<String> {
+        // The entry's name is no path: `a/../b` must stay what it is.
+        path.to_str().map(str::to_owned)
+    }
+
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match self.files.get(name) {
+            Some(bytes) => {
+                let text = std::str::from_utf8(bytes).map_err(|error| {
+                    protox::Error::new(format!(
+                        "{name}: not UTF-8 after byte {}",
+                        error.valid_up_to()
+                    ))
+                })?;
+                File::from_source(name, text)
+            }
+            None => self.builtin.open_file(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imports(of: &[(&str, &str)]) -> HashMap<String, Vec<u8>> {
+        of.iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn faults_tell_file_line_and_column() {
+        let fault =
+            compile("bad", b"syntax = \"proto3\";\nmessage {", &HashMap::new()).unwrap_err();
+        assert!(fault.text.starts_with("bad.proto:2:9: "), "{}", fault.text);
+        let fault = compile("bad", &[0xff, 0xfe], &HashMap::new()).unwrap_err();
+        assert!(fault.text.contains("UTF-8"), "{}", fault.text);
+    }
+
+    #[test]
+    fn imports_match_by_exact_key_and_unused_ones_are_not_read() {
+        let source = b"syntax = \"proto3\"; import \"common/a.proto\"; message M { A a = 1; }";
+        let good = "syntax = \"proto3\"; message A {}";
+        let compiled = compile(
+            "m",
+            source,
+            &imports(&[("common/a.proto", good), ("junk.proto", "not a proto")]),
+        )
+        .unwrap();
+        assert_eq!(compiled.files().count(), 2);
+        assert!(compiled.source_of("common/a.proto").is_some());
+        assert!(compiled.source_of("junk.proto").is_none());
+        for key in ["./common/a.proto", "a.proto"] {
+            assert!(compile("m", source, &imports(&[(key, good)])).is_err());
+        }
+    }
+
+    #[test]
+    fn an_import_under_the_name_of_the_entry_replaces_it() {
+        let text = "syntax = \"proto3\"; message Real {}";
+        let compiled = compile("m", b"garbage", &imports(&[("m.proto", text)])).unwrap();
+        assert_eq!(compiled.entry().unwrap().messages().count(), 1);
+    }
+}
