@@ -1,5 +1,13 @@
 //! Register tonic and axum servers with a gwag gateway.
 
+// In the library only: tests and examples may.
+#![warn(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 mod control;
 #[cfg(feature = "embedded-gateway")]
 pub mod embedded;

@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{Registration, State};
 
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway: the one that the environment names, or one in this process.
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// `host:port` of its control plane, where gRPC calls go, too.
-    pub control_plane: String,
+    pub(crate) control_plane: String,
     /// Base URL of its HTTP side.
-    pub http: String,
+    pub(crate) http: String,
     _embedded: Option<EmbeddedGateway>,
 }
 
 impl Gateway {
-    pub async fn find() -> Result<Self, BoxError> {
+    pub(crate) async fn find() -> Result<Self, BoxError> {
         if let Ok(control_plane) = std::env::var("GWAG_GATEWAY") {
             let http = std::env::var("GWAG_GATEWAY_HTTP").unwrap_or_default();
             println!("gateway    {control_plane} (from GWAG_GATEWAY)");
@@ -42,7 +42,7 @@ impl Gateway {
 }
 
 /// Prints each change of the registration's status until it has left.
-pub fn print_status(registration: &Registration, since: Instant) -> tokio::task::JoinHandle<()> {
+pub(crate) fn print_status(registration: &Registration, since: Instant) -> tokio::task::JoinHandle<()> {
     let mut status = registration.status();
     tokio::spawn(async move {
         loop {
@@ -56,7 +56,7 @@ pub fn print_status(registration: &Registration, since: Instant) -> tokio::task:
 }
 
 /// Tries `call` until it succeeds: a clustered gateway routes a moment after it registered.
-pub async fn until_answered<T, F: Future<Output = Result<T, BoxError>>>(
+pub(crate) async fn until_answered<T, F: Future<Output = Result<T, BoxError>>>(
     mut call: impl FnMut() -> F,
 ) -> Result<T, BoxError> {
     let deadline = Instant::now() + Duration::from_secs(10);

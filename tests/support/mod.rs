@@ -1,6 +1,10 @@
 //! What the tests share: servers on real sockets, and waiting with a deadline.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part, as a module of its own"
+)]
 
 use std::net::SocketAddr;
 use std::pin::Pin;
