@@ -7,7 +7,7 @@
 mod support;
 
 /// Made from `proto/greeter.proto`; `tests/codegen.rs` keeps the two equal.
-#[allow(clippy::all, clippy::pedantic)]
+#[allow(clippy::all, clippy::pedantic, unreachable_pub)]
 mod greeter {
     include!("generated.rs");
 }

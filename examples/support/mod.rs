@@ -42,7 +42,10 @@ impl Gateway {
 }
 
 /// Prints each change of the registration's status until it has left.
-pub(crate) fn print_status(registration: &Registration, since: Instant) -> tokio::task::JoinHandle<()> {
+pub(crate) fn print_status(
+    registration: &Registration,
+    since: Instant,
+) -> tokio::task::JoinHandle<()> {
     let mut status = registration.status();
     tokio::spawn(async move {
         loop {
