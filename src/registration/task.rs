@@ -11,11 +11,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::caller::{Caller, Reply};
 use super::core::{Core, LeaveRequest};
 use super::event::Event as UserEvent;
+use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
-use super::machine::{Action, Answer, Call, Event, Machine, Note};
+use super::leaving::Leaving;
+use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
 use super::pace::Pace;
-use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
 use super::status::State;
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
@@ -42,17 +43,9 @@ struct Worker {
     drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
     failure: Option<Arc<Error>>,
+    hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
     finished: bool,
-}
-
-/// What the report will say.
-struct Leaving {
-    reason: LeaveReason,
-    since: Instant,
-    in_flight: usize,
-    arrived: u64,
-    drain_since: Option<Instant>,
 }
 
 // === impl Worker ===
@@ -63,7 +56,14 @@ impl Worker {
         let seed = options.seed.unwrap_or_else(random_seed);
         let pace = Pace::new(options.heartbeat_interval, seed);
         let bindings = u32::try_from(plan.services.len()).unwrap_or(u32::MAX);
-        let machine = Machine::new(pace, bindings, options.leave_timeout, Instant::now());
+        let hold_at = match options.hold {
+            _ if !plan.wants_hold() => HoldAt::Never,
+            Hold::AtStart => HoldAt::Start,
+            Hold::AtLeave => HoldAt::Leave,
+            Hold::Off => HoldAt::Never,
+        };
+        let leave_timeout = options.leave_timeout;
+        let machine = Machine::new(pace, bindings, hold_at, leave_timeout, Instant::now());
         let caller = Caller::new(options, plan, bound);
         Self {
             disconnected: Box::pin(caller.gateway().disconnected()),
@@ -74,6 +74,7 @@ impl Worker {
             probe: None,
             drain: None,
             failure: None,
+            hold_failure: None,
             leaving: None,
             finished: false,
             core,
@@ -112,6 +113,9 @@ impl Worker {
                 }
                 () = optional(&mut self.drain) => {
                     self.drain = None;
+                    if let Some(leaving) = &mut self.leaving {
+                        leaving.drained(self.machine.is_holding());
+                    }
                     self.step(Event::Drained);
                 }
                 () = hurried.cancelled(), if !hurry_heard => {
@@ -125,7 +129,8 @@ impl Worker {
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
         }
-        self.last_resort.disarm();
+        self.last_resort.disarm(Which::Hold);
+        self.last_resort.disarm(Which::Service);
     }
 
     fn step(&mut self, event: Event) {
@@ -146,31 +151,37 @@ impl Worker {
     }
 
     fn replied(&mut self, reply: Option<Reply>) {
-        // A call that panicked may have been carried out.
-        let reply = reply.unwrap_or_else(|| Reply {
-            call: Call::Register,
-            answer: Answer::Broken,
-            address: String::new(),
-            failure: Some(Arc::new(Error::new(
-                ErrorKind::Unavailable,
-                "a call to the gateway panicked; it is tried again, please report it",
-            ))),
-        });
-        self.failure = reply.failure;
-        match (&reply.call, &reply.answer) {
-            (Call::Register, Answer::Registered { id, ttl }) => {
-                self.last_resort.arm(id.clone());
-                let event = UserEvent::Registered {
-                    registration_id: id.clone(),
-                    ttl: *ttl,
-                    address: reply.address.clone(),
-                };
-                tracing::info!(target: "tower_gwag", "{event}");
-                self.core.emit(&event);
-                self.warn_of_address(&reply.address);
+        let Some(reply) = reply else {
+            // A call that panicked may have been carried out.
+            let message = "a call to the gateway panicked; it is tried again, please report it";
+            self.failure = Some(Arc::new(Error::new(ErrorKind::Unavailable, message)));
+            self.step(Event::Answered(Answer::Broken));
+            return;
+        };
+        let which = reply.call.which;
+        match which {
+            Which::Hold => self.hold_failure = reply.failure,
+            Which::Service => self.failure = reply.failure,
+        }
+        if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
+            leaving.ghosts = Some(ghosts);
+        }
+        match (&reply.call.verb, &reply.answer) {
+            (Verb::Register, Answer::Registered { id, ttl }) => {
+                self.last_resort.arm(which, id.clone());
+                if which == Which::Service {
+                    let event = UserEvent::Registered {
+                        registration_id: id.clone(),
+                        ttl: *ttl,
+                        address: reply.address.clone(),
+                    };
+                    tracing::info!(target: "tower_gwag", "{event}");
+                    self.core.emit(&event);
+                    self.warn_of_address(&reply.address);
+                }
             }
-            (Call::Heartbeat(_), Answer::Beat { known: false })
-            | (Call::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(),
+            (Verb::Heartbeat(_), Answer::Beat { known: false })
+            | (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
             _ => {}
         }
         self.step(Event::Answered(reply.answer));
@@ -180,6 +191,7 @@ impl Worker {
         let failure = self.failure.clone();
         match note {
             Note::Registered => {
+                self.core.latch_ready();
                 self.core.set_status(State::Registered, None);
                 self.core.check_wiring();
             }
@@ -216,13 +228,7 @@ impl Worker {
 
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
-        self.leaving = Some(Leaving {
-            reason: request.reason,
-            since: Instant::now(),
-            in_flight: self.core.in_flight.count(),
-            arrived: self.core.in_flight.arrived(),
-            drain_since: None,
-        });
+        self.leaving = Some(Leaving::begin(request.reason, &self.core.in_flight));
         self.core.set_status(State::Leaving, None);
         self.step(Event::Leave {
             drain: request.drain,
@@ -231,10 +237,11 @@ impl Worker {
 
     fn start_drain(&mut self) {
         if let Some(leaving) = &mut self.leaving {
-            leaving.drain_since = Some(Instant::now());
+            leaving.withdrawn(self.machine.is_holding());
         }
+        self.core.leaving().cancel();
         // Without a registration the gateway has sent nothing that could still arrive.
-        let quiet = match self.machine.ending() {
+        let quiet = match self.machine.ending(Which::Service) {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.core.options.quiet,
         };
@@ -245,7 +252,7 @@ impl Worker {
         } else {
             Box::pin(async move {
                 // Either way it is over.
-                let _ = timeout(limit, in_flight.quiet(quiet)).await;
+                let _ = timeout(limit, in_flight.drained(quiet)).await;
             })
         });
     }
@@ -256,28 +263,12 @@ impl Worker {
         let Some(leaving) = self.leaving.as_ref() else {
             return;
         };
-        let now = Instant::now();
-        let drain_since = leaving.drain_since.unwrap_or(now);
-        let outcome = match self.machine.ending() {
-            Ending::NothingHeld => LeaveOutcome::NothingRegistered,
-            Ending::Deregistered => LeaveOutcome::Deregistered,
-            Ending::Failed => LeaveOutcome::NotDeregistered,
-            Ending::Unanswered => LeaveOutcome::Unanswered,
-        };
-        let told = matches!(
-            outcome,
-            LeaveOutcome::Deregistered | LeaveOutcome::NothingRegistered
-        );
-        let report = LeaveReport {
-            reason: leaving.reason,
-            outcome,
-            failure: self.failure.clone().filter(|_| !told),
-            in_flight: leaving.in_flight,
-            unfinished: self.core.in_flight.count(),
-            served_meanwhile: self.core.in_flight.arrived() - leaving.arrived,
-            withdrawal: drain_since - leaving.since,
-            drain: now - drain_since,
-        };
+        let ending = self.machine.ending(Which::Service);
+        let mut report = leaving.report(ending, self.caller.hold(), &self.core.in_flight);
+        if !report.is_clean() {
+            report.failure.clone_from(&self.failure);
+        }
+        report.hold_failure.clone_from(&self.hold_failure);
         self.core.conclude(report);
     }
 }

@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::InFlightBody;
-use crate::registration::core::Handle;
+use crate::registration::core::{Core, Handle};
 use crate::registration::in_flight::InFlightGuard;
 
 /// A service whose requests in flight are counted.
@@ -27,6 +27,8 @@ pin_project! {
         inner: F,
         // Moves into the response's body; dropped with the future if there is no response.
         guard: Option<InFlightGuard>,
+        // Of an HTTP/1 request, whose connection is not kept when leaving.
+        closing: Option<Arc<Core>>,
     }
 }
 
@@ -69,10 +71,17 @@ where
         let core = &self.handle.core;
         core.saw_request();
         // Before the inner call, so that a panic in it counts out, too.
-        let guard = core.in_flight.enter();
+        let path = request.uri().path();
+        let exempt = core.options.exempt.iter();
+        let guard = core
+            .in_flight
+            .enter(exempt.into_iter().any(|it| path.starts_with(it)));
+        // HTTP/2 has GOAWAY, which servers send by themselves.
+        let keeps_alive = request.version() < Version::HTTP_2;
         GwagRegistrationFuture {
             inner: self.inner.call(request),
             guard: Some(guard),
+            closing: keeps_alive.then(|| Arc::clone(core)),
         }
     }
 }
@@ -87,8 +96,22 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        let guard = this.guard.take();
-        Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard))))
+        let mut response = ready!(this.inner.poll(cx))?;
+        if this.closing.take().is_some_and(|core| core.is_closing()) {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
+        let is_grpc = content_type.starts_with(b"application/grpc");
+        let mut guard = this.guard.take();
+        if content_type.starts_with(b"text/event-stream")
+            && let Some(guard) = &mut guard
+        {
+            guard.exempt();
+        }
+        Poll::Ready(Ok(
+            response.map(|body| InFlightBody::new(body, guard, is_grpc))
+        ))
     }
 }

@@ -88,14 +88,24 @@ pub async fn registered(registration: &Registration) {
         .expect("registered");
 }
 
-/// Waits until the gateway lists exactly `count` registrations, and returns them.
+/// Waits until the gateway lists exactly `count` registrations of services, and returns them;
+/// holds are left out.
 pub async fn listed(gateway: &EmbeddedGateway, count: usize) -> Vec<RegistrationView> {
     within(
         &format!("{count} registrations listed"),
-        gateway.wait_until(|now| now.registrations.len() == count),
+        gateway.wait_until(|now| services_of(&now.registrations).count() == count),
     )
     .await;
-    gateway.registrations()
+    services_of(&gateway.registrations()).cloned().collect()
+}
+
+/// The registrations that are not holds.
+pub fn services_of(
+    registrations: &[RegistrationView],
+) -> impl Iterator<Item = &RegistrationView> {
+    registrations
+        .iter()
+        .filter(|it| !it.namespaces.iter().any(|name| name.starts_with("_tower_gwag_hold/")))
 }
 
 /// A server that a test stops, and its registration.
