@@ -1,5 +1,7 @@
 //! The embedded gateway against what real gateways answered: tests/data/cases.json.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
+
 mod cases;
 mod endpoint;
 mod wire;
@@ -24,7 +26,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn note(&mut self, case: &Case, faults: Vec<String>) {
+    fn note(&mut self, case: &Case, faults: &[String]) {
         self.replayed += 1;
         if !faults.is_empty() {
             self.faults
@@ -63,7 +65,7 @@ async fn validation_standalone() {
         let answer = wire.call(&case.method, &case.request, None, timeout).await;
         let mut faults = case.faults(&answer);
         faults.extend(state(&mut wire).await.faults(&case.state_after));
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
         gateway.shutdown().await;
     }
     verdict.end("validation");
@@ -111,7 +113,7 @@ async fn replicas_standalone() {
             }
         }
         faults.extend(state(&mut wire).await.faults(&case.state_after));
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
     }
     verdict.end("replicas");
 }
@@ -162,7 +164,7 @@ async fn heartbeat_standalone() {
             }
             faults.extend(state(&mut wire).await.faults(&case.state_after));
         }
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
     }
     verdict.end("heartbeat");
 }
@@ -280,7 +282,7 @@ async fn operator_standalone() {
             .await;
         let mut faults = case.faults(&answer);
         faults.extend(state(&mut wire).await.faults(&case.state_after));
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
     }
     verdict.end("operator, standalone");
 }

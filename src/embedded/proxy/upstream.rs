@@ -220,9 +220,7 @@ impl Upstream {
     ///
     /// The status of every call to an address that cannot be dialled.
     pub(super) fn target(&self) -> Result<&Target, Status> {
-        self.target
-            .as_ref()
-            .map_err(|reason| unavailable(reason.clone()))
+        self.target.as_ref().map_err(|reason| unavailable(reason))
     }
 
     async fn ready(self: &Arc<Self>) -> Result<(u64, SendRequest<Full<Bytes>>), Status> {
@@ -281,7 +279,7 @@ impl Upstream {
                     return;
                 }
                 Err(reason) => {
-                    let text = unavailable(reason).message().to_owned();
+                    let text = unavailable(&reason).message().to_owned();
                     self.link.send_replace(Link::Failed(text));
                     tokio::time::sleep(backoff.next()).await;
                 }
@@ -310,7 +308,7 @@ impl Upstream {
     }
 }
 
-fn unavailable(reason: String) -> Status {
+fn unavailable(reason: &str) -> Status {
     Status::unavailable(format!(
         "connection error: desc = \"transport: Error while dialing: {reason}\""
     ))
