@@ -1,4 +1,14 @@
-//! The wire: the control plane's messages and the typed client of its 11 RPCs.
+//! The wire: the control plane's messages, the connection, the typed calls.
+
+mod client;
+mod connection;
+mod credentials;
+mod refusal;
+
+pub(crate) use client::{CallError, ControlPlane, Liveness};
+pub(crate) use connection::Gateway;
+pub(crate) use credentials::Credentials;
+pub(crate) use refusal::is_transient;
 
 /// The control plane's messages, client and server, made from `proto/control_plane.proto`.
 #[allow(

@@ -1,8 +1,10 @@
 //! The gateway's rules as pure functions, used by the client before it dials and by the embedded
 //! gateway when it answers. No I/O, no async.
 
+pub(crate) mod address;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod hash;
+pub(crate) mod imports;
 pub(crate) mod name;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod openapi;
@@ -10,6 +12,7 @@ pub(crate) mod openapi;
 pub(crate) mod proto;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod render;
+pub(crate) mod title;
 pub(crate) mod version;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod yaml;

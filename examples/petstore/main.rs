@@ -1,0 +1,135 @@
+//! An axum service, described by utoipa, that registers itself, is called through the gateway,
+//! and leaves cleanly.
+//!
+//! `cargo run --example petstore`, then Ctrl-C. With `GWAG_GATEWAY=host:port` and
+//! `GWAG_GATEWAY_HTTP=http://host:port` it registers with that gateway; otherwise with an
+//! embedded one in this process.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::Instant;
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
+use support::{BoxError, Gateway, print_status, until_answered};
+use tokio::net::TcpListener;
+use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
+use utoipa::{OpenApi, ToSchema};
+
+#[derive(Clone, Serialize, ToSchema)]
+struct Pet {
+    id: i64,
+    name: String,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Petstore", version = "1.0.0"),
+    paths(list_pets, get_pet),
+    components(schemas(Pet))
+)]
+struct ApiDoc;
+
+fn pets() -> Vec<Pet> {
+    ["Rex", "Tom"]
+        .into_iter()
+        .zip(1..)
+        .map(|(name, id)| Pet {
+            id,
+            name: name.to_owned(),
+        })
+        .collect()
+}
+
+/// All pets.
+#[utoipa::path(get, path = "/pets", operation_id = "listPets",
+    responses((status = 200, description = "All pets", body = Vec<Pet>)))]
+async fn list_pets() -> Json<Vec<Pet>> {
+    Json(pets())
+}
+
+/// One pet.
+#[utoipa::path(get, path = "/pets/{id}", operation_id = "getPet",
+    params(("id" = i64, Path, description = "The pet's number")),
+    responses((status = 200, description = "The pet", body = Pet),
+              (status = 404, description = "There is no such pet")))]
+async fn get_pet(Path(id): Path<i64>) -> Result<Json<Pet>, StatusCode> {
+    let pet = pets().into_iter().find(|pet| pet.id == id);
+    pet.map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let start = Instant::now();
+    let gateway = Gateway::find().await?;
+
+    // What to register, and with whom. The namespace is the document's title: `Petstore`.
+    let layer = GwagRegistrationLayer::new(
+        Options::new(&gateway.control_plane).service(Service::openapi(ApiDoc::openapi())),
+    );
+    let registration = layer.registration();
+    let statuses = print_status(&registration, start);
+    let caller = tokio::spawn(call_myself(registration.clone(), gateway.http, start));
+
+    // The server: three lines know of the registration.
+    let app = Router::new()
+        .route("/pets", get(list_pets))
+        .route("/pets/{id}", get(get_pet))
+        .layer(layer);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let served = axum::serve(registration.listener(listener)?, app)
+        .with_graceful_shutdown(registration.shutdown(stop_signal()))
+        .await;
+
+    let report = registration.finish().await;
+    statuses.await?;
+    caller.abort();
+    println!("\n{report}");
+    println!(
+        "RESULT left ms={} exit={}",
+        (report.withdrawal() + report.drain()).as_millis(),
+        i32::from(served.is_err())
+    );
+    Ok(served?)
+}
+
+/// Calls this very service, but through the gateway.
+async fn call_myself(registration: Registration, gateway: String, start: Instant) {
+    let called = async {
+        registration.registered().await?;
+        println!("RESULT registered ms={}", start.elapsed().as_millis());
+        if gateway.is_empty() {
+            println!("set GWAG_GATEWAY_HTTP to call it through the gateway");
+            return Ok(());
+        }
+        let answer = until_answered(|| fetch(format!("{gateway}/api/ingress/pets/1"))).await?;
+        println!("answer     {answer}");
+        println!("RESULT called answer={answer:?}");
+        println!("\nserving; Ctrl-C ends it");
+        Ok::<_, BoxError>(())
+    };
+    if let Err(error) = called.await {
+        println!("the call through the gateway failed: {error}");
+    }
+}
+
+async fn fetch(url: String) -> Result<String, BoxError> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let response = client.get(url.parse()?).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(format!("{status}: {body}").into())
+    }
+}

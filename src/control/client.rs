@@ -1,0 +1,170 @@
+//! The control plane's calls that a registration makes, typed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tonic::{Request, Status};
+
+use super::connection::{Connection, Gateway};
+use super::credentials::Credentials;
+use super::proto::control_plane_client::ControlPlaneClient;
+use super::proto::{DeregisterRequest, HeartbeatRequest, ListServicesRequest, RegisterRequest};
+use super::refusal;
+use crate::error::{Error, ErrorKind};
+
+/// The largest answer that is read: lists of many thousands of services.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// The control plane of one gateway, as one registration talks to it.
+#[derive(Clone, Debug)]
+pub(crate) struct ControlPlane {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) credentials: Credentials,
+}
+
+/// A registration as the gateway granted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) id: String,
+    pub(crate) ttl: Duration,
+}
+
+/// Why a call has no answer of the kind that was asked for.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// It never left this process.
+    NotSent(Error),
+    /// The connection ended: the gateway may have carried it out.
+    Broken(Error),
+    /// The gateway said no.
+    Refused(Error),
+}
+
+/// What a probe on a connection of its own found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// The registry answered.
+    Answers,
+    /// Nothing listens there.
+    Gone,
+    /// Neither an answer nor a refusal in time: frozen, overloaded, or cut off.
+    Silent,
+}
+
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    /// # Cancel safety
+    ///
+    /// Not cancel safe once it is on the wire: run it to its end.
+    pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
+        let (mut client, request) = self.prepare(request).await?;
+        let answer = client.register(request).await.map_err(call_error)?;
+        let answer = answer.into_inner();
+        Ok(Granted {
+            id: answer.registration_id,
+            ttl: Duration::from_secs(answer.ttl_seconds.max(1).into()),
+        })
+    }
+
+    /// Whether the gateway still knows the registration; not cancel safe, as above.
+    pub(crate) async fn heartbeat(&self, id: String) -> Result<bool, CallError> {
+        let message = HeartbeatRequest {
+            registration_id: id,
+        };
+        let (mut client, request) = self.prepare(message).await?;
+        let answer = client.heartbeat(request).await.map_err(call_error)?;
+        Ok(answer.into_inner().ok)
+    }
+
+    /// Ends a registration; not cancel safe, as above.
+    pub(crate) async fn deregister(&self, id: String) -> Result<(), CallError> {
+        let message = DeregisterRequest {
+            registration_id: id,
+        };
+        let (mut client, request) = self.prepare(message).await?;
+        client.deregister(request).await.map_err(call_error)?;
+        Ok(())
+    }
+
+    /// Asks on a connection of its own whether the gateway answers; at most `deadline`.
+    ///
+    /// ListServices waits for the registry, so that a busy gateway is not taken for a dead
+    /// connection.
+    pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
+        let ask = async {
+            let connection = self.gateway.connect().await.map_err(|error| {
+                if is_refused(&error) {
+                    Liveness::Gone
+                } else {
+                    Liveness::Silent
+                }
+            })?;
+            let mut client = client(&connection);
+            let request = self.with_headers(ListServicesRequest {});
+            let answer = client.list_services(request).await;
+            connection.kill();
+            match answer {
+                Ok(_) => Ok(()),
+                Err(status) if std::error::Error::source(&status).is_none() => Ok(()),
+                Err(_) => Err(Liveness::Silent),
+            }
+        };
+        match timeout(deadline, ask).await {
+            Ok(Ok(())) => Liveness::Answers,
+            Ok(Err(found)) => found,
+            Err(_) => Liveness::Silent,
+        }
+    }
+
+    async fn prepare<T>(
+        &self,
+        message: T,
+    ) -> Result<(ControlPlaneClient<tonic::transport::Channel>, Request<T>), CallError> {
+        let connection = self
+            .gateway
+            .connection()
+            .await
+            .map_err(CallError::NotSent)?;
+        Ok((client(&connection), self.with_headers(message)))
+    }
+
+    fn with_headers<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() =
+            tonic::metadata::MetadataMap::from_headers(self.credentials.headers());
+        request
+    }
+}
+
+fn client(connection: &Connection) -> ControlPlaneClient<tonic::transport::Channel> {
+    // No compression: the gateway refuses gzip (contract § 1).
+    ControlPlaneClient::new(connection.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+}
+
+/// Whether somebody said that nothing listens there.
+fn is_refused(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn call_error(status: Status) -> CallError {
+    // Only a failure on our side of the wire has a source.
+    if std::error::Error::source(&status).is_some() {
+        let message = "the connection to the gateway broke during a call; it is tried again";
+        return CallError::Broken(Error::new(ErrorKind::Unavailable, message).caused_by(status));
+    }
+    let kind = refusal::classify(&status);
+    let text = status.message();
+    let message = format!("the gateway refused: {text} ({:?})", status.code());
+    CallError::Refused(Error::new(kind, message).caused_by(status))
+}

@@ -1,0 +1,146 @@
+//! A gateway's refusals, by their text: every application error comes with the code UNKNOWN
+//! (contract § 2), so that the text is all there is to tell them apart.
+
+use tonic::{Code, Status};
+
+use crate::error::ErrorKind;
+
+/// Texts of a store or a deadline inside the gateway: never about the content of a request.
+const TRANSIENT: [&str; 3] = ["kv put", "nats", "context"];
+
+/// Telling fragments, most specific first.
+const BY_TEXT: [(&str, ErrorKind); 31] = [
+    ("contains reserved character", ErrorKind::InvalidNamespace),
+    ("is not in --allow-tier policy", ErrorKind::TierRefused),
+    ("must be \"unstable\" or \"vN\"", ErrorKind::InvalidVersion),
+    ("stable is a computed alias", ErrorKind::InvalidVersion),
+    ("compile proto", ErrorKind::InvalidProto),
+    ("parse openapi spec", ErrorKind::InvalidOpenApi),
+    ("openapi: validate", ErrorKind::InvalidOpenApi),
+    ("parse introspection", ErrorKind::IntrospectionFailed),
+    ("introspect ", ErrorKind::IntrospectionFailed),
+    ("different schema hash", ErrorKind::SchemaConflict),
+    ("different concurrency caps", ErrorKind::CapsConflict),
+    ("already registered as", ErrorKind::KindConflict),
+    ("Names must match", ErrorKind::InvalidName),
+    ("collides with op", ErrorKind::Unrenderable),
+    ("unique named types", ErrorKind::Unrenderable),
+    ("has no stable set", ErrorKind::NotFound),
+    ("not currently registered", ErrorKind::NotFound),
+    ("may set only one of", ErrorKind::InvalidRequest),
+    ("must set proto_source", ErrorKind::InvalidRequest),
+    ("duplicate (namespace=", ErrorKind::InvalidRequest),
+    ("addr is required", ErrorKind::InvalidRequest),
+    ("at least one ServiceBinding", ErrorKind::InvalidRequest),
+    ("requires explicit namespace", ErrorKind::InvalidRequest),
+    ("dial ", ErrorKind::InvalidRequest),
+    (
+        "is not lower than current stable",
+        ErrorKind::InvalidRequest,
+    ),
+    ("must be >= 1", ErrorKind::InvalidRequest),
+    ("is required", ErrorKind::InvalidRequest),
+    ("are required", ErrorKind::InvalidRequest),
+    ("cluster not configured", ErrorKind::InvalidRequest),
+    ("refuse to forget self", ErrorKind::InvalidRequest),
+    ("is still alive", ErrorKind::InvalidRequest),
+];
+
+/// The class of a gateway's refusal.
+pub(crate) fn classify(status: &Status) -> ErrorKind {
+    let text = status.message();
+    match status.code() {
+        Code::ResourceExhausted => return ErrorKind::TooLarge,
+        Code::DeadlineExceeded | Code::Cancelled => return ErrorKind::TimedOut,
+        Code::Unauthenticated | Code::PermissionDenied => return ErrorKind::Unauthorized,
+        // Not a gwag control plane, or a proxy in front of it.
+        Code::Unimplemented => return ErrorKind::InvalidRequest,
+        Code::Unknown => {}
+        _ => return ErrorKind::Unavailable,
+    }
+    if TRANSIENT.iter().any(|fragment| text.contains(fragment)) {
+        return ErrorKind::Unavailable;
+    }
+    BY_TEXT
+        .iter()
+        .find(|(fragment, _)| text.contains(fragment))
+        .map_or(ErrorKind::Unavailable, |(_, kind)| *kind)
+}
+
+/// Whether trying again soon can help. What the gateway says of the content of a request stays
+/// true until somebody changes something.
+pub(crate) fn is_transient(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::IntrospectionFailed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract's name of each class.
+    fn kind_named(name: &str) -> ErrorKind {
+        match name {
+            "invalid_request" => ErrorKind::InvalidRequest,
+            "invalid_namespace" => ErrorKind::InvalidNamespace,
+            "invalid_name" => ErrorKind::InvalidName,
+            "invalid_version" => ErrorKind::InvalidVersion,
+            "tier_refused" => ErrorKind::TierRefused,
+            "proto_compile" => ErrorKind::InvalidProto,
+            "openapi_invalid" => ErrorKind::InvalidOpenApi,
+            "introspection" => ErrorKind::IntrospectionFailed,
+            "schema_conflict" => ErrorKind::SchemaConflict,
+            "caps_conflict" => ErrorKind::CapsConflict,
+            "kind_conflict" => ErrorKind::KindConflict,
+            "schema_unrenderable" => ErrorKind::Unrenderable,
+            "not_found" => ErrorKind::NotFound,
+            "unavailable" => ErrorKind::Unavailable,
+            "deadline_exceeded" => ErrorKind::TimedOut,
+            other => panic!("no kind for {other}"),
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_the_contract_has_its_class() {
+        let cases = include_str!("../../tests/data/cases.json");
+        let cases: serde_json::Value = serde_json::from_str(cases).unwrap();
+        let mut checked = 0;
+        for case in cases
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|list| list.as_array().unwrap())
+        {
+            let text = case["message_contains"].as_str();
+            let code = match case["code"].as_str().unwrap() {
+                "OK" => continue,
+                "UNKNOWN" if text.is_none() && case["kind"] == "invalid_request" => continue,
+                "UNKNOWN" => Code::Unknown,
+                "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
+                other => panic!("no code for {other}"),
+            };
+            let status = Status::new(code, format!("… {} …", text.unwrap_or("something else")));
+            let kind = kind_named(case["kind"].as_str().unwrap());
+            assert_eq!(classify(&status), kind, "{}: {status}", case["id"]);
+            checked += 1;
+        }
+        assert!(checked > 140, "only {checked} cases were checked");
+    }
+
+    #[test]
+    fn texts_of_the_store_and_unknown_texts_are_transient() {
+        for text in [
+            "controlplane: kv put: nats: connection closed",
+            "introspect http://x: context deadline exceeded",
+            "something that nobody has seen",
+            "",
+        ] {
+            assert!(is_transient(classify(&Status::unknown(text))), "{text}");
+        }
+        assert!(!is_transient(classify(&Status::unknown(
+            "gateway: a/v1 already registered with different schema hash"
+        ))));
+    }
+}

@@ -1,0 +1,206 @@
+//! The address of a gateway's control plane.
+
+use std::fmt;
+
+use http::Uri;
+use tonic::transport::Endpoint;
+
+use crate::error::{Error, ErrorKind};
+use crate::rules::address::split_host_port;
+
+/// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`.
+///
+/// A tonic `Channel` is not taken: a balanced one would spread heartbeats over nodes, but a
+/// registration lives on the node that took it.
+#[derive(Clone)]
+pub struct GatewayAddress(Given);
+
+#[derive(Clone)]
+enum Given {
+    Text(String),
+    Endpoint(Box<Endpoint>),
+}
+
+/// A gateway address that parses.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Scheme, host and port; no path.
+    pub(crate) uri: Uri,
+    /// Settings of the user's own endpoint, its TLS included.
+    pub(crate) endpoint: Option<Endpoint>,
+}
+
+// === impl GatewayAddress ===
+
+impl GatewayAddress {
+    /// `tls_wanted` turns a plain `host:port` into `https`.
+    pub(super) fn parse(&self, tls_wanted: bool) -> Result<Target, Error> {
+        let text = match &self.0 {
+            Given::Text(text) => text.trim(),
+            Given::Endpoint(endpoint) => {
+                return Ok(Target {
+                    uri: endpoint.uri().clone(),
+                    endpoint: Some(endpoint.as_ref().clone()),
+                });
+            }
+        };
+        let fault = |why: &str| {
+            let message = format!(
+                "the gateway address `{text}` {why}: write host:port, http://host:port or \
+                 https://host:port of the gateway's control plane"
+            );
+            Error::new(ErrorKind::InvalidGatewayAddress, message)
+        };
+        if text.is_empty() {
+            return Err(fault("is empty"));
+        }
+        let with_scheme = match text.split_once("://") {
+            Some(("http" | "https", _)) => text.to_owned(),
+            Some(_) => return Err(fault("has an unknown scheme")),
+            None if tls_wanted => format!("https://{text}"),
+            None => format!("http://{text}"),
+        };
+        let uri: Uri = with_scheme
+            .parse()
+            .map_err(|cause: http::uri::InvalidUri| fault("does not parse").caused_by(cause))?;
+        let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
+        if uri
+            .host()
+            .is_none_or(|host| host.is_empty() || host == "[]")
+        {
+            return Err(fault("names no host"));
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(fault("has a path"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(fault("has a user name"));
+        }
+        let bare = !text.contains("://");
+        match (split_host_port(authority.as_str()), uri.port_u16()) {
+            (_, Some(0)) => return Err(fault("has port 0")),
+            (_, Some(_)) => {}
+            (None, None) if !bare => {}
+            _ if authority.as_str().ends_with(']') && !bare => {}
+            _ => return Err(fault("has no valid port")),
+        }
+        Ok(Target {
+            uri,
+            endpoint: None,
+        })
+    }
+}
+
+impl From<&str> for GatewayAddress {
+    fn from(address: &str) -> Self {
+        Self(Given::Text(address.to_owned()))
+    }
+}
+
+impl From<String> for GatewayAddress {
+    fn from(address: String) -> Self {
+        Self(Given::Text(address))
+    }
+}
+
+impl From<&String> for GatewayAddress {
+    fn from(address: &String) -> Self {
+        Self(Given::Text(address.clone()))
+    }
+}
+
+impl From<std::net::SocketAddr> for GatewayAddress {
+    fn from(address: std::net::SocketAddr) -> Self {
+        Self(Given::Text(address.to_string()))
+    }
+}
+
+impl From<Endpoint> for GatewayAddress {
+    fn from(endpoint: Endpoint) -> Self {
+        Self(Given::Endpoint(Box::new(endpoint)))
+    }
+}
+
+impl fmt::Debug for GatewayAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Given::Text(text) => write!(f, "{text:?}"),
+            Given::Endpoint(endpoint) => write!(f, "Endpoint({})", endpoint.uri()),
+        }
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Host and port to connect to; the scheme's port where none is written.
+    pub(crate) fn host_port(&self) -> (String, u16) {
+        let host = self.uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let default = if self.is_https() { 443 } else { 80 };
+        (host.to_owned(), self.uri.port_u16().unwrap_or(default))
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uri.authority() {
+            Some(authority) if !self.is_https() => write!(f, "{authority}"),
+            Some(authority) => write!(f, "https://{authority}"),
+            None => write!(f, "{}", self.uri),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_can_be_dialled_parse() {
+        for (text, host, port) in [
+            ("gateway:50090", "gateway", 50090),
+            ("http://gateway:50090", "gateway", 50090),
+            ("http://gateway:50090/", "gateway", 50090),
+            ("http://gateway", "gateway", 80),
+            ("https://gateway", "gateway", 443),
+            ("[::1]:50090", "::1", 50090),
+            ("http://[::1]", "::1", 80),
+            (" 127.0.0.1:1 ", "127.0.0.1", 1),
+        ] {
+            let target = GatewayAddress::from(text).parse(false).unwrap();
+            assert_eq!(target.host_port(), (host.to_owned(), port), "{text}");
+        }
+        let https = GatewayAddress::from("gateway:1").parse(true).unwrap();
+        assert!(https.is_https());
+    }
+
+    #[test]
+    fn other_addresses_are_refused_with_the_remedy() {
+        for text in [
+            "",
+            " ",
+            "gateway",
+            "gateway:",
+            "gateway:0",
+            "gateway:99999",
+            "gateway:http",
+            ":1",
+            "ftp://gateway:1",
+            "http://",
+            "http://gateway:1/path",
+            "http://u@gateway:1",
+            "::1:1",
+            "gate way:1",
+            "dns:///gateway:1",
+        ] {
+            let error = GatewayAddress::from(text).parse(false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidGatewayAddress, "{text}");
+            assert!(error.to_string().contains("write host:port"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What the user says about one registration, with every default.
+
+mod gateway;
+mod plan;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use gateway::GatewayAddress;
+pub(crate) use gateway::Target;
+pub(crate) use plan::Plan;
+
+use crate::control::Credentials;
+use crate::error::Error;
+use crate::registration::Event;
+use crate::registration::address::Advertise;
+use crate::service::Service;
+
+pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// What to register, with which gateway, and how.
+///
+/// | option | default |
+/// |---|---|
+/// | [`service`](Self::service) | none; at least one is needed |
+/// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; `0.0.0.0` and `[::]` replaced by the source address of the route to the gateway |
+/// | [`instance_id`](Self::instance_id) | `<first namespace>@<host name>:<port>` |
+/// | [`ttl`](Self::ttl) | the gateway's own, 30 s |
+/// | [`heartbeat_interval`](Self::heartbeat_interval) | min(granted TTL / 3, 10 s), ± 10 % |
+/// | [`build_tag`](Self::build_tag) | `GWAG_BUILD_TAG` at build time, else none |
+/// | [`bearer_token`](Self::bearer_token), [`metadata`](Self::metadata) | none |
+/// | `tls` (feature `tls`) | plaintext for `host:port` and `http://`; system roots for `https://` |
+/// | [`drain_timeout`](Self::drain_timeout) | 20 s |
+/// | [`leave_timeout`](Self::leave_timeout) | 25 s |
+/// | [`quiet`](Self::quiet) | 100 ms |
+/// | [`seed`](Self::seed) | random |
+///
+/// `GWAG_ENABLED=0` in the environment switches every registration of the process off.
+#[derive(Clone)]
+#[must_use = "options do nothing until they are given to GwagRegistrationLayer::new"]
+pub struct Options {
+    pub(crate) gateway: GatewayAddress,
+    pub(crate) disabled: bool,
+    pub(crate) services: Vec<Service>,
+    pub(crate) advertise: Advertise,
+    pub(crate) instance_id: Option<String>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) heartbeat_interval: Option<Duration>,
+    pub(crate) build_tag: Option<String>,
+    pub(crate) credentials: Credentials,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<tonic::transport::ClientTlsConfig>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) leave_timeout: Duration,
+    pub(crate) quiet: Duration,
+    pub(crate) seed: Option<u64>,
+    pub(crate) on_event: Option<EventCallback>,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Registration with the gateway whose control plane is at `gateway`: `host:port`,
+    /// `http://host:port`, `https://host:port` (feature `tls`), or a tonic `Endpoint`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let options = Options::new("gateway:50090")
+    ///     .service(Service::proto("syntax = \"proto3\"; package greeter.v1;").namespace("greeter"))
+    ///     .ttl(Duration::from_secs(15));
+    /// options.check()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn new(gateway: impl Into<GatewayAddress>) -> Self {
+        Self {
+            gateway: gateway.into(),
+            disabled: false,
+            services: Vec::new(),
+            advertise: Advertise::Bound,
+            instance_id: None,
+            ttl: None,
+            heartbeat_interval: None,
+            build_tag: option_env!("GWAG_BUILD_TAG").map(str::to_owned),
+            credentials: Credentials::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+            drain_timeout: Duration::from_secs(20),
+            leave_timeout: Duration::from_secs(25),
+            quiet: Duration::from_millis(100),
+            seed: None,
+            on_event: None,
+        }
+    }
+
+    /// Serves everything and registers nothing: for your own tests, and to switch it off.
+    ///
+    /// The environment variable `GWAG_ENABLED` set to `0`, `false`, `off` or `no` does the same
+    /// to any options.
+    pub fn disabled() -> Self {
+        let mut options = Self::new("");
+        options.disabled = true;
+        options
+    }
+
+    /// Adds a service. All services of one registration share one address.
+    pub fn service(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// Adds several services.
+    pub fn services(mut self, services: impl IntoIterator<Item = Service>) -> Self {
+        self.services.extend(services);
+        self
+    }
+
+    /// The address that the gateway dials, sent exactly as written: `host:port`, or, for OpenAPI
+    /// services only, a base URL such as `https://pets.example/v2`.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.advertise = Advertise::Exactly(address.into());
+        self
+    }
+
+    /// The host that the gateway dials, with the port that the server is bound to.
+    pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
+        self.advertise = Advertise::Host(host.into());
+        self
+    }
+
+    /// Free text by which operators know this replica in the gateway's list of registrations.
+    pub fn instance_id(mut self, id: impl Into<String>) -> Self {
+        self.instance_id = Some(id.into());
+        self
+    }
+
+    /// How long the gateway keeps a silent registration: whole seconds, at least 1 s.
+    ///
+    /// The gateway sweeps every 5 s, so that a silent replica is gone after the TTL plus up to
+    /// 5 s. A clustered gateway forgets its replicas after 30 s whatever the TTL.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// The time between two heartbeats; at most half the TTL. Each is moved by up to ± 10 %.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = Some(interval);
+        self
+    }
+
+    /// Marks this as a build to be released: a service with the version `unstable` is refused,
+    /// and the error names the tag. Empty: no tag.
+    pub fn build_tag(mut self, tag: impl Into<String>) -> Self {
+        self.build_tag = Some(tag.into());
+        self
+    }
+
+    /// Sends `authorization: Bearer <token>` with every control-plane call.
+    pub fn bearer_token(mut self, token: impl AsRef<str>) -> Self {
+        self.credentials.add_bearer(token.as_ref());
+        self
+    }
+
+    /// Sends a header with every control-plane call.
+    pub fn metadata(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.credentials.add(name.as_ref(), value.as_ref());
+        self
+    }
+
+    /// Asks for headers before every control-plane call, for tokens that expire.
+    ///
+    /// It is called on the registration's task: it must return at once.
+    pub fn metadata_provider(
+        mut self,
+        provider: impl Fn() -> http::HeaderMap + Send + Sync + 'static,
+    ) -> Self {
+        self.credentials.set_provider(Arc::new(provider));
+        self
+    }
+
+    /// TLS towards the gateway: CA, client identity (mutual TLS), server name.
+    ///
+    /// Implies `https` for a gateway given as `host:port`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: tonic::transport::ClientTlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// The longest time that calls in flight are waited for when leaving.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// The longest time that leaving takes as a whole, drain included.
+    pub fn leave_timeout(mut self, timeout: Duration) -> Self {
+        self.leave_timeout = timeout;
+        self
+    }
+
+    /// How long nothing may be in flight before the server is let go: a call that the gateway
+    /// had already sent on its way may still arrive after the deregistration.
+    pub fn quiet(mut self, quiet: Duration) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// Makes the jitter of heartbeats and retries repeatable.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Calls `callback` for each event of the registration's life.
+    ///
+    /// It is called on the registration's task: it must return at once. A panic in it is caught
+    /// and logged.
+    pub fn on_event(mut self, callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(callback));
+        self
+    }
+
+    /// Checks everything that can be known without a network.
+    ///
+    /// `Registration::listener` and `Registration::incoming` do the same before they take the
+    /// listener. Proto directories are read.
+    ///
+    /// # Errors
+    ///
+    /// The first fault found; its text names the service and the remedy, its kind the rule.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.is_disabled() {
+            return Ok(());
+        }
+        Plan::new(self).map(drop)
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled || disabled_by_environment(std::env::var("GWAG_ENABLED").ok().as_deref())
+    }
+}
+
+fn disabled_by_environment(value: Option<&str>) -> bool {
+    value.is_some_and(|value| {
+        let value = value.trim().to_ascii_lowercase();
+        matches!(value.as_str(), "0" | "false" | "off" | "no")
+    })
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("gateway", &self.gateway)
+            .field("disabled", &self.disabled)
+            .field("services", &self.services)
+            .field("advertise", &self.advertise)
+            .field("instance_id", &self.instance_id)
+            .field("ttl", &self.ttl)
+            .field("heartbeat_interval", &self.heartbeat_interval)
+            .field("build_tag", &self.build_tag)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_no_disables() {
+        for no in ["0", "false", " OFF ", "no"] {
+            assert!(disabled_by_environment(Some(no)), "{no}");
+        }
+        for other in [None, Some(""), Some("1"), Some("true"), Some("yes")] {
+            assert!(!disabled_by_environment(other), "{other:?}");
+        }
+    }
+}

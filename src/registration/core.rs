@@ -1,0 +1,280 @@
+//! What the layer, the listener, the handles and the task of one registration share.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::event::Event;
+use super::in_flight::InFlight;
+use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
+use super::status::{State, Status};
+use super::task;
+use crate::error::{Error, ErrorKind};
+use crate::options::{Options, Plan};
+
+/// Shared by everything that belongs to one registration.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) in_flight: InFlight,
+    stage: Mutex<Stage>,
+    status: watch::Sender<Status>,
+    leave: watch::Sender<Option<LeaveRequest>>,
+    /// Ends the drain at once.
+    hurry: CancellationToken,
+    report: watch::Sender<Option<LeaveReport>>,
+    wiring: Wiring,
+}
+
+/// Why to leave, and whether a server is there that has requests to finish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaveRequest {
+    pub(crate) reason: LeaveReason,
+    pub(crate) drain: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Idle,
+    /// A listener is wrapped; its first poll starts the task.
+    Wired(Box<Plan>),
+    Running,
+    Left,
+}
+
+/// Which parts of the wiring were seen.
+#[derive(Debug, Default)]
+struct Wiring {
+    layer: AtomicBool,
+    listener: AtomicBool,
+    shutdown: AtomicBool,
+    complained: AtomicBool,
+}
+
+/// Leaves when the layer, its services, the listener and every handle are gone.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) core: Arc<Core>,
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(crate) fn new(options: Options) -> Self {
+        let state = if options.is_disabled() {
+            State::Disabled
+        } else {
+            State::Idle
+        };
+        Self {
+            options,
+            in_flight: InFlight::default(),
+            stage: Mutex::new(Stage::Idle),
+            status: watch::Sender::new(Status::new(state, None)),
+            leave: watch::Sender::new(None),
+            hurry: CancellationToken::new(),
+            report: watch::Sender::new(None),
+            wiring: Wiring::default(),
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        // A stage is replaced whole, so that a panic elsewhere leaves it valid.
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.status.borrow().state() == State::Disabled
+    }
+
+    /// Checks the options and keeps them for the first poll of a listener.
+    pub(crate) fn wire(&self) -> Result<(), Error> {
+        self.wiring.listener.store(true, Ordering::Relaxed);
+        if self.is_disabled() {
+            return Ok(());
+        }
+        let plan = Plan::new(&self.options)?;
+        let mut stage = self.stage();
+        match *stage {
+            Stage::Idle => {
+                *stage = Stage::Wired(Box::new(plan));
+                Ok(())
+            }
+            Stage::Left => Ok(()),
+            Stage::Wired(_) | Stage::Running => Err(Error::new(
+                ErrorKind::Misuse,
+                "this registration already has a listener: make one GwagRegistrationLayer for each",
+            )),
+        }
+    }
+
+    /// Starts the task, once; called at the first poll for a connection.
+    pub(crate) fn begin(self: &Arc<Self>, bound: Option<SocketAddr>) {
+        let mut stage = self.stage();
+        if let Stage::Wired(plan) = &mut *stage {
+            // A leave that came first has already set the stage to `Left`.
+            let plan = plan.clone();
+            *stage = Stage::Running;
+            drop(stage);
+            tokio::spawn(task::run(Arc::clone(self), *plan, bound));
+        }
+    }
+
+    /// Asks for leaving; the first request counts.
+    pub(crate) fn request_leave(&self, request: LeaveRequest) {
+        let mut first = false;
+        self.leave.send_if_modified(|asked| {
+            first = asked.is_none();
+            asked.get_or_insert(request);
+            first
+        });
+        if !first {
+            return;
+        }
+        let mut stage = self.stage();
+        if let Stage::Idle | Stage::Wired(_) = *stage {
+            *stage = Stage::Left;
+            drop(stage);
+            let outcome = if self.is_disabled() {
+                LeaveOutcome::Disabled
+            } else {
+                LeaveOutcome::NothingRegistered
+            };
+            let in_flight = self.in_flight.count();
+            self.conclude(LeaveReport::nothing(request.reason, outcome, in_flight));
+        }
+    }
+
+    pub(super) fn leave_requests(&self) -> watch::Receiver<Option<LeaveRequest>> {
+        self.leave.subscribe()
+    }
+
+    /// Ends a drain at once.
+    pub(crate) fn hurry(&self) {
+        self.hurry.cancel();
+    }
+
+    pub(super) fn hurried(&self) -> CancellationToken {
+        self.hurry.clone()
+    }
+
+    pub(super) fn conclude(&self, report: LeaveReport) {
+        tracing::info!(target: "tower_gwag", "{report}");
+        *self.stage() = Stage::Left;
+        if !self.is_disabled() {
+            self.set_status(State::Left, None);
+        }
+        self.emit(&Event::Left(report.clone()));
+        self.report.send_replace(Some(report));
+    }
+
+    /// The report, once leaving is over.
+    pub(crate) async fn left(&self) -> LeaveReport {
+        let mut reports = self.report.subscribe();
+        let report = reports.wait_for(Option::is_some).await;
+        // invariant: the sender is a field of `self`, and the value was just seen to be there.
+        report
+            .ok()
+            .and_then(|report| report.clone())
+            .unwrap_or_else(|| {
+                LeaveReport::nothing(LeaveReason::Finished, LeaveOutcome::NothingRegistered, 0)
+            })
+    }
+
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Sets the status; the same state with the same kind of reason is no change.
+    pub(super) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
+        let next = Status::new(state, reason);
+        let changed = self.status.send_if_modified(|status| {
+            let same = status.state() == next.state() && status.reason_kind() == next.reason_kind();
+            if !same {
+                *status = next.clone();
+            }
+            !same
+        });
+        if !changed {
+            return;
+        }
+        match state {
+            State::Unreachable => tracing::warn!(target: "tower_gwag", "{next}"),
+            State::Refused => tracing::error!(target: "tower_gwag", "{next}"),
+            _ => tracing::info!(target: "tower_gwag", "{next}"),
+        }
+        self.emit(&Event::StatusChanged(next));
+    }
+
+    pub(super) fn emit(&self, event: &Event) {
+        if let Some(callback) = &self.options.on_event
+            && std::panic::catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
+        {
+            tracing::error!(target: "tower_gwag", "the on_event callback panicked on: {event}");
+        }
+    }
+
+    pub(crate) fn saw_layer(&self) {
+        self.wiring.layer.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn saw_shutdown(&self) {
+        self.wiring.shutdown.store(true, Ordering::Relaxed);
+    }
+
+    /// A request came through the layer: somebody must have wrapped the listener.
+    pub(crate) fn saw_request(&self) {
+        if self.wiring.listener.load(Ordering::Relaxed) {
+            return;
+        }
+        self.complain(
+            "requests are served, but nothing is registered, because the listener is not wrapped: \
+             serve `registration.listener(listener)?` (axum) or `registration.incoming(listener)?` \
+             (tonic), or call `registration.start(address)?`",
+        );
+    }
+
+    /// Once the gateway has the registration, what is missing by then is missing.
+    pub(super) fn check_wiring(&self) {
+        if !self.wiring.layer.load(Ordering::Relaxed) {
+            self.complain(
+                "registered, but the layer is not installed, so that requests in flight are not \
+                 counted and leaving may lose some: add `.layer(layer)` to the server or router",
+            );
+        } else if !self.wiring.shutdown.load(Ordering::Relaxed) {
+            self.complain(
+                "registered, but the server does not know when to stop: pass \
+                 `registration.shutdown(stop_signal())` to `with_graceful_shutdown` (axum) or \
+                 `serve_with_incoming_shutdown` (tonic), so that it leaves without losing requests",
+            );
+        }
+    }
+
+    /// For servers of another kind, which have no place for the layer or the shutdown.
+    pub(crate) fn wired_by_hand(&self) {
+        self.saw_layer();
+        self.saw_shutdown();
+    }
+
+    fn complain(&self, text: &str) {
+        if !self.wiring.complained.swap(true, Ordering::Relaxed) {
+            tracing::warn!(target: "tower_gwag", "{text}");
+            self.emit(&Event::HalfWired(text.to_owned()));
+        }
+    }
+}
+
+// === impl Handle ===
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.request_leave(LeaveRequest {
+            reason: LeaveReason::HandlesDropped,
+            drain: false,
+        });
+    }
+}

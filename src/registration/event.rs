@@ -1,0 +1,50 @@
+//! What happens in the life of a registration.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::report::LeaveReport;
+use super::status::Status;
+
+/// Something that happened; `Options::on_event` is called with each.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The state changed.
+    StatusChanged(Status),
+    /// The gateway took the registration, for the first time or again.
+    #[non_exhaustive]
+    Registered {
+        /// The id under which the gateway knows it.
+        registration_id: String,
+        /// The granted lease.
+        ttl: Duration,
+        /// The address that was advertised.
+        address: String,
+    },
+    /// The server is wired only in part; the text has the missing line of code.
+    HalfWired(String),
+    /// The advertised address cannot be dialled from another host; the text says what to do.
+    SuspiciousAddress(String),
+    /// The registration has ended.
+    Left(LeaveReport),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StatusChanged(status) => write!(f, "{status}"),
+            Self::Registered {
+                registration_id,
+                ttl,
+                address,
+            } => write!(
+                f,
+                "registered {address} as {registration_id}, TTL {} s",
+                ttl.as_secs()
+            ),
+            Self::HalfWired(text) | Self::SuspiciousAddress(text) => f.write_str(text),
+            Self::Left(report) => write!(f, "{report}"),
+        }
+    }
+}

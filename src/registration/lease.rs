@@ -1,0 +1,86 @@
+//! One entry in a gateway's list, as its machine sees it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A registration that is wanted, held or over.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    pub(super) state: LeaseState,
+    /// Register calls that failed in a row.
+    pub(super) failures: u32,
+    /// Deregister calls that failed.
+    pub(super) withdrawals: u32,
+    /// How it ended; `None` until it is over.
+    pub(super) ending: Option<Ending>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum LeaseState {
+    /// Not registered; the next Register is due at `until`.
+    Wanted { until: Instant },
+    /// Registered under `id`; the next beat, or Deregister, is due at `due`.
+    Held {
+        id: String,
+        ttl: Duration,
+        due: Instant,
+    },
+    /// Nothing is registered, and nothing will be.
+    Over,
+}
+
+/// How an entry of ours ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Never registered, or the gateway knows it no more.
+    NothingHeld,
+    /// Deregistered.
+    Deregistered,
+    /// The gateway could not be told; the entry stays until its TTL is over.
+    Failed,
+    /// A call was not answered in time; the entry may stay until its TTL is over.
+    Unanswered,
+}
+
+// === impl Lease ===
+
+impl Lease {
+    pub(super) fn wanted(until: Instant) -> Self {
+        Self {
+            state: LeaseState::Wanted { until },
+            failures: 0,
+            withdrawals: 0,
+            ending: None,
+        }
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.state, LeaseState::Held { .. })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, LeaseState::Over)
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.state {
+            LeaseState::Wanted { until } => Some(*until),
+            LeaseState::Held { due, .. } => Some(*due),
+            LeaseState::Over => None,
+        }
+    }
+
+    pub(super) fn set_due(&mut self, at: Instant) {
+        match &mut self.state {
+            LeaseState::Wanted { until } => *until = at,
+            LeaseState::Held { due, .. } => *due = at,
+            LeaseState::Over => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, ending: Ending) {
+        self.state = LeaseState::Over;
+        self.ending = Some(ending);
+    }
+}

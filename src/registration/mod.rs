@@ -1,0 +1,159 @@
+//! The life of a registration.
+
+pub(crate) mod address;
+mod caller;
+pub(crate) mod core;
+mod event;
+mod host_name;
+pub(crate) mod in_flight;
+mod introspect;
+mod last_resort;
+mod lease;
+mod machine;
+mod pace;
+mod report;
+mod status;
+mod task;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use event::Event;
+pub use report::{LeaveOutcome, LeaveReason, LeaveReport};
+pub use status::{State, Status};
+
+use self::core::{Core, Handle, LeaveRequest};
+use crate::error::{Error, ErrorKind};
+
+/// The handle of one registration; clones are the same registration.
+///
+/// Comes from [`GwagRegistrationLayer::registration`](crate::GwagRegistrationLayer::registration).
+/// When the layer, the wrapped listener and every handle are dropped, the registration ends
+/// (best effort: nothing waits for it).
+#[derive(Clone, Debug)]
+pub struct Registration {
+    handle: Arc<Handle>,
+}
+
+// === impl Registration ===
+
+impl Registration {
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    /// Starts the registration of a server that is already bound to `address`, for servers that
+    /// are neither tonic's nor axum's. End it with [`leave`](Self::leave).
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the options (see [`Options::check`](crate::Options::check)), or
+    /// [`ErrorKind::Misuse`] outside a tokio runtime or when it was started before. Whether the
+    /// gateway takes it is told by [`status`](Self::status) and [`registered`](Self::registered).
+    pub fn start(&self, address: SocketAddr) -> Result<(), Error> {
+        let core = self.core();
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "Registration::start was called outside a tokio runtime: call it within one",
+            ));
+        }
+        core.wire()?;
+        core.wired_by_hand();
+        core.begin(Some(address));
+        Ok(())
+    }
+
+    /// The latest status, and each change of it.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.core().status()
+    }
+
+    /// Resolves once the gateway has taken the registration; at once when it is switched off.
+    ///
+    /// Waits as long as it takes: put a timeout around it if you must not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`] when the registration was ended before the gateway took it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn registered(&self) -> Result<(), Error> {
+        let mut status = self.status();
+        let settled = |status: &Status| {
+            matches!(
+                status.state(),
+                State::Registered | State::Disabled | State::Leaving | State::Left
+            )
+        };
+        match status.wait_for(settled).await.map(|now| now.state()) {
+            Ok(State::Registered | State::Disabled) => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Misuse,
+                "the registration was ended before the gateway took it",
+            )),
+        }
+    }
+
+    /// Takes the registration back and waits for the requests in flight: Deregister, drain, then
+    /// the report. Any number of calls get the same report.
+    ///
+    /// Bounded by [`Options::leave_timeout`](crate::Options::leave_timeout), whatever the gateway
+    /// does. The server must serve on until this resolves.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: leaving goes on.
+    pub async fn leave(&self) -> LeaveReport {
+        self.leave_because(LeaveReason::Called).await
+    }
+
+    /// Like [`leave`](Self::leave), without waiting for requests in flight. Ends a drain that is
+    /// under way, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: leaving goes on.
+    pub async fn leave_now(&self) -> LeaveReport {
+        self.core().hurry();
+        self.leave_because(LeaveReason::Called).await
+    }
+
+    /// The report of how the registration ended; ends it if nothing has yet.
+    ///
+    /// For the line after the server's own future.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn finish(&self) -> LeaveReport {
+        self.leave_because(LeaveReason::Finished).await
+    }
+
+    /// Requests in flight right now, bodies included.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.core().in_flight.count()
+    }
+
+    pub(crate) async fn leave_because(&self, reason: LeaveReason) -> LeaveReport {
+        self.core().request_leave(LeaveRequest {
+            reason,
+            drain: true,
+        });
+        self.core().left().await
+    }
+}

@@ -1,0 +1,125 @@
+//! When to do the next thing: beats, retries, jitter. Seedable, pure.
+
+use std::time::Duration;
+
+/// Beats are due at least this often, whatever the TTL: a clustered gateway forgets a replica
+/// after 30 s without one (contract § 3).
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two attempts to reach a gateway that does not accept connections.
+const POLL: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(500)];
+/// Before the step that follows a not-ok or a lost connection.
+const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
+const BACKOFF_START: Duration = Duration::from_millis(250);
+const BACKOFF_CAP: Duration = Duration::from_secs(5);
+const REFUSAL_START: Duration = Duration::from_secs(30);
+const REFUSAL_CAP: Duration = Duration::from_secs(300);
+
+/// Durations with jitter from one seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    /// What the user wants between two beats.
+    interval: Option<Duration>,
+    state: u64,
+}
+
+// === impl Pace ===
+
+impl Pace {
+    pub(crate) fn new(interval: Option<Duration>, seed: u64) -> Self {
+        Self {
+            interval,
+            state: seed,
+        }
+    }
+
+    /// To the next beat: min(granted TTL / 3, 10 s) ± 10 %, never more than half the granted TTL.
+    pub(crate) fn beat(&mut self, granted: Duration) -> Duration {
+        let usual = (granted / 3).min(LONGEST_INTERVAL);
+        let interval = self.interval.unwrap_or(usual);
+        interval.mul_f64(0.9 + 0.2 * self.unit()).min(granted / 2)
+    }
+
+    /// To the next attempt to reach a gateway that cannot be reached.
+    pub(crate) fn poll(&mut self) -> Duration {
+        self.between(POLL)
+    }
+
+    /// To the next step when nothing stands against it.
+    pub(crate) fn soon(&mut self) -> Duration {
+        self.between(SOON)
+    }
+
+    /// After `failures` calls in a row that failed: exponential, full jitter, at most 5 s.
+    pub(crate) fn backoff(&mut self, failures: u32) -> Duration {
+        let most = doubled(BACKOFF_START, failures, BACKOFF_CAP);
+        // Half of the smallest step stays, so that nothing spins.
+        self.between([BACKOFF_START / 2, most.max(BACKOFF_START)])
+    }
+
+    /// After `refusals` in a row of the content: from 30 s, full jitter, at most 5 min.
+    pub(crate) fn refusal(&mut self, refusals: u32) -> Duration {
+        let most = doubled(REFUSAL_START, refusals, REFUSAL_CAP);
+        self.between([REFUSAL_START, most.max(REFUSAL_START)])
+    }
+
+    fn between(&mut self, [least, most]: [Duration; 2]) -> Duration {
+        least + (most - least).mul_f64(self.unit())
+    }
+
+    /// Uniform in [0, 1): splitmix64, which any seed starts well.
+    fn unit(&mut self) -> f64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        // 53 bits are what an f64 holds.
+        (z >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn doubled(start: Duration, times: u32, cap: Duration) -> Duration {
+    start.saturating_mul(1 << times.min(16)).min(cap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_duration_stays_in_its_bounds(seed: u64, ttl in 1_u64..100_000, n: u32) {
+            let mut pace = Pace::new(None, seed);
+            let ttl = Duration::from_secs(ttl);
+            let beat = pace.beat(ttl);
+            let middle = (ttl / 3).min(LONGEST_INTERVAL);
+            prop_assert!(beat >= middle.mul_f64(0.899) && beat <= middle.mul_f64(1.101));
+            prop_assert!(beat <= ttl / 2);
+            prop_assert!((POLL[0]..=POLL[1]).contains(&pace.poll()));
+            prop_assert!(pace.soon() <= SOON[1]);
+            let backoff = pace.backoff(n);
+            prop_assert!(backoff >= BACKOFF_START / 2 && backoff <= BACKOFF_CAP);
+            let refusal = pace.refusal(n);
+            prop_assert!(refusal >= REFUSAL_START && refusal <= REFUSAL_CAP);
+        }
+
+        #[test]
+        fn a_wanted_interval_is_kept_within_half_the_granted_ttl(seed: u64, millis in 1_u64..60_000) {
+            let wanted = Duration::from_millis(millis);
+            let beat = Pace::new(Some(wanted), seed).beat(Duration::from_secs(30));
+            prop_assert!(beat <= Duration::from_secs(15));
+            prop_assert!(beat <= wanted.mul_f64(1.101));
+        }
+    }
+
+    #[test]
+    fn one_seed_gives_one_sequence() {
+        let run = |seed| {
+            let mut pace = Pace::new(None, seed);
+            (0..9).map(|n| pace.backoff(n)).collect::<Vec<_>>()
+        };
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+    }
+}

@@ -1,0 +1,111 @@
+//! Where a registration stands.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind};
+
+/// Where a registration stands, since when, and why.
+///
+/// Comes from `Registration::status`, a `watch` of the latest one.
+#[derive(Clone)]
+pub struct Status {
+    state: State,
+    since: Instant,
+    reason: Option<Arc<Error>>,
+}
+
+/// The states of a registration.
+///
+/// The usual way: `Idle`, `Registering`, `Registered`, `Leaving`, `Left`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// The server does not listen yet.
+    Idle,
+    /// The gateway is being told, for the first time or again.
+    Registering,
+    /// The gateway took the registration and answers its heartbeats.
+    Registered,
+    /// The gateway cannot be reached or does not answer; tried until it does. The server serves.
+    Unreachable,
+    /// The gateway refused the content; tried again slowly. The server serves.
+    Refused,
+    /// The registration is being taken back; requests that still come are served.
+    Leaving,
+    /// Nothing is registered any more, and nothing will be.
+    Left,
+    /// Switched off: nothing is registered.
+    Disabled,
+}
+
+// === impl Status ===
+
+impl Status {
+    pub(crate) fn new(state: State, reason: Option<Arc<Error>>) -> Self {
+        Self {
+            state,
+            since: Instant::now(),
+            reason,
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// How long the state has held.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// When the state began, on tokio's clock.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Why, for the states that are not the usual way.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Error> {
+        self.reason.as_deref()
+    }
+
+    /// The class of the reason.
+    #[must_use]
+    pub fn reason_kind(&self) -> Option<ErrorKind> {
+        self.reason().map(Error::kind)
+    }
+
+    /// Whether the gateway routes, as far as it says: `Registered`.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.state == State::Registered
+    }
+}
+
+/// The state, and the reason where there is one.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "{:?}: {reason}", self.state),
+            None => write!(f, "{:?}", self.state),
+        }
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("state", &self.state)
+            .field("elapsed", &self.since.elapsed())
+            .field("reason", &self.reason)
+            .finish()
+    }
+}

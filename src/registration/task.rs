@@ -1,0 +1,319 @@
+//! The one task of a registration: does what the machine decides, and tells it what happened.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::caller::{Caller, Reply};
+use super::core::{Core, LeaveRequest};
+use super::event::Event as UserEvent;
+use super::last_resort::LastResort;
+use super::lease::Ending;
+use super::machine::{Action, Answer, Call, Event, Machine, Note};
+use super::pace::Pace;
+use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
+use super::status::State;
+use crate::control::Liveness;
+use crate::error::{Error, ErrorKind};
+use crate::options::Plan;
+
+/// For the answer to a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long after the report a late answer is still awaited and acted upon.
+const AFTERMATH: Duration = Duration::from_secs(30);
+
+/// Runs from the first poll for a connection until nothing is registered any more.
+pub(super) async fn run(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) {
+    Worker::new(core, plan, bound).run().await;
+}
+
+struct Worker {
+    core: Arc<Core>,
+    machine: Machine,
+    caller: Caller,
+    /// Tells the gateway when the runtime goes away under us.
+    last_resort: LastResort,
+    call: Option<JoinHandle<Reply>>,
+    probe: Option<JoinHandle<Liveness>>,
+    drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
+    failure: Option<Arc<Error>>,
+    leaving: Option<Leaving>,
+    finished: bool,
+}
+
+/// What the report will say.
+struct Leaving {
+    reason: LeaveReason,
+    since: Instant,
+    in_flight: usize,
+    arrived: u64,
+    drain_since: Option<Instant>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn new(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) -> Self {
+        let options = &core.options;
+        let seed = options.seed.unwrap_or_else(random_seed);
+        let pace = Pace::new(options.heartbeat_interval, seed);
+        let bindings = u32::try_from(plan.services.len()).unwrap_or(u32::MAX);
+        let machine = Machine::new(pace, bindings, options.leave_timeout, Instant::now());
+        let caller = Caller::new(options, plan, bound);
+        Self {
+            disconnected: Box::pin(caller.gateway().disconnected()),
+            last_resort: LastResort::new(caller.control().clone()),
+            machine,
+            caller,
+            call: None,
+            probe: None,
+            drain: None,
+            failure: None,
+            leaving: None,
+            finished: false,
+            core,
+        }
+    }
+
+    async fn run(mut self) {
+        self.core.set_status(State::Registering, None);
+        let mut leave_requests = self.core.leave_requests();
+        let hurried = self.core.hurried();
+        let mut hurry_heard = false;
+        let mut give_up = None::<Instant>;
+        self.step(Event::Woken);
+        loop {
+            if self.finished {
+                let end = *give_up.get_or_insert_with(|| Instant::now() + AFTERMATH);
+                if !self.machine.is_busy() || Instant::now() >= end {
+                    break;
+                }
+            }
+            let wake_at = [self.machine.wake_at(), give_up]
+                .into_iter()
+                .flatten()
+                .min();
+            let left = self.leaving.is_some();
+            tokio::select! {
+                biased;
+                reply = finished(&mut self.call) => self.replied(reply),
+                found = finished(&mut self.probe) => {
+                    self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
+                }
+                request = leave_requests.wait_for(Option::is_some), if !left => {
+                    // The sender lives in `core`.
+                    let request = request.ok().and_then(|request| *request);
+                    self.leave(request);
+                }
+                () = optional(&mut self.drain) => {
+                    self.drain = None;
+                    self.step(Event::Drained);
+                }
+                () = hurried.cancelled(), if !hurry_heard => {
+                    hurry_heard = true;
+                    self.drain = self.drain.take().map(|_| ready());
+                }
+                () = &mut self.disconnected => {
+                    self.disconnected = Box::pin(self.caller.gateway().disconnected());
+                    self.step(Event::Disconnected);
+                }
+                () = optional_sleep(wake_at) => self.step(Event::Woken),
+            }
+        }
+        self.last_resort.disarm();
+    }
+
+    fn step(&mut self, event: Event) {
+        for action in self.machine.on(event, Instant::now()) {
+            match action {
+                Action::Call(call) => self.call = Some(tokio::spawn(self.caller.call(call))),
+                Action::Probe => {
+                    let control = self.caller.control().clone();
+                    let probe = async move { control.probe(PROBE_TIMEOUT).await };
+                    self.probe = Some(tokio::spawn(probe));
+                }
+                Action::Disconnect => self.caller.gateway().disconnect(),
+                Action::Drain => self.start_drain(),
+                Action::Finish => self.finish(),
+                Action::Tell(note) => self.tell(note),
+            }
+        }
+    }
+
+    fn replied(&mut self, reply: Option<Reply>) {
+        // A call that panicked may have been carried out.
+        let reply = reply.unwrap_or_else(|| Reply {
+            call: Call::Register,
+            answer: Answer::Broken,
+            address: String::new(),
+            failure: Some(Arc::new(Error::new(
+                ErrorKind::Unavailable,
+                "a call to the gateway panicked; it is tried again, please report it",
+            ))),
+        });
+        self.failure = reply.failure;
+        match (&reply.call, &reply.answer) {
+            (Call::Register, Answer::Registered { id, ttl }) => {
+                self.last_resort.arm(id.clone());
+                let event = UserEvent::Registered {
+                    registration_id: id.clone(),
+                    ttl: *ttl,
+                    address: reply.address.clone(),
+                };
+                tracing::info!(target: "tower_gwag", "{event}");
+                self.core.emit(&event);
+                self.warn_of_address(&reply.address);
+            }
+            (Call::Heartbeat(_), Answer::Beat { known: false })
+            | (Call::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(),
+            _ => {}
+        }
+        self.step(Event::Answered(reply.answer));
+    }
+
+    fn tell(&mut self, note: Note) {
+        let failure = self.failure.clone();
+        match note {
+            Note::Registered => {
+                self.core.set_status(State::Registered, None);
+                self.core.check_wiring();
+            }
+            Note::Alive => self.core.set_status(State::Registered, None),
+            Note::Forgotten => self.core.set_status(State::Registering, None),
+            Note::Unreachable => self.core.set_status(State::Unreachable, failure),
+            Note::Refused(_) => self.core.set_status(State::Refused, failure),
+            Note::Slow => {
+                let slow = Error::new(
+                    ErrorKind::TimedOut,
+                    format!(
+                        "the gateway {} is slow to answer; waiting on, nothing is lost yet",
+                        self.caller.gateway().target()
+                    ),
+                );
+                self.core
+                    .set_status(State::Unreachable, Some(Arc::new(slow)));
+            }
+        }
+    }
+
+    fn warn_of_address(&self, address: &str) {
+        if let Some(what) = self.caller.unreachable_address(address) {
+            let text = format!(
+                "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
+                 server to a routable address, or say with `Options::advertise` or \
+                 `advertise_host` how it is reached",
+                self.caller.gateway().target()
+            );
+            tracing::warn!(target: "tower_gwag", "{text}");
+            self.core.emit(&UserEvent::SuspiciousAddress(text));
+        }
+    }
+
+    fn leave(&mut self, request: Option<LeaveRequest>) {
+        let Some(request) = request else { return };
+        self.leaving = Some(Leaving {
+            reason: request.reason,
+            since: Instant::now(),
+            in_flight: self.core.in_flight.count(),
+            arrived: self.core.in_flight.arrived(),
+            drain_since: None,
+        });
+        self.core.set_status(State::Leaving, None);
+        self.step(Event::Leave {
+            drain: request.drain,
+        });
+    }
+
+    fn start_drain(&mut self) {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.drain_since = Some(Instant::now());
+        }
+        // Without a registration the gateway has sent nothing that could still arrive.
+        let quiet = match self.machine.ending() {
+            Ending::NothingHeld => Duration::ZERO,
+            _ => self.core.options.quiet,
+        };
+        let in_flight = self.core.in_flight.clone();
+        let limit = self.core.options.drain_timeout;
+        self.drain = Some(if self.core.hurried().is_cancelled() {
+            ready()
+        } else {
+            Box::pin(async move {
+                // Either way it is over.
+                let _ = timeout(limit, in_flight.quiet(quiet)).await;
+            })
+        });
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        self.drain = None;
+        let Some(leaving) = self.leaving.as_ref() else {
+            return;
+        };
+        let now = Instant::now();
+        let drain_since = leaving.drain_since.unwrap_or(now);
+        let outcome = match self.machine.ending() {
+            Ending::NothingHeld => LeaveOutcome::NothingRegistered,
+            Ending::Deregistered => LeaveOutcome::Deregistered,
+            Ending::Failed => LeaveOutcome::NotDeregistered,
+            Ending::Unanswered => LeaveOutcome::Unanswered,
+        };
+        let told = matches!(
+            outcome,
+            LeaveOutcome::Deregistered | LeaveOutcome::NothingRegistered
+        );
+        let report = LeaveReport {
+            reason: leaving.reason,
+            outcome,
+            failure: self.failure.clone().filter(|_| !told),
+            in_flight: leaving.in_flight,
+            unfinished: self.core.in_flight.count(),
+            served_meanwhile: self.core.in_flight.arrived() - leaving.arrived,
+            withdrawal: drain_since - leaving.since,
+            drain: now - drain_since,
+        };
+        self.core.conclude(report);
+    }
+}
+
+fn ready() -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(std::future::ready(()))
+}
+
+/// Takes the task's result when it has ended; `None` when it panicked. Pending without a task.
+async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    match task {
+        Some(running) => {
+            let result = running.await;
+            *task = None;
+            result.ok()
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn optional(future: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn optional_sleep(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The standard library's own source of randomness: one per process and hasher.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
+}

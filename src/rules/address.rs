@@ -1,0 +1,97 @@
+//! Addresses under which a gateway dials a service (contract § 2): a gRPC target for proto
+//! bindings, a base URL for OpenAPI bindings; `host:port` serves both.
+
+/// What an advertised address can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressForm {
+    /// `host:port`: gRPC and, as `http://host:port`, OpenAPI.
+    HostPort,
+    /// `dns:///host:port`, `unix:///path` and the like: gRPC only.
+    GrpcTarget,
+    /// `http://…` or `https://…`: OpenAPI only; every gRPC call to it fails.
+    BaseUrl,
+}
+
+/// The form of an advertised address, or why it is none.
+pub(crate) fn form_of(address: &str) -> Result<AddressForm, &'static str> {
+    if address.is_empty() {
+        return Err("it is empty");
+    }
+    if address.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("it contains white space");
+    }
+    if address.contains('%') && address.parse::<http::Uri>().is_err() {
+        return Err("it is not a URL that a gateway can parse");
+    }
+    if let Some(rest) = strip_scheme(address) {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        if authority.is_empty() {
+            return Err("it names no host");
+        }
+        return Ok(AddressForm::BaseUrl);
+    }
+    if address.contains("://") || address.starts_with("unix:") || address.starts_with("dns:") {
+        return Ok(AddressForm::GrpcTarget);
+    }
+    let (host, port) = split_host_port(address).ok_or("it has no port: write host:port")?;
+    if host.is_empty() {
+        return Err("it names no host");
+    }
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("its port is not a number");
+    }
+    match port.parse::<u32>() {
+        Ok(1..=65535) => Ok(AddressForm::HostPort),
+        Ok(0) => Err("port 0 cannot be dialled"),
+        _ => Err("its port is not between 1 and 65535"),
+    }
+}
+
+fn strip_scheme(address: &str) -> Option<&str> {
+    address
+        .strip_prefix("http://")
+        .or_else(|| address.strip_prefix("https://"))
+}
+
+/// Splits at the last colon; an IPv6 host stands in brackets.
+pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    (!bare_ipv6).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_follow_the_contract() {
+        for (address, form) in [
+            ("10.0.0.5:50051", AddressForm::HostPort),
+            ("10.0.0.5:0050051", AddressForm::HostPort),
+            ("[::1]:80", AddressForm::HostPort),
+            ("greeter.svc:80", AddressForm::HostPort),
+            ("dns:///greeter:80", AddressForm::GrpcTarget),
+            ("unix:///run/g.sock", AddressForm::GrpcTarget),
+            ("http://pets/v2", AddressForm::BaseUrl),
+            ("https://pets", AddressForm::BaseUrl),
+        ] {
+            assert_eq!(form_of(address), Ok(form), "{address}");
+        }
+        for address in [
+            "",
+            "pets",
+            ":80",
+            "::1:80",
+            "pets:",
+            "pets:0",
+            "pets:99999",
+            "pets:http",
+            "http://",
+            "a b:80",
+            "%zz",
+        ] {
+            assert!(form_of(address).is_err(), "{address}");
+        }
+    }
+}

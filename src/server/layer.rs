@@ -1,0 +1,64 @@
+//! The tower layer.
+
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::service::GwagRegistrationService;
+use crate::options::Options;
+use crate::registration::Registration;
+use crate::registration::core::{Core, Handle};
+
+/// Registers a tonic or axum server with a gwag gateway; clones are the same registration.
+///
+/// The layer counts the requests in flight, bodies included. The registration starts when the
+/// server first polls its wrapped listener for a connection: its address is known by then, and
+/// it can serve. See the [crate's page](crate) for the whole wiring.
+///
+/// Making and adding the layer does no I/O and needs no runtime.
+#[derive(Clone, Debug)]
+pub struct GwagRegistrationLayer {
+    handle: Arc<Handle>,
+}
+
+// === impl GwagRegistrationLayer ===
+
+impl GwagRegistrationLayer {
+    /// A layer for one registration. Faults of the options surface in
+    /// [`Options::check`] and when the listener is wrapped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{GwagRegistrationLayer, Options, Service};
+    ///
+    /// let layer = GwagRegistrationLayer::new(
+    ///     Options::new("gateway:50090")
+    ///         .service(Service::openapi(r#"{"info":{"title":"Pets"}}"#)),
+    /// );
+    /// let registration = layer.registration();
+    /// ```
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let core = Arc::new(Core::new(options));
+        Self {
+            handle: Arc::new(Handle { core }),
+        }
+    }
+
+    /// The handle of this registration: listeners, shutdown, status.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
+        Registration::new(Arc::clone(&self.handle))
+    }
+}
+
+impl<S> Layer<S> for GwagRegistrationLayer {
+    type Service = GwagRegistrationService<S>;
+
+    // axum calls this per route and, for some handlers, per connection: only an Arc is cloned.
+    fn layer(&self, inner: S) -> Self::Service {
+        self.handle.core.saw_layer();
+        GwagRegistrationService::new(inner, Arc::clone(&self.handle))
+    }
+}

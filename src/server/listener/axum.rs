@@ -1,0 +1,193 @@
+//! `registration.listener(..)` for `axum::serve`.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::axum::serve::{Listener, ListenerExt, TapIo};
+
+use super::Tie;
+use crate::error::Error;
+use crate::registration::Registration;
+
+/// A listener for `axum::serve` that starts its registration at the first poll for a connection.
+pub struct Listening<L> {
+    inner: L,
+    tie: Tie,
+}
+
+/// What [`Registration::listener`] takes: any `axum::serve::Listener`, a `TcpListener` among
+/// them, and tonic's `TcpIncoming` (feature `tonic`).
+///
+/// `Marker` only keeps the two apart; it is inferred.
+pub trait IntoListener<Marker> {
+    /// What it becomes.
+    type Listener: Listener;
+
+    /// Makes the listener.
+    fn into_listener(self) -> Self::Listener;
+}
+
+/// Marks what already is a listener.
+#[derive(Debug)]
+pub struct IsListener(());
+
+// === impl Registration ===
+
+impl Registration {
+    /// Wraps a listener for `axum::serve`: the registration starts when the server first polls it
+    /// for a connection, with the address it is bound to.
+    ///
+    /// The returned type has axum's `TapIo` around [`Listening`], so that
+    /// `ConnectInfo<SocketAddr>` works as without it.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the options (see [`Options::check`](crate::Options::check)), or
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a second listener.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(registration: tower_gwag::Registration, app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::net::TcpListener;
+    /// use tower_gwag::stop_signal;
+    ///
+    /// let listener = TcpListener::bind("0.0.0.0:0").await?;
+    /// axum::serve(registration.listener(listener)?, app)
+    ///     .with_graceful_shutdown(registration.shutdown(stop_signal()))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[allow(
+        clippy::type_complexity,
+        reason = "axum's ConnectInfo needs the named type"
+    )]
+    pub fn listener<I, Marker>(
+        &self,
+        listener: I,
+    ) -> Result<TapIo<Listening<I::Listener>, fn(&mut <I::Listener as Listener>::Io)>, Error>
+    where
+        I: IntoListener<Marker>,
+        <I::Listener as Listener>::Addr: 'static,
+    {
+        self.core().wire()?;
+        let inner = listener.into_listener();
+        let bound = inner
+            .local_addr()
+            .ok()
+            .and_then(|address| socket_address(&address));
+        let tie = Tie::new(Arc::clone(self.handle()), bound);
+        Ok(Listening { inner, tie }.tap_io(|_| {}))
+    }
+}
+
+/// The IP address behind a listener's own type of address, if it is one.
+pub(super) fn socket_address<A: 'static>(address: &A) -> Option<SocketAddr> {
+    (address as &dyn Any).downcast_ref().copied()
+}
+
+// === impl Listening ===
+
+impl<L: Listener> Listener for Listening<L> {
+    type Io = L::Io;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        self.tie.begin();
+        self.inner.accept().await
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.inner.local_addr()
+    }
+}
+
+impl<L: fmt::Debug> fmt::Debug for Listening<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl IntoListener ===
+
+impl<L: Listener> IntoListener<IsListener> for L {
+    type Listener = L;
+
+    fn into_listener(self) -> L {
+        self
+    }
+}
+
+#[cfg(feature = "tonic")]
+mod from_tonic {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::pin::Pin;
+    use std::time::Duration;
+
+    use ::axum::serve::Listener;
+    use futures_core::Stream;
+    use tokio::net::TcpStream;
+    use tonic::transport::server::TcpIncoming;
+
+    use super::IntoListener;
+
+    /// Marks tonic's `TcpIncoming`.
+    #[derive(Debug)]
+    pub struct IsTcpIncoming(());
+
+    /// tonic's `TcpIncoming` as a listener; its TCP settings are kept.
+    #[derive(Debug)]
+    pub struct IncomingListener(TcpIncoming);
+
+    impl IntoListener<IsTcpIncoming> for TcpIncoming {
+        type Listener = IncomingListener;
+
+        fn into_listener(self) -> IncomingListener {
+            IncomingListener(self)
+        }
+    }
+
+    impl Listener for IncomingListener {
+        type Io = TcpStream;
+        type Addr = SocketAddr;
+
+        async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+            loop {
+                let next = std::future::poll_fn(|cx| Pin::new(&mut self.0).poll_next(cx)).await;
+                match next.map(|stream| stream.and_then(|io| Ok((io.peer_addr()?, io)))) {
+                    Some(Ok((peer, io))) => return (io, peer),
+                    Some(Err(error)) => super::pause_after(&error).await,
+                    // invariant: a TcpIncoming never ends; should it, nothing more can come.
+                    None => std::future::pending().await,
+                }
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            self.0.local_addr()
+        }
+    }
+
+    pub(super) const PAUSE: Duration = Duration::from_secs(1);
+}
+
+/// A connection that failed before it was accepted costs nothing; for anything else (most often:
+/// too many open files) waiting is all that helps.
+#[cfg(feature = "tonic")]
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
+
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
+    ) {
+        tracing::error!(target: "tower_gwag", "accepting a connection failed: {error}");
+        tokio::time::sleep(from_tonic::PAUSE).await;
+    }
+}

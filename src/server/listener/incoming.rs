@@ -1,0 +1,180 @@
+//! `registration.incoming(..)` for tonic's `serve_with_incoming_shutdown`.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio::net::TcpStream;
+use tonic::transport::server::TcpIncoming;
+
+use super::Tie;
+use crate::error::Error;
+use crate::registration::Registration;
+
+/// A stream of connections for a tonic server that starts its registration at the first poll.
+pub struct Incoming<Io> {
+    inner: Connections<Io>,
+    tie: Tie,
+}
+
+type Connections<Io> = Pin<Box<dyn Stream<Item = io::Result<Io>> + Send>>;
+
+/// What [`Registration::incoming`] takes: a `TcpListener` (TCP_NODELAY is set on its
+/// connections), tonic's `TcpIncoming` (its own settings are kept), and, with the feature `axum`,
+/// any `axum::serve::Listener` whose connections tonic can serve.
+///
+/// `Marker` only keeps them apart; it is inferred.
+pub trait IntoIncoming<Marker> {
+    /// The connections.
+    type Io;
+
+    /// The stream of connections, and the address that it is bound to.
+    fn into_incoming(self) -> (Connections<Self::Io>, Option<SocketAddr>);
+}
+
+/// Marks what tonic itself can serve.
+#[derive(Debug)]
+pub struct IsTcp(());
+
+// === impl Registration ===
+
+impl Registration {
+    /// Wraps a listener for tonic's `serve_with_incoming_shutdown`: the registration starts when
+    /// the server first polls it for a connection, with the address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the options (see [`Options::check`](crate::Options::check)), or
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a second listener.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(layer: tower_gwag::GwagRegistrationLayer, greeter: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::net::TcpListener;
+    /// use tonic::transport::Server;
+    /// use tower_gwag::stop_signal;
+    ///
+    /// let registration = layer.registration();
+    /// let incoming = registration.incoming(TcpListener::bind("0.0.0.0:0").await?)?;
+    /// Server::builder()
+    ///     .layer(layer)
+    ///     .add_routes(greeter)
+    ///     .serve_with_incoming_shutdown(incoming, registration.shutdown(stop_signal()))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn incoming<I, Marker>(&self, listener: I) -> Result<Incoming<I::Io>, Error>
+    where
+        I: IntoIncoming<Marker>,
+    {
+        self.core().wire()?;
+        let (inner, bound) = listener.into_incoming();
+        let tie = Tie::new(Arc::clone(self.handle()), bound);
+        Ok(Incoming { inner, tie })
+    }
+}
+
+// === impl Incoming ===
+
+impl<Io> Stream for Incoming<Io> {
+    type Item = io::Result<Io>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.tie.begin();
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl<Io> fmt::Debug for Incoming<Io> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("bound", &self.tie.bound)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl IntoIncoming ===
+
+/// With the feature `axum` a `TcpListener` is one of its listeners.
+#[cfg(not(feature = "axum"))]
+impl IntoIncoming<IsTcp> for tokio::net::TcpListener {
+    type Io = TcpStream;
+
+    fn into_incoming(self) -> (Connections<TcpStream>, Option<SocketAddr>) {
+        TcpIncoming::from(self)
+            .with_nodelay(Some(true))
+            .into_incoming()
+    }
+}
+
+impl IntoIncoming<IsTcp> for TcpIncoming {
+    type Io = TcpStream;
+
+    fn into_incoming(self) -> (Connections<TcpStream>, Option<SocketAddr>) {
+        let bound = self.local_addr().ok();
+        (Box::pin(self), bound)
+    }
+}
+
+#[cfg(feature = "axum")]
+mod from_axum {
+    use std::any::Any;
+    use std::io;
+    use std::net::SocketAddr;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+
+    use axum::serve::Listener;
+    use futures_core::Stream;
+    use tokio::net::TcpStream;
+
+    use super::{Connections, IntoIncoming};
+    use crate::server::listener::axum::{IsListener, socket_address};
+
+    type Accepting<L> = Pin<Box<dyn Future<Output = (L, <L as Listener>::Io)> + Send>>;
+
+    /// The connections of an `axum::serve::Listener`.
+    struct Accepted<L: Listener>(Accepting<L>);
+
+    impl<L: Listener> IntoIncoming<IsListener> for L
+    where
+        L::Addr: 'static,
+    {
+        type Io = L::Io;
+
+        fn into_incoming(self) -> (Connections<L::Io>, Option<SocketAddr>) {
+            let bound = self
+                .local_addr()
+                .ok()
+                .and_then(|address| socket_address(&address));
+            (Box::pin(Accepted(accept(self))), bound)
+        }
+    }
+
+    fn accept<L: Listener>(mut listener: L) -> Accepting<L> {
+        Box::pin(async move {
+            let (mut io, _) = listener.accept().await;
+            // tonic's own TCP settings are lost on this way; without it small answers wait 40 ms.
+            if let Some(stream) = (&mut io as &mut dyn Any).downcast_mut::<TcpStream>() {
+                // A connection that is gone already fails by itself.
+                let _ = stream.set_nodelay(true);
+            }
+            (listener, io)
+        })
+    }
+
+    impl<L: Listener> Stream for Accepted<L> {
+        type Item = io::Result<L::Io>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let (listener, io) = ready!(self.0.as_mut().poll(cx));
+            self.0 = accept(listener);
+            Poll::Ready(Some(Ok(io)))
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Where a registration plugs into a server: the layer, the listeners, the shutdown.
+
+mod body;
+mod layer;
+mod listener;
+mod service;
+mod shutdown;
+
+pub use body::InFlightBody;
+pub use layer::GwagRegistrationLayer;
+#[cfg(feature = "axum")]
+pub use listener::axum::{IntoListener, Listening};
+#[cfg(feature = "tonic")]
+pub use listener::incoming::{Incoming, IntoIncoming};
+pub use service::{GwagRegistrationFuture, GwagRegistrationService};
+pub use shutdown::stop_signal;

@@ -1,0 +1,97 @@
+//! When a server should stop, and the future that lets it.
+
+use std::sync::Arc;
+
+use crate::registration::core::LeaveRequest;
+use crate::registration::{LeaveReason, Registration};
+
+// === impl Registration ===
+
+impl Registration {
+    /// The future for the server's graceful shutdown: resolves once `signal` did, the gateway was
+    /// told, and the requests in flight have ended. The server serves on meanwhile.
+    ///
+    /// `signal` may have any output; usually it is [`stop_signal()`]. A second SIGINT or SIGTERM
+    /// ends the drain at once. It is bounded by
+    /// [`Options::leave_timeout`](crate::Options::leave_timeout).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the signal, it does nothing; after it, leaving goes on.
+    pub fn shutdown<F: Future>(&self, signal: F) -> impl Future<Output = ()> + use<F> {
+        let core = Arc::clone(self.core());
+        core.saw_shutdown();
+        async move {
+            signal.await;
+            core.request_leave(LeaveRequest {
+                reason: LeaveReason::Signal,
+                drain: true,
+            });
+            tokio::select! {
+                _ = core.left() => {}
+                () = stop_signal() => {
+                    core.hurry();
+                    core.left().await;
+                }
+            }
+        }
+    }
+}
+
+/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM after its first poll; on Windows at Ctrl-C or
+/// Ctrl-Break.
+///
+/// `tokio::signal::ctrl_c()` alone would die at SIGTERM, which is how containers are stopped,
+/// without leaving. If no handler can be installed, it never resolves and says so once.
+///
+/// # Cancel safety
+///
+/// Cancel safe; but from its first poll on the signals no longer end the process by themselves.
+pub async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        match (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                return;
+            }
+            (Err(error), _) | (_, Err(error)) => no_handler(&error),
+        }
+    }
+    #[cfg(windows)]
+    {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+
+        match (ctrl_c(), ctrl_break()) {
+            (Ok(mut interrupt), Ok(mut stop)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = stop.recv() => {}
+                }
+                return;
+            }
+            (Err(error), _) | (_, Err(error)) => no_handler(&error),
+        }
+    }
+    #[cfg(not(any(unix, windows)))]
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => return,
+        Err(error) => no_handler(&error),
+    }
+    std::future::pending::<()>().await;
+}
+
+fn no_handler(error: &std::io::Error) {
+    tracing::error!(
+        target: "tower_gwag",
+        "no handler for the stop signals can be installed, they end the process at once: {error}"
+    );
+}

@@ -1,0 +1,175 @@
+//! What is registered: a namespace, a version and one schema.
+
+mod proto_files;
+mod resolve;
+mod schema;
+
+use std::fmt;
+
+pub use crate::rules::version::Version;
+pub use proto_files::ProtoFiles;
+pub(crate) use resolve::{Resolved, ServiceKind};
+pub use schema::OpenApiDocument;
+
+use schema::{ProtoSource, Schema};
+
+/// One service to register: its schema (proto, OpenAPI or GraphQL), its namespace and version.
+///
+/// Nothing is read or checked here: faults surface in [`Options::check`](crate::Options::check)
+/// and when the server is wired up, before any network call.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{Service, Version};
+///
+/// let greeter = Service::proto("syntax = \"proto3\"; package greeter.v1;")
+///     .namespace("greeter")
+///     .version(Version::UNSTABLE);
+/// let pets = Service::openapi(r#"{"openapi":"3.1.0","info":{"title":"Pets","version":"1"},"paths":{}}"#);
+/// let shop = Service::graphql("/graphql").namespace("shop").max_concurrency(64);
+/// ```
+#[derive(Clone)]
+#[must_use = "a service does nothing until it is given to Options::service"]
+pub struct Service {
+    schema: Schema,
+    namespace: Option<String>,
+    version: VersionText,
+    max_concurrency: u32,
+    max_concurrency_per_instance: u32,
+}
+
+/// A version as the user gave it: a [`Version`], or text that is checked later.
+#[derive(Clone, Debug)]
+pub struct VersionText(String);
+
+// === impl Service ===
+
+impl Service {
+    fn new(schema: Schema) -> Self {
+        Self {
+            schema,
+            namespace: None,
+            version: VersionText(String::new()),
+            max_concurrency: 0,
+            max_concurrency_per_instance: 0,
+        }
+    }
+
+    /// A gRPC service, from the text of its entry proto file.
+    ///
+    /// A namespace is required, because the text does not tell the file's name. Imported files
+    /// are added with [`import`](Self::import); `google/protobuf/*` is built into the gateway.
+    pub fn proto(source: impl Into<Vec<u8>>) -> Self {
+        Self::new(Schema::Proto(ProtoSource::text(source.into())))
+    }
+
+    /// A gRPC service, from a tree of proto files and the path of its entry file in that tree.
+    ///
+    /// The tree is a directory on disk (a path), an `include_dir!` tree (feature `include_dir`)
+    /// or any list of (path, bytes). Only what the entry file imports, directly or not, is read
+    /// and sent, under the paths that the `import` statements use. Without
+    /// [`namespace`](Self::namespace) the stem of the entry file's name is the namespace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let from_disk = Service::proto_dir("proto", "greeter.proto");
+    /// let from_memory = Service::proto_dir(
+    ///     [
+    ///         ("greeter.proto", "syntax = \"proto3\"; import \"common/types.proto\";"),
+    ///         ("common/types.proto", "syntax = \"proto3\";"),
+    ///     ],
+    ///     "greeter.proto",
+    /// );
+    /// ```
+    pub fn proto_dir(files: impl Into<ProtoFiles>, entry: impl Into<String>) -> Self {
+        Self::new(Schema::Proto(ProtoSource::tree(files.into(), entry.into())))
+    }
+
+    /// An HTTP service, from its OpenAPI 3.x document: JSON or YAML, or a utoipa document
+    /// (feature `utoipa`).
+    ///
+    /// The advertised address is its base URL. Without [`namespace`](Self::namespace) it is
+    /// derived from `info.title` as the gateway does it: `Pet Store API!` becomes `Pet_Store_API`.
+    pub fn openapi(document: impl Into<OpenApiDocument>) -> Self {
+        Self::new(Schema::OpenApi(document.into()))
+    }
+
+    /// A GraphQL service, from its endpoint: an `http(s)` URL, or a path on this server
+    /// (`/graphql`) that is completed with the advertised address.
+    ///
+    /// The gateway introspects the endpoint while it answers Register. So nothing is registered
+    /// until the endpoint answers from here. A namespace is required.
+    pub fn graphql(endpoint: impl Into<String>) -> Self {
+        Self::new(Schema::GraphQl(endpoint.into()))
+    }
+
+    /// Adds a file that the proto source imports, by the exact path of the `import` statement.
+    ///
+    /// Has no meaning for OpenAPI and GraphQL, where it is an error of the options.
+    pub fn import(mut self, path: impl Into<String>, source: impl Into<Vec<u8>>) -> Self {
+        self.schema.add_import(path.into(), source.into());
+        self
+    }
+
+    /// The name under which the gateway offers this service: `[_A-Za-z][_0-9A-Za-z]*`.
+    ///
+    /// A leading `_` hides it from the gateway's public schema.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// The version: a [`Version`], or the text `unstable` or `vN`. Default: `v1`.
+    pub fn version(mut self, version: impl Into<VersionText>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// The most calls that the gateway lets run at once over all replicas. Default 0: the
+    /// gateway's own default. The first replica of a version freezes it.
+    pub fn max_concurrency(mut self, calls: u32) -> Self {
+        self.max_concurrency = calls;
+        self
+    }
+
+    /// The most calls that the gateway lets run at once on one replica. Default 0: the gateway's
+    /// own default. The first replica of a version freezes it.
+    pub fn max_concurrency_per_instance(mut self, calls: u32) -> Self {
+        self.max_concurrency_per_instance = calls;
+        self
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("kind", &self.schema.kind())
+            .field("namespace", &self.namespace)
+            .field("version", &self.version.0)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl VersionText ===
+
+impl From<Version> for VersionText {
+    fn from(version: Version) -> Self {
+        Self(version.to_string())
+    }
+}
+
+impl From<&str> for VersionText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for VersionText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}

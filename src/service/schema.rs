@@ -1,0 +1,128 @@
+//! The schema of a service as the user gave it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::ProtoFiles;
+use super::resolve::ServiceKind;
+
+/// An OpenAPI 3.x document: JSON or YAML.
+#[derive(Clone)]
+pub struct OpenApiDocument(pub(super) Vec<u8>);
+
+#[derive(Clone)]
+pub(super) enum Schema {
+    Proto(ProtoSource),
+    OpenApi(OpenApiDocument),
+    GraphQl(String),
+    /// `import` on a schema that has none; refused when resolved.
+    ImportOn(ServiceKind),
+}
+
+/// Proto text: the entry file and where its imports come from.
+#[derive(Clone)]
+pub(super) struct ProtoSource {
+    pub(super) entry: Entry,
+    /// Added by `Service::import`; goes before the tree.
+    pub(super) imports: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Entry {
+    Text(Vec<u8>),
+    Tree { files: ProtoFiles, path: String },
+}
+
+// === impl Schema ===
+
+impl Schema {
+    pub(super) fn kind(&self) -> ServiceKind {
+        match self {
+            Self::Proto(_) => ServiceKind::Proto,
+            Self::OpenApi(_) => ServiceKind::OpenApi,
+            Self::GraphQl(_) => ServiceKind::GraphQl,
+            Self::ImportOn(kind) => *kind,
+        }
+    }
+
+    pub(super) fn add_import(&mut self, path: String, source: Vec<u8>) {
+        match self {
+            Self::Proto(proto) => {
+                proto.imports.insert(path, source);
+            }
+            other => *other = Self::ImportOn(other.kind()),
+        }
+    }
+}
+
+// === impl ProtoSource ===
+
+impl ProtoSource {
+    pub(super) fn text(source: Vec<u8>) -> Self {
+        Self {
+            entry: Entry::Text(source),
+            imports: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn tree(files: ProtoFiles, path: String) -> Self {
+        Self {
+            entry: Entry::Tree { files, path },
+            imports: BTreeMap::new(),
+        }
+    }
+}
+
+// === impl OpenApiDocument ===
+
+impl fmt::Debug for OpenApiDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenApiDocument({} bytes)", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for OpenApiDocument {
+    fn from(document: Vec<u8>) -> Self {
+        Self(document)
+    }
+}
+
+impl From<&[u8]> for OpenApiDocument {
+    fn from(document: &[u8]) -> Self {
+        Self(document.to_vec())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for OpenApiDocument {
+    fn from(document: &[u8; N]) -> Self {
+        Self(document.to_vec())
+    }
+}
+
+impl From<String> for OpenApiDocument {
+    fn from(document: String) -> Self {
+        Self(document.into_bytes())
+    }
+}
+
+impl From<&str> for OpenApiDocument {
+    fn from(document: &str) -> Self {
+        Self(document.as_bytes().to_vec())
+    }
+}
+
+impl From<serde_json::Value> for OpenApiDocument {
+    fn from(document: serde_json::Value) -> Self {
+        Self(document.to_string().into_bytes())
+    }
+}
+
+/// The document's bytes are stable as long as the document is: the gateway locks a vN to them.
+#[cfg(feature = "utoipa")]
+impl From<utoipa::openapi::OpenApi> for OpenApiDocument {
+    fn from(document: utoipa::openapi::OpenApi) -> Self {
+        // invariant: an OpenApi holds nothing that JSON cannot express; an empty document is
+        // refused by the check like any other that is not OpenAPI.
+        Self(document.to_json().unwrap_or_default().into_bytes())
+    }
+}
