@@ -4,8 +4,6 @@
 //! cargo run --example gateway [-- --profile standalone|clustered] [--listen host:port] [--http-listen host:port]
 //! ```
 
-#![allow(clippy::print_stdout)]
-
 use std::error::Error;
 
 use tower_gwag::embedded::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile};

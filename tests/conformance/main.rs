@@ -1,7 +1,5 @@
 //! The embedded gateway against what real gateways answered: tests/data/cases.json.
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
-
 mod cases;
 mod endpoint;
 mod wire;

@@ -202,6 +202,16 @@ async fn messages_above_the_limit_are_refused() {
 }
 
 #[tokio::test]
+async fn a_malformed_request_is_an_internal_error() {
+    let (_gateway, caller) = gateway().await;
+    let path = "/gateway.controlplane.v1.ControlPlane/Register";
+    for bad in [b"\xff\xff\xff".as_slice(), b"\x0a\x01\xff"] {
+        let status = caller.call(path, bad).await.unwrap_err();
+        assert_eq!(status.code(), Code::Internal, "{status:?}");
+    }
+}
+
+#[tokio::test]
 async fn http_goes_by_the_paths_of_the_document() {
     let (gateway, caller) = gateway().await;
     let backend = Backend::start("one").await;

@@ -105,10 +105,6 @@ impl Registry {
         }
     }
 
-    pub(super) fn registration(&self, id: &str) -> Option<&Registration> {
-        self.registrations.get(id)
-    }
-
     /// Removes a registration and its replicas from every slot.
     pub(super) fn remove(&mut self, id: &str) -> Option<Registration> {
         let registration = self.registrations.remove(id)?;
