@@ -75,6 +75,7 @@ impl Backend {
         let app = Router::new()
             .route("/demo.v1.Demo/Ping", post(ping))
             .route("/demo.v1.Demo/Hold", post(hold))
+            .route("/before.v1.Demo/Ping", post(async || reply(vec![name])))
             .route(
                 "/demo.v1.Demo/Watch",
                 post(async || reply(vec!["1", "2", "3"])),

@@ -2,5 +2,7 @@
 
 mod backend;
 mod caller;
+
+mod cluster;
 mod hooks;
 mod ingress;
