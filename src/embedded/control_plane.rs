@@ -12,9 +12,10 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
 use tower_service::Service;
 
+use super::cluster::Forgotten;
 use super::ledger::Subject;
 use super::node::Node;
-use super::node::life::Life;
+use super::node::life::{Life, Membership};
 use super::proxy::{self, MAX_MESSAGE};
 use super::registry::prepare::{Conditions, prepare};
 use super::rpc::Rpc;
@@ -151,6 +152,31 @@ fn deadline_of(metadata: &MetadataMap) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
+fn forget_peer(
+    membership: Option<&Membership>,
+    node_id: &str,
+) -> Result<proto::ForgetPeerResponse, Status> {
+    let refuse = |text: String| Err(Status::unknown(format!("controlplane: {text}")));
+    if node_id.is_empty() {
+        return refuse("node_id is required".to_owned());
+    }
+    let Some(membership) = membership else {
+        return refuse("cluster not configured".to_owned());
+    };
+    if node_id == membership.node_id {
+        return refuse(format!("refuse to forget self ({node_id})"));
+    }
+    match membership.cluster.forget_peer(node_id) {
+        Forgotten::StillAlive => refuse(format!(
+            "peer {node_id} is still alive, or was less than 30 s ago"
+        )),
+        Forgotten::Done { removed, left } => Ok(proto::ForgetPeerResponse {
+            removed,
+            new_replicas: left,
+        }),
+    }
+}
+
 type Answer<T> = Result<tonic::Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -188,9 +214,10 @@ impl ControlPlane for Calls {
         let deadline = deadline_of(request.metadata());
         let id = request.into_inner().registration_id;
         let life = Arc::clone(&self.life);
+        let held = life.held(&id);
         let subject = Subject::Registration(id.clone());
         self.answer(Rpc::Heartbeat, subject, deadline, async move {
-            let ok = life.registry().beat(&id);
+            let ok = life.beat(&id, held);
             Ok(proto::HeartbeatResponse { ok })
         })
         .await
@@ -234,8 +261,13 @@ impl ControlPlane for Calls {
         request: Request<proto::ListPeersRequest>,
     ) -> Answer<proto::ListPeersResponse> {
         let deadline = deadline_of(request.metadata());
-        self.answer(Rpc::ListPeers, Subject::Nobody, deadline, async {
-            Ok(proto::ListPeersResponse::default())
+        let life = Arc::clone(&self.life);
+        self.answer(Rpc::ListPeers, Subject::Nobody, deadline, async move {
+            let membership = life.membership.as_ref();
+            let peers = membership.map(|it| it.cluster.list_peers());
+            Ok(proto::ListPeersResponse {
+                peers: peers.unwrap_or_default(),
+            })
         })
         .await
     }
@@ -246,11 +278,9 @@ impl ControlPlane for Calls {
     ) -> Answer<proto::ForgetPeerResponse> {
         let deadline = deadline_of(request.metadata());
         let node_id = request.into_inner().node_id;
+        let life = Arc::clone(&self.life);
         self.answer(Rpc::ForgetPeer, Subject::Nobody, deadline, async move {
-            if node_id.is_empty() {
-                return Err(Status::unknown("controlplane: node_id is required"));
-            }
-            Err(Status::unknown("controlplane: cluster not configured"))
+            forget_peer(life.membership.as_ref(), &node_id)
         })
         .await
     }
@@ -311,8 +341,15 @@ impl ControlPlane for Calls {
         let request = request.into_inner();
         let life = Arc::clone(&self.life);
         self.answer(Rpc::Deprecate, Subject::Nobody, deadline, async move {
-            life.registry()
-                .deprecate(request.namespace, request.version, request.reason)?;
+            let key = (request.namespace.clone(), request.version.clone());
+            life.registry().deprecate(
+                request.namespace,
+                request.version,
+                request.reason.clone(),
+            )?;
+            if let Some(membership) = &life.membership {
+                membership.cluster.deprecated(key, Some(request.reason));
+            }
             Ok(proto::DeprecateResponse {})
         })
         .await
@@ -326,9 +363,13 @@ impl ControlPlane for Calls {
         let request = request.into_inner();
         let life = Arc::clone(&self.life);
         self.answer(Rpc::Undeprecate, Subject::Nobody, deadline, async move {
+            let key = (request.namespace.clone(), request.version.clone());
             let prior_reason = life
                 .registry()
                 .undeprecate(request.namespace, request.version)?;
+            if let Some(membership) = &life.membership {
+                membership.cluster.deprecated(key, None);
+            }
             Ok(proto::UndeprecateResponse { prior_reason })
         })
         .await

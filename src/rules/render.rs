@@ -71,7 +71,7 @@ pub(crate) fn proto(version: &str, compiled: &Compiled) -> Vec<Unrenderable> {
     let served = methods
         .iter()
         .filter(|method| !method.is_client_streaming());
-    found.extend(collisions(version, served.map(|method| method.name())));
+    found.extend(collisions(version, served.map(MethodDescriptor::name)));
     found.extend(types(&methods));
     found
 }
