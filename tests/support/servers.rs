@@ -41,7 +41,9 @@ impl Running {
     /// Gives the signal and waits for the server and the report.
     pub async fn stop(mut self) -> LeaveReport {
         self.signal();
-        within("the server ends", self.served).await.expect("served");
+        within("the server ends", self.served)
+            .await
+            .expect("served");
         within("the report", self.registration.finish()).await
     }
 
