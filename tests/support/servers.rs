@@ -79,7 +79,7 @@ where
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = registration.shutdown(stopped);
     let greeter = TestGreeter::default();
-    let hold = Arc::clone(&greeter.hold);
+    let hold = greeter.hold();
     let served = tokio::spawn(async move {
         Server::builder()
             .layer(layer)
@@ -165,6 +165,13 @@ impl Default for TestGreeter {
     fn default() -> Self {
         let hold = Arc::new(Semaphore::new(0));
         Self { hold }
+    }
+}
+
+impl TestGreeter {
+    /// What greetings of `hold` wait for.
+    pub fn hold(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.hold)
     }
 }
 
