@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::address;
 use super::event::Event;
 use super::in_flight::InFlight;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
@@ -100,12 +101,14 @@ impl Core {
     }
 
     /// Checks the options and keeps them for the first poll of a listener.
-    pub(crate) fn wire(&self) -> Result<(), Error> {
+    pub(crate) fn wire(&self, bound: Option<SocketAddr>) -> Result<(), Error> {
         self.wiring.listener.store(true, Ordering::Relaxed);
         if self.is_disabled() {
             return Ok(());
         }
         let plan = Plan::new(&self.options)?;
+        // Whether there is any; which one is known once the gateway is.
+        address::advertised(&self.options.advertise, bound, &[])?;
         let mut stage = self.stage();
         match *stage {
             Stage::Idle => {

@@ -80,7 +80,7 @@ impl Registration {
                 "Registration::start was called outside a tokio runtime: call it within one",
             ));
         }
-        core.wire()?;
+        core.wire(Some(address))?;
         core.wired_by_hand();
         core.begin(Some(address));
         Ok(())

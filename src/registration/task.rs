@@ -87,7 +87,8 @@ impl Worker {
         let hurried = self.core.hurried();
         let mut hurry_heard = false;
         let mut give_up = None::<Instant>;
-        self.step(Event::Woken);
+        // The first Register is due now, but in the loop: a signal that came before it goes first,
+        // so that nothing is registered only to be deregistered.
         loop {
             if self.finished {
                 let end = *give_up.get_or_insert_with(|| Instant::now() + AFTERMATH);
