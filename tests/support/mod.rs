@@ -123,12 +123,12 @@ pub async fn listed(gateway: &EmbeddedGateway, count: usize) -> Vec<Registration
 }
 
 /// The registrations that are not holds.
-pub fn services_of(
-    registrations: &[RegistrationView],
-) -> impl Iterator<Item = &RegistrationView> {
-    registrations
-        .iter()
-        .filter(|it| !it.namespaces.iter().any(|name| name.starts_with("_tower_gwag_hold/")))
+pub fn services_of(registrations: &[RegistrationView]) -> impl Iterator<Item = &RegistrationView> {
+    registrations.iter().filter(|it| {
+        !it.namespaces
+            .iter()
+            .any(|name| name.starts_with("_tower_gwag_hold/"))
+    })
 }
 
 pub async fn in_flight(registration: &Registration, count: usize) {
