@@ -112,7 +112,8 @@ impl EmbeddedGatewayBuilder {
         self
     }
 
-    /// How often registrations whose lease ran out are removed; the default is 5 s.
+    /// How often registrations whose lease ran out are removed, 1 ms apart or more; the
+    /// default is 5 s.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
