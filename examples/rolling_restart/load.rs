@@ -26,7 +26,7 @@ const MESSAGES: u32 = 5;
 pub(crate) enum Caller {
     Unary(GreeterClient<Channel>, u32),
     Stream(GreeterClient<Channel>, u32),
-    Http(Client<HttpConnector, Empty<Bytes>>, hyper::Uri),
+    Http(Box<Client<HttpConnector, Empty<Bytes>>>, hyper::Uri),
 }
 
 /// Calls that run until told to stop.
@@ -64,7 +64,7 @@ impl Caller {
             Kind::Http => {
                 let client = Client::builder(TokioExecutor::new()).build_http();
                 let url = format!("{http}/api/ingress/{namespace}/{ms}");
-                Self::Http(client, url.parse()?)
+                Self::Http(Box::new(client), url.parse()?)
             }
         })
     }

@@ -214,7 +214,7 @@ impl Scenario {
     }
 
     fn rounds(&self) -> usize {
-        if self.quick { 1 } else { 5 }
+        if self.quick { 2 } else { 5 }
     }
 
     fn undisturbed(&self) -> Duration {
@@ -240,7 +240,7 @@ fn progress(scenario: &Scenario, round: usize) {
         } else {
             ""
         };
-        print!("\r  {} rounds of restarts{done}", round);
+        print!("\r  {round} rounds of restarts{done}");
         let _ = out.flush();
     }
 }
