@@ -8,7 +8,7 @@ use crate::control::{ControlPlane, Gateway};
 /// What the end of a runtime waits for at the most.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Deregisters from a thread of its own if it is dropped while armed.
+/// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
     control: ControlPlane,
     id: Option<String>,
@@ -28,11 +28,11 @@ impl LastResort {
     pub(super) fn disarm(&mut self) {
         self.id = None;
     }
-}
 
-impl Drop for LastResort {
-    fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
+    /// Deregisters if armed; whether the gateway was told, or `None` when there was nothing to
+    /// tell. Blocks for at most [`LIMIT`].
+    pub(super) fn act(&mut self) -> Option<bool> {
+        let id = self.id.take()?;
         // The connection died with its runtime, so a new one is made on a new runtime.
         let gateway = self.control.gateway.with_a_new_connection();
         let control = ControlPlane {
@@ -44,22 +44,17 @@ impl Drop for LastResort {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            if let Ok(runtime) = runtime {
+            let told = runtime.is_ok_and(|runtime| {
                 let call = async { tokio::time::timeout(LIMIT, control.deregister(id)).await };
-                let told = matches!(runtime.block_on(call), Ok(Ok(())));
-                tracing::info!(
-                    target: "tower_gwag",
-                    "the runtime ended before the registration left; deregistered: {told}"
-                );
-            }
+                matches!(runtime.block_on(call), Ok(Ok(())))
+            });
             // Nobody may be waiting any more.
-            let _ = done.send(());
+            let _ = done.send(told);
         };
         let thread = std::thread::Builder::new().name("tower-gwag-leave".to_owned());
-        if thread.spawn(deregister).is_ok() {
-            // The process may end right after the runtime.
-            let _ = ended.recv_timeout(LIMIT);
-        }
+        // The process may end right after the runtime, so the thread is waited for.
+        let told = thread.spawn(deregister).is_ok() && ended.recv_timeout(LIMIT).unwrap_or(false);
+        Some(told)
     }
 }
 

@@ -27,8 +27,15 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// Runs from the first poll for a connection until nothing is registered any more.
-pub(super) async fn run(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) {
-    Worker::new(core, plan, bound).run().await;
+///
+/// The worker is made at once: whoever drops the future, polled or not, gets a report made.
+pub(super) fn run(
+    core: Arc<Core>,
+    plan: Plan,
+    bound: Option<SocketAddr>,
+) -> impl Future<Output = ()> + Send {
+    let worker = Worker::new(core, plan, bound);
+    async move { worker.run().await }
 }
 
 struct Worker {
@@ -127,6 +134,27 @@ impl Worker {
             }
         }
         self.last_resort.disarm();
+    }
+
+    /// The runtime ended under us: tells the gateway, and those that wait for the report.
+    fn abandoned(&mut self) {
+        let told = self.last_resort.act();
+        if self.finished {
+            return;
+        }
+        let outcome = match told {
+            Some(true) => LeaveOutcome::Deregistered,
+            Some(false) => LeaveOutcome::NotDeregistered,
+            None => outcome_of(self.machine.ending()),
+        };
+        let leaving = self.leaving.take().unwrap_or_else(|| Leaving {
+            reason: LeaveReason::RuntimeEnded,
+            since: Instant::now(),
+            in_flight: self.core.in_flight.count(),
+            arrived: self.core.in_flight.arrived(),
+            drain_since: None,
+        });
+        self.conclude(&leaving, outcome);
     }
 
     fn step(&mut self, event: Event) {
@@ -254,17 +282,14 @@ impl Worker {
     fn finish(&mut self) {
         self.finished = true;
         self.drain = None;
-        let Some(leaving) = self.leaving.as_ref() else {
-            return;
-        };
+        if let Some(leaving) = &self.leaving {
+            self.conclude(leaving, outcome_of(self.machine.ending()));
+        }
+    }
+
+    fn conclude(&self, leaving: &Leaving, outcome: LeaveOutcome) {
         let now = Instant::now();
         let drain_since = leaving.drain_since.unwrap_or(now);
-        let outcome = match self.machine.ending() {
-            Ending::NothingHeld => LeaveOutcome::NothingRegistered,
-            Ending::Deregistered => LeaveOutcome::Deregistered,
-            Ending::Failed => LeaveOutcome::NotDeregistered,
-            Ending::Unanswered => LeaveOutcome::Unanswered,
-        };
         let told = matches!(
             outcome,
             LeaveOutcome::Deregistered | LeaveOutcome::NothingRegistered
@@ -280,6 +305,21 @@ impl Worker {
             drain: now - drain_since,
         };
         self.core.conclude(report);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.abandoned();
+    }
+}
+
+fn outcome_of(ending: Ending) -> LeaveOutcome {
+    match ending {
+        Ending::NothingHeld => LeaveOutcome::NothingRegistered,
+        Ending::Deregistered => LeaveOutcome::Deregistered,
+        Ending::Failed => LeaveOutcome::NotDeregistered,
+        Ending::Unanswered => LeaveOutcome::Unanswered,
     }
 }
 
