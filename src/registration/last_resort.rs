@@ -10,7 +10,7 @@ use crate::control::{CallError, ControlPlane, Gateway};
 /// What the end of a runtime waits for at the most.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Deregisters from a thread of its own if it is dropped while armed.
+/// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
     control: ControlPlane,
     held: HashMap<Which, String>,
@@ -33,12 +33,12 @@ impl LastResort {
     pub(super) fn disarm(&mut self, which: Which) {
         self.held.remove(&which);
     }
-}
 
-impl Drop for LastResort {
-    fn drop(&mut self) {
+    /// Deregisters what is held; whether the gateway was told, or `None` when there was nothing to
+    /// tell. Blocks for at most [`LIMIT`].
+    pub(super) fn act(&mut self) -> Option<bool> {
         if self.held.is_empty() {
-            return;
+            return None;
         }
         let held: Vec<String> = self.held.drain().map(|(_, id)| id).collect();
         // The connection died with its runtime, so a new one is made on a new runtime.
@@ -52,7 +52,7 @@ impl Drop for LastResort {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            if let Ok(runtime) = runtime {
+            let told = runtime.is_ok_and(|runtime| {
                 let calls = async {
                     for id in held {
                         control.deregister(id).await?;
@@ -60,20 +60,15 @@ impl Drop for LastResort {
                     Ok::<_, CallError>(())
                 };
                 let bounded = async { tokio::time::timeout(LIMIT, calls).await };
-                let told = matches!(runtime.block_on(bounded), Ok(Ok(())));
-                tracing::info!(
-                    target: "tower_gwag",
-                    "the runtime ended before the registration left; deregistered: {told}"
-                );
-            }
+                matches!(runtime.block_on(bounded), Ok(Ok(())))
+            });
             // Nobody may be waiting any more.
-            let _ = done.send(());
+            let _ = done.send(told);
         };
         let thread = std::thread::Builder::new().name("tower-gwag-leave".to_owned());
-        if thread.spawn(deregister).is_ok() {
-            // The process may end right after the runtime.
-            let _ = ended.recv_timeout(LIMIT);
-        }
+        // The process may end right after the runtime, so the thread is waited for.
+        let told = thread.spawn(deregister).is_ok() && ended.recv_timeout(LIMIT).unwrap_or(false);
+        Some(told)
     }
 }
 

@@ -37,6 +37,8 @@ pub enum LeaveReason {
     HandlesDropped,
     /// `Registration::finish` was called before anything else ended it.
     Finished,
+    /// The tokio runtime on which the server ran has ended.
+    RuntimeEnded,
 }
 
 /// What the gateway knows of the service now.
@@ -186,6 +188,7 @@ impl fmt::Display for LeaveReport {
             LeaveReason::ServerDropped => "because the server was dropped",
             LeaveReason::HandlesDropped => "because every handle was dropped",
             LeaveReason::Finished => "at the end",
+            LeaveReason::RuntimeEnded => "because the runtime ended",
         };
         let outcome = match self.outcome {
             LeaveOutcome::Deregistered => "deregistered",

@@ -17,6 +17,7 @@ use super::lease::Ending;
 use super::leaving::Leaving;
 use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
 use super::pace::Pace;
+use super::report::{HoldOutcome, LeaveReason};
 use super::status::State;
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
@@ -28,8 +29,15 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// Runs from the first poll for a connection until nothing is registered any more.
-pub(super) async fn run(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) {
-    Worker::new(core, plan, bound).run().await;
+///
+/// The worker is made at once: whoever drops the future, polled or not, gets a report made.
+pub(super) fn run(
+    core: Arc<Core>,
+    plan: Plan,
+    bound: Option<SocketAddr>,
+) -> impl Future<Output = ()> + Send {
+    let worker = Worker::new(core, plan, bound);
+    async move { worker.run().await }
 }
 
 struct Worker {
@@ -132,6 +140,22 @@ impl Worker {
         }
         self.last_resort.disarm(Which::Hold);
         self.last_resort.disarm(Which::Service);
+    }
+
+    /// The runtime ended under us: tells the gateway, and those that wait for the report.
+    fn abandoned(&mut self) {
+        let told = self.last_resort.act();
+        if self.finished {
+            return;
+        }
+        let ending = match (self.machine.ending(Which::Service), told) {
+            (Ending::Failed, Some(true)) => Ending::Deregistered,
+            (ending, _) => ending,
+        };
+        let leaving = self.leaving.take();
+        let leaving = leaving
+            .unwrap_or_else(|| Leaving::begin(LeaveReason::RuntimeEnded, &self.core.in_flight));
+        self.conclude(&leaving, ending);
     }
 
     fn step(&mut self, event: Event) {
@@ -261,16 +285,26 @@ impl Worker {
     fn finish(&mut self) {
         self.finished = true;
         self.drain = None;
-        let Some(leaving) = self.leaving.as_ref() else {
-            return;
-        };
-        let ending = self.machine.ending(Which::Service);
+        if let Some(leaving) = &self.leaving {
+            self.conclude(leaving, self.machine.ending(Which::Service));
+        }
+    }
+
+    fn conclude(&self, leaving: &Leaving, ending: Ending) {
         let mut report = leaving.report(ending, self.caller.hold(), &self.core.in_flight);
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);
         }
-        report.hold_failure.clone_from(&self.hold_failure);
+        if report.hold() == HoldOutcome::Missing {
+            report.hold_failure.clone_from(&self.hold_failure);
+        }
         self.core.conclude(report);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.abandoned();
     }
 }
 

@@ -3,11 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::sync::futures::OwnedNotified;
 
+use super::cut::{CutWatch, unavailable};
 use crate::registration::in_flight::InFlightGuard;
 
 pin_project! {
@@ -18,14 +17,13 @@ pin_project! {
     /// no end: a gRPC stream ends with the status UNAVAILABLE, any other body just ends.
     #[derive(Debug)]
     pub struct InFlightBody<B> {
+        // None: there is nothing (more) to say.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         guard: Option<InFlightGuard>,
         is_grpc: bool,
-        // Made when the body first has to wait: most never do.
         #[pin]
-        cut: Option<OwnedNotified>,
-        ended: bool,
+        cut: CutWatch,
     }
 }
 
@@ -34,27 +32,21 @@ pin_project! {
 impl<B> InFlightBody<B> {
     pub(super) fn new(inner: B, guard: Option<InFlightGuard>, is_grpc: bool) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
             guard,
             is_grpc,
-            cut: None,
-            ended: false,
+            cut: CutWatch::default(),
         }
     }
 
-    /// The wrapped body.
-    pub fn get_ref(&self) -> &B {
-        &self.inner
-    }
-
-    /// The wrapped body.
-    pub fn get_mut(&mut self) -> &mut B {
-        &mut self.inner
-    }
-
-    /// The wrapped body; the request is not in flight any more.
-    pub fn into_inner(self) -> B {
-        self.inner
+    /// Empty; nothing is in flight.
+    pub(super) fn empty() -> Self {
+        Self {
+            inner: None,
+            guard: None,
+            is_grpc: false,
+            cut: CutWatch::default(),
+        }
     }
 }
 
@@ -67,52 +59,38 @@ impl<B: Body> Body for InFlightBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        if *this.ended {
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
-        }
-        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
+        };
+        if let Poll::Ready(frame) = inner.poll_frame(cx) {
             if matches!(frame, None | Some(Err(_))) {
                 *this.guard = None;
             }
             return Poll::Ready(frame);
         }
-        let Some(guard) = this.guard.as_ref() else {
-            return Poll::Pending;
-        };
-        if this.cut.is_none() {
-            this.cut.set(Some(guard.cut()));
-        }
-        // First the waker, then the flag: a cut in between wakes us.
-        let woken = this.cut.as_mut().as_pin_mut().map(|cut| cut.poll(cx));
-        if !guard.is_cut() && !matches!(woken, Some(Poll::Ready(()))) {
-            return Poll::Pending;
+        match this.guard.as_ref() {
+            Some(guard) if this.cut.poll_cut(guard, cx).is_ready() => {}
+            _ => return Poll::Pending,
         }
         *this.guard = None;
-        *this.ended = true;
+        this.inner.set(None);
         Poll::Ready(this.is_grpc.then(|| Ok(Frame::trailers(unavailable()))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
-/// The end of a gRPC stream that is cut: callers may try another replica.
-fn unavailable() -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("14"));
-    let message = HeaderValue::from_static("the server is leaving");
-    trailers.insert("grpc-message", message);
-    trailers
-}
-
-/// An empty body; nothing is in flight.
-impl<B: Default> Default for InFlightBody<B> {
+impl<B> Default for InFlightBody<B> {
     fn default() -> Self {
-        Self::new(B::default(), None, false)
+        Self::empty()
     }
 }

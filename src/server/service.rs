@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::InFlightBody;
+use super::cut::{CutWatch, unavailable};
 use crate::registration::core::{Core, Handle};
 use crate::registration::in_flight::InFlightGuard;
 
@@ -21,12 +22,18 @@ pub struct GwagRegistrationService<S> {
 
 pin_project! {
     /// The response of a [`GwagRegistrationService`].
+    ///
+    /// One that is not there yet when leaving is over is cut, because a server's own wait for it
+    /// has no end: gRPC callers get the status UNAVAILABLE, others 503.
     #[derive(Debug)]
     pub struct GwagRegistrationFuture<F> {
         #[pin]
         inner: F,
         // Moves into the response's body; dropped with the future if there is no response.
         guard: Option<InFlightGuard>,
+        #[pin]
+        cut: CutWatch,
+        is_grpc: bool,
         // Of an HTTP/1 request, whose connection is not kept when leaving.
         closing: Option<Arc<Core>>,
     }
@@ -70,18 +77,20 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let core = &self.handle.core;
         core.saw_request();
-        // Before the inner call, so that a panic in it counts out, too.
         let path = request.uri().path();
-        let exempt = core.options.exempt.iter();
-        let guard = core
-            .in_flight
-            .enter(exempt.into_iter().any(|it| path.starts_with(it)));
+        let exempt = core.options.exempt.iter().any(|it| path.starts_with(it));
+        // Before the inner call, so that a panic in it counts out, too.
+        let guard = core.in_flight.enter(exempt);
         // HTTP/2 has GOAWAY, which servers send by themselves.
         let keeps_alive = request.version() < Version::HTTP_2;
+        let closing = keeps_alive.then(|| Arc::clone(core));
+        let is_grpc = has_content_type(request.headers(), b"application/grpc");
         GwagRegistrationFuture {
             inner: self.inner.call(request),
             guard: Some(guard),
-            closing: keeps_alive.then(|| Arc::clone(core)),
+            cut: CutWatch::default(),
+            is_grpc,
+            closing,
         }
     }
 }
@@ -96,22 +105,55 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
+        let mut response = match this.inner.poll(cx) {
+            Poll::Ready(response) => {
+                let guard = this.guard.take();
+                in_flight(response?, guard)
+            }
+            Poll::Pending => match this.guard {
+                Some(guard) if this.cut.poll_cut(guard, cx).is_ready() => {
+                    *this.guard = None;
+                    refusal(*this.is_grpc)
+                }
+                _ => return Poll::Pending,
+            },
+        };
         if this.closing.take().is_some_and(|core| core.is_closing()) {
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let content_type = response.headers().get(header::CONTENT_TYPE);
-        let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
-        let is_grpc = content_type.starts_with(b"application/grpc");
-        let mut guard = this.guard.take();
-        if content_type.starts_with(b"text/event-stream")
-            && let Some(guard) = &mut guard
-        {
-            guard.exempt();
-        }
-        Poll::Ready(Ok(
-            response.map(|body| InFlightBody::new(body, guard, is_grpc))
-        ))
+        Poll::Ready(Ok(response))
     }
+}
+
+fn in_flight<B>(
+    response: Response<B>,
+    mut guard: Option<InFlightGuard>,
+) -> Response<InFlightBody<B>> {
+    if has_content_type(response.headers(), b"text/event-stream")
+        && let Some(guard) = &mut guard
+    {
+        guard.exempt();
+    }
+    let is_grpc = has_content_type(response.headers(), b"application/grpc");
+    response.map(|body| InFlightBody::new(body, guard, is_grpc))
+}
+
+/// The answer to a request that is cut.
+fn refusal<B>(is_grpc: bool) -> Response<InFlightBody<B>> {
+    let mut response = Response::new(InFlightBody::empty());
+    if is_grpc {
+        *response.headers_mut() = unavailable();
+        let grpc = HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    } else {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+fn has_content_type(headers: &HeaderMap, start: &[u8]) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(start))
 }

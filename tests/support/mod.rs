@@ -14,7 +14,7 @@ pub mod servers;
 use std::time::Duration;
 
 use tower_gwag::embedded::{EmbeddedGateway, RegistrationView};
-use tower_gwag::{Options, Registration, Service, State};
+use tower_gwag::{Hold, Options, Registration, Service, State};
 
 pub use events::Events;
 pub use net::{Forwarder, get};
@@ -87,6 +87,11 @@ pub fn greeter_options(gateway: &EmbeddedGateway) -> Options {
     Options::new(gateway.target())
         .seed(7)
         .service(greeter_service())
+}
+
+/// A greeter without a hold: what a test counts are the calls of one lease.
+pub fn lone_options(gateway: &EmbeddedGateway) -> Options {
+    greeter_options(gateway).hold(Hold::Off)
 }
 
 pub fn pets_options(gateway: &EmbeddedGateway) -> Options {
