@@ -67,7 +67,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let core = &self.handle.core;
-        core.saw_request();
+        core.check_listener();
         // Before the inner call, so that a panic in it counts out, too.
         let guard = core.in_flight.enter();
         GwagRegistrationFuture {
