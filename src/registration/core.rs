@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -58,7 +58,17 @@ struct Wiring {
     layer: AtomicBool,
     listener: AtomicBool,
     shutdown: AtomicBool,
-    complained: AtomicBool,
+    /// Bits of [`Part`]: what was said to be missing.
+    said: AtomicU8,
+}
+
+/// A part of the wiring that a user may forget.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Part {
+    Layer = 1,
+    Listener = 2,
+    Shutdown = 4,
 }
 
 /// Leaves when the layer, its services, the listener and every handle are gone.
@@ -259,13 +269,14 @@ impl Core {
         self.wiring.shutdown.store(true, Ordering::Relaxed);
     }
 
-    /// A request came through the layer: somebody must have wrapped the listener.
-    pub(crate) fn saw_request(&self) {
-        if self.wiring.listener.load(Ordering::Relaxed) {
+    /// The server serves: somebody must have wrapped the listener.
+    pub(crate) fn check_listener(&self) {
+        if self.wiring.listener.load(Ordering::Relaxed) || self.is_disabled() {
             return;
         }
         self.complain(
-            "requests are served, but nothing is registered, because the listener is not wrapped: \
+            Part::Listener,
+            "the server runs, but nothing is registered, because the listener is not wrapped: \
              serve `registration.listener(listener)?` (axum) or `registration.incoming(listener)?` \
              (tonic), or call `registration.start(address)?`",
         );
@@ -275,11 +286,14 @@ impl Core {
     pub(super) fn check_wiring(&self) {
         if !self.wiring.layer.load(Ordering::Relaxed) {
             self.complain(
+                Part::Layer,
                 "registered, but the layer is not installed, so that requests in flight are not \
                  counted and leaving may lose some: add `.layer(layer)` to the server or router",
             );
-        } else if !self.wiring.shutdown.load(Ordering::Relaxed) {
+        }
+        if !self.wiring.shutdown.load(Ordering::Relaxed) {
             self.complain(
+                Part::Shutdown,
                 "registered, but the server does not know when to stop: pass \
                  `registration.shutdown(stop_signal())` to `with_graceful_shutdown` (axum) or \
                  `serve_with_incoming_shutdown` (tonic), so that it leaves without losing requests",
@@ -293,8 +307,9 @@ impl Core {
         self.saw_shutdown();
     }
 
-    fn complain(&self, text: &str) {
-        if !self.wiring.complained.swap(true, Ordering::Relaxed) {
+    fn complain(&self, part: Part, text: &str) {
+        let said = self.wiring.said.fetch_or(part as u8, Ordering::Relaxed);
+        if said & part as u8 == 0 {
             tracing::warn!(target: "tower_gwag", "{text}");
             self.emit(&Event::HalfWired(text.to_owned()));
         }

@@ -76,7 +76,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let core = &self.handle.core;
-        core.saw_request();
+        core.check_listener();
         let path = request.uri().path();
         let exempt = core.options.exempt.iter().any(|it| path.starts_with(it));
         // Before the inner call, so that a panic in it counts out, too.
