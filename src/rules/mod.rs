@@ -3,6 +3,8 @@
 
 pub(crate) mod address;
 #[cfg(feature = "embedded-gateway")]
+mod comments;
+#[cfg(feature = "embedded-gateway")]
 pub(crate) mod hash;
 pub(crate) mod imports;
 #[cfg(feature = "embedded-gateway")]
