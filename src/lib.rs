@@ -1,4 +1,64 @@
-//! Register tonic and axum servers with a gwag gateway.
+//! Registers tonic and axum servers with a gwag gateway, which fronts gRPC, OpenAPI and GraphQL
+//! services as one API.
+//!
+//! [`GwagRegistrationLayer`] wraps the server. Registration starts when the server first polls its
+//! listener for a connection, heartbeats go on while it serves, and it leaves inside the future of
+//! the graceful shutdown. Three places know of it: the layer, the listener, the shutdown.
+//!
+//! # tonic
+//!
+//! ```no_run
+//! # async fn run(greeter: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
+//! use tokio::net::TcpListener;
+//! use tonic::transport::Server;
+//! use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
+//!
+//! let layer = GwagRegistrationLayer::new(
+//!     Options::new("gateway:50090").service(Service::proto_dir("proto", "greeter.proto")),
+//! );
+//! let registration = layer.registration();
+//! let incoming = registration.incoming(TcpListener::bind("0.0.0.0:0").await?)?;
+//! Server::builder()
+//!     .layer(layer)
+//!     .add_routes(greeter)
+//!     .serve_with_incoming_shutdown(incoming, registration.shutdown(stop_signal()))
+//!     .await?;
+//! println!("{}", registration.finish().await);
+//! # Ok(()) }
+//! ```
+//!
+//! # axum
+//!
+//! ```no_run
+//! # async fn run(pets: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! use tokio::net::TcpListener;
+//! use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
+//!
+//! let layer = GwagRegistrationLayer::new(
+//!     Options::new("gateway:50090").service(Service::openapi(std::fs::read("openapi.yaml")?)),
+//! );
+//! let registration = layer.registration();
+//! let listener = registration.listener(TcpListener::bind("0.0.0.0:0").await?)?;
+//! axum::serve(listener, pets.layer(layer))
+//!     .with_graceful_shutdown(registration.shutdown(stop_signal()))
+//!     .await?;
+//! println!("{}", registration.finish().await);
+//! # Ok(()) }
+//! ```
+//!
+//! # Where to look
+//!
+//! - [`Options`]: everything that can be said, with the defaults.
+//! - [`Service`]: what is registered: proto text or trees, OpenAPI documents, GraphQL endpoints.
+//! - [`Registration`]: the handle: status, leaving, servers of another kind.
+//! - `embedded` (feature `embedded-gateway`): a gateway in this process, to develop and test against.
+//!
+//! The README tells the life of a registration and what happens at shutdown.
+//!
+//! # Features
+//!
+//! `tonic` and `axum` are on by default; `tls`, `utoipa`, `include_dir` and `embedded-gateway` are
+//! not.
 
 // In the library only: tests and examples may.
 #![warn(
@@ -21,7 +81,7 @@ mod service;
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, Options};
 pub use registration::{
-    Event, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
+    Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };
 pub use server::{
     GwagRegistrationFuture, GwagRegistrationLayer, GwagRegistrationService, InFlightBody,
@@ -32,3 +92,8 @@ pub use server::{Incoming, IntoIncoming};
 #[cfg(feature = "axum")]
 pub use server::{IntoListener, Listening};
 pub use service::{OpenApiDocument, ProtoFiles, Service, Version, VersionText};
+
+/// The README's code compiles.
+#[cfg(all(doctest, feature = "tonic", feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

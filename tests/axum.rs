@@ -132,7 +132,7 @@ async fn a_request_in_flight_at_the_signal_is_answered() {
     let answer = within("the answer", call).await.expect("no panic");
     assert_eq!(answer, (200, "held".to_owned()));
     let report = server.stop().await;
-    assert_eq!((report.in_flight(), report.unfinished()), (1, 0));
+    assert_eq!((report.in_flight(), report.cut()), (1, 0));
 }
 
 async fn leaves_at_a_signal_that_comes_first() {
@@ -197,7 +197,7 @@ async fn a_panic_in_a_handler_leaves_nothing_in_flight_and_serving_goes_on() {
     in_flight(&server.registration, 0).await;
     assert_called_through(&gateway).await;
     let report = server.stop().await;
-    assert_eq!(report.unfinished(), 0);
+    assert_eq!(report.cut(), 0);
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ fn good() -> Service {
 
 /// Refused by `check()`, and alike by both listeners; the message has each of `telling`.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "options are built in place")]
 fn refused(options: Options, kind: ErrorKind, telling: &[&str]) {
     let error = options.check().expect_err("refused");
     assert_eq!(error.kind(), kind, "{error}");

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use support::servers::bind;
 use support::{
-    Events, assert_orderly, axum_app, gateway, greet, greeter_options, listed, pets_app,
-    pets_options, registered, tonic_greeter, within,
+    Events, assert_orderly, axum_app, gateway, greet, listed, lone_options, pets_app, pets_options,
+    registered, tonic_greeter, within,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower_gwag::embedded::{EmbeddedGateway, Rpc};
@@ -42,7 +42,7 @@ async fn until_left(events: &Events) -> LeaveReport {
 #[tokio::test]
 async fn dropping_every_handle_deregisters() {
     let gateway = gateway().await;
-    let (options, events) = Events::of(greeter_options(&gateway));
+    let (options, events) = Events::of(lone_options(&gateway));
     let registration = start(options);
     registered(&registration).await;
     let other = registration.clone();
@@ -60,7 +60,7 @@ async fn dropping_every_handle_deregisters() {
 #[tokio::test]
 async fn dropping_the_layer_and_the_wrapped_listener_deregisters() {
     let gateway = gateway().await;
-    let layer = GwagRegistrationLayer::new(greeter_options(&gateway));
+    let layer = GwagRegistrationLayer::new(lone_options(&gateway));
     let (listener, _) = bind("127.0.0.1:0").await;
     let mut incoming = layer.registration().incoming(listener).expect("wrapped");
     // What a server does first, and then it is gone.
@@ -78,7 +78,7 @@ async fn dropping_the_layer_and_the_wrapped_listener_deregisters() {
 #[tokio::test]
 async fn servers_that_are_aborted_with_every_handle_dropped_deregister() {
     let gateway = gateway().await;
-    let tonic = tonic_greeter(greeter_options(&gateway)).await;
+    let tonic = tonic_greeter(lone_options(&gateway)).await;
     let axum = axum_app(pets_options(&gateway), pets_app()).await;
     listed(&gateway, 2).await;
     tonic.abort().await;
@@ -101,7 +101,7 @@ fn multi_thread() -> Runtime {
 
 /// Runs the whole life of a server on a runtime of its own, in a thread of its own.
 async fn lives_on(gateway: &EmbeddedGateway, runtime: fn() -> Runtime) {
-    let options = greeter_options(gateway).heartbeat_interval(Duration::from_millis(20));
+    let options = lone_options(gateway).heartbeat_interval(Duration::from_millis(20));
     let beaten = gateway.clone();
     let life = std::thread::spawn(move || {
         runtime().block_on(async move {
@@ -138,7 +138,7 @@ async fn runtime_goes_away(
     runtime: fn() -> Runtime,
     keep: bool,
 ) -> Option<Registration> {
-    let options = greeter_options(gateway);
+    let options = lone_options(gateway);
     let thread = std::thread::spawn(move || {
         let runtime = runtime();
         let registration = {
@@ -186,7 +186,7 @@ async fn a_handle_that_outlives_its_runtime_gets_a_report() {
 /// A runtime that ends with the gateway frozen; before or after the registration was answered.
 async fn runtime_goes_away_from_a_frozen_gateway(answered: bool) -> LeaveReport {
     let gateway = gateway().await;
-    let (options, frozen) = (greeter_options(&gateway), gateway.clone());
+    let (options, frozen) = (lone_options(&gateway), gateway.clone());
     let thread = std::thread::spawn(move || {
         let runtime = multi_thread();
         if !answered {
@@ -223,7 +223,7 @@ async fn a_registration_whose_runtime_ends_at_once_gets_a_report() {
         let runtime = current_thread();
         let registration = {
             let _runtime = runtime.enter();
-            start(greeter_options(&gateway))
+            start(lone_options(&gateway))
         };
         // Its task was never polled.
         runtime.shutdown_background();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use support::servers::bind;
 use support::{
-    Events, PROMPTLY, Running, assert_orderly, gateway, greeter_client, greeter_options, hello,
-    in_flight, listed, registered, tonic_greeter, until_state, within,
+    Events, PROMPTLY, Running, assert_orderly, gateway, greeter_client, hello, in_flight, listed,
+    lone_options, registered, tonic_greeter, until_state, within,
 };
 use tonic::Code;
 use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Rpc};
@@ -39,7 +39,7 @@ async fn greeter(options: Options) -> Running {
 #[tokio::test]
 async fn with_the_gateway_down_leaving_ends_at_once_and_says_so() {
     let gateway = gateway().await;
-    let server = greeter(greeter_options(&gateway)).await;
+    let server = greeter(lone_options(&gateway)).await;
     gateway.kill().await;
     let start = Instant::now();
     let report = server.stop().await;
@@ -54,7 +54,7 @@ async fn with_the_gateway_down_leaving_ends_at_once_and_says_so() {
 #[tokio::test]
 async fn with_the_gateway_frozen_leaving_ends_within_its_budget_and_is_made_up_for_later() {
     let gateway = gateway().await;
-    let server = greeter(hasty(greeter_options(&gateway))).await;
+    let server = greeter(hasty(lone_options(&gateway))).await;
     gateway.freeze();
     let start = Instant::now();
     let report = server.stop().await;
@@ -72,7 +72,7 @@ async fn with_the_gateway_frozen_leaving_ends_within_its_budget_and_is_made_up_f
 #[tokio::test]
 async fn the_budget_holds_with_a_call_in_flight_and_the_gateway_frozen() {
     let gateway = gateway().await;
-    let mut server = greeter(hasty(greeter_options(&gateway))).await;
+    let mut server = greeter(hasty(lone_options(&gateway))).await;
     let mut client = greeter_client(server.address).await;
     let call = tokio::spawn(async move { client.hello(hello("hold")).await });
     in_flight(&server.registration, 1).await;
@@ -82,7 +82,7 @@ async fn the_budget_holds_with_a_call_in_flight_and_the_gateway_frozen() {
     let report = within("the report", server.registration.finish()).await;
     let took = start.elapsed();
     assert!(took < BUDGET + PROMPTLY, "took {took:?}");
-    assert_eq!((report.in_flight(), report.unfinished()), (1, 1));
+    assert_eq!((report.in_flight(), report.cut()), (1, 1));
     // Not lost, only not waited for: the server itself still finishes it.
     server.hold.add_permits(1);
     within("an answer", call).await.unwrap().expect("answered");
@@ -94,7 +94,7 @@ async fn the_budget_holds_with_a_call_in_flight_and_the_gateway_frozen() {
 #[tokio::test]
 async fn a_deregister_that_the_gateways_store_refuses_is_tried_again() {
     let gateway = gateway().await;
-    let server = greeter(greeter_options(&gateway)).await;
+    let server = greeter(lone_options(&gateway)).await;
     let text = "controlplane: kv put: nats: timeout";
     gateway.refuse_next(Rpc::Deregister, 1, Code::Unknown, text);
     let report = server.stop().await;
@@ -107,7 +107,7 @@ async fn a_deregister_that_the_gateways_store_refuses_is_tried_again() {
 #[tokio::test]
 async fn any_number_of_leaves_get_the_same_report() {
     let gateway = gateway().await;
-    let server = greeter(greeter_options(&gateway)).await;
+    let server = greeter(lone_options(&gateway)).await;
     let registration = &server.registration;
     let (one, other) = tokio::join!(registration.leave(), registration.leave());
     let third = within("the report", registration.leave()).await;
@@ -125,7 +125,7 @@ async fn any_number_of_leaves_get_the_same_report() {
 #[tokio::test]
 async fn leave_does_not_stop_the_server() {
     let gateway = gateway().await;
-    let server = greeter(greeter_options(&gateway)).await;
+    let server = greeter(lone_options(&gateway)).await;
     within("the report", server.registration.leave()).await;
     assert_eq!(support::greet(server.address).await, "Hello, Ada!");
     server.stop().await;
@@ -135,7 +135,7 @@ async fn leave_does_not_stop_the_server() {
 async fn leave_during_the_first_register_waits_and_deregisters() {
     let gateway = gateway().await;
     gateway.delay(Rpc::Register, Duration::from_millis(300));
-    let server = tonic_greeter(greeter_options(&gateway)).await;
+    let server = tonic_greeter(lone_options(&gateway)).await;
     until_seen(&gateway, "a Register under way", |now| {
         now.rpc_counts.of(Rpc::Register).in_flight == 1
     })
@@ -150,7 +150,7 @@ async fn leave_during_the_first_register_waits_and_deregisters() {
 async fn a_register_that_is_answered_after_the_report_is_still_deregistered() {
     let gateway = gateway().await;
     gateway.delay(Rpc::Register, 2 * BUDGET);
-    let server = tonic_greeter(hasty(greeter_options(&gateway))).await;
+    let server = tonic_greeter(hasty(lone_options(&gateway))).await;
     until_seen(&gateway, "a Register under way", |now| {
         now.rpc_counts.of(Rpc::Register).in_flight == 1
     })
@@ -168,7 +168,7 @@ async fn a_register_that_is_answered_after_the_report_is_still_deregistered() {
 async fn leave_during_a_beat_waits_for_its_answer() {
     let gateway = gateway().await;
     gateway.delay(Rpc::Heartbeat, Duration::from_millis(300));
-    let options = greeter_options(&gateway).heartbeat_interval(BEAT);
+    let options = lone_options(&gateway).heartbeat_interval(BEAT);
     let server = greeter(options).await;
     until_seen(&gateway, "a beat under way", |now| {
         now.rpc_counts.of(Rpc::Heartbeat).in_flight == 1
@@ -186,7 +186,7 @@ async fn leave_during_a_beat_waits_for_its_answer() {
 async fn leaving_what_the_gateway_never_took_is_clean_and_immediate() {
     let gateway = gateway().await;
     gateway.kill().await;
-    let server = tonic_greeter(greeter_options(&gateway)).await;
+    let server = tonic_greeter(lone_options(&gateway)).await;
     until_state(&server.registration, State::Unreachable).await;
     let start = Instant::now();
     let report = server.stop().await;
@@ -198,7 +198,7 @@ async fn leaving_what_the_gateway_never_took_is_clean_and_immediate() {
 #[tokio::test]
 async fn leave_now_waits_for_no_call() {
     let gateway = gateway().await;
-    let server = greeter(greeter_options(&gateway)).await;
+    let server = greeter(lone_options(&gateway)).await;
     let mut client = greeter_client(server.address).await;
     let call = tokio::spawn(async move { client.hello(hello("hold")).await });
     in_flight(&server.registration, 1).await;
@@ -206,7 +206,7 @@ async fn leave_now_waits_for_no_call() {
     let report = within("the report", server.registration.leave_now()).await;
     assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
     assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
-    assert_eq!(report.unfinished(), 1);
+    assert_eq!(report.cut(), 1);
     server.hold.add_permits(1);
     within("an answer", call).await.unwrap().expect("answered");
     server.stop().await;
@@ -215,7 +215,7 @@ async fn leave_now_waits_for_no_call() {
 #[tokio::test]
 async fn leave_now_ends_a_drain_that_is_under_way() {
     let gateway = gateway().await;
-    let mut server = greeter(greeter_options(&gateway)).await;
+    let mut server = greeter(lone_options(&gateway)).await;
     let mut client = greeter_client(server.address).await;
     let call = tokio::spawn(async move { client.hello(hello("hold")).await });
     in_flight(&server.registration, 1).await;
@@ -223,7 +223,7 @@ async fn leave_now_ends_a_drain_that_is_under_way() {
     listed(&gateway, 0).await;
     let report = within("the report", server.registration.leave_now()).await;
     assert_eq!(report.reason(), LeaveReason::Signal);
-    assert_eq!(report.unfinished(), 1);
+    assert_eq!(report.cut(), 1);
     server.hold.add_permits(1);
     within("an answer", call).await.unwrap().expect("answered");
     server.stop().await;
@@ -232,7 +232,7 @@ async fn leave_now_ends_a_drain_that_is_under_way() {
 #[tokio::test]
 async fn finish_ends_what_nothing_else_ended() {
     let gateway = gateway().await;
-    let server = greeter(greeter_options(&gateway)).await;
+    let server = greeter(lone_options(&gateway)).await;
     let report = within("the report", server.registration.finish()).await;
     assert_eq!(report.reason(), LeaveReason::Finished);
     assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
@@ -242,7 +242,7 @@ async fn finish_ends_what_nothing_else_ended() {
 #[tokio::test]
 async fn what_was_left_before_its_start_never_registers() {
     let gateway = gateway().await;
-    let (options, events) = Events::of(greeter_options(&gateway));
+    let (options, events) = Events::of(lone_options(&gateway));
     let registration = GwagRegistrationLayer::new(options).registration();
     let report = within("the report", registration.leave()).await;
     assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);

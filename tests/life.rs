@@ -6,12 +6,12 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{
-    Events, Forwarder, GREETER_PROTO, assert_orderly, gateway, greet, greeter_options,
-    greeter_service, listed, pets_service, registered, tonic_greeter, until_state, within,
+    Events, Forwarder, GREETER_PROTO, assert_orderly, gateway, greet, greeter_service, listed,
+    lone_options, pets_service, registered, tonic_greeter, until_state, within,
 };
 use tonic::Code;
 use tower_gwag::embedded::{EmbeddedGateway, Rpc, Tier};
-use tower_gwag::{ErrorKind, LeaveOutcome, Options, Registration, Service, State, Status};
+use tower_gwag::{ErrorKind, Hold, LeaveOutcome, Options, Registration, Service, State, Status};
 
 /// Beats so often that no test waits for one.
 const BEAT: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ async fn beats_keep_a_short_registration_alive_past_several_ttls() {
     let gateway = EmbeddedGateway::builder().sweep_interval(BEAT);
     let gateway = gateway.start().await.expect("started");
     let ttl = Duration::from_secs(1);
-    let server = tonic_greeter(greeter_options(&gateway).ttl(ttl)).await;
+    let server = tonic_greeter(lone_options(&gateway).ttl(ttl)).await;
     registered(&server.registration).await;
     let first = listed(&gateway, 1).await.remove(0);
     assert_eq!(first.ttl, ttl);
@@ -46,7 +46,7 @@ async fn beats_keep_a_short_registration_alive_past_several_ttls() {
 #[tokio::test]
 async fn an_evicted_registration_is_made_again() {
     let gateway = gateway().await;
-    let (options, events) = Events::of(greeter_options(&gateway).heartbeat_interval(BEAT));
+    let (options, events) = Events::of(lone_options(&gateway).heartbeat_interval(BEAT));
     let server = tonic_greeter(options).await;
     events.until_registered(1).await;
     let first = listed(&gateway, 1).await.remove(0);
@@ -64,7 +64,7 @@ async fn an_evicted_registration_is_made_again() {
 #[tokio::test]
 async fn the_states_are_told_in_their_order() {
     let gateway = gateway().await;
-    let (options, events) = Events::of(greeter_options(&gateway));
+    let (options, events) = Events::of(lone_options(&gateway));
     let server = tonic_greeter(options).await;
     assert_eq!(status(&server.registration).state(), State::Idle);
     registered(&server.registration).await;
@@ -84,7 +84,7 @@ async fn the_states_are_told_in_their_order() {
 async fn with_the_gateway_down_it_serves_and_registers_once_the_gateway_comes_up() {
     let gateway = gateway().await;
     gateway.kill().await;
-    let server = tonic_greeter(greeter_options(&gateway)).await;
+    let server = tonic_greeter(lone_options(&gateway)).await;
     until_state(&server.registration, State::Unreachable).await;
     let first = status(&server.registration);
     assert_eq!(first.reason_kind(), Some(ErrorKind::Unavailable));
@@ -109,7 +109,7 @@ async fn with_the_gateway_down_it_serves_and_registers_once_the_gateway_comes_up
 async fn a_restarted_gateway_is_registered_with_again_once() {
     let gateway = gateway().await;
     // The beat is 10 s away: the end of the connection tells.
-    let (options, events) = Events::of(greeter_options(&gateway));
+    let (options, events) = Events::of(lone_options(&gateway));
     let server = tonic_greeter(options).await;
     events.until_registered(1).await;
     gateway.restart().await.expect("restarted");
@@ -133,14 +133,18 @@ async fn a_lost_connection_costs_no_second_registration() {
     until_received(&gateway, Rpc::Heartbeat, 1).await;
     assert_eq!(network.connections(), 2);
     until_state(&server.registration, State::Registered).await;
-    assert_eq!(gateway.rpc_counts().of(Rpc::Register).received, 1);
+    assert_eq!(
+        gateway.rpc_counts().of(Rpc::Register).received,
+        2,
+        "one is the hold's"
+    );
     assert!(server.stop().await.is_clean());
 }
 
 #[tokio::test]
 async fn a_frozen_gateway_is_waited_for_and_not_registered_with_twice() {
     let gateway = gateway().await;
-    let (options, events) = Events::of(greeter_options(&gateway).heartbeat_interval(BEAT));
+    let (options, events) = Events::of(lone_options(&gateway).heartbeat_interval(BEAT));
     let server = tonic_greeter(options).await;
     events.until_registered(1).await;
     gateway.freeze();
@@ -162,7 +166,7 @@ async fn a_frozen_gateway_is_waited_for_and_not_registered_with_twice() {
 async fn a_gateway_that_is_frozen_at_the_start_gets_one_registration() {
     let gateway = gateway().await;
     gateway.freeze();
-    let server = tonic_greeter(greeter_options(&gateway)).await;
+    let server = tonic_greeter(lone_options(&gateway)).await;
     assert_eq!(greet(server.address).await, "Hello, Ada!");
     // The kernel took the connection; or nothing, and it is tried again.
     gateway.thaw();
@@ -176,7 +180,7 @@ async fn a_gateway_that_is_frozen_at_the_start_gets_one_registration() {
 async fn a_slow_gateway_gets_one_beat_at_a_time() {
     let gateway = gateway().await;
     gateway.delay(Rpc::Heartbeat, 4 * BEAT);
-    let options = greeter_options(&gateway).heartbeat_interval(BEAT);
+    let options = lone_options(&gateway).heartbeat_interval(BEAT);
     let server = tonic_greeter(options).await;
     until_received(&gateway, Rpc::Heartbeat, 4).await;
     assert!(server.stop().await.is_clean());
@@ -200,10 +204,10 @@ async fn assert_refused(gateway: &EmbeddedGateway, options: Options, kind: Error
 #[tokio::test]
 async fn real_conflicts_are_refusals_and_leave_the_first_alone() {
     let gateway = gateway().await;
-    let first = tonic_greeter(greeter_options(&gateway)).await;
+    let first = tonic_greeter(lone_options(&gateway)).await;
     registered(&first.registration).await;
     let with = |service: Service| {
-        let options = Options::new(gateway.target());
+        let options = Options::new(gateway.target()).hold(Hold::Off);
         options.service(service.namespace("greeter"))
     };
     let other = format!("{GREETER_PROTO}\nmessage Another {{}}\n");
@@ -225,6 +229,7 @@ async fn a_refusal_by_the_tier_policy_is_told() {
     let gateway = gateway.start().await.expect("started");
     let service = greeter_service().version("unstable");
     let options = Options::new(gateway.target()).service(service);
+    let options = options.hold(Hold::Off);
     assert_refused(&gateway, options, ErrorKind::TierRefused).await;
 }
 
@@ -233,7 +238,7 @@ async fn a_refusal_that_a_gateway_wraps_in_other_words_is_told_with_its_text() {
     let gateway = gateway().await;
     let text = "rpc: greeter/v1 already registered with different schema hash (node b)";
     gateway.refuse_next(Rpc::Register, 1, Code::Unknown, text);
-    let (options, events) = Events::of(greeter_options(&gateway));
+    let (options, events) = Events::of(lone_options(&gateway));
     assert_refused(&gateway, options, ErrorKind::SchemaConflict).await;
     let told = |event: &tower_gwag::Event| event.to_string().contains("different schema hash");
     assert_eq!(events.all().iter().filter(|event| told(event)).count(), 1);
@@ -244,7 +249,7 @@ async fn a_refusal_by_the_gateways_store_is_tried_again_soon() {
     let gateway = gateway().await;
     let text = "controlplane: kv put: nats: timeout";
     gateway.refuse_next(Rpc::Register, 2, Code::Unknown, text);
-    let (options, events) = Events::of(greeter_options(&gateway));
+    let (options, events) = Events::of(lone_options(&gateway));
     let start = Instant::now();
     let server = tonic_greeter(options).await;
     registered(&server.registration).await;
@@ -260,7 +265,7 @@ async fn a_refusal_by_the_gateways_store_is_tried_again_soon() {
 #[tokio::test]
 async fn a_refused_beat_is_asked_again_and_is_no_reason_to_register_again() {
     let gateway = gateway().await;
-    let options = greeter_options(&gateway).heartbeat_interval(BEAT);
+    let options = lone_options(&gateway).heartbeat_interval(BEAT);
     let (options, events) = Events::of(options);
     let server = tonic_greeter(options).await;
     events.until_registered(1).await;
@@ -278,7 +283,7 @@ async fn a_refused_beat_is_asked_again_and_is_no_reason_to_register_again() {
 #[tokio::test]
 async fn a_panic_in_the_event_callback_harms_nothing() {
     let gateway = gateway().await;
-    let options = greeter_options(&gateway).on_event(|event| panic!("on {event}"));
+    let options = lone_options(&gateway).on_event(|event| panic!("on {event}"));
     let server = tonic_greeter(options).await;
     registered(&server.registration).await;
     assert!(server.stop().await.is_clean());

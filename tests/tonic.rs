@@ -98,7 +98,7 @@ async fn a_call_in_flight_at_the_signal_is_answered() {
     let reply = reply.expect("answered").into_inner();
     assert_eq!(reply.greeting, "Hello, hold!");
     let report = server.stop().await;
-    assert_eq!((report.in_flight(), report.unfinished()), (1, 0));
+    assert_eq!((report.in_flight(), report.cut()), (1, 0));
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_call_that_comes_while_leaving_is_served_and_counted() {
     server.hold.add_permits(1);
     within("the answer", held).await.unwrap().expect("answered");
     let report = server.stop().await;
-    assert_eq!(report.served_meanwhile(), 1);
+    assert_eq!(report.late(), 1);
 }
 
 async fn leaves_at_a_signal_that_comes_first() {
@@ -175,7 +175,7 @@ async fn a_panic_in_a_handler_leaves_nothing_in_flight_and_serving_goes_on() {
     in_flight(&server.registration, 0).await;
     assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
     let report = server.stop().await;
-    assert_eq!(report.unfinished(), 0);
+    assert_eq!(report.cut(), 0);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn an_endless_stream_holds_leaving_up_no_longer_than_the_drain_timeout() {
     let stream = stream.expect("answered").into_inner();
     server.signal();
     let report = within("the report", server.registration.finish()).await;
-    assert_eq!(report.unfinished(), 1);
+    assert_eq!(report.cut(), 1);
     assert!(report.drain() < PROMPTLY, "{report}");
     drop(stream);
     server.stop().await;

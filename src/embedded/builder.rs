@@ -1,10 +1,12 @@
 //! What an embedded gateway is made of.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::cluster::Cluster;
 use super::gateway::EmbeddedGateway;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// Which of the two kinds of gateway is doubled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,7 +44,8 @@ impl fmt::Display for Tier {
 /// Makes an [`EmbeddedGateway`].
 ///
 /// Defaults: [`Profile::Standalone`], `127.0.0.1:0` for both ports, a sweep every 5 s, every tier
-/// allowed, no admin token, no subscription secret, the node name `embedded`.
+/// allowed, no admin token, no subscription secret, the node name `embedded`, a mount delay of
+/// 10 ms, no cluster to join.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `start`"]
 pub struct EmbeddedGatewayBuilder {
@@ -54,6 +57,24 @@ pub struct EmbeddedGatewayBuilder {
     pub(super) tokens: Vec<String>,
     pub(super) subscribe_secret: Option<Vec<u8>>,
     pub(super) node_name: String,
+    pub(super) mount_delay: Duration,
+    /// The cluster to join, or why that gateway has none.
+    pub(super) join: Option<Joined>,
+}
+
+/// The cluster of a gateway; none where it is standalone.
+#[derive(Clone, Debug)]
+pub(super) struct Joined(Option<Arc<Cluster>>);
+
+impl Joined {
+    pub(super) fn cluster(&self) -> Result<Arc<Cluster>, Error> {
+        self.0.clone().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Misuse,
+                "a standalone gateway cannot be joined: start it with Profile::Clustered",
+            )
+        })
+    }
 }
 
 impl EmbeddedGatewayBuilder {
@@ -67,6 +88,8 @@ impl EmbeddedGatewayBuilder {
             tokens: Vec::new(),
             subscribe_secret: None,
             node_name: "embedded".to_owned(),
+            mount_delay: Duration::from_millis(10),
+            join: None,
         }
     }
 
@@ -89,7 +112,8 @@ impl EmbeddedGatewayBuilder {
         self
     }
 
-    /// How often registrations whose lease ran out are removed; the default is 5 s.
+    /// How often registrations whose lease ran out are removed, 1 ms apart or more; the
+    /// default is 5 s.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
@@ -120,11 +144,30 @@ impl EmbeddedGatewayBuilder {
         self
     }
 
+    /// How long after a Register or a Deregister this node of a cluster mounts or unmounts it; the
+    /// default is 10 ms. A standalone gateway does it at once.
+    pub fn mount_delay(mut self, delay: Duration) -> Self {
+        self.mount_delay = delay;
+        self
+    }
+
+    /// Makes this a node of the same cluster as `gateway`, and so [`Profile::Clustered`].
+    ///
+    /// Nodes share their services. A registration belongs to the node that took it: another one
+    /// answers its beats with "not known" and its Deregister with nothing. Joining a standalone
+    /// gateway is refused by [`start`](Self::start).
+    pub fn join(mut self, gateway: &EmbeddedGateway) -> Self {
+        self.profile = Profile::Clustered;
+        self.join = Some(Joined(gateway.cluster()));
+        self
+    }
+
     /// Binds both ports and starts to answer.
     ///
     /// # Errors
     ///
-    /// An address that does not parse, or a port that cannot be bound.
+    /// An address that does not parse, a port that cannot be bound, a standalone gateway to join, or
+    /// a cluster that holds a service which keeps nodes from starting.
     ///
     /// # Cancel safety
     ///

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::builder::EmbeddedGatewayBuilder;
+use super::cluster::Cluster;
 use super::ledger::RpcCounts;
 use super::node::Node;
 use super::rpc::Rpc;
@@ -44,6 +45,10 @@ impl EmbeddedGateway {
 
     fn node(&self) -> &Arc<Node> {
         &self.0.node
+    }
+
+    pub(super) fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.node().cluster.clone()
     }
 
     // === where it is ===

@@ -18,6 +18,7 @@
 //! ```
 
 mod builder;
+mod cluster;
 mod control_plane;
 mod faults;
 mod gate;

@@ -50,6 +50,8 @@ pub struct GatewayView {
     pub services: Vec<ServiceView>,
     /// What calls came in.
     pub rpc_counts: RpcCounts,
+    /// In a cluster: changes that this node knows of and has not mounted yet.
+    pub pending_mounts: usize,
     /// Whether it is up: false between `kill` and `revive`, and after `shutdown`.
     pub alive: bool,
     /// Whether it is frozen.

@@ -27,8 +27,13 @@ pub(crate) struct Core {
     leave: watch::Sender<Option<LeaveRequest>>,
     /// Ends the drain at once.
     hurry: CancellationToken,
+    /// The gateway sends no new calls any more.
+    leaving: CancellationToken,
+    /// Leaving has begun: connections are not kept.
+    closing: AtomicBool,
     report: watch::Sender<Option<LeaveReport>>,
     wiring: Wiring,
+    was_registered: AtomicBool,
 }
 
 /// Why to leave, and whether a server is there that has requests to finish.
@@ -83,13 +88,16 @@ impl Core {
         };
         Self {
             options,
-            in_flight: InFlight::default(),
+            in_flight: InFlight::new(),
             stage: Mutex::new(Stage::Idle),
             status: watch::Sender::new(Status::new(state, None)),
             leave: watch::Sender::new(None),
             hurry: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
             wiring: Wiring::default(),
+            was_registered: AtomicBool::new(false),
         }
     }
 
@@ -148,6 +156,7 @@ impl Core {
         if !first {
             return;
         }
+        self.closing.store(true, Ordering::Relaxed);
         let mut stage = self.stage();
         if let Stage::Idle | Stage::Wired(_) = *stage {
             *stage = Stage::Left;
@@ -175,7 +184,19 @@ impl Core {
         self.hurry.clone()
     }
 
+    /// Cancelled once the gateway sends no new calls any more.
+    pub(crate) fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     pub(super) fn conclude(&self, report: LeaveReport) {
+        self.leaving.cancel();
+        // The server's own wait for open streams has no end.
+        self.in_flight.cut();
         tracing::info!(target: "tower_gwag", "{report}");
         *self.stage() = Stage::Left;
         if !self.is_disabled() {
@@ -221,6 +242,15 @@ impl Core {
             _ => tracing::info!(target: "tower_gwag", "{next}"),
         }
         self.emit(&Event::StatusChanged(next));
+    }
+
+    pub(super) fn latch_ready(&self) {
+        self.was_registered.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        let registered = self.was_registered.load(Ordering::Relaxed) || self.is_disabled();
+        registered && !self.is_closing()
     }
 
     pub(super) fn emit(&self, event: &Event) {

@@ -2,10 +2,13 @@
 
 use prost::Message;
 use prost_reflect::FileDescriptor;
-use prost_reflect::prost_types::{SourceCodeInfo, source_code_info::Location};
+use prost_reflect::prost_types::field_descriptor_proto::Type;
+use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, SourceCodeInfo};
 use sha2::{Digest, Sha256};
 
+use super::lex::Source;
 use super::proto::Compiled;
+use super::source_info;
 
 /// A canonical hash, and whether it is surely what a gateway computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +32,13 @@ pub(crate) fn of_proto(compiled: &Compiled) -> SchemaHash {
     let mut files: Vec<FileDescriptor> = compiled.files().collect();
     files.sort_by(|a, b| a.name().cmp(b.name()));
     let mut hasher = Sha256::new();
+    let mut unsure = files.iter().find_map(|file| doubt(file, compiled));
     for file in &files {
-        let encoded = canonical_file(file, compiled.source_of(file.name()));
+        let source = compiled.source_of(file.name());
+        let encoded = canonical_file(file, source).unwrap_or_else(|| {
+            unsure = Some("source info that fits no token");
+            file.encode_to_vec()
+        });
         let mut head = Vec::with_capacity(6);
         // Field 1 of FileDescriptorSet, length-delimited.
         prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut head);
@@ -40,135 +48,91 @@ pub(crate) fn of_proto(compiled: &Compiled) -> SchemaHash {
     }
     SchemaHash {
         hex: hex(&hasher.finalize()),
-        unsure: None,
+        unsure,
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// A file's bytes, with source info in protoc's order; built-in files carry none.
-fn canonical_file(file: &FileDescriptor, source: Option<&str>) -> Vec<u8> {
-    let raw = file.encode_to_vec();
-    let info = source.and_then(|source| {
-        let info = file.file_descriptor_proto().source_code_info.clone()?;
-        Some(canonical_source_info(info, source))
-    });
-    replace_source_info(&raw, info)
-}
-
-/// Swaps field 9 of an encoded FileDescriptorProto, and leaves every other byte as it is: decoding
-/// it would lose options that are extensions.
-fn replace_source_info(raw: &[u8], info: Option<SourceCodeInfo>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(raw.len());
-    let mut info = info.map(|info| {
-        let body = info.encode_to_vec();
-        let mut field = Vec::with_capacity(body.len() + 6);
-        prost::encoding::encode_key(
-            SOURCE_CODE_INFO,
-            prost::encoding::WireType::LengthDelimited,
-            &mut field,
-        );
-        prost::encoding::encode_varint(body.len() as u64, &mut field);
-        field.extend_from_slice(&body);
-        field
-    });
-    let mut rest = raw;
-    while !rest.is_empty() {
-        let Some((number, length)) = next_field(rest) else {
-            break;
-        };
-        let (field, tail) = rest.split_at(length);
-        rest = tail;
-        if number >= SOURCE_CODE_INFO
-            && let Some(info) = info.take()
-        {
-            out.extend_from_slice(&info);
+/// What of a file a gateway's compiler describes in a way that this one cannot be sure of.
+fn doubt(file: &FileDescriptor, compiled: &Compiled) -> Option<&'static str> {
+    // The built-in files that differ from one compiler to the next.
+    match (compiled.source_of(file.name()), file.name()) {
+        (None, "google/protobuf/descriptor.proto" | "google/protobuf/compiler/plugin.proto") => {
+            return Some("the gateway has its own descriptor.proto");
         }
-        if number != SOURCE_CODE_INFO {
-            out.extend_from_slice(field);
-        }
+        (None, "google/protobuf/api.proto") => return Some("the gateway has its own api.proto"),
+        (None, _) => return None,
+        (Some(text), _) if text.starts_with('\u{feff}') => return Some("a byte-order mark"),
+        (Some(_), _) => {}
     }
-    out.extend(info.into_iter().flatten());
-    out.extend_from_slice(rest);
-    out
-}
-
-const SOURCE_CODE_INFO: u32 = 9;
-
-/// The number and the length, key included, of the first field; `None` for what is no message.
-fn next_field(bytes: &[u8]) -> Option<(u32, usize)> {
-    let mut rest = bytes;
-    let (number, wire_type) = prost::encoding::decode_key(&mut rest).ok()?;
-    prost::encoding::skip_field(
-        wire_type,
-        number,
-        &mut rest,
-        prost::encoding::DecodeContext::default(),
-    )
-    .ok()?;
-    Some((number, bytes.len() - rest.len()))
-}
-
-fn canonical_source_info(mut info: SourceCodeInfo, source: &str) -> SourceCodeInfo {
-    let columns = Columns::new(source);
-    for location in &mut info.location {
-        columns.expand(&mut location.span);
+    let descriptor = file.file_descriptor_proto();
+    if !descriptor.extension.is_empty() {
+        return Some("extensions");
     }
-    info.location.sort_by(|a, b| place(a).cmp(&place(b)));
-    info
-}
-
-/// The order of the source text: by start line, start column, then the shorter path first.
-fn place(location: &Location) -> (i32, i32, usize) {
-    let at = |index: usize| location.span.get(index).copied().unwrap_or_default();
-    (at(0), at(1), location.path.len())
-}
-
-/// Byte columns to protoc's columns, where a tab goes on to the next multiple of eight.
-struct Columns<'a> {
-    lines: Option<Vec<&'a str>>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(source: &'a str) -> Self {
-        Self {
-            lines: source.contains('\t').then(|| source.split('\n').collect()),
-        }
+    if file.encode_to_vec().len() != descriptor.encoded_len() {
+        return Some("options that this compiler knows only in part");
     }
+    descriptor.message_type.iter().find_map(doubt_message)
+}
 
-    fn expand(&self, span: &mut [i32]) {
-        let Some(lines) = &self.lines else { return };
-        match span {
-            [line, start, end] => {
-                *start = column(lines, *line, *start);
-                *end = column(lines, *line, *end);
-            }
-            [line, start, last_line, end] => {
-                *start = column(lines, *line, *start);
-                *end = column(lines, *last_line, *end);
+fn doubt_message(message: &DescriptorProto) -> Option<&'static str> {
+    for field in &message.field {
+        match field.r#type() {
+            Type::Group => return Some("a group"),
+            Type::Double | Type::Float | Type::Bytes if field.default_value.is_some() => {
+                return Some("a default that can be written in more than one way");
             }
             _ => {}
         }
     }
+    if !message.extension.is_empty() || !message.extension_range.is_empty() {
+        return Some("extensions");
+    }
+    message.nested_type.iter().find_map(doubt_message)
 }
 
-fn column(lines: &[&str], line: i32, byte: i32) -> i32 {
-    let line = usize::try_from(line).ok().and_then(|n| lines.get(n));
-    let byte = usize::try_from(byte).unwrap_or_default();
-    let bytes = line.map(|line| line.as_bytes()).unwrap_or_default();
-    bytes.iter().take(byte).fold(0, |column, b| {
-        if *b == b'\t' {
-            column / 8 * 8 + 8
-        } else {
-            column + 1
+/// A file's bytes as a gateway has them; `None` where its source info cannot be known.
+fn canonical_file(file: &FileDescriptor, source: Option<&str>) -> Option<Vec<u8>> {
+    let mut descriptor = file.file_descriptor_proto().clone();
+    // Built-in files carry none.
+    let info = descriptor.source_code_info.take();
+    if let (Some(text), Some(info)) = (source, info) {
+        let source = Source::read(text);
+        note_empty_options(&mut descriptor, &info, &source);
+        descriptor.source_code_info = Some(source_info::canonical(info, &source)?);
+    }
+    Some(descriptor.encode_to_vec())
+}
+
+/// A method with braces has options, be they empty.
+fn note_empty_options(
+    descriptor: &mut FileDescriptorProto,
+    info: &SourceCodeInfo,
+    source: &Source<'_>,
+) {
+    for location in &info.location {
+        // service, its index, method, its index
+        let [6, service, 2, method] = location.path[..] else {
+            continue;
+        };
+        let service = usize::try_from(service).ok();
+        let method = usize::try_from(method).ok();
+        if let Some(method) = service
+            .and_then(|index| descriptor.service.get_mut(index))
+            .and_then(|service| service.method.get_mut(method?))
+            && source_info::ends_with_brace(&location.span, source)
+        {
+            method.options.get_or_insert_default();
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -187,14 +151,18 @@ mod tests {
         hash_hex: String,
     }
 
-    fn vectors() -> Vec<Vector> {
-        serde_json::from_str(include_str!("../../tests/data/hash-vectors.json")).unwrap()
-    }
+    /// What a gateway showed, and what its compiler (protocompile 0.14.1) makes of comments and
+    /// white space in every place.
+    const VECTORS: [&str; 2] = [
+        include_str!("../../tests/data/hash-vectors.json"),
+        include_str!("../../tests/data/hash-vectors-compiler.json"),
+    ];
 
     #[test]
     fn every_vector_is_exact_or_unsure() {
-        let mut wrong = Vec::new();
-        for vector in vectors() {
+        let vectors = VECTORS.map(|text| serde_json::from_str::<Vec<Vector>>(text).unwrap());
+        let (mut exact, mut wrong) = (0, Vec::new());
+        for vector in vectors.into_iter().flatten() {
             let imports = vector
                 .proto_imports
                 .iter()
@@ -202,15 +170,20 @@ mod tests {
                 .collect();
             let hash = match compile(&vector.namespace, vector.proto_source.as_bytes(), &imports) {
                 Ok(compiled) => of_proto(&compiled),
+                // Editions cannot be compiled here: no hash is no wrong hash.
+                Err(_) if vector.name.starts_with("editions") => continue,
                 Err(fault) => {
                     wrong.push((vector.name, fault.text));
                     continue;
                 }
             };
-            if hash.hex != vector.hash_hex && hash.unsure.is_none() {
-                wrong.push((vector.name, hash.hex));
+            match hash.unsure {
+                None if hash.hex == vector.hash_hex => exact += 1,
+                None => wrong.push((vector.name, hash.hex)),
+                Some(_) => {}
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(exact > 70, "{exact}");
     }
 }

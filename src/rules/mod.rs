@@ -3,8 +3,12 @@
 
 pub(crate) mod address;
 #[cfg(feature = "embedded-gateway")]
+mod comments;
+#[cfg(feature = "embedded-gateway")]
 pub(crate) mod hash;
 pub(crate) mod imports;
+#[cfg(feature = "embedded-gateway")]
+mod lex;
 pub(crate) mod name;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod openapi;
@@ -12,6 +16,8 @@ pub(crate) mod openapi;
 pub(crate) mod proto;
 #[cfg(feature = "embedded-gateway")]
 pub(crate) mod render;
+#[cfg(feature = "embedded-gateway")]
+mod source_info;
 pub(crate) mod title;
 pub(crate) mod version;
 #[cfg(feature = "embedded-gateway")]

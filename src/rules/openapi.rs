@@ -1,5 +1,7 @@
 //! OpenAPI documents: read, checked and taken apart as a gateway does (contract § 2).
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde_json::Value;
 
 use super::yaml;
@@ -107,7 +109,7 @@ impl Document {
                 ));
             }
         }
-        let mut ids = std::collections::HashSet::new();
+        let mut ids = HashSet::new();
         for id in self.operations().into_iter().filter_map(|op| op.id) {
             if !ids.insert(id.clone()) {
                 return Err(format!(
@@ -116,6 +118,29 @@ impl Document {
             }
         }
         Ok(())
+    }
+
+    /// Every name that the schema gets from bodies and parameters: path and query parameters,
+    /// string enum values of bodies, and the components that bodies use.
+    pub(crate) fn schema_names(&self) -> Vec<String> {
+        let mut names = Names {
+            root: &self.root,
+            components: BTreeSet::new(),
+            found: Vec::new(),
+        };
+        let paths = self.root.get("paths").and_then(Value::as_object);
+        for item in paths.into_iter().flatten().map(|(_, item)| item) {
+            names.parameters(item);
+            for operation in METHODS.iter().filter_map(|method| item.get(method)) {
+                names.parameters(operation);
+                names.content(operation.get("requestBody"));
+                let responses = operation.get("responses").and_then(Value::as_object);
+                for (_, response) in responses.into_iter().flatten() {
+                    names.content(Some(response));
+                }
+            }
+        }
+        names.found
     }
 
     /// Every operation, by path and method.
@@ -139,6 +164,82 @@ impl Document {
                 })
             })
             .collect()
+    }
+}
+
+/// Collects the names of a schema.
+struct Names<'a> {
+    root: &'a Value,
+    /// References that were followed, so that recursion ends.
+    components: BTreeSet<String>,
+    found: Vec<String>,
+}
+
+impl<'a> Names<'a> {
+    /// What a value stands for, where it is a reference.
+    fn target(&self, value: &'a Value) -> &'a Value {
+        let target = value.get("$ref").and_then(Value::as_str);
+        target
+            .and_then(|target| self.root.pointer(target.strip_prefix('#')?))
+            .unwrap_or(value)
+    }
+
+    /// Headers and cookies are left out: they are no arguments.
+    fn parameters(&mut self, holder: &'a Value) {
+        let parameters = holder.get("parameters").and_then(Value::as_array);
+        for parameter in parameters.into_iter().flatten() {
+            let parameter = self.target(parameter);
+            let place = parameter.get("in").and_then(Value::as_str);
+            if matches!(place, Some("path" | "query"))
+                && let Some(name) = parameter.get("name").and_then(Value::as_str)
+            {
+                self.found.push(name.to_owned());
+            }
+        }
+    }
+
+    fn content(&mut self, body: Option<&'a Value>) {
+        let Some(body) = body else { return };
+        let content = self.target(body).get("content").and_then(Value::as_object);
+        for (_, media) in content.into_iter().flatten() {
+            if let Some(schema) = media.get("schema") {
+                self.schema(schema);
+            }
+        }
+    }
+
+    fn schema(&mut self, schema: &'a Value) {
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            if !self.components.insert(reference.to_owned()) {
+                return;
+            }
+            let name = reference.rsplit('/').next().unwrap_or_default();
+            self.found.push(name.to_owned());
+            let target = self.target(schema);
+            // A reference to itself is nothing to walk.
+            if !std::ptr::eq(target, schema) {
+                self.schema(target);
+            }
+            return;
+        }
+        let values = schema.get("enum").and_then(Value::as_array);
+        let texts = values.into_iter().flatten().filter_map(Value::as_str);
+        self.found.extend(texts.map(str::to_owned));
+        for key in ["items", "additionalProperties", "not"] {
+            if let Some(inner) = schema.get(key) {
+                self.schema(inner);
+            }
+        }
+        for key in ["allOf", "anyOf", "oneOf"] {
+            let inner = schema.get(key).and_then(Value::as_array);
+            for schema in inner.into_iter().flatten() {
+                self.schema(schema);
+            }
+        }
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (_, schema) in properties.into_iter().flatten() {
+            self.schema(schema);
+        }
     }
 }
 

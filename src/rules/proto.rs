@@ -156,6 +156,14 @@ mod tests {
     }
 
     #[test]
+    fn depth_is_limited() {
+        for (open, count) in [("message A {", 50_000), ("option (a) = { b: {", 50_000)] {
+            let deep = format!("syntax = \"proto3\"; {}", open.repeat(count));
+            assert!(compile("m", deep.as_bytes(), &HashMap::new()).is_err());
+        }
+    }
+
+    #[test]
     fn an_import_under_the_name_of_the_entry_replaces_it() {
         let text = "syntax = \"proto3\"; message Real {}";
         let compiled = compile("m", b"garbage", &imports(&[("m.proto", text)])).unwrap();

@@ -71,7 +71,7 @@ pub(crate) fn proto(version: &str, compiled: &Compiled) -> Vec<Unrenderable> {
     let served = methods
         .iter()
         .filter(|method| !method.is_client_streaming());
-    found.extend(collisions(version, served.map(|method| method.name())));
+    found.extend(collisions(version, served.map(MethodDescriptor::name)));
     found.extend(types(&methods));
     found
 }
@@ -89,6 +89,12 @@ pub(crate) fn openapi(version: &str, document: &Document) -> Vec<Unrenderable> {
             found.push(Unrenderable::NotAName(name));
         }
     }
+    let names = document.schema_names().into_iter();
+    found.extend(
+        names
+            .filter(|name| !is_name(name))
+            .map(Unrenderable::NotAName),
+    );
     let ids = operations
         .iter()
         .filter_map(|operation| operation.id.as_deref());
@@ -211,17 +217,28 @@ mod tests {
     }
 
     #[test]
-    fn proto_sources_that_are_not_served_are_found() {
+    fn exactly_what_is_not_served_is_found() {
         let cases: Vec<Case> =
             serde_json::from_str(include_str!("../../tests/data/render-cases.json")).unwrap();
         let mut wrong = Vec::new();
-        for case in cases.iter().filter(|case| case.kind == "proto") {
-            let compiled = compile("s", case.source.as_bytes(), &HashMap::new()).unwrap();
-            let found = proto("v1", &compiled);
-            if found.is_empty() != case.served || found.is_empty() == case.blocks_others {
+        for case in &cases {
+            let source = case.source.as_bytes();
+            let (valid, found) = if case.kind == "proto" {
+                (
+                    true,
+                    proto("v1", &compile("s", source, &HashMap::new()).unwrap()),
+                )
+            } else {
+                let document = super::super::openapi::parse(source).unwrap();
+                (document.validate().is_ok(), openapi("v1", &document))
+            };
+            if (valid && found.is_empty()) != case.served
+                || (valid && !found.is_empty()) != case.blocks_others
+            {
                 wrong.push((&case.id, found));
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(cases.len() >= 50);
     }
 }

@@ -2,23 +2,28 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, EventReceiver, Parser, ScalarStyle};
+use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
 /// What an anchored value may grow to when it is repeated by aliases, in nodes of the document:
 /// a "billion laughs" document must not eat the memory.
 const MAX_NODES: usize = 1_000_000;
 
+/// How deep a document may be nested, as serde_json limits JSON.
+const MAX_DEPTH: usize = 128;
+
 /// Reads the first document of `text`; the error tells where it stopped.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let mut builder = Builder::default();
-    Parser::new_from_str(text)
-        .load(&mut builder, false)
-        .map_err(|error| error.to_string())?;
-    match builder.fault {
-        Some(fault) => Err(fault.to_owned()),
-        None => Ok(builder.root.unwrap_or(Value::Null)),
+    // Event by event: `Parser::load` would nest calls as deep as the document.
+    for event in Parser::new_from_str(text) {
+        let (event, _) = event.map_err(|error| error.to_string())?;
+        if event == Event::DocumentEnd {
+            break;
+        }
+        builder.take(event)?;
     }
+    Ok(builder.root.unwrap_or(Value::Null))
 }
 
 /// A collection that is being read; the anchor is 0 where there is none.
@@ -33,15 +38,50 @@ struct Builder {
     anchors: HashMap<usize, (Value, usize)>,
     root: Option<Value>,
     nodes: usize,
-    fault: Option<&'static str>,
 }
 
 impl Builder {
-    fn push(&mut self, value: Value, anchor: usize, nodes: usize) {
+    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        if self.open.len() > MAX_DEPTH {
+            return Err("the document is nested too deep".to_owned());
+        }
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let forced_string = tag.is_some_and(|tag| tag.suffix == "str");
+                let value = if style == ScalarStyle::Plain && !forced_string {
+                    resolve(&text)
+                } else {
+                    Value::String(text.into_owned())
+                };
+                self.push(value, anchor, 1)
+            }
+            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
+                Some((value, nodes)) => self.push(value, 0, nodes),
+                None => Err("an alias without its anchor".to_owned()),
+            },
+            Event::SequenceStart(anchor, _) => {
+                self.open.push(Open::Sequence(anchor, Vec::new()));
+                Ok(())
+            }
+            Event::MappingStart(anchor, _) => {
+                self.open.push(Open::Mapping(anchor, Map::new(), None));
+                Ok(())
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor, 1),
+                Some(Open::Mapping(anchor, entries, _)) => {
+                    self.push(Value::Object(entries), anchor, 1)
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn push(&mut self, value: Value, anchor: usize, nodes: usize) -> Result<(), String> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            self.fault = Some("the document is too large");
-            return;
+            return Err("the document is too large".to_owned());
         }
         if anchor != 0 {
             let size = count(&value);
@@ -59,46 +99,12 @@ impl Builder {
                     Value::Null => *key = Some("null".to_owned()),
                     Value::Bool(_) | Value::Number(_) => *key = Some(value.to_string()),
                     Value::Array(_) | Value::Object(_) => {
-                        self.fault = Some("a key of a mapping is no scalar");
+                        return Err("a key of a mapping is no scalar".to_owned());
                     }
                 },
             },
         }
-    }
-}
-
-impl<'input> EventReceiver<'input> for Builder {
-    fn on_event(&mut self, event: Event<'input>) {
-        if self.fault.is_some() {
-            return;
-        }
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let forced_string = tag.is_some_and(|tag| tag.suffix == "str");
-                let value = if style == ScalarStyle::Plain && !forced_string {
-                    resolve(&text)
-                } else {
-                    Value::String(text.into_owned())
-                };
-                self.push(value, anchor, 1);
-            }
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some((value, nodes)) => self.push(value, 0, nodes),
-                None => self.fault = Some("an alias without its anchor"),
-            },
-            Event::SequenceStart(anchor, _) => self.open.push(Open::Sequence(anchor, Vec::new())),
-            Event::MappingStart(anchor, _) => {
-                self.open.push(Open::Mapping(anchor, Map::new(), None));
-            }
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor, 1),
-                Some(Open::Mapping(anchor, entries, _)) => {
-                    self.push(Value::Object(entries), anchor, 1);
-                }
-                None => {}
-            },
-            _ => {}
-        }
+        Ok(())
     }
 }
 
@@ -152,6 +158,16 @@ mod tests {
         );
         assert_eq!(parse("hello").unwrap(), json!("hello"));
         assert!(parse("{not json").is_err());
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let deep = "[".repeat(100_000);
+        assert!(parse(&deep).is_err());
+        let indented: String = (0..2000)
+            .map(|n| format!("{}a:\n", " ".repeat(n)))
+            .collect();
+        assert!(parse(&indented).is_err());
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub(crate) struct Case {
 
 /// One list of the file; the ports of its GraphQL endpoints become the test server's.
 pub(crate) fn list(name: &str, endpoint: std::net::SocketAddr) -> Vec<Case> {
-    let text = include_str!("../data/cases.json").replace("127.0.0.1:21064", &endpoint.to_string());
+    // One port in the recording of each profile.
+    let text = include_str!("../data/cases.json")
+        .replace("127.0.0.1:21064", &endpoint.to_string())
+        .replace("127.0.0.1:21115", &endpoint.to_string());
     let mut lists: BTreeMap<String, Vec<Case>> = serde_json::from_str(&text).unwrap();
     lists.remove(name).unwrap()
 }

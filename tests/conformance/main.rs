@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tower_gwag::embedded::{EmbeddedGateway, EmbeddedGatewayBuilder, Rpc};
+use tower_gwag::embedded::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile, Rpc, Tier};
 
 use crate::cases::{Case, list, state};
 use crate::wire::Wire;
@@ -24,7 +24,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn note(&mut self, case: &Case, faults: Vec<String>) {
+    fn note(&mut self, case: &Case, faults: &[String]) {
         self.replayed += 1;
         if !faults.is_empty() {
             self.faults
@@ -51,22 +51,39 @@ fn id_of(answer: &wire::Answer) -> String {
         .to_owned()
 }
 
+/// A clustered gateway mounts a moment after it answered.
+async fn settle(gateway: &EmbeddedGateway) {
+    let settled = gateway.wait_until(|now| now.pending_mounts == 0);
+    tokio::time::timeout(DEADLINE, settled).await.unwrap();
+}
+
 #[tokio::test]
 async fn validation_standalone() {
+    validation("validation", EmbeddedGateway::builder()).await;
+}
+
+#[tokio::test]
+async fn validation_clustered() {
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    validation("validation_clustered", builder).await;
+}
+
+async fn validation(name: &str, builder: EmbeddedGatewayBuilder) {
     let mut verdict = Verdict::default();
-    for case in list("validation", endpoint::serve().await) {
-        let (gateway, mut wire) = start(EmbeddedGateway::builder()).await;
+    for case in list(name, endpoint::serve().await) {
+        let (gateway, mut wire) = start(builder.clone()).await;
         let timeout = match case.id.as_str() {
             "graphql-slow-client-deadline" => Duration::from_millis(300),
             _ => DEADLINE,
         };
         let answer = wire.call(&case.method, &case.request, None, timeout).await;
+        settle(&gateway).await;
         let mut faults = case.faults(&answer);
         faults.extend(state(&mut wire).await.faults(&case.state_after));
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
         gateway.shutdown().await;
     }
-    verdict.end("validation");
+    verdict.end(name);
 }
 
 /// The ids of the recording's registrations stand for these cases.
@@ -83,15 +100,26 @@ fn recorded_ids(case: &Case) -> &'static [&'static str] {
 
 #[tokio::test]
 async fn replicas_standalone() {
-    let (gateway, mut wire) = start(EmbeddedGateway::builder()).await;
+    replicas("replicas", EmbeddedGateway::builder()).await;
+}
+
+#[tokio::test]
+async fn replicas_clustered() {
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    replicas("replicas_clustered", builder).await;
+}
+
+async fn replicas(name: &str, builder: EmbeddedGatewayBuilder) {
+    let (gateway, mut wire) = start(builder).await;
     let mut verdict = Verdict::default();
     let mut ids: HashMap<String, String> = HashMap::new();
     let mut prefix = String::new();
-    for case in list("replicas", endpoint::serve().await) {
+    for case in list(name, endpoint::serve().await) {
         let begins = case.id.split('-').next().unwrap().to_owned();
         if begins != prefix || case.id.starts_with("multi-2") {
             prefix = begins;
             gateway.evict_all();
+            settle(&gateway).await;
         }
         let mut faults = Vec::new();
         match recorded_ids(&case) {
@@ -110,10 +138,11 @@ async fn replicas_standalone() {
                 }
             }
         }
+        settle(&gateway).await;
         faults.extend(state(&mut wire).await.faults(&case.state_after));
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
     }
-    verdict.end("replicas");
+    verdict.end(name);
 }
 
 const ADDR: &str = "127.0.0.1:21990";
@@ -162,7 +191,7 @@ async fn heartbeat_standalone() {
             }
             faults.extend(state(&mut wire).await.faults(&case.state_after));
         }
-        verdict.note(&case, faults);
+        verdict.note(&case, &faults);
     }
     verdict.end("heartbeat");
 }
@@ -250,42 +279,87 @@ fn authorization(id: &str) -> Option<&'static str> {
 
 #[tokio::test]
 async fn operator_standalone() {
-    let builder = EmbeddedGateway::builder().admin_token(ADMIN);
-    let (_plain, plain) = start(builder.clone()).await;
-    let (_signing, signing) = start(builder.subscribe_secret("secret")).await;
+    operator("standalone", EmbeddedGateway::builder()).await;
+}
+
+#[tokio::test]
+async fn operator_clustered() {
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    operator("clustered", builder).await;
+}
+
+/// The gateways of the recording, by what a case needs.
+struct Gateways {
+    plain: (EmbeddedGateway, Wire),
+    signing: (EmbeddedGateway, Wire),
+    numbered_only: (EmbeddedGateway, Wire),
+    both_tiers: (EmbeddedGateway, Wire),
+}
+
+impl Gateways {
+    async fn start(builder: EmbeddedGatewayBuilder) -> Self {
+        let builder = builder.admin_token(ADMIN);
+        let tiers = |tiers: &[Tier]| builder.clone().allow_tiers(tiers.iter().copied());
+        Self {
+            plain: start(builder.clone()).await,
+            signing: start(builder.clone().subscribe_secret("secret")).await,
+            numbered_only: start(tiers(&[Tier::Numbered])).await,
+            both_tiers: start(tiers(&[Tier::Unstable, Tier::Numbered])).await,
+        }
+    }
+
+    fn of(&mut self, id: &str) -> (&EmbeddedGateway, &mut Wire) {
+        let (gateway, wire) = match id {
+            "sign-configured" | "sign-unknown-kid" => &mut self.signing,
+            _ if id.starts_with("tier-vN-") => &mut self.numbered_only,
+            _ if id.starts_with("tier-unstable,vN-") => &mut self.both_tiers,
+            _ => &mut self.plain,
+        };
+        (gateway, wire)
+    }
+}
+
+async fn operator(mode: &str, builder: EmbeddedGatewayBuilder) {
+    let mut gateways = Gateways::start(builder).await;
     let source = demo_source();
-    let mut wire = plain;
     for version in ["v1", "v2", "v3", "unstable"] {
-        register(&mut wire, "s", version, &source).await;
+        register(&mut gateways, "s", version, &source).await;
     }
     let mut verdict = Verdict::default();
     let cases = list("operator", endpoint::serve().await);
-    for case in cases.into_iter().filter(|case| case.mode == "standalone") {
+    for case in cases.into_iter().filter(|case| case.mode == mode) {
         match case.id.as_str() {
-            "deprecate-unknown-then-register" => register(&mut wire, "later", "v1", &source).await,
-            "retract-unregistered-target" => register(&mut wire, "q", "v5", &source).await,
-            "retract-then-reregister-v3-replica" => register(&mut wire, "s", "v3", &source).await,
-            "retract-then-register-v4" => register(&mut wire, "s", "v4", &source).await,
+            "deprecate-unknown-then-register" => {
+                register(&mut gateways, "later", "v1", &source).await;
+            }
+            "retract-unregistered-target" => register(&mut gateways, "q", "v5", &source).await,
+            "retract-then-reregister-v3-replica" => {
+                register(&mut gateways, "s", "v3", &source).await;
+            }
+            "retract-then-register-v4" => register(&mut gateways, "s", "v4", &source).await,
             _ => {}
         }
-        let configured = matches!(case.id.as_str(), "sign-configured" | "sign-unknown-kid");
-        let mut at = if configured {
-            signing.clone()
-        } else {
-            wire.clone()
-        };
+        let (gateway, wire) = gateways.of(&case.id);
+        let mut request = case.request.clone();
+        if case.id == "forget-self" {
+            let peers = wire.call("ListPeers", &json!({}), None, DEADLINE).await;
+            request["node_id"] = peers.fields["peers"][0]["node_id"].clone();
+        }
         let credentials = authorization(&case.id);
-        let answer = at
-            .call(&case.method, &case.request, credentials, DEADLINE)
+        let answer = wire
+            .call(&case.method, &request, credentials, DEADLINE)
             .await;
+        settle(gateway).await;
         let mut faults = case.faults(&answer);
-        faults.extend(state(&mut wire).await.faults(&case.state_after));
-        verdict.note(&case, faults);
+        faults.extend(state(wire).await.faults(&case.state_after));
+        verdict.note(&case, &faults);
     }
-    verdict.end("operator, standalone");
+    verdict.end(&format!("operator, {mode}"));
 }
 
-async fn register(wire: &mut Wire, namespace: &str, version: &str, source: &Value) {
+async fn register(gateways: &mut Gateways, namespace: &str, version: &str, source: &Value) {
+    let (gateway, wire) = &mut gateways.plain;
     let request = demo(namespace, version, source);
     id_of(&wire.call("Register", &request, None, DEADLINE).await);
+    settle(gateway).await;
 }

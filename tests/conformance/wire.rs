@@ -184,12 +184,16 @@ fn answer<T>(
             fields: fields(response.into_inner())
                 .into_iter()
                 .filter(|(_, value)| !matches!(value, Value::Bool(false)))
-                .filter(|(_, value)| *value != Value::from(0) && *value != Value::from(""))
+                .filter(|(_, value)| value.as_u64() != Some(0) && value.as_str() != Some(""))
                 .map(|(key, value)| (key.to_owned(), value))
                 .collect(),
         },
         Err(status) => Answer {
-            code: status.code(),
+            code: match status.message() {
+                // The client's own clock ended the call; tonic calls that CANCELLED.
+                "Timeout expired" => Code::DeadlineExceeded,
+                _ => status.code(),
+            },
             message: status.message().to_owned(),
             fields: Map::new(),
         },

@@ -14,7 +14,7 @@ pub mod servers;
 use std::time::Duration;
 
 use tower_gwag::embedded::{EmbeddedGateway, RegistrationView};
-use tower_gwag::{Options, Registration, Service, State};
+use tower_gwag::{Hold, Options, Registration, Service, State};
 
 pub use events::Events;
 pub use net::{Forwarder, get};
@@ -89,6 +89,11 @@ pub fn greeter_options(gateway: &EmbeddedGateway) -> Options {
         .service(greeter_service())
 }
 
+/// A greeter without a hold: what a test counts are the calls of one lease.
+pub fn lone_options(gateway: &EmbeddedGateway) -> Options {
+    greeter_options(gateway).hold(Hold::Off)
+}
+
 pub fn pets_options(gateway: &EmbeddedGateway) -> Options {
     Options::new(gateway.target())
         .seed(7)
@@ -111,14 +116,24 @@ pub async fn registered(registration: &Registration) {
         .expect("registered");
 }
 
-/// Waits until the gateway lists exactly `count` registrations, and returns them.
+/// Waits until the gateway lists exactly `count` registrations of services, and returns them;
+/// holds are left out.
 pub async fn listed(gateway: &EmbeddedGateway, count: usize) -> Vec<RegistrationView> {
     within(
         &format!("{count} registrations listed"),
-        gateway.wait_until(|now| now.registrations.len() == count),
+        gateway.wait_until(|now| services_of(&now.registrations).count() == count),
     )
     .await;
-    gateway.registrations()
+    services_of(&gateway.registrations()).cloned().collect()
+}
+
+/// The registrations that are not holds.
+pub fn services_of(registrations: &[RegistrationView]) -> impl Iterator<Item = &RegistrationView> {
+    registrations.iter().filter(|it| {
+        !it.namespaces
+            .iter()
+            .any(|name| name.starts_with("_tower_gwag_hold/"))
+    })
 }
 
 pub async fn in_flight(registration: &Registration, count: usize) {

@@ -1,5 +1,6 @@
 //! One life of a node: all that a kill ends and loses.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio_util::sync::CancellationToken;
@@ -9,14 +10,15 @@ use tonic::Status;
 use super::Node;
 use super::ports::Ports;
 use super::serve;
+use crate::embedded::builder::Profile;
+use crate::embedded::cluster::Cluster;
 use crate::embedded::http::Forwarder;
 use crate::embedded::proxy::random_u64;
-use crate::embedded::proxy::upstream::{Tasks, UpstreamLease, Upstreams};
-use crate::embedded::registry::binding::{Binding, Kind};
+use crate::embedded::proxy::upstream::{Tasks, Upstreams};
+use crate::embedded::registry::binding::Binding;
 use crate::embedded::registry::prepare::Prepared;
 use crate::embedded::registry::routes::Routes;
-use crate::embedded::registry::slot::Replica;
-use crate::embedded::registry::{NewRegistration, Registry};
+use crate::embedded::registry::{NewRegistration, Registration, Registry};
 use crate::embedded::view::{RegistrationView, ServiceView};
 
 /// The registry of a node, its connections and its tasks.
@@ -24,9 +26,22 @@ use crate::embedded::view::{RegistrationView, ServiceView};
 pub(in crate::embedded) struct Life {
     pub(in crate::embedded) tasks: Tasks,
     pub(in crate::embedded) forwarder: Forwarder,
+    /// In a cluster: which one, and as whom.
+    pub(in crate::embedded) membership: Option<Membership>,
+    pub(super) upstreams: Upstreams,
     registry: Mutex<Registry>,
     routes: RwLock<Arc<Routes>>,
-    upstreams: Upstreams,
+}
+
+#[derive(Debug)]
+pub(in crate::embedded) struct Membership {
+    pub(in crate::embedded) cluster: Arc<Cluster>,
+    /// New in every life.
+    pub(in crate::embedded) node_id: String,
+    /// Changes of the bucket that this node did not yet work on.
+    pub(super) pending: Arc<AtomicUsize>,
+    /// The store hung up on this node: every later put fails.
+    pub(super) store_closed: AtomicBool,
 }
 
 impl Life {
@@ -36,14 +51,41 @@ impl Life {
             tracker: TaskTracker::new(),
             token: CancellationToken::new(),
         };
+        let (membership, events, lasting) = match &node.cluster {
+            None => (None, None, Arc::default()),
+            Some(cluster) => {
+                let node_id = node_id();
+                let settings = &node.settings;
+                let watch = cluster.attach(&node_id, &settings.node_name, settings.mount_delay);
+                let membership = Membership {
+                    cluster: Arc::clone(cluster),
+                    node_id,
+                    pending: watch.pending,
+                    store_closed: AtomicBool::new(false),
+                };
+                (Some(membership), Some(watch.events), cluster.lasting())
+            }
+        };
+        let profile = match membership {
+            Some(_) => Profile::Clustered,
+            None => Profile::Standalone,
+        };
         let life = Arc::new(Self {
             upstreams: Upstreams::new(tasks.clone(), node.gate.clone()),
             forwarder: Forwarder::new(tasks.clone(), node.gate.clone()),
-            registry: Mutex::new(Registry::new(node.settings.profile)),
+            membership,
+            registry: Mutex::new(Registry::new(profile, lasting)),
             routes: RwLock::default(),
             tasks,
         });
         serve::start(node, &life, ports);
+        if let Some(events) = events {
+            life.tasks.spawn(super::clustered::reconcile(
+                Arc::clone(node),
+                Arc::clone(&life),
+                events,
+            ));
+        }
         life
     }
 
@@ -54,6 +96,9 @@ impl Life {
     }
 
     pub(super) fn cancel(&self) {
+        if let Some(membership) = &self.membership {
+            membership.cluster.detach(&membership.node_id);
+        }
         self.tasks.tracker.close();
         self.tasks.token.cancel();
     }
@@ -67,9 +112,13 @@ impl Life {
         Arc::clone(&routes)
     }
 
-    fn rebuild(&self, registry: &Registry) {
-        let routes = Arc::new(registry.build_routes());
-        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = routes;
+    /// Makes the routes anew; false, and the old ones stay, while a schema blocks that.
+    pub(super) fn rebuild(&self, registry: &mut Registry) -> bool {
+        let Some(routes) = registry.build_routes() else {
+            return false;
+        };
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+        true
     }
 
     pub(super) fn view(&self) -> (Vec<RegistrationView>, Vec<ServiceView>) {
@@ -77,52 +126,33 @@ impl Life {
         (registry.view_registrations(), registry.view_services())
     }
 
-    /// Mounts all that was asked for, or nothing; returns the id and the granted lease.
+    /// Changes of the cluster's bucket that are on their way to this node.
+    pub(super) fn pending(&self) -> usize {
+        let membership = self.membership.as_ref();
+        membership.map_or(0, |it| it.pending.load(Ordering::SeqCst))
+    }
+
+    /// Takes a registration; returns the id and the granted lease, in seconds.
     ///
     /// # Errors
     ///
-    /// The refusal of the first service that cannot be mounted.
+    /// The refusal; nothing is registered then.
     pub(in crate::embedded) fn register(
         &self,
         prepared: Prepared,
     ) -> Result<(String, u32), Status> {
         let id = new_id();
-        let Prepared {
-            addr,
-            instance_id,
-            ttl_seconds,
-            bindings,
-        } = prepared;
-        let bindings: Vec<Arc<Binding>> = bindings.into_iter().map(Arc::new).collect();
-        let mut leases = Vec::new();
-        let mut registry = self.registry();
-        let mut outcome = Ok(());
-        for binding in &bindings {
-            let lease = (binding.kind == Kind::Proto).then(|| self.upstreams.lease(&addr));
-            let upstream = lease.as_ref().map(UpstreamLease::upstream);
-            leases.extend(lease);
-            let replica = Replica::new(id.clone(), addr.clone(), upstream, None, binding.caps);
-            if let Err(fault) = registry.mount(binding, replica) {
-                outcome = Err(Status::unknown(fault.0));
-                break;
-            }
-        }
-        if let Err(refusal) = outcome {
-            for binding in &bindings {
-                registry.unmount(&binding.key, |replica| replica.registration == id);
-            }
-            self.rebuild(&registry);
-            return Err(refusal);
-        }
+        let ttl_seconds = prepared.ttl_seconds;
         let new = NewRegistration {
-            addr,
-            instance_id,
+            addr: prepared.addr,
+            instance_id: prepared.instance_id,
             ttl_seconds,
-            bindings,
-            leases,
+            bindings: prepared.bindings.into_iter().map(Arc::new).collect(),
         };
-        registry.insert(id.clone(), new);
-        self.rebuild(&registry);
+        match &self.membership {
+            None => self.register_standalone(&id, new)?,
+            Some(membership) => self.register_clustered(membership, &id, new)?,
+        }
         Ok((id, ttl_seconds))
     }
 
@@ -132,15 +162,14 @@ impl Life {
         ids: impl IntoIterator<Item = &'a String>,
     ) -> usize {
         let mut registry = self.registry();
-        let removed: Vec<_> = ids
+        let removed: Vec<(&String, Registration)> = ids
             .into_iter()
-            .filter_map(|id| registry.remove(id))
+            .filter_map(|id| Some((id, registry.remove(id)?)))
             .collect();
-        if !removed.is_empty() {
-            self.rebuild(&registry);
+        match &self.membership {
+            None => self.deregister_standalone(&mut registry, &removed),
+            Some(membership) => membership.withdraw(&removed),
         }
-        drop(registry);
-        // Their connections close here, outside of the lock.
         removed.len()
     }
 
@@ -149,12 +178,58 @@ impl Life {
         let expired = self.registry().expired();
         self.deregister(&expired)
     }
+
+    /// In a cluster, what a beat for this id will put: looked up when the beat arrives.
+    pub(in crate::embedded) fn held(&self, id: &str) -> Option<Held> {
+        self.membership.as_ref()?;
+        let registry = self.registry();
+        let registration = registry.registration(id)?;
+        Some(Held {
+            addr: registration.addr.clone(),
+            bindings: registration.bindings.clone(),
+        })
+    }
+
+    /// Works on a beat; `held` is what was registered under the id when the beat arrived.
+    pub(in crate::embedded) fn beat(&self, id: &str, held: Option<Held>) -> bool {
+        let known = self.registry().beat(id);
+        match (&self.membership, held) {
+            (None, _) | (Some(_), None) => known,
+            (Some(membership), Some(held)) => {
+                // Also when it was deregistered meanwhile: that is how a ghost comes to be.
+                membership.refresh(id, &held);
+                true
+            }
+        }
+    }
+}
+
+/// The services of a registration.
+#[derive(Debug)]
+pub(in crate::embedded) struct Held {
+    pub(super) addr: String,
+    pub(super) bindings: Vec<Arc<Binding>>,
 }
 
 /// 24 lower-case hex digits.
 fn new_id() -> String {
     let (high, low) = (random_u64(), random_u64());
     format!("{high:016x}{:08x}", low >> 32)
+}
+
+/// As the keys of real nodes: N and 55 digits of base 32.
+fn node_id() -> String {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let mut id = String::from("N");
+    while id.len() < 56 {
+        let mut bits = random_u64();
+        for _ in 0..11 {
+            id.push(char::from(DIGITS[(bits % 32) as usize]));
+            bits /= 32;
+        }
+    }
+    id.truncate(56);
+    id
 }
 
 #[cfg(test)]
@@ -167,5 +242,6 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(one.len(), 24);
         assert!(one.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        assert_eq!(node_id().len(), 56);
     }
 }

@@ -1,8 +1,10 @@
 //! One node of a gateway: what it is from its start to its end, over every restart.
 
+mod clustered;
 pub(super) mod life;
 mod ports;
 mod serve;
+mod standalone;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +13,8 @@ use tokio::sync::watch;
 
 use self::life::Life;
 use self::ports::{Ports, Reserved};
-use super::builder::EmbeddedGatewayBuilder;
+use super::builder::{EmbeddedGatewayBuilder, Profile};
+use super::cluster::Cluster;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::ledger::Ledger;
@@ -26,6 +29,8 @@ pub(super) struct Node {
     pub(super) signing: Signing,
     pub(super) address: SocketAddr,
     pub(super) http_address: SocketAddr,
+    /// What it shares with its peers; none standalone.
+    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) gate: Gate,
     pub(super) faults: Faults,
     pub(super) ledger: Arc<Ledger>,
@@ -47,6 +52,12 @@ enum State {
 
 impl Node {
     pub(super) async fn start(settings: EmbeddedGatewayBuilder) -> Result<Arc<Self>, Error> {
+        let cluster = match (&settings.join, settings.profile) {
+            (Some(joined), _) => Some(joined.cluster()?),
+            (None, Profile::Clustered) => Some(Arc::default()),
+            (None, Profile::Standalone) => None,
+        };
+        check_boot(cluster.as_deref())?;
         let ports = Ports::bind(&settings.listen, &settings.http_listen).await?;
         let (address, http_address) = ports.addresses()?;
         let signing = Signing {
@@ -58,6 +69,7 @@ impl Node {
             signing,
             address,
             http_address,
+            cluster,
             gate: Gate::default(),
             faults: Faults::default(),
             ledger: Arc::default(),
@@ -97,6 +109,7 @@ impl Node {
             registrations,
             services,
             rpc_counts: self.ledger.counts(),
+            pending_mounts: self.life().map_or(0, |life| life.pending()),
             alive: self.life().is_some(),
             frozen: self.gate.is_frozen(),
         }
@@ -137,6 +150,10 @@ impl Node {
                 ));
             }
         };
+        if let Err(error) = check_boot(self.cluster.as_deref()) {
+            *self.state() = State::Dead(reserved);
+            return Err(error);
+        }
         let ports = match reserved {
             Some(reserved) => reserved.listen()?,
             None => {
@@ -157,5 +174,19 @@ impl Node {
         if let State::Alive(life) = before {
             life.cancel();
         }
+    }
+}
+
+/// A real node exits at its start while the bucket holds an entry that no schema can be made of.
+fn check_boot(cluster: Option<&Cluster>) -> Result<(), Error> {
+    match cluster.and_then(Cluster::poison) {
+        None => Ok(()),
+        Some(reason) => Err(Error::new(
+            ErrorKind::Unrenderable,
+            format!(
+                "a node cannot start while its cluster holds a service that cannot be rendered \
+                 ({reason}): wait 30 s after its last beat"
+            ),
+        )),
     }
 }

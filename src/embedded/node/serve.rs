@@ -21,6 +21,9 @@ use crate::embedded::http;
 /// How long accepting rests after it failed, for want of file descriptors say.
 const ACCEPT_REST: Duration = Duration::from_millis(10);
 
+/// A clock that ticks without a pause would be none.
+const SHORTEST_SWEEP: Duration = Duration::from_millis(1);
+
 pub(super) fn start(node: &Arc<Node>, life: &Arc<Life>, ports: Ports) {
     let control = ControlPort::new(Arc::clone(node), Arc::clone(life));
     life.tasks.spawn(accept(
@@ -88,16 +91,21 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     // Ends with its client, or with the life.
-    let end = auto::Builder::new(life.tasks.clone())
-        .serve_connection(io, service)
-        .await;
+    let mut server = auto::Builder::new(life.tasks.clone());
+    // As grpc-go: as many calls on a connection as come, and a megabyte of metadata.
+    server
+        .http2()
+        .max_concurrent_streams(None)
+        .max_header_list_size(1 << 20);
+    let end = server.serve_connection(io, service).await;
     if let Err(error) = end {
         tracing::trace!(error, "a connection of the embedded gateway ended");
     }
 }
 
 async fn sweep(node: Arc<Node>, life: Arc<Life>) {
-    let mut ticks = tokio::time::interval(node.settings.sweep_interval);
+    let interval = node.settings.sweep_interval.max(SHORTEST_SWEEP);
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,11 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const CLOSING: &str = "grpc: the client connection is closing";
 
 /// Every connection of a node, by the exact address string.
-#[derive(Clone, Debug)]
-pub(in crate::embedded) struct Upstreams(Arc<Inner>);
-
 #[derive(Debug)]
-struct Inner {
+pub(in crate::embedded) struct Upstreams {
     by_addr: Mutex<HashMap<String, Counted>>,
     tasks: Tasks,
     gate: Gate,
@@ -40,7 +37,17 @@ struct Inner {
 #[derive(Debug)]
 struct Counted {
     upstream: Arc<Upstream>,
-    leases: usize,
+    /// How many shares of it there are.
+    shares: usize,
+}
+
+/// What becomes of a connection when the last share of it is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::embedded) enum AtZero {
+    /// It is closed, which cancels its calls.
+    Close,
+    /// It stays, with its back-off.
+    Keep,
 }
 
 /// Where tasks are spawned, and what ends them.
@@ -81,66 +88,39 @@ where
 
 impl Upstreams {
     pub(in crate::embedded) fn new(tasks: Tasks, gate: Gate) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             by_addr: Mutex::default(),
             tasks,
             gate,
-        }))
-    }
-
-    /// The connection of an address string, kept open until the last lease of it is dropped.
-    pub(in crate::embedded) fn lease(&self, addr: &str) -> UpstreamLease {
-        let mut by_addr = self.0.by_addr();
-        let counted = by_addr.entry(addr.to_owned()).or_insert_with(|| Counted {
-            upstream: Arc::new(Upstream::new(
-                addr,
-                self.0.tasks.child(),
-                self.0.gate.clone(),
-            )),
-            leases: 0,
-        });
-        counted.leases += 1;
-        UpstreamLease {
-            upstream: Arc::clone(&counted.upstream),
-            upstreams: Arc::downgrade(&self.0),
-            addr: addr.to_owned(),
         }
     }
-}
 
-impl Inner {
     fn by_addr(&self) -> MutexGuard<'_, HashMap<String, Counted>> {
         self.by_addr.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// A share of a connection; the last one that is dropped closes it.
-#[derive(Debug)]
-pub(in crate::embedded) struct UpstreamLease {
-    upstream: Arc<Upstream>,
-    upstreams: Weak<Inner>,
-    addr: String,
-}
-
-impl UpstreamLease {
-    pub(in crate::embedded) fn upstream(&self) -> Arc<Upstream> {
-        Arc::clone(&self.upstream)
+    /// One more share of the connection of an address string; made where there is none.
+    pub(in crate::embedded) fn acquire(&self, addr: &str) -> Arc<Upstream> {
+        let mut by_addr = self.by_addr();
+        let counted = by_addr.entry(addr.to_owned()).or_insert_with(|| Counted {
+            upstream: Arc::new(Upstream::new(addr, self.tasks.child(), self.gate.clone())),
+            shares: 0,
+        });
+        counted.shares += 1;
+        Arc::clone(&counted.upstream)
     }
-}
 
-impl Drop for UpstreamLease {
-    fn drop(&mut self) {
-        let Some(upstreams) = self.upstreams.upgrade() else {
+    /// Gives a share back. An address string without a connection is no fault: a real gateway
+    /// gives back twice what it could not mount.
+    pub(in crate::embedded) fn release(&self, addr: &str, at_zero: AtZero) {
+        let mut by_addr = self.by_addr();
+        let Some(counted) = by_addr.get_mut(addr) else {
             return;
         };
-        let mut by_addr = upstreams.by_addr();
-        if let Some(counted) = by_addr.get_mut(&self.addr) {
-            counted.leases -= 1;
-            if counted.leases == 0 {
-                by_addr.remove(&self.addr);
-                // Cancels the calls in flight, as a real gateway does.
-                self.upstream.tasks.token.cancel();
-            }
+        counted.shares = counted.shares.saturating_sub(1);
+        if counted.shares == 0 && at_zero == AtZero::Close {
+            counted.upstream.tasks.token.cancel();
+            by_addr.remove(addr);
         }
     }
 }
@@ -220,9 +200,7 @@ impl Upstream {
     ///
     /// The status of every call to an address that cannot be dialled.
     pub(super) fn target(&self) -> Result<&Target, Status> {
-        self.target
-            .as_ref()
-            .map_err(|reason| unavailable(reason.clone()))
+        self.target.as_ref().map_err(|reason| unavailable(reason))
     }
 
     async fn ready(self: &Arc<Self>) -> Result<(u64, SendRequest<Full<Bytes>>), Status> {
@@ -281,7 +259,7 @@ impl Upstream {
                     return;
                 }
                 Err(reason) => {
-                    let text = unavailable(reason).message().to_owned();
+                    let text = unavailable(&reason).message().to_owned();
                     self.link.send_replace(Link::Failed(text));
                     tokio::time::sleep(backoff.next()).await;
                 }
@@ -310,7 +288,7 @@ impl Upstream {
     }
 }
 
-fn unavailable(reason: String) -> Status {
+fn unavailable(reason: &str) -> Status {
     Status::unavailable(format!(
         "connection error: desc = \"transport: Error while dialing: {reason}\""
     ))

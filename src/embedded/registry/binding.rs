@@ -6,6 +6,7 @@ use prost_reflect::MessageDescriptor;
 
 use crate::rules::openapi::{Document, Operation};
 use crate::rules::proto::Compiled;
+use crate::rules::render::{self, Unrenderable};
 
 /// The namespace and the version, both as text: what a slot is found by.
 pub(in crate::embedded) type Key = (String, String);
@@ -58,6 +59,8 @@ pub(in crate::embedded) struct Binding {
     pub(in crate::embedded) schema: Schema,
     /// What it takes in a cluster's store, in bytes.
     pub(in crate::embedded) stored_size: usize,
+    /// Why no schema can be made of it, if that is so.
+    pub(in crate::embedded) unrenderable: Option<Unrenderable>,
 }
 
 #[derive(Debug)]
@@ -78,6 +81,26 @@ pub(in crate::embedded) struct Method {
 }
 
 impl Binding {
+    pub(in crate::embedded) fn new(
+        key: Key,
+        kind: Kind,
+        hash: String,
+        caps: Caps,
+        schema: Schema,
+        stored_size: usize,
+    ) -> Self {
+        let unrenderable = unrenderable(&key, &schema);
+        Self {
+            key,
+            kind,
+            hash,
+            caps,
+            schema,
+            stored_size,
+            unrenderable,
+        }
+    }
+
     /// `namespace/version`.
     pub(in crate::embedded) fn name(&self) -> String {
         format!("{}/{}", self.key.0, self.key.1)
@@ -111,4 +134,14 @@ impl Binding {
             _ => Vec::new(),
         }
     }
+}
+
+/// The first thing that cannot be rendered.
+fn unrenderable((namespace, version): &Key, schema: &Schema) -> Option<Unrenderable> {
+    let of_schema = || match schema {
+        Schema::Proto(compiled) => render::proto(version, compiled).into_iter().next(),
+        Schema::OpenApi(document) => render::openapi(version, document).into_iter().next(),
+        Schema::GraphQl(_) | Schema::Internal => None,
+    };
+    render::namespace(namespace).or_else(of_schema)
 }

@@ -18,19 +18,15 @@ pub(super) fn slots(profile: Profile) -> BTreeMap<Key, Slot> {
         .into_iter()
         .map(|(namespace, kind)| {
             let key = (namespace.to_owned(), "v1".to_owned());
-            let binding = Binding {
-                key: key.clone(),
-                kind,
-                hash: hash::of_bytes(namespace.as_bytes()).hex,
-                caps: Caps::default(),
-                schema: Schema::Internal,
-                stored_size: 0,
-            };
+            let hash = hash::of_bytes(namespace.as_bytes()).hex;
+            let (caps, schema) = (Caps::default(), Schema::Internal);
+            let binding = Binding::new(key.clone(), kind, hash, caps, schema, 0);
             let slot = Slot {
                 binding: Arc::new(binding),
-                pool: Arc::new(Pool::new(Caps::default())),
+                pool: Arc::new(Pool::new(caps)),
                 deprecation: None,
                 filled: 0,
+                routed: true,
             };
             (key, slot)
         })

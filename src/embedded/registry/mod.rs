@@ -3,7 +3,8 @@
 pub(super) mod binding;
 mod builtin;
 mod introspect;
-mod mount;
+pub(super) mod lasting;
+pub(super) mod mount;
 mod operator;
 pub(super) mod prepare;
 pub(super) mod routes;
@@ -11,15 +12,15 @@ pub(super) mod slot;
 pub(super) mod token;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 use self::binding::{Binding, Key, Schema};
+use self::lasting::Lasting;
 use self::slot::Slot;
 use super::builder::Profile;
-use super::proxy::upstream::UpstreamLease;
 use super::view::{RegistrationView, ServiceView};
 use crate::control::proto;
 
@@ -28,10 +29,7 @@ use crate::control::proto;
 pub(super) struct Registry {
     registrations: BTreeMap<String, Registration>,
     slots: BTreeMap<Key, Slot>,
-    /// The highest vN ever registered of a namespace, until it is retracted.
-    stable: BTreeMap<String, u64>,
-    /// Reasons by service, also of services that are not registered.
-    deprecations: BTreeMap<Key, String>,
+    lasting: Arc<Mutex<Lasting>>,
     /// Counts fills of slots and registrations, for their order.
     clock: u64,
 }
@@ -42,8 +40,6 @@ pub(super) struct Registration {
     pub(super) instance_id: String,
     pub(super) ttl_seconds: u32,
     pub(super) bindings: Vec<Arc<Binding>>,
-    /// Keeps the connections of its address open.
-    pub(super) _leases: Vec<UpstreamLease>,
     last_beat: Instant,
     last_beat_unix_ms: u64,
     order: u64,
@@ -58,16 +54,21 @@ pub(super) fn unix_ms() -> u64 {
 }
 
 impl Registry {
-    pub(super) fn new(profile: Profile) -> Self {
-        let slots = builtin::slots(profile);
-        let stable = slots.keys().map(|(name, _)| (name.clone(), 1)).collect();
-        Self {
+    pub(super) fn new(profile: Profile, lasting: Arc<Mutex<Lasting>>) -> Self {
+        let registry = Self {
             registrations: BTreeMap::new(),
-            slots,
-            stable,
-            deprecations: BTreeMap::new(),
+            slots: builtin::slots(profile),
+            lasting,
             clock: 0,
+        };
+        for key in registry.slots.keys() {
+            registry.lasting().raise_stable(key);
         }
+        registry
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, Lasting> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tick(&mut self) -> u64 {
@@ -85,7 +86,6 @@ impl Registry {
                 instance_id: prepared.instance_id,
                 ttl_seconds: prepared.ttl_seconds,
                 bindings: prepared.bindings,
-                _leases: prepared.leases,
                 last_beat: Instant::now(),
                 last_beat_unix_ms: unix_ms(),
                 order,
@@ -105,17 +105,18 @@ impl Registry {
         }
     }
 
-    pub(super) fn registration(&self, id: &str) -> Option<&Registration> {
-        self.registrations.get(id)
+    /// Forgets a registration; its services are unmounted separately.
+    pub(super) fn remove(&mut self, id: &str) -> Option<Registration> {
+        self.registrations.remove(id)
     }
 
-    /// Removes a registration and its replicas from every slot.
-    pub(super) fn remove(&mut self, id: &str) -> Option<Registration> {
-        let registration = self.registrations.remove(id)?;
-        for binding in &registration.bindings {
-            self.unmount(&binding.key, |replica| replica.registration == id);
-        }
-        Some(registration)
+    /// Raises the stable alias of a slot that is not filled after all.
+    pub(super) fn raise_stable(&self, key: &Key) {
+        self.lasting().raise_stable(key);
+    }
+
+    pub(super) fn registration(&self, id: &str) -> Option<&Registration> {
+        self.registrations.get(id)
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
@@ -173,6 +174,7 @@ impl Registry {
             })
             .collect();
         let stable_vn = self
+            .lasting()
             .stable
             .iter()
             // The wire has 32 bits; a real gateway drops the rest as well.
@@ -214,7 +216,7 @@ impl Registry {
                     .map(|replica| replica.addr.clone())
                     .collect(),
                 deprecation: slot.deprecation.clone(),
-                routed: true,
+                routed: slot.routed,
             })
             .collect()
     }
@@ -226,5 +228,4 @@ pub(super) struct NewRegistration {
     pub(super) instance_id: String,
     pub(super) ttl_seconds: u32,
     pub(super) bindings: Vec<Arc<Binding>>,
-    pub(super) leases: Vec<UpstreamLease>,
 }

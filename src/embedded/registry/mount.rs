@@ -6,37 +6,24 @@ use super::Registry;
 use super::binding::{Binding, Caps, Key, Schema};
 use super::slot::{Pool, Replica, Slot};
 use crate::embedded::proxy::target;
-use crate::rules::render::{self, Unrenderable};
 
 /// Why a replica cannot join its slot.
 pub(in crate::embedded) struct MountFault(pub(in crate::embedded) String);
 
 impl Registry {
-    /// Puts a replica into its slot; where the slot is new, the schema must be fit to be served.
-    ///
-    /// # Errors
-    ///
-    /// The refusal; the slot is as it was, but the stable alias may have been raised.
-    pub(in crate::embedded) fn mount(
-        &mut self,
-        binding: &Arc<Binding>,
-        replica: Replica,
-    ) -> Result<(), MountFault> {
-        check_content(binding, &replica.addr)?;
-        match self.join(binding)? {
-            Join::Existing => {}
-            Join::New { swapped } => {
-                self.raise_stable(&binding.key);
-                if let Some(reason) = unrenderable(binding) {
-                    return Err(MountFault(reason.to_string()));
-                }
-                self.fill(binding, swapped);
-            }
-        }
-        if let Some(slot) = self.slots.get(&binding.key) {
+    /// Puts a replica into its slot, which [`join`](Self::join) found or [`fill`](Self::fill) made.
+    pub(in crate::embedded) fn add_replica(&mut self, key: &Key, replica: Replica) {
+        if let Some(slot) = self.slots.get(key) {
             slot.pool.add(Arc::new(replica));
         }
-        Ok(())
+    }
+
+    /// Whether a registration has a replica in the slot of this name.
+    pub(in crate::embedded) fn has_replica(&self, key: &Key, registration: &str) -> bool {
+        self.slots.get(key).is_some_and(|slot| {
+            let replicas = slot.pool.replicas();
+            replicas.iter().any(|it| it.registration == registration)
+        })
     }
 
     /// Whether the binding fits the slot of its name: kind, then hash, then caps.
@@ -73,40 +60,53 @@ impl Registry {
         }))
     }
 
-    /// Opens the slot for the binding, without a replica yet.
-    pub(in crate::embedded) fn fill(&mut self, binding: &Arc<Binding>, swapped: bool) {
+    /// Opens the slot for the binding, without a replica yet, and raises the stable alias; returns
+    /// the replicas that had it before.
+    pub(in crate::embedded) fn fill(
+        &mut self,
+        binding: &Arc<Binding>,
+        swapped: bool,
+    ) -> Vec<Arc<Replica>> {
+        let mut lasting = self.lasting();
+        lasting.raise_stable(&binding.key);
         // A swap forgets the deprecation; an empty slot that is filled afresh remembers it.
         let deprecation = match swapped {
             true => None,
-            false => self.deprecations.get(&binding.key).cloned(),
+            false => lasting.deprecations.get(&binding.key).cloned(),
         };
+        drop(lasting);
         let slot = Slot {
             binding: Arc::clone(binding),
             pool: Arc::new(Pool::new(binding.caps)),
             deprecation,
             filled: self.tick(),
+            routed: false,
         };
-        self.slots.insert(binding.key.clone(), slot);
+        let before = self.slots.insert(binding.key.clone(), slot);
+        before.map(|slot| slot.pool.replicas()).unwrap_or_default()
     }
 
-    /// Removes replicas of a slot, and the slot with the last of them.
-    pub(in crate::embedded) fn unmount(&mut self, key: &Key, gone: impl Fn(&Replica) -> bool) {
-        if let Some(slot) = self.slots.get(key)
-            && slot.pool.remove(gone)
-            && slot.pool.replicas().is_empty()
-        {
+    /// Removes a replica from its slot, and the slot with the last of them.
+    pub(in crate::embedded) fn unmount(
+        &mut self,
+        key: &Key,
+        registration: &str,
+    ) -> Option<Unmounted> {
+        let slot = self.slots.get(key)?;
+        let replica = slot.pool.remove(registration)?;
+        let emptied = slot.pool.replicas().is_empty();
+        if emptied {
             self.slots.remove(key);
         }
+        Some(Unmounted { replica, emptied })
     }
+}
 
-    /// The alias follows the highest vN whose slot is filled.
-    pub(in crate::embedded) fn raise_stable(&mut self, key: &Key) {
-        let Some(number) = key.1.strip_prefix('v').and_then(|n| n.parse::<u64>().ok()) else {
-            return;
-        };
-        let stable = self.stable.entry(key.0.clone()).or_default();
-        *stable = number.max(*stable);
-    }
+/// A replica that was taken out of its slot.
+pub(in crate::embedded) struct Unmounted {
+    pub(in crate::embedded) replica: Arc<Replica>,
+    /// Whether it was the last one, and the slot is gone.
+    pub(in crate::embedded) emptied: bool,
 }
 
 /// How a binding fits the slot of its name.
@@ -136,15 +136,4 @@ pub(in crate::embedded) fn check_content(binding: &Binding, addr: &str) -> Resul
         ))),
         Schema::GraphQl(Some(_)) | Schema::Internal => Ok(()),
     }
-}
-
-/// The first thing in a binding that cannot be rendered.
-pub(in crate::embedded) fn unrenderable(binding: &Binding) -> Option<Unrenderable> {
-    let (namespace, version) = &binding.key;
-    let of_schema = || match &binding.schema {
-        Schema::Proto(compiled) => render::proto(version, compiled).into_iter().next(),
-        Schema::OpenApi(document) => render::openapi(version, document).into_iter().next(),
-        Schema::GraphQl(_) | Schema::Internal => None,
-    };
-    render::namespace(namespace).or_else(of_schema)
 }

@@ -3,6 +3,7 @@
 use tonic::Status;
 
 use super::Registry;
+use super::binding::Key;
 
 fn refuse(text: impl std::fmt::Display) -> Status {
     Status::unknown(format!("controlplane: {text}"))
@@ -28,7 +29,9 @@ impl Registry {
         }
         let key = (namespace, version);
         // As in a real gateway, a refused one is remembered and applied when the service comes.
-        self.deprecations.insert(key.clone(), reason.clone());
+        self.lasting()
+            .deprecations
+            .insert(key.clone(), reason.clone());
         match self.slots.get_mut(&key) {
             Some(slot) => {
                 slot.deprecation = Some(reason);
@@ -52,12 +55,14 @@ impl Registry {
             return Err(refuse("namespace and version are required"));
         }
         let key = (namespace, version);
-        let slot = self
-            .slots
-            .get_mut(&key)
-            .ok_or_else(|| not_registered(&key.0, &key.1))?;
-        self.deprecations.remove(&key);
-        Ok(slot.deprecation.take().unwrap_or_default())
+        if !self.slots.contains_key(&key) {
+            return Err(not_registered(&key.0, &key.1));
+        }
+        self.lasting().deprecations.remove(&key);
+        let slot = self.slots.get_mut(&key);
+        Ok(slot
+            .and_then(|slot| slot.deprecation.take())
+            .unwrap_or_default())
     }
 
     /// Lowers the stable alias; returns the number before.
@@ -78,7 +83,7 @@ impl Registry {
                 "target_vN must be >= 1 (the alias cannot be taken away)",
             ));
         }
-        let Some(current) = self.stable.get(&namespace).copied() else {
+        let Some(current) = self.lasting().stable.get(&namespace).copied() else {
             return Err(refuse(format_args!(
                 "namespace {namespace:?} has no stable set"
             )));
@@ -93,8 +98,17 @@ impl Registry {
         if !self.slots.contains_key(&key) {
             return Err(not_registered(&key.0, &key.1));
         }
-        self.stable.insert(key.0, target.into());
+        self.lasting().stable.insert(key.0, target.into());
         Ok(current as u32)
+    }
+}
+
+impl Registry {
+    /// Another node of the cluster deprecated a version, or took that back.
+    pub(in crate::embedded) fn note_deprecation(&mut self, key: &Key, reason: Option<String>) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.deprecation = reason;
+        }
     }
 }
 

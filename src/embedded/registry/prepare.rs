@@ -149,14 +149,7 @@ async fn prepare_binding(
             ));
         }
     };
-    Ok(Binding {
-        key,
-        kind,
-        hash,
-        caps,
-        schema,
-        stored_size,
-    })
+    Ok(Binding::new(key, kind, hash, caps, schema, stored_size))
 }
 
 fn check_namespace(namespace: String) -> Result<String, Status> {

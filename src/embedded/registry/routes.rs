@@ -43,12 +43,21 @@ enum Segment {
 }
 
 impl Registry {
-    /// The routes of all slots.
-    pub(in crate::embedded) fn build_routes(&self) -> Routes {
-        let mut slots: Vec<&Slot> = self.slots.values().collect();
+    /// The routes of all slots; none while one of them cannot be rendered: that blocks the schema
+    /// of all.
+    pub(in crate::embedded) fn build_routes(&mut self) -> Option<Routes> {
+        if self
+            .slots
+            .values()
+            .any(|slot| slot.binding.unrenderable.is_some())
+        {
+            return None;
+        }
+        let mut slots: Vec<&mut Slot> = self.slots.values_mut().collect();
         slots.sort_by_key(|slot| slot.filled);
         let mut routes = Routes::default();
         for slot in slots {
+            slot.routed = true;
             let service = slot.binding.name();
             for method in slot.binding.methods() {
                 // Two versions with one proto package: the last one has the route.
@@ -70,7 +79,7 @@ impl Registry {
                 });
             }
         }
-        routes
+        Some(routes)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 use super::binding::{Binding, Caps};
-use crate::embedded::proxy::upstream::{Upstream, UpstreamLease};
+use crate::embedded::proxy::upstream::{AtZero, Upstream};
 
 /// One replica of a service.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(in crate::embedded) struct Replica {
     pub(in crate::embedded) addr: String,
     /// Where its gRPC calls go; `None` for other kinds and for what cannot be dialled.
     pub(in crate::embedded) upstream: Option<Arc<Upstream>>,
-    /// Held by the nodes that close a connection when its last replica goes.
-    pub(in crate::embedded) _lease: Option<UpstreamLease>,
+    /// What this node does with the connection when the last replica of the address goes.
+    pub(in crate::embedded) at_zero: AtZero,
     in_flight: AtomicUsize,
     slots: Option<Arc<Semaphore>>,
 }
@@ -27,14 +27,14 @@ impl Replica {
         registration: String,
         addr: String,
         upstream: Option<Arc<Upstream>>,
-        lease: Option<UpstreamLease>,
+        at_zero: AtZero,
         caps: Caps,
     ) -> Self {
         Self {
             registration,
             addr,
             upstream,
-            _lease: lease,
+            at_zero,
             in_flight: AtomicUsize::new(0),
             slots: semaphore(caps.per_instance),
         }
@@ -87,15 +87,16 @@ impl Pool {
             .push(replica);
     }
 
-    /// Removes every replica that `gone` names, and returns whether there was one.
-    pub(super) fn remove(&self, gone: impl Fn(&Replica) -> bool) -> bool {
+    /// Removes the replica of a registration.
+    pub(super) fn remove(&self, registration: &str) -> Option<Arc<Replica>> {
         let mut replicas = self
             .replicas
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let before = replicas.len();
-        replicas.retain(|replica| !gone(replica));
-        replicas.len() < before
+        let at = replicas
+            .iter()
+            .position(|replica| replica.registration == registration)?;
+        Some(replicas.remove(at))
     }
 
     /// Room for one more call of the service, where there is a cap.
@@ -139,6 +140,8 @@ pub(in crate::embedded) struct Slot {
     pub(in crate::embedded) deprecation: Option<String>,
     /// The order in which slots were filled: the last one has the route.
     pub(in crate::embedded) filled: u64,
+    /// Whether the last rebuild of the routes that worked knew this slot.
+    pub(in crate::embedded) routed: bool,
 }
 
 #[cfg(test)]
@@ -148,7 +151,13 @@ mod tests {
     fn pool_of(count: usize) -> Pool {
         let pool = Pool::new(Caps::default());
         for n in 0..count {
-            let replica = Replica::new(n.to_string(), n.to_string(), None, None, Caps::default());
+            let replica = Replica::new(
+                n.to_string(),
+                n.to_string(),
+                None,
+                AtZero::Close,
+                Caps::default(),
+            );
             pool.add(Arc::new(replica));
         }
         pool

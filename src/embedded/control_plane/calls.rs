@@ -1,88 +1,34 @@
-//! The control-plane port: the 11 calls, and the gRPC ingress for all other paths.
+//! The 11 calls, typed.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{HeaderValue, Response};
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Status};
-use tower_service::Service;
+use tonic::{Request, Status};
 
-use super::ledger::Subject;
-use super::node::Node;
-use super::node::life::Life;
-use super::proxy::{self, MAX_MESSAGE};
-use super::registry::prepare::{Conditions, prepare};
-use super::rpc::Rpc;
+use super::deadline::deadline_of;
 use crate::control::proto;
-use crate::control::proto::control_plane_server::{ControlPlane, ControlPlaneServer};
-
-const SERVICE_PREFIX: &str = "/gateway.controlplane.v1.ControlPlane/";
-
-/// What serves the requests of the control-plane port.
-#[derive(Clone, Debug)]
-pub(super) struct ControlPort {
-    calls: ControlPlaneServer<Calls>,
-    life: Arc<Life>,
-}
-
-impl ControlPort {
-    pub(super) fn new(node: Arc<Node>, life: Arc<Life>) -> Self {
-        let calls = Calls {
-            node,
-            life: Arc::clone(&life),
-        };
-        Self {
-            calls: ControlPlaneServer::new(calls).max_decoding_message_size(MAX_MESSAGE),
-            life,
-        }
-    }
-
-    pub(super) async fn call(
-        &self,
-        request: http::Request<Incoming>,
-    ) -> Response<tonic::body::Body> {
-        let method = request.uri().path().strip_prefix(SERVICE_PREFIX);
-        let known = method.is_some_and(|method| Rpc::ALL.iter().any(|rpc| rpc.name() == method));
-        if !known {
-            let routes = self.life.routes();
-            let route = routes.grpc(request.uri().path());
-            return proxy::call(route, request).await;
-        }
-        let mut calls = self.calls.clone();
-        let Ok(mut response) = calls.call(request).await;
-        // tonic says OUT_OF_RANGE of a message above the limit, grpc-go RESOURCE_EXHAUSTED.
-        let too_large = response
-            .headers()
-            .get("grpc-status")
-            .is_some_and(|status| status == "11");
-        if too_large {
-            let headers = response.headers_mut();
-            headers.insert(
-                "grpc-status",
-                HeaderValue::from(Code::ResourceExhausted as i32),
-            );
-            let text = proxy::too_large();
-            if let Ok(text) = HeaderValue::from_str(&text.message().replace(' ', "%20")) {
-                headers.insert("grpc-message", text);
-            }
-        }
-        response
-    }
-}
+use crate::control::proto::control_plane_server::ControlPlane;
+use crate::embedded::cluster::Forgotten;
+use crate::embedded::ledger::Subject;
+use crate::embedded::node::Node;
+use crate::embedded::node::life::{Life, Membership};
+use crate::embedded::registry::prepare::{Conditions, prepare};
+use crate::embedded::rpc::Rpc;
 
 /// The typed calls.
 #[derive(Clone, Debug)]
-struct Calls {
+pub(super) struct Calls {
     node: Arc<Node>,
     life: Arc<Life>,
 }
 
 impl Calls {
+    pub(super) fn new(node: Arc<Node>, life: Arc<Life>) -> Self {
+        Self { node, life }
+    }
+
     /// Works on a call in a task of its own, so that it is done also when its client gives up: a
     /// real gateway does not stop half-way either.
     async fn answer<T, F>(
@@ -134,23 +80,6 @@ impl Calls {
     }
 }
 
-/// The moment until which the client waits, from its `grpc-timeout`.
-fn deadline_of(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let amount: u64 = digits.parse().ok()?;
-    let timeout = match unit {
-        "H" => Duration::from_secs(amount.saturating_mul(3600)),
-        "M" => Duration::from_secs(amount.saturating_mul(60)),
-        "S" => Duration::from_secs(amount),
-        "m" => Duration::from_millis(amount),
-        "u" => Duration::from_micros(amount),
-        "n" => Duration::from_nanos(amount),
-        _ => return None,
-    };
-    Instant::now().checked_add(timeout)
-}
-
 type Answer<T> = Result<tonic::Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -188,9 +117,10 @@ impl ControlPlane for Calls {
         let deadline = deadline_of(request.metadata());
         let id = request.into_inner().registration_id;
         let life = Arc::clone(&self.life);
+        let held = life.held(&id);
         let subject = Subject::Registration(id.clone());
         self.answer(Rpc::Heartbeat, subject, deadline, async move {
-            let ok = life.registry().beat(&id);
+            let ok = life.beat(&id, held);
             Ok(proto::HeartbeatResponse { ok })
         })
         .await
@@ -234,8 +164,13 @@ impl ControlPlane for Calls {
         request: Request<proto::ListPeersRequest>,
     ) -> Answer<proto::ListPeersResponse> {
         let deadline = deadline_of(request.metadata());
-        self.answer(Rpc::ListPeers, Subject::Nobody, deadline, async {
-            Ok(proto::ListPeersResponse::default())
+        let life = Arc::clone(&self.life);
+        self.answer(Rpc::ListPeers, Subject::Nobody, deadline, async move {
+            let membership = life.membership.as_ref();
+            let peers = membership.map(|it| it.cluster.list_peers());
+            Ok(proto::ListPeersResponse {
+                peers: peers.unwrap_or_default(),
+            })
         })
         .await
     }
@@ -246,11 +181,9 @@ impl ControlPlane for Calls {
     ) -> Answer<proto::ForgetPeerResponse> {
         let deadline = deadline_of(request.metadata());
         let node_id = request.into_inner().node_id;
+        let life = Arc::clone(&self.life);
         self.answer(Rpc::ForgetPeer, Subject::Nobody, deadline, async move {
-            if node_id.is_empty() {
-                return Err(Status::unknown("controlplane: node_id is required"));
-            }
-            Err(Status::unknown("controlplane: cluster not configured"))
+            forget_peer(life.membership.as_ref(), &node_id)
         })
         .await
     }
@@ -311,8 +244,15 @@ impl ControlPlane for Calls {
         let request = request.into_inner();
         let life = Arc::clone(&self.life);
         self.answer(Rpc::Deprecate, Subject::Nobody, deadline, async move {
-            life.registry()
-                .deprecate(request.namespace, request.version, request.reason)?;
+            let key = (request.namespace.clone(), request.version.clone());
+            life.registry().deprecate(
+                request.namespace,
+                request.version,
+                request.reason.clone(),
+            )?;
+            if let Some(membership) = &life.membership {
+                membership.cluster.deprecated(key, Some(request.reason));
+            }
             Ok(proto::DeprecateResponse {})
         })
         .await
@@ -326,11 +266,40 @@ impl ControlPlane for Calls {
         let request = request.into_inner();
         let life = Arc::clone(&self.life);
         self.answer(Rpc::Undeprecate, Subject::Nobody, deadline, async move {
+            let key = (request.namespace.clone(), request.version.clone());
             let prior_reason = life
                 .registry()
                 .undeprecate(request.namespace, request.version)?;
+            if let Some(membership) = &life.membership {
+                membership.cluster.deprecated(key, None);
+            }
             Ok(proto::UndeprecateResponse { prior_reason })
         })
         .await
+    }
+}
+
+fn forget_peer(
+    membership: Option<&Membership>,
+    node_id: &str,
+) -> Result<proto::ForgetPeerResponse, Status> {
+    let refuse = |text: String| Err(Status::unknown(format!("controlplane: {text}")));
+    if node_id.is_empty() {
+        return refuse("node_id is required".to_owned());
+    }
+    let Some(membership) = membership else {
+        return refuse("cluster not configured".to_owned());
+    };
+    if node_id == membership.node_id {
+        return refuse(format!("refuse to forget self ({node_id})"));
+    }
+    match membership.cluster.forget_peer(node_id) {
+        Forgotten::StillAlive => refuse(format!(
+            "peer {node_id} is still alive, or was less than 30 s ago"
+        )),
+        Forgotten::Done { removed, left } => Ok(proto::ForgetPeerResponse {
+            removed,
+            new_replicas: left,
+        }),
     }
 }

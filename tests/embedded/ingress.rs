@@ -1,0 +1,271 @@
+//! Calls through the gateway.
+
+use std::sync::atomic::Ordering;
+
+use tonic::Code;
+use tower_gwag::embedded::EmbeddedGateway;
+
+use crate::backend::{Backend, OPENAPI, PROTO};
+use crate::caller::{Caller, proto, soon, text};
+
+const PING: &str = "/demo.v1.Demo/Ping";
+const HOLD: &str = "/demo.v1.Demo/Hold";
+
+async fn gateway() -> (EmbeddedGateway, Caller) {
+    let gateway = EmbeddedGateway::builder().start().await.unwrap();
+    let caller = Caller::connect(&gateway.target()).await;
+    (gateway, caller)
+}
+
+#[tokio::test]
+async fn unary_and_server_streaming_calls_pass() {
+    let (_gateway, caller) = gateway().await;
+    let mut backend = Backend::start("one").await;
+    caller
+        .register(&backend.address.to_string(), "demo", PROTO)
+        .await;
+    assert_eq!(caller.call(PING, b"\x0a\x01x").await.unwrap(), "one");
+    let agent = soon(backend.agents.recv()).await.unwrap();
+    assert!(agent.starts_with("grpc-go/"), "{agent}");
+
+    let mut stream = caller.stream("/demo.v1.Demo/Watch").await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(message) = soon(stream.message()).await.unwrap() {
+        seen.push(text(&message));
+    }
+    assert_eq!(seen, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn what_has_no_route_is_unimplemented() {
+    let (_gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    caller
+        .register(&backend.address.to_string(), "demo", PROTO)
+        .await;
+    caller
+        .register(
+            &backend.address.to_string(),
+            "_hidden",
+            &PROTO.replace("demo.v1", "hidden.v1"),
+        )
+        .await;
+    for path in [
+        "/demo.v1.Demo/Upload",
+        "/demo.v1.Demo/Nope",
+        "/hidden.v1.Demo/Ping",
+        "/grpc.health.v1.Health/Check",
+        "/gateway.controlplane.v1.ControlPlane/Nope",
+    ] {
+        let status = caller.call(path, b"").await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+        assert_eq!(status.message(), format!("ingress: no route for {path}"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_decoded_reaches_no_replica() {
+    let (_gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    caller
+        .register(&backend.address.to_string(), "demo", PROTO)
+        .await;
+    let status = caller.call(PING, b"\xff\xff\xff").await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status:?}");
+    assert_eq!(backend.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_dead_replica_draws_calls_and_fails_them() {
+    let (_gateway, caller) = gateway().await;
+    let alive = Backend::start("alive").await;
+    caller
+        .register(&alive.address.to_string(), "demo", PROTO)
+        .await;
+    // A port that nobody listens on.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    caller.register(&dead.to_string(), "demo", PROTO).await;
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..20 {
+        match soon(caller.call(PING, b"")).await {
+            Ok(_) => good += 1,
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable);
+                assert!(
+                    status.message().starts_with("connection error: desc = "),
+                    "{status:?}"
+                );
+                bad += 1;
+            }
+        }
+    }
+    assert_eq!((good, bad), (10, 10));
+}
+
+#[tokio::test]
+async fn the_last_deregister_of_an_address_cancels_its_calls() {
+    let (_gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    let addr = backend.address.to_string();
+    let held = caller
+        .register(&addr, "_hold", "syntax = \"proto3\"; package hold;")
+        .await;
+    let id = caller.register(&addr, "demo", PROTO).await;
+    let spawn_call = || {
+        let caller = caller.clone();
+        tokio::spawn(async move { caller.call(HOLD, b"").await })
+    };
+
+    let first = spawn_call();
+    wait_for_calls(&backend, 1).await;
+    caller.deregister(&id).await.unwrap();
+    // The hold keeps the connection, so the call ends well.
+    backend.release.add_permits(1);
+    assert_eq!(soon(first).await.unwrap().unwrap(), "one");
+
+    let id = caller.register(&addr, "demo", PROTO).await;
+    caller.deregister(&held).await.unwrap();
+    let second = spawn_call();
+    wait_for_calls(&backend, 2).await;
+    caller.deregister(&id).await.unwrap();
+    let status = soon(second).await.unwrap().unwrap_err();
+    assert!(matches!(status.code(), Code::Cancelled | Code::Unavailable));
+    assert!(
+        status
+            .message()
+            .contains("the client connection is closing"),
+        "{status:?}"
+    );
+}
+
+async fn wait_for_calls(backend: &Backend, count: usize) {
+    soon(async {
+        while backend.calls.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_spelling_of_an_address_is_another_connection() {
+    let (_gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    let port = backend.address.port();
+    let plain = caller
+        .register(&format!("127.0.0.1:{port}"), "demo", PROTO)
+        .await;
+    caller
+        .register(&format!("127.0.0.1:0{port}"), "demo", PROTO)
+        .await;
+    caller
+        .register(&format!("dns:///127.0.0.1:{port}"), "demo", PROTO)
+        .await;
+    for _ in 0..3 {
+        assert_eq!(soon(caller.call(PING, b"")).await.unwrap(), "one");
+    }
+    caller.deregister(&plain).await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(soon(caller.call(PING, b"")).await.unwrap(), "one");
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_a_scheme_is_taken_and_never_works() {
+    let (_gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    caller
+        .register(&format!("http://{}", backend.address), "demo", PROTO)
+        .await;
+    let status = soon(caller.call(PING, b"")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn messages_above_the_limit_are_refused() {
+    let (_gateway, caller) = gateway().await;
+    let comment = format!("// {}\n{PROTO}", "x".repeat(5 << 20));
+    let binding = proto::ServiceBinding {
+        namespace: "demo".to_owned(),
+        proto_source: comment.into_bytes(),
+        ..Default::default()
+    };
+    let status = caller
+        .register_binding("127.0.0.1:1", binding)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("larger than max"), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_malformed_request_is_an_internal_error() {
+    let (_gateway, caller) = gateway().await;
+    let path = "/gateway.controlplane.v1.ControlPlane/Register";
+    for bad in [b"\xff\xff\xff".as_slice(), b"\x0a\x01\xff"] {
+        let status = caller.call(path, bad).await.unwrap_err();
+        assert_eq!(status.code(), Code::Internal, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn http_goes_by_the_paths_of_the_document() {
+    let (gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    let binding = proto::ServiceBinding {
+        namespace: "pets".to_owned(),
+        openapi_spec: OPENAPI.as_bytes().to_vec(),
+        ..Default::default()
+    };
+    let base = format!("http://{}/base", backend.address);
+    caller.register_binding(&base, binding).await.unwrap();
+    let url = gateway.http_url();
+    for (method, path, status, answer) in [
+        ("GET", "/api/ingress/pets/7?x=1", 200, "pet 7"),
+        ("POST", "/api/ingress/pets", 200, "added Rex"),
+        (
+            "DELETE",
+            "/api/ingress/pets",
+            405,
+            "ingress: no DELETE for /pets\n",
+        ),
+        (
+            "GET",
+            "/api/ingress/cats",
+            404,
+            "ingress: no route for /cats\n",
+        ),
+        ("GET", "/api/health", 200, "{\"status\":\"ok\"}"),
+    ] {
+        let (found, text) = soon(http(&url, method, path, "Rex")).await;
+        assert_eq!((found, text.as_str()), (status, answer), "{method} {path}");
+    }
+    let (_, services) = soon(http(&url, "GET", "/api/services", "")).await;
+    let services: serde_json::Value = serde_json::from_str(&services).unwrap();
+    assert_eq!(services["services"][0]["replicas"][0], base);
+    let (_, page) = soon(http(&url, "GET", "/", "")).await;
+    assert!(page.contains("pets/v1"), "{page}");
+}
+
+/// One HTTP/1.1 exchange on a connection of its own.
+async fn http(base: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    use http_body_util::BodyExt;
+    let authority = base.trim_start_matches("http://");
+    let stream = tokio::net::TcpStream::connect(authority).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", authority)
+        .body(body.to_owned())
+        .unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}

@@ -1,0 +1,8 @@
+//! The embedded gateway on real sockets: both ingresses, and the hooks.
+
+mod backend;
+mod caller;
+
+mod cluster;
+mod hooks;
+mod ingress;
