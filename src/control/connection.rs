@@ -173,13 +173,14 @@ impl Gateway {
                 }))
             }
         });
-        let unreachable = || {
+        let unreachable = |why: &dyn std::error::Error| {
             Error::new(
                 ErrorKind::Unavailable,
                 format!(
-                    "the gateway {} cannot be reached; check its address and that it runs, the \
-                     registration follows by itself",
-                    self.target
+                    "the gateway {} cannot be reached ({}); check its address and that it runs, \
+                     the registration follows by itself",
+                    self.target,
+                    root_of(why)
                 ),
             )
         };
@@ -194,8 +195,8 @@ impl Gateway {
                 ended,
                 kill,
             }),
-            Ok(Err(cause)) => Err(unreachable().caused_by(cause)),
-            Err(elapsed) => Err(unreachable().caused_by(elapsed)),
+            Ok(Err(cause)) => Err(unreachable(&cause).caused_by(cause)),
+            Err(elapsed) => Err(unreachable(&elapsed).caused_by(elapsed)),
         }
     }
 
@@ -213,6 +214,15 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Gateway({})", self.target)
     }
+}
+
+/// What is really wrong: what stands above it only says that connecting failed.
+fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
 }
 
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {

@@ -1,0 +1,122 @@
+//! The control plane as the wire has it: a typed client, and a recorder in front of a gateway.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+use tower_gwag::embedded::EmbeddedGateway;
+use tower_service::Service;
+
+use crate::support::within;
+
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod proto {
+    include!("../../src/control/generated.rs");
+}
+
+use proto::control_plane_client::ControlPlaneClient;
+
+pub async fn client(target: &str) -> ControlPlaneClient<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{target}")).expect("an address");
+    let connection = within("a connection", endpoint.connect()).await;
+    ControlPlaneClient::new(connection.expect("connected"))
+}
+
+/// A call as it came over the wire.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub at: Instant,
+    /// `Register`, `Heartbeat`, …
+    pub method: String,
+    pub headers: http::HeaderMap,
+    message: Bytes,
+}
+
+/// Stands between a registration and its gateway, and writes down what goes by.
+pub struct Recorder {
+    pub address: SocketAddr,
+    calls: Arc<Mutex<Vec<Recorded>>>,
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    pub async fn before(gateway: &EmbeddedGateway) -> Self {
+        let target = format!("http://{}", gateway.target());
+        let gateway = Endpoint::from_shared(target).expect("an address");
+        let channel = gateway.connect_lazy();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&calls);
+        let app = axum::Router::new().fallback(move |request: Request| {
+            let (channel, record) = (channel.clone(), Arc::clone(&record));
+            pass_on(channel, record, request)
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let task = tokio::spawn(async move {
+            axum::serve(listener, app).await.expect("served");
+        });
+        Self {
+            address,
+            calls,
+            task,
+        }
+    }
+
+    /// The calls of one method.
+    pub fn calls(&self, method: &str) -> Vec<Recorded> {
+        let calls = self.calls.lock().expect("no panic");
+        let of_method = calls.iter().filter(|call| call.method == method);
+        of_method.cloned().collect()
+    }
+
+    pub fn registers(&self) -> Vec<proto::RegisterRequest> {
+        let decode = |call: Recorded| {
+            // Behind the flag and the length.
+            proto::RegisterRequest::decode(&call.message[5..]).expect("a RegisterRequest")
+        };
+        self.calls("Register").into_iter().map(decode).collect()
+    }
+
+    /// The one Register that came.
+    #[track_caller]
+    pub fn register(&self) -> proto::RegisterRequest {
+        let mut all = self.registers();
+        assert_eq!(all.len(), 1, "Register calls");
+        all.remove(0)
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass_on(
+    mut channel: Channel,
+    record: Arc<Mutex<Vec<Recorded>>>,
+    request: Request,
+) -> http::Response<tonic::body::Body> {
+    let (parts, body) = request.into_parts();
+    let message = body.collect().await.expect("a whole request").to_bytes();
+    let method = parts.uri.path().rsplit('/').next().unwrap_or_default();
+    record.lock().expect("no panic").push(Recorded {
+        at: Instant::now(),
+        method: method.to_owned(),
+        headers: parts.headers.clone(),
+        message: message.clone(),
+    });
+    let body = tonic::body::Body::new(Full::new(message));
+    std::future::poll_fn(|cx| channel.poll_ready(cx))
+        .await
+        .expect("the gateway is up");
+    let answer = channel.call(http::Request::from_parts(parts, body)).await;
+    answer.expect("the gateway answers")
+}
