@@ -96,7 +96,8 @@ impl Node {
 
     /// Something that a view shows has changed.
     pub(super) fn changed(&self) {
-        self.changes.send_replace(());
+        // Wakes nobody, and costs nothing, where nobody waits.
+        let _ = self.changes.send(());
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<()> {
