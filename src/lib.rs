@@ -81,7 +81,7 @@ mod service;
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, Options};
 pub use registration::{
-    Event, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
+    Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };
 pub use server::{
     GwagRegistrationFuture, GwagRegistrationLayer, GwagRegistrationService, InFlightBody,

@@ -22,13 +22,17 @@ use support::{BoxError, Gateway, print_status, until_answered};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
 
 const PROTO: &str = include_str!("proto/greeter.proto");
 
-struct Polite;
+struct Polite {
+    /// Cancelled when the gateway sends no new calls: time for streams to end well.
+    leaving: CancellationToken,
+}
 
 #[tonic::async_trait]
 impl Greeter for Polite {
@@ -45,8 +49,10 @@ impl Greeter for Polite {
         request: Request<GreetingsRequest>,
     ) -> Result<Response<Self::GreetingsStream>, Status> {
         let request = request.into_inner();
+        let leaving = self.leaving.clone();
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         tokio::spawn(async move {
+            let interval = Duration::from_millis(request.interval_ms.into());
             let mut sent = 0;
             while request.count == 0 || sent < request.count {
                 // Fails once the caller is gone.
@@ -54,7 +60,18 @@ impl Greeter for Polite {
                     return;
                 }
                 sent += 1;
-                tokio::time::sleep(Duration::from_millis(request.interval_ms.into())).await;
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    () = leaving.cancelled() => {
+                        let goodbye = HelloReply {
+                            greeting: format!("Goodbye, {}!", request.name),
+                            ..reply(&request.name)
+                        };
+                        // The caller may be gone.
+                        let _ = sender.send(Ok(goodbye)).await;
+                        return;
+                    }
+                }
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -85,11 +102,14 @@ async fn main() -> Result<(), BoxError> {
         start,
     ));
 
-    // The server: three lines know of the registration.
+    // The server: three lines know of the registration, and a fourth tells long streams to end.
+    let polite = Polite {
+        leaving: registration.leaving_token(),
+    };
     let incoming = registration.incoming(TcpListener::bind("127.0.0.1:0").await?)?;
     let served = Server::builder()
         .layer(layer)
-        .add_service(GreeterServer::new(Polite))
+        .add_service(GreeterServer::new(polite))
         .serve_with_incoming_shutdown(incoming, registration.shutdown(stop_signal()))
         .await;
 
@@ -99,7 +119,7 @@ async fn main() -> Result<(), BoxError> {
     println!("\n{report}");
     println!(
         "RESULT left ms={} exit={}",
-        (report.withdrawal() + report.drain()).as_millis(),
+        report.total().as_millis(),
         i32::from(served.is_err())
     );
     Ok(served?)

@@ -95,7 +95,7 @@ async fn main() -> Result<(), BoxError> {
     println!("\n{report}");
     println!(
         "RESULT left ms={} exit={}",
-        (report.withdrawal() + report.drain()).as_millis(),
+        report.total().as_millis(),
         i32::from(served.is_err())
     );
     Ok(served?)

@@ -9,7 +9,10 @@ use tonic::{Request, Status};
 use super::connection::{Connection, Gateway};
 use super::credentials::Credentials;
 use super::proto::control_plane_client::ControlPlaneClient;
-use super::proto::{DeregisterRequest, HeartbeatRequest, ListServicesRequest, RegisterRequest};
+use super::proto::{
+    DeregisterRequest, HeartbeatRequest, ListPeersRequest, ListRegistrationsRequest,
+    ListServicesRequest, RegisterRequest,
+};
 use super::refusal;
 use crate::error::{Error, ErrorKind};
 
@@ -116,6 +119,44 @@ impl ControlPlane {
             Ok(Err(found)) => found,
             Err(_) => Liveness::Silent,
         }
+    }
+
+    /// Replicas of `services` ("namespace/version") without a registration behind them; `None`
+    /// when the gateway does not say, or has peers whose registrations it does not know.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub(crate) async fn ghosts(&self, services: &[String]) -> Option<u32> {
+        let (mut client, request) = self.prepare(ListPeersRequest {}).await.ok()?;
+        if client
+            .list_peers(request)
+            .await
+            .ok()?
+            .into_inner()
+            .peers
+            .len()
+            > 1
+        {
+            return None;
+        }
+        let request = self.with_headers(ListServicesRequest {});
+        let listed = client.list_services(request).await.ok()?.into_inner();
+        let replicas: u32 = listed
+            .services
+            .iter()
+            .filter(|it| services.contains(&format!("{}/{}", it.namespace, it.version)))
+            .map(|it| it.replica_count)
+            .sum();
+        let request = self.with_headers(ListRegistrationsRequest {});
+        let listed = client.list_registrations(request).await.ok()?.into_inner();
+        let registered = listed
+            .registrations
+            .iter()
+            .flat_map(|registration| &registration.namespaces)
+            .filter(|name| services.contains(name))
+            .count();
+        Some(replicas.saturating_sub(u32::try_from(registered).ok()?))
     }
 
     async fn prepare<T>(

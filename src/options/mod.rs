@@ -13,11 +13,14 @@ pub(crate) use plan::Plan;
 
 use crate::control::Credentials;
 use crate::error::Error;
-use crate::registration::Event;
 use crate::registration::address::Advertise;
+use crate::registration::{Event, Hold};
 use crate::service::Service;
 
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Calls that usually never end.
+const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."];
 
 /// What to register, with which gateway, and how.
 ///
@@ -34,6 +37,8 @@ pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 /// | [`drain_timeout`](Self::drain_timeout) | 20 s |
 /// | [`leave_timeout`](Self::leave_timeout) | 25 s |
 /// | [`quiet`](Self::quiet) | 100 ms |
+/// | [`hold`](Self::hold) | [`Hold::AtStart`] |
+/// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
 /// | [`seed`](Self::seed) | random |
 ///
 /// `GWAG_ENABLED=0` in the environment switches every registration of the process off.
@@ -54,6 +59,8 @@ pub struct Options {
     pub(crate) drain_timeout: Duration,
     pub(crate) leave_timeout: Duration,
     pub(crate) quiet: Duration,
+    pub(crate) hold: Hold,
+    pub(crate) exempt: Vec<String>,
     pub(crate) seed: Option<u64>,
     pub(crate) on_event: Option<EventCallback>,
 }
@@ -92,6 +99,8 @@ impl Options {
             drain_timeout: Duration::from_secs(20),
             leave_timeout: Duration::from_secs(25),
             quiet: Duration::from_millis(100),
+            hold: Hold::default(),
+            exempt: ENDLESS.map(str::to_owned).into(),
             seed: None,
             on_event: None,
         }
@@ -208,6 +217,20 @@ impl Options {
     /// had already sent on its way may still arrive after the deregistration.
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = quiet;
+        self
+    }
+
+    /// When the second registration is taken that keeps the gateway's connections open while the
+    /// service leaves. Only gRPC services have and need one.
+    pub fn hold(mut self, hold: Hold) -> Self {
+        self.hold = hold;
+        self
+    }
+
+    /// Calls whose path begins with `prefix` are not waited for when leaving: calls that never
+    /// end. What is still open after the drain is cut, so that the server can stop.
+    pub fn exempt_from_drain(mut self, prefix: impl Into<String>) -> Self {
+        self.exempt.push(prefix.into());
         self
     }
 

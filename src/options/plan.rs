@@ -66,13 +66,11 @@ impl Plan {
         }
     }
 
-    /// The GraphQL endpoints that the gateway will introspect.
-    pub(crate) fn graphql_endpoints(&self, address: &str) -> Vec<String> {
-        self.bindings(address)
-            .into_iter()
-            .map(|binding| binding.graphql_endpoint)
-            .filter(|endpoint| !endpoint.is_empty())
-            .collect()
+    /// Whether a hold is of use: only gRPC calls are cancelled at a deregistration.
+    pub(crate) fn wants_hold(&self) -> bool {
+        self.services
+            .iter()
+            .any(|service| service.kind == ServiceKind::Proto)
     }
 
     fn bindings(&self, address: &str) -> Vec<ServiceBinding> {

@@ -1,16 +1,24 @@
 //! Turns the machine's calls into calls of the control plane.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::address::{self, Advertise};
+use super::hold::{self, Hold};
 use super::host_name::host_name;
 use super::introspect;
-use super::machine::{Answer, Call};
+use super::machine::{Answer, Call, Verb, Which};
 use crate::control::{CallError, ControlPlane, Gateway};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan};
+use crate::service::Resolved;
+
+/// For the look at what is left of us.
+const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Makes calls for one registration.
 pub(super) struct Caller(Arc<Shared>);
@@ -20,9 +28,14 @@ struct Shared {
     plan: Plan,
     advertise: Advertise,
     instance_id: Option<String>,
+    hold: Hold,
     bound: Option<SocketAddr>,
     /// The gateway's addresses as last resolved.
     gateways: Mutex<Vec<SocketAddr>>,
+    /// What is advertised; hold and service must have it byte by byte.
+    address: Mutex<Option<String>>,
+    /// The tier policy of the gateway does not take a hold with a vN.
+    hold_is_unstable: AtomicBool,
 }
 
 /// A call and what became of it.
@@ -31,6 +44,8 @@ pub(super) struct Reply {
     pub(super) answer: Answer,
     /// The advertised address, after a Register.
     pub(super) address: String,
+    /// Replicas of the service that nobody can remove, after the hold's Deregister.
+    pub(super) ghosts: Option<u32>,
     pub(super) failure: Option<Arc<Error>>,
 }
 
@@ -47,13 +62,21 @@ impl Caller {
             plan,
             advertise: options.advertise.clone(),
             instance_id: options.instance_id.clone(),
+            hold: options.hold,
             bound,
             gateways: Mutex::new(Vec::new()),
+            address: Mutex::new(None),
+            hold_is_unstable: AtomicBool::new(false),
         }))
     }
 
     pub(super) fn control(&self) -> &ControlPlane {
         &self.0.control
+    }
+
+    /// `None` where no hold is needed.
+    pub(super) fn hold(&self) -> Option<Hold> {
+        self.0.plan.wants_hold().then_some(self.0.hold)
     }
 
     pub(super) fn gateway(&self) -> Arc<Gateway> {
@@ -62,9 +85,7 @@ impl Caller {
 
     /// What is wrong with advertising `address` to this gateway.
     pub(super) fn unreachable_address(&self, address: &str) -> Option<&'static str> {
-        let gateways = self.0.gateways.lock();
-        let gateways = gateways.unwrap_or_else(PoisonError::into_inner);
-        address::unreachable_from(address, &gateways)
+        address::unreachable_from(address, &lock(&self.0.gateways))
     }
 
     /// Makes a call; to be run to its end.
@@ -72,18 +93,24 @@ impl Caller {
         let shared = Arc::clone(&self.0);
         async move {
             let mut address = String::new();
-            let result = match call.clone() {
-                Call::Register => shared.register(&mut address).await,
-                Call::Heartbeat(id) => shared
+            let result = match call.verb.clone() {
+                Verb::Register => shared.register(call.which, &mut address).await,
+                Verb::Heartbeat(id) => shared
                     .control
                     .heartbeat(id)
                     .await
                     .map(|known| Answer::Beat { known }),
-                Call::Deregister(id) => shared
+                Verb::Deregister(id) => shared
                     .control
                     .deregister(id)
                     .await
                     .map(|()| Answer::Deregistered),
+            };
+            let released = call.which == Which::Hold && matches!(result, Ok(Answer::Deregistered));
+            let ghosts = if released {
+                shared.ghosts().await
+            } else {
+                None
             };
             let (answer, failure) = match result {
                 Ok(answer) => (answer, None),
@@ -95,6 +122,7 @@ impl Caller {
                 call,
                 answer,
                 address,
+                ghosts,
                 failure: failure.map(Arc::new),
             }
         }
@@ -104,25 +132,55 @@ impl Caller {
 // === impl Shared ===
 
 impl Shared {
-    async fn register(&self, address: &mut String) -> Result<Answer, CallError> {
-        let gateways = self.control.gateway.addresses().await;
-        let advertised = address::advertised(&self.advertise, self.bound, &gateways)
-            .map_err(CallError::NotSent)?;
-        *self.gateways.lock().unwrap_or_else(PoisonError::into_inner) = gateways;
-        address.clone_from(&advertised);
-        for endpoint in self.plan.graphql_endpoints(&advertised) {
-            introspect::check(&endpoint)
-                .await
-                .map_err(CallError::NotSent)?;
+    async fn register(&self, which: Which, address: &mut String) -> Result<Answer, CallError> {
+        address.clone_from(&self.address().await.map_err(CallError::NotSent)?);
+        let instance_id = self.instance_id(address);
+        let mut request = self.plan.request(address, &instance_id);
+        match which {
+            Which::Service => {
+                for binding in &request.services {
+                    introspect::check(&binding.graphql_endpoint)
+                        .await
+                        .map_err(CallError::NotSent)?;
+                }
+            }
+            Which::Hold => {
+                let unstable = self.hold_is_unstable.load(Ordering::Relaxed);
+                request.services = vec![hold::binding(unstable)];
+            }
         }
-        let request = self
-            .plan
-            .request(&advertised, &self.instance_id(&advertised));
-        let granted = self.control.register(request).await?;
+        let granted = self.control.register(request).await.inspect_err(|error| {
+            if let (Which::Hold, CallError::Refused(error)) = (which, error)
+                && error.kind() == ErrorKind::TierRefused
+            {
+                self.hold_is_unstable.store(true, Ordering::Relaxed);
+            }
+        })?;
         Ok(Answer::Registered {
             id: granted.id,
             ttl: granted.ttl.max(Duration::from_secs(1)),
         })
+    }
+
+    async fn address(&self) -> Result<String, Error> {
+        if let Some(address) = &*lock(&self.address) {
+            return Ok(address.clone());
+        }
+        let gateways = self.control.gateway.addresses().await;
+        let address = address::advertised(&self.advertise, self.bound, &gateways)?;
+        // Without the gateway's address the route to it is a guess, made anew next time.
+        if !gateways.is_empty() {
+            *lock(&self.address) = Some(address.clone());
+        }
+        *lock(&self.gateways) = gateways;
+        Ok(address)
+    }
+
+    /// Only looks, and never for long: the process is leaving.
+    async fn ghosts(&self) -> Option<u32> {
+        let names: Vec<String> = self.plan.services.iter().map(Resolved::name).collect();
+        let count = self.control.ghosts(&names);
+        timeout(GHOST_TIMEOUT, count).await.ok().flatten()
     }
 
     /// Default: `<first namespace>@<host name>:<port>`.
@@ -138,4 +196,9 @@ impl Shared {
         };
         format!("{}@{host}:{port}", namespace.unwrap_or_default())
     }
+}
+
+/// What is behind these locks is replaced whole, so that it is valid after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

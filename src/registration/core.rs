@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::address;
 use super::event::Event;
 use super::in_flight::InFlight;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
@@ -26,8 +27,13 @@ pub(crate) struct Core {
     leave: watch::Sender<Option<LeaveRequest>>,
     /// Ends the drain at once.
     hurry: CancellationToken,
+    /// The gateway sends no new calls any more.
+    leaving: CancellationToken,
+    /// Leaving has begun: connections are not kept.
+    closing: AtomicBool,
     report: watch::Sender<Option<LeaveReport>>,
     wiring: Wiring,
+    was_registered: AtomicBool,
 }
 
 /// Why to leave, and whether a server is there that has requests to finish.
@@ -52,7 +58,17 @@ struct Wiring {
     layer: AtomicBool,
     listener: AtomicBool,
     shutdown: AtomicBool,
-    complained: AtomicBool,
+    /// Bits of [`Part`]: what was said to be missing.
+    said: AtomicU8,
+}
+
+/// A part of the wiring that a user may forget.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Part {
+    Layer = 1,
+    Listener = 2,
+    Shutdown = 4,
 }
 
 /// Leaves when the layer, its services, the listener and every handle are gone.
@@ -72,13 +88,16 @@ impl Core {
         };
         Self {
             options,
-            in_flight: InFlight::default(),
+            in_flight: InFlight::new(),
             stage: Mutex::new(Stage::Idle),
             status: watch::Sender::new(Status::new(state, None)),
             leave: watch::Sender::new(None),
             hurry: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
             wiring: Wiring::default(),
+            was_registered: AtomicBool::new(false),
         }
     }
 
@@ -92,12 +111,14 @@ impl Core {
     }
 
     /// Checks the options and keeps them for the first poll of a listener.
-    pub(crate) fn wire(&self) -> Result<(), Error> {
+    pub(crate) fn wire(&self, bound: Option<SocketAddr>) -> Result<(), Error> {
         self.wiring.listener.store(true, Ordering::Relaxed);
         if self.is_disabled() {
             return Ok(());
         }
         let plan = Plan::new(&self.options)?;
+        // Whether there is any; which one is known once the gateway is.
+        address::advertised(&self.options.advertise, bound, &[])?;
         let mut stage = self.stage();
         match *stage {
             Stage::Idle => {
@@ -135,6 +156,7 @@ impl Core {
         if !first {
             return;
         }
+        self.closing.store(true, Ordering::Relaxed);
         let mut stage = self.stage();
         if let Stage::Idle | Stage::Wired(_) = *stage {
             *stage = Stage::Left;
@@ -162,7 +184,19 @@ impl Core {
         self.hurry.clone()
     }
 
+    /// Cancelled once the gateway sends no new calls any more.
+    pub(crate) fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     pub(super) fn conclude(&self, report: LeaveReport) {
+        self.leaving.cancel();
+        // The server's own wait for open streams has no end.
+        self.in_flight.cut();
         tracing::info!(target: "tower_gwag", "{report}");
         *self.stage() = Stage::Left;
         if !self.is_disabled() {
@@ -210,6 +244,15 @@ impl Core {
         self.emit(&Event::StatusChanged(next));
     }
 
+    pub(super) fn latch_ready(&self) {
+        self.was_registered.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        let registered = self.was_registered.load(Ordering::Relaxed) || self.is_disabled();
+        registered && !self.is_closing()
+    }
+
     pub(super) fn emit(&self, event: &Event) {
         if let Some(callback) = &self.options.on_event
             && std::panic::catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
@@ -226,13 +269,14 @@ impl Core {
         self.wiring.shutdown.store(true, Ordering::Relaxed);
     }
 
-    /// A request came through the layer: somebody must have wrapped the listener.
-    pub(crate) fn saw_request(&self) {
-        if self.wiring.listener.load(Ordering::Relaxed) {
+    /// The server serves: somebody must have wrapped the listener.
+    pub(crate) fn check_listener(&self) {
+        if self.wiring.listener.load(Ordering::Relaxed) || self.is_disabled() {
             return;
         }
         self.complain(
-            "requests are served, but nothing is registered, because the listener is not wrapped: \
+            Part::Listener,
+            "the server runs, but nothing is registered, because the listener is not wrapped: \
              serve `registration.listener(listener)?` (axum) or `registration.incoming(listener)?` \
              (tonic), or call `registration.start(address)?`",
         );
@@ -242,11 +286,14 @@ impl Core {
     pub(super) fn check_wiring(&self) {
         if !self.wiring.layer.load(Ordering::Relaxed) {
             self.complain(
+                Part::Layer,
                 "registered, but the layer is not installed, so that requests in flight are not \
                  counted and leaving may lose some: add `.layer(layer)` to the server or router",
             );
-        } else if !self.wiring.shutdown.load(Ordering::Relaxed) {
+        }
+        if !self.wiring.shutdown.load(Ordering::Relaxed) {
             self.complain(
+                Part::Shutdown,
                 "registered, but the server does not know when to stop: pass \
                  `registration.shutdown(stop_signal())` to `with_graceful_shutdown` (axum) or \
                  `serve_with_incoming_shutdown` (tonic), so that it leaves without losing requests",
@@ -260,8 +307,9 @@ impl Core {
         self.saw_shutdown();
     }
 
-    fn complain(&self, text: &str) {
-        if !self.wiring.complained.swap(true, Ordering::Relaxed) {
+    fn complain(&self, part: Part, text: &str) {
+        let said = self.wiring.said.fetch_or(part as u8, Ordering::Relaxed);
+        if said & part as u8 == 0 {
             tracing::warn!(target: "tower_gwag", "{text}");
             self.emit(&Event::HalfWired(text.to_owned()));
         }

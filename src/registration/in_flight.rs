@@ -1,43 +1,91 @@
-//! Counts the requests in flight, bodies included.
+//! Counts the requests in flight, bodies included, and waits for the end of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use atomic_waker::AtomicWaker;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{sleep, timeout};
+
+use super::gauge::Gauge;
+
+/// How long requests that came too late to be the gateway's may extend a drain.
+const LATE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The count of one server; clones are the same count.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct InFlight(Arc<Counter>);
+#[derive(Clone, Debug)]
+pub(crate) struct InFlight(Arc<Shared>);
 
 /// One request in flight, from its arrival until this is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(Arc<Counter>);
+pub(crate) struct InFlightGuard {
+    shared: Arc<Shared>,
+    lane: Lane,
+}
 
-#[derive(Debug, Default)]
-struct Counter {
-    now: AtomicUsize,
-    /// All that ever arrived: tells whether something came and went.
+#[derive(Debug)]
+struct Shared {
+    /// Begun before leaving, or so soon after it that the gateway may have sent them.
+    early: Gauge,
+    /// Begun later: direct callers, scrapes.
+    late: Gauge,
+    /// Never waited for: health watches, reflection, event streams.
+    exempt: Gauge,
+    arrivals_are_late: AtomicBool,
     arrived: AtomicU64,
-    /// The one that waits for zero: the registration's task.
-    idle: AtomicWaker,
+    is_cut: AtomicBool,
+    cut: Arc<Notify>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Early,
+    Late,
+    Exempt,
 }
 
 // === impl InFlight ===
 
 impl InFlight {
-    /// Counts a request in.
-    pub(crate) fn enter(&self) -> InFlightGuard {
-        // Relaxed: the counts order nothing but themselves.
-        self.0.arrived.fetch_add(1, Ordering::Relaxed);
-        self.0.now.fetch_add(1, Ordering::Relaxed);
-        InFlightGuard(Arc::clone(&self.0))
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Shared {
+            early: Gauge::new(),
+            late: Gauge::new(),
+            exempt: Gauge::new(),
+            arrivals_are_late: AtomicBool::new(false),
+            arrived: AtomicU64::new(0),
+            is_cut: AtomicBool::new(false),
+            cut: Arc::new(Notify::new()),
+        }))
     }
 
+    /// Counts a request in.
+    pub(crate) fn enter(&self, exempt: bool) -> InFlightGuard {
+        let shared = &self.0;
+        let lane = if exempt {
+            Lane::Exempt
+        } else if shared.arrivals_are_late.load(Ordering::Relaxed) {
+            Lane::Late
+        } else {
+            Lane::Early
+        };
+        shared.arrived.fetch_add(1, Ordering::Relaxed);
+        shared.gauge(lane).enter();
+        InFlightGuard {
+            shared: Arc::clone(shared),
+            lane,
+        }
+    }
+
+    /// Those that are waited for.
     pub(crate) fn count(&self) -> usize {
-        self.0.now.load(Ordering::Acquire)
+        self.0.early.count() + self.0.late.count()
+    }
+
+    /// Those that are not waited for.
+    pub(crate) fn exempt(&self) -> usize {
+        self.0.exempt.count()
     }
 
     /// Requests that ever arrived.
@@ -45,24 +93,26 @@ impl InFlight {
         self.0.arrived.load(Ordering::Relaxed)
     }
 
-    /// Resolves once nothing is in flight. For one waiter at a time.
-    async fn idle(&self) {
-        std::future::poll_fn(|cx| {
-            // First the waker, then the count: a guard that is dropped in between wakes us.
-            self.0.idle.register(cx.waker());
-            if self.count() == 0 {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+    /// Resolves once nothing has been in flight for `quiet`, or else once what the gateway can
+    /// have sent has ended and 2 s more have gone by. To be called when the gateway sends no more;
+    /// by one task at a time.
+    pub(crate) async fn drained(&self, quiet: Duration) {
+        tokio::select! {
+            () = self.quiet(quiet) => {}
+            () = async {
+                sleep(quiet).await;
+                self.0.arrivals_are_late.store(true, Ordering::Relaxed);
+                std::future::poll_fn(|cx| self.0.early.poll_idle(cx)).await;
+                // Either way it is over.
+                let _ = timeout(LATE_LIMIT, self.quiet(quiet)).await;
+            } => {}
+        }
     }
 
-    /// Resolves once nothing has been in flight for `quiet`. For one waiter at a time.
-    pub(crate) async fn quiet(&self, quiet: Duration) {
+    async fn quiet(&self, quiet: Duration) {
         loop {
-            self.idle().await;
+            std::future::poll_fn(|cx| self.0.early.poll_idle(cx)).await;
+            std::future::poll_fn(|cx| self.0.late.poll_idle(cx)).await;
             let arrived = self.arrived();
             sleep(quiet).await;
             if self.count() == 0 && self.arrived() == arrived {
@@ -70,75 +120,118 @@ impl InFlight {
             }
         }
     }
+
+    /// Ends the response bodies that are still open, so that the server's own wait for them ends.
+    pub(crate) fn cut(&self) {
+        self.0.is_cut.store(true, Ordering::Release);
+        self.0.cut.notify_waiters();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn gauge(&self, lane: Lane) -> &Gauge {
+        match lane {
+            Lane::Early => &self.early,
+            Lane::Late => &self.late,
+            Lane::Exempt => &self.exempt,
+        }
+    }
 }
 
 // === impl InFlightGuard ===
 
+impl InFlightGuard {
+    /// It turned out to be one that is not waited for.
+    pub(crate) fn exempt(&mut self) {
+        if self.lane != Lane::Exempt {
+            self.shared.exempt.enter();
+            self.shared.gauge(self.lane).leave();
+            self.lane = Lane::Exempt;
+        }
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.shared.is_cut.load(Ordering::Acquire)
+    }
+
+    /// Wakes its task at the cut, if it was polled before.
+    pub(crate) fn cut(&self) -> OwnedNotified {
+        Arc::clone(&self.shared.cut).notified_owned()
+    }
+}
+
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        // Release: what the request did happens before the waiter sees zero.
-        if self.0.now.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.idle.wake();
-        }
+        self.shared.gauge(self.lane).leave();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::{Instant, timeout};
+    use tokio::time::Instant;
 
-    #[tokio::test(start_paused = true)]
-    async fn quiet_waits_for_the_last_guard_and_the_quiet_time() {
-        let in_flight = InFlight::default();
-        let first = in_flight.enter();
-        let second = in_flight.enter();
-        assert_eq!(in_flight.count(), 2);
+    const QUIET: Duration = Duration::from_millis(100);
+
+    async fn drained_after(in_flight: &InFlight) -> Duration {
         let start = Instant::now();
-        let quiet = Duration::from_millis(100);
-        let waiter = tokio::spawn({
-            let in_flight = in_flight.clone();
-            async move { in_flight.quiet(quiet).await }
+        in_flight.drained(QUIET).await;
+        start.elapsed()
+    }
+
+    fn hold_for(in_flight: &InFlight, wait: u64, length: u64) {
+        let in_flight = in_flight.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(wait)).await;
+            let guard = in_flight.enter(false);
+            sleep(Duration::from_millis(length)).await;
+            drop(guard);
         });
-        drop(first);
-        sleep(Duration::from_secs(1)).await;
-        assert!(!waiter.is_finished());
-        drop(second);
-        waiter.await.unwrap();
-        assert_eq!(start.elapsed(), Duration::from_millis(1_100));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_arrival_starts_the_quiet_time_anew() {
-        let in_flight = InFlight::default();
-        let late = {
-            let in_flight = in_flight.clone();
-            async move {
-                sleep(Duration::from_millis(60)).await;
-                drop(in_flight.enter());
-            }
-        };
-        let start = Instant::now();
-        tokio::join!(late, in_flight.quiet(Duration::from_millis(100)));
-        assert_eq!(start.elapsed(), Duration::from_millis(200));
+    async fn the_drain_takes_the_longest_call_and_the_quiet_time() {
+        let in_flight = InFlight::new();
+        assert_eq!(drained_after(&in_flight).await, QUIET);
+        let in_flight = InFlight::new();
+        hold_for(&in_flight, 0, 300);
+        hold_for(&in_flight, 0, 1_000);
+        tokio::task::yield_now().await;
+        assert_eq!(in_flight.count(), 2);
+        assert_eq!(drained_after(&in_flight).await.as_millis(), 1_100);
+        assert_eq!(in_flight.count(), 0);
     }
 
-    #[tokio::test]
-    async fn no_wake_up_is_lost_between_threads() {
-        for _ in 0..2_000 {
-            let in_flight = InFlight::default();
-            let guards: Vec<_> = (0..4).map(|_| in_flight.enter()).collect();
-            let threads: Vec<_> = guards
-                .into_iter()
-                .map(|guard| std::thread::spawn(move || drop(guard)))
-                .collect();
-            timeout(Duration::from_secs(5), in_flight.idle())
-                .await
-                .expect("the last guard wakes the waiter");
-            for thread in threads {
-                thread.join().unwrap();
-            }
-            assert_eq!(in_flight.count(), 0);
+    #[tokio::test(start_paused = true)]
+    async fn a_call_of_the_quiet_time_is_waited_for_like_an_early_one() {
+        let in_flight = InFlight::new();
+        hold_for(&in_flight, 60, 5_000);
+        assert_eq!(drained_after(&in_flight).await.as_millis(), 5_160);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_without_end_extend_the_drain_by_two_seconds_at_most() {
+        let in_flight = InFlight::new();
+        for at in 0..500 {
+            hold_for(&in_flight, at * 20, 30);
         }
+        tokio::task::yield_now().await;
+        let took = drained_after(&in_flight).await;
+        assert!(took <= Duration::from_millis(2_300), "{took:?}");
+        assert!(took >= Duration::from_secs(2), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn exempt_calls_are_counted_apart_and_not_waited_for() {
+        let in_flight = InFlight::new();
+        let watch = in_flight.enter(true);
+        let mut events = in_flight.enter(false);
+        events.exempt();
+        assert_eq!((in_flight.count(), in_flight.exempt()), (0, 2));
+        assert_eq!(drained_after(&in_flight).await, QUIET);
+        drop((watch, events));
+        assert_eq!(in_flight.exempt(), 0);
     }
 }

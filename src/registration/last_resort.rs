@@ -1,38 +1,46 @@
 //! Tells the gateway that a registration is over when the runtime went away under it.
 
+use std::collections::HashMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::control::{ControlPlane, Gateway};
+use super::machine::Which;
+use crate::control::{CallError, ControlPlane, Gateway};
 
 /// What the end of a runtime waits for at the most.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Deregisters from a thread of its own if it is dropped while armed.
+/// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
     control: ControlPlane,
-    id: Option<String>,
+    held: HashMap<Which, String>,
 }
 
 // === impl LastResort ===
 
 impl LastResort {
     pub(super) fn new(control: ControlPlane) -> Self {
-        Self { control, id: None }
+        Self {
+            control,
+            held: HashMap::new(),
+        }
     }
 
-    pub(super) fn arm(&mut self, id: String) {
-        self.id = Some(id);
+    pub(super) fn arm(&mut self, which: Which, id: String) {
+        self.held.insert(which, id);
     }
 
-    pub(super) fn disarm(&mut self) {
-        self.id = None;
+    pub(super) fn disarm(&mut self, which: Which) {
+        self.held.remove(&which);
     }
-}
 
-impl Drop for LastResort {
-    fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
+    /// Deregisters what is held; whether the gateway was told, or `None` when there was nothing to
+    /// tell. Blocks for at most [`LIMIT`].
+    pub(super) fn act(&mut self) -> Option<bool> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let held: Vec<String> = self.held.drain().map(|(_, id)| id).collect();
         // The connection died with its runtime, so a new one is made on a new runtime.
         let gateway = self.control.gateway.with_a_new_connection();
         let control = ControlPlane {
@@ -44,22 +52,23 @@ impl Drop for LastResort {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            if let Ok(runtime) = runtime {
-                let call = async { tokio::time::timeout(LIMIT, control.deregister(id)).await };
-                let told = matches!(runtime.block_on(call), Ok(Ok(())));
-                tracing::info!(
-                    target: "tower_gwag",
-                    "the runtime ended before the registration left; deregistered: {told}"
-                );
-            }
+            let told = runtime.is_ok_and(|runtime| {
+                let calls = async {
+                    for id in held {
+                        control.deregister(id).await?;
+                    }
+                    Ok::<_, CallError>(())
+                };
+                let bounded = async { tokio::time::timeout(LIMIT, calls).await };
+                matches!(runtime.block_on(bounded), Ok(Ok(())))
+            });
             // Nobody may be waiting any more.
-            let _ = done.send(());
+            let _ = done.send(told);
         };
         let thread = std::thread::Builder::new().name("tower-gwag-leave".to_owned());
-        if thread.spawn(deregister).is_ok() {
-            // The process may end right after the runtime.
-            let _ = ended.recv_timeout(LIMIT);
-        }
+        // The process may end right after the runtime, so the thread is waited for.
+        let told = thread.spawn(deregister).is_ok() && ended.recv_timeout(LIMIT).unwrap_or(false);
+        Some(told)
     }
 }
 

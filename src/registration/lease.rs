@@ -79,6 +79,13 @@ impl Lease {
         }
     }
 
+    /// Brings the next beat forward; a Register that is due keeps its pace.
+    pub(super) fn beat_by(&mut self, at: Instant) {
+        if let LeaseState::Held { due, .. } = &mut self.state {
+            *due = at.min(*due);
+        }
+    }
+
     pub(super) fn end(&mut self, ending: Ending) {
         self.state = LeaseState::Over;
         self.ending = Some(ending);

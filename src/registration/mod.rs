@@ -4,24 +4,36 @@ pub(crate) mod address;
 mod caller;
 pub(crate) mod core;
 mod event;
+mod gauge;
+mod hold;
 mod host_name;
 pub(crate) mod in_flight;
 mod introspect;
 mod last_resort;
 mod lease;
+mod leaving;
 mod machine;
 mod pace;
 mod report;
 mod status;
 mod task;
 
+/// What `gauge` counts with; loom's in its test.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
+
+    pub(super) use atomic_waker::AtomicWaker;
+}
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub use event::Event;
-pub use report::{LeaveOutcome, LeaveReason, LeaveReport};
+pub use hold::Hold;
+pub use report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 pub use status::{State, Status};
 
 use self::core::{Core, Handle, LeaveRequest};
@@ -68,7 +80,7 @@ impl Registration {
                 "Registration::start was called outside a tokio runtime: call it within one",
             ));
         }
-        core.wire()?;
+        core.wire(Some(address))?;
         core.wired_by_hand();
         core.begin(Some(address));
         Ok(())
@@ -143,7 +155,33 @@ impl Registration {
         self.leave_because(LeaveReason::Finished).await
     }
 
-    /// Requests in flight right now, bodies included.
+    /// Resolves once the gateway sends no new calls: streams may send their last message and end
+    /// now, within the drain.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn leaving(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.core().leaving().clone().cancelled_owned()
+    }
+
+    /// The same as a token, for handlers that want to ask or to select on it.
+    ///
+    /// Cancelling it has no effect on the registration.
+    #[must_use]
+    pub fn leaving_token(&self) -> CancellationToken {
+        self.core().leaving().child_token()
+    }
+
+    /// Whether to be called ready: it latches at the first `Registered` and falls only on leaving,
+    /// because what happens to the gateway is no reason to take a service away from others.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.core().is_ready()
+    }
+
+    /// Requests in flight right now, bodies included, those that leaving does not wait for left
+    /// out.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.core().in_flight.count()

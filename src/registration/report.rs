@@ -12,11 +12,15 @@ pub struct LeaveReport {
     pub(super) reason: LeaveReason,
     pub(super) outcome: LeaveOutcome,
     pub(super) failure: Option<Arc<Error>>,
+    pub(super) hold: HoldOutcome,
+    pub(super) hold_failure: Option<Arc<Error>>,
     pub(super) in_flight: usize,
-    pub(super) unfinished: usize,
-    pub(super) served_meanwhile: u64,
+    pub(super) late: u64,
+    pub(super) cut: usize,
+    pub(super) ghosts: Option<u32>,
     pub(super) withdrawal: Duration,
     pub(super) drain: Duration,
+    pub(super) release: Duration,
 }
 
 /// Why a registration ended.
@@ -33,9 +37,11 @@ pub enum LeaveReason {
     HandlesDropped,
     /// `Registration::finish` was called before anything else ended it.
     Finished,
+    /// The tokio runtime on which the server ran has ended.
+    RuntimeEnded,
 }
 
-/// What the gateway knows of the registration now.
+/// What the gateway knows of the service now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaveOutcome {
@@ -51,6 +57,20 @@ pub enum LeaveOutcome {
     Disabled,
 }
 
+/// What became of the hold, which keeps calls in flight alive when a gRPC service deregisters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HoldOutcome {
+    /// The gateway had it until the drain was over.
+    Held,
+    /// The gateway did not have it, or forgot it meanwhile: calls in flight may have been lost.
+    Missing,
+    /// Not needed: no gRPC service was registered.
+    NotNeeded,
+    /// Switched off with `Options::hold`.
+    Off,
+}
+
 // === impl LeaveReport ===
 
 impl LeaveReport {
@@ -59,11 +79,15 @@ impl LeaveReport {
             reason,
             outcome,
             failure: None,
+            hold: HoldOutcome::NotNeeded,
+            hold_failure: None,
             in_flight,
-            unfinished: in_flight,
-            served_meanwhile: 0,
+            late: 0,
+            cut: 0,
+            ghosts: None,
             withdrawal: Duration::ZERO,
             drain: Duration::ZERO,
+            release: Duration::ZERO,
         }
     }
 
@@ -73,19 +97,19 @@ impl LeaveReport {
         self.reason
     }
 
-    /// What the gateway knows of it now.
+    /// What the gateway knows of the service now.
     #[must_use]
     pub fn outcome(&self) -> LeaveOutcome {
         self.outcome
     }
 
-    /// Whether no entry of ours can be left on the gateway.
+    /// Whether the gateway has no entry of ours any more, as far as can be known.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         !matches!(
             self.outcome,
             LeaveOutcome::NotDeregistered | LeaveOutcome::Unanswered
-        )
+        ) && self.ghosts.unwrap_or(0) == 0
     }
 
     /// Why the gateway could not be told.
@@ -94,34 +118,65 @@ impl LeaveReport {
         self.failure.as_deref()
     }
 
+    /// What became of the hold.
+    #[must_use]
+    pub fn hold(&self) -> HoldOutcome {
+        self.hold
+    }
+
+    /// Why the gateway did not have the hold.
+    #[must_use]
+    pub fn hold_failure(&self) -> Option<&Error> {
+        self.hold_failure.as_deref()
+    }
+
     /// Requests in flight when leaving began.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Requests still in flight when the wait for them ended.
-    #[must_use]
-    pub fn unfinished(&self) -> usize {
-        self.unfinished
-    }
-
     /// Requests that arrived, and were served, after leaving had begun.
     #[must_use]
-    pub fn served_meanwhile(&self) -> u64 {
-        self.served_meanwhile
+    pub fn late(&self) -> u64 {
+        self.late
     }
 
-    /// How long telling the gateway took.
+    /// Calls that had not ended when leaving was over. Their bodies were cut.
+    #[must_use]
+    pub fn cut(&self) -> usize {
+        self.cut
+    }
+
+    /// Replicas of the service that the gateway routes to though no registration is behind them
+    /// (contract, Ghosts); `None` where that cannot be known, as in a cluster of several nodes.
+    #[must_use]
+    pub fn ghosts(&self) -> Option<u32> {
+        self.ghosts
+    }
+
+    /// How long it took until the gateway knew: from then on it sent no new calls.
     #[must_use]
     pub fn withdrawal(&self) -> Duration {
         self.withdrawal
     }
 
-    /// How long requests in flight were waited for, the quiet time included.
+    /// How long the calls in flight were waited for, the quiet time included.
     #[must_use]
     pub fn drain(&self) -> Duration {
         self.drain
+    }
+
+    /// How long it took to give the hold back.
+    #[must_use]
+    pub fn release(&self) -> Duration {
+        self.release
+    }
+
+    /// How long leaving took as a whole.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.withdrawal + self.drain + self.release
     }
 }
 
@@ -133,22 +188,34 @@ impl fmt::Display for LeaveReport {
             LeaveReason::ServerDropped => "because the server was dropped",
             LeaveReason::HandlesDropped => "because every handle was dropped",
             LeaveReason::Finished => "at the end",
+            LeaveReason::RuntimeEnded => "because the runtime ended",
         };
         let outcome = match self.outcome {
             LeaveOutcome::Deregistered => "deregistered",
             LeaveOutcome::NothingRegistered => "nothing was registered",
-            LeaveOutcome::NotDeregistered => "NOT deregistered, gone when its TTL is over",
-            LeaveOutcome::Unanswered => "deregistration unconfirmed, gone when its TTL is over",
+            LeaveOutcome::NotDeregistered => "NOT deregistered, the entry stays until its TTL ends",
+            LeaveOutcome::Unanswered => "deregistration unconfirmed, the entry may stay its TTL",
             LeaveOutcome::Disabled => "registration is disabled",
         };
-        write!(f, "left {reason}: {outcome} ({:.0?})", self.withdrawal)?;
-        if let Some(failure) = &self.failure {
-            write!(f, ": {failure}")?;
+        write!(f, "left {reason}: {outcome} (in {:.0?}", self.withdrawal)?;
+        match self.hold {
+            HoldOutcome::Held => f.write_str(", held)")?,
+            HoldOutcome::Missing => f.write_str(", NOT held: calls in flight may be lost)")?,
+            HoldOutcome::Off => f.write_str(", hold is off)")?,
+            HoldOutcome::NotNeeded => f.write_str(")")?,
+        }
+        if let Some(ghosts) = self.ghosts.filter(|ghosts| *ghosts > 0) {
+            write!(f, "; {ghosts} GHOST replicas stay on the gateway")?;
         }
         write!(
             f,
-            "\nin flight: {} when leaving began, {} came later, {} unfinished (drain {:.0?})",
-            self.in_flight, self.served_meanwhile, self.unfinished, self.drain
-        )
+            "\ncalls: {} in flight when leaving began, {} came later, {} cut; drained in {:.0?}",
+            self.in_flight, self.late, self.cut, self.drain
+        )?;
+        match (&self.failure, &self.hold_failure) {
+            (Some(why), _) => write!(f, "\nnot told because {why}"),
+            (None, Some(why)) => write!(f, "\nnot held because {why}"),
+            (None, None) => Ok(()),
+        }
     }
 }

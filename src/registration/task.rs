@@ -11,11 +11,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::caller::{Caller, Reply};
 use super::core::{Core, LeaveRequest};
 use super::event::Event as UserEvent;
+use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
-use super::machine::{Action, Answer, Call, Event, Machine, Note};
+use super::leaving::Leaving;
+use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
 use super::pace::Pace;
-use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
+use super::report::{HoldOutcome, LeaveReason};
 use super::status::State;
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
@@ -27,8 +29,15 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// Runs from the first poll for a connection until nothing is registered any more.
-pub(super) async fn run(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) {
-    Worker::new(core, plan, bound).run().await;
+///
+/// The worker is made at once: whoever drops the future, polled or not, gets a report made.
+pub(super) fn run(
+    core: Arc<Core>,
+    plan: Plan,
+    bound: Option<SocketAddr>,
+) -> impl Future<Output = ()> + Send {
+    let worker = Worker::new(core, plan, bound);
+    async move { worker.run().await }
 }
 
 struct Worker {
@@ -42,17 +51,9 @@ struct Worker {
     drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
     failure: Option<Arc<Error>>,
+    hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
     finished: bool,
-}
-
-/// What the report will say.
-struct Leaving {
-    reason: LeaveReason,
-    since: Instant,
-    in_flight: usize,
-    arrived: u64,
-    drain_since: Option<Instant>,
 }
 
 // === impl Worker ===
@@ -63,7 +64,14 @@ impl Worker {
         let seed = options.seed.unwrap_or_else(random_seed);
         let pace = Pace::new(options.heartbeat_interval, seed);
         let bindings = u32::try_from(plan.services.len()).unwrap_or(u32::MAX);
-        let machine = Machine::new(pace, bindings, options.leave_timeout, Instant::now());
+        let hold_at = match options.hold {
+            _ if !plan.wants_hold() => HoldAt::Never,
+            Hold::AtStart => HoldAt::Start,
+            Hold::AtLeave => HoldAt::Leave,
+            Hold::Off => HoldAt::Never,
+        };
+        let leave_timeout = options.leave_timeout;
+        let machine = Machine::new(pace, bindings, hold_at, leave_timeout, Instant::now());
         let caller = Caller::new(options, plan, bound);
         Self {
             disconnected: Box::pin(caller.gateway().disconnected()),
@@ -74,6 +82,7 @@ impl Worker {
             probe: None,
             drain: None,
             failure: None,
+            hold_failure: None,
             leaving: None,
             finished: false,
             core,
@@ -86,7 +95,8 @@ impl Worker {
         let hurried = self.core.hurried();
         let mut hurry_heard = false;
         let mut give_up = None::<Instant>;
-        self.step(Event::Woken);
+        // The first Register is due now, but in the loop: a signal that came before it goes first,
+        // so that nothing is registered only to be deregistered.
         loop {
             if self.finished {
                 let end = *give_up.get_or_insert_with(|| Instant::now() + AFTERMATH);
@@ -112,6 +122,9 @@ impl Worker {
                 }
                 () = optional(&mut self.drain) => {
                     self.drain = None;
+                    if let Some(leaving) = &mut self.leaving {
+                        leaving.drained(self.machine.is_holding());
+                    }
                     self.step(Event::Drained);
                 }
                 () = hurried.cancelled(), if !hurry_heard => {
@@ -125,7 +138,24 @@ impl Worker {
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
         }
-        self.last_resort.disarm();
+        self.last_resort.disarm(Which::Hold);
+        self.last_resort.disarm(Which::Service);
+    }
+
+    /// The runtime ended under us: tells the gateway, and those that wait for the report.
+    fn abandoned(&mut self) {
+        let told = self.last_resort.act();
+        if self.finished {
+            return;
+        }
+        let ending = match (self.machine.ending(Which::Service), told) {
+            (Ending::Failed, Some(true)) => Ending::Deregistered,
+            (ending, _) => ending,
+        };
+        let leaving = self.leaving.take();
+        let leaving = leaving
+            .unwrap_or_else(|| Leaving::begin(LeaveReason::RuntimeEnded, &self.core.in_flight));
+        self.conclude(&leaving, ending);
     }
 
     fn step(&mut self, event: Event) {
@@ -146,31 +176,37 @@ impl Worker {
     }
 
     fn replied(&mut self, reply: Option<Reply>) {
-        // A call that panicked may have been carried out.
-        let reply = reply.unwrap_or_else(|| Reply {
-            call: Call::Register,
-            answer: Answer::Broken,
-            address: String::new(),
-            failure: Some(Arc::new(Error::new(
-                ErrorKind::Unavailable,
-                "a call to the gateway panicked; it is tried again, please report it",
-            ))),
-        });
-        self.failure = reply.failure;
-        match (&reply.call, &reply.answer) {
-            (Call::Register, Answer::Registered { id, ttl }) => {
-                self.last_resort.arm(id.clone());
-                let event = UserEvent::Registered {
-                    registration_id: id.clone(),
-                    ttl: *ttl,
-                    address: reply.address.clone(),
-                };
-                tracing::info!(target: "tower_gwag", "{event}");
-                self.core.emit(&event);
-                self.warn_of_address(&reply.address);
+        let Some(reply) = reply else {
+            // A call that panicked may have been carried out.
+            let message = "a call to the gateway panicked; it is tried again, please report it";
+            self.failure = Some(Arc::new(Error::new(ErrorKind::Unavailable, message)));
+            self.step(Event::Answered(Answer::Broken));
+            return;
+        };
+        let which = reply.call.which;
+        match which {
+            Which::Hold => self.hold_failure = reply.failure,
+            Which::Service => self.failure = reply.failure,
+        }
+        if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
+            leaving.ghosts = Some(ghosts);
+        }
+        match (&reply.call.verb, &reply.answer) {
+            (Verb::Register, Answer::Registered { id, ttl }) => {
+                self.last_resort.arm(which, id.clone());
+                if which == Which::Service {
+                    let event = UserEvent::Registered {
+                        registration_id: id.clone(),
+                        ttl: *ttl,
+                        address: reply.address.clone(),
+                    };
+                    tracing::info!(target: "tower_gwag", "{event}");
+                    self.core.emit(&event);
+                    self.warn_of_address(&reply.address);
+                }
             }
-            (Call::Heartbeat(_), Answer::Beat { known: false })
-            | (Call::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(),
+            (Verb::Heartbeat(_), Answer::Beat { known: false })
+            | (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
             _ => {}
         }
         self.step(Event::Answered(reply.answer));
@@ -180,6 +216,7 @@ impl Worker {
         let failure = self.failure.clone();
         match note {
             Note::Registered => {
+                self.core.latch_ready();
                 self.core.set_status(State::Registered, None);
                 self.core.check_wiring();
             }
@@ -216,13 +253,7 @@ impl Worker {
 
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
-        self.leaving = Some(Leaving {
-            reason: request.reason,
-            since: Instant::now(),
-            in_flight: self.core.in_flight.count(),
-            arrived: self.core.in_flight.arrived(),
-            drain_since: None,
-        });
+        self.leaving = Some(Leaving::begin(request.reason, &self.core.in_flight));
         self.core.set_status(State::Leaving, None);
         self.step(Event::Leave {
             drain: request.drain,
@@ -231,10 +262,11 @@ impl Worker {
 
     fn start_drain(&mut self) {
         if let Some(leaving) = &mut self.leaving {
-            leaving.drain_since = Some(Instant::now());
+            leaving.withdrawn(self.machine.is_holding());
         }
+        self.core.leaving().cancel();
         // Without a registration the gateway has sent nothing that could still arrive.
-        let quiet = match self.machine.ending() {
+        let quiet = match self.machine.ending(Which::Service) {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.core.options.quiet,
         };
@@ -245,7 +277,7 @@ impl Worker {
         } else {
             Box::pin(async move {
                 // Either way it is over.
-                let _ = timeout(limit, in_flight.quiet(quiet)).await;
+                let _ = timeout(limit, in_flight.drained(quiet)).await;
             })
         });
     }
@@ -253,32 +285,26 @@ impl Worker {
     fn finish(&mut self) {
         self.finished = true;
         self.drain = None;
-        let Some(leaving) = self.leaving.as_ref() else {
-            return;
-        };
-        let now = Instant::now();
-        let drain_since = leaving.drain_since.unwrap_or(now);
-        let outcome = match self.machine.ending() {
-            Ending::NothingHeld => LeaveOutcome::NothingRegistered,
-            Ending::Deregistered => LeaveOutcome::Deregistered,
-            Ending::Failed => LeaveOutcome::NotDeregistered,
-            Ending::Unanswered => LeaveOutcome::Unanswered,
-        };
-        let told = matches!(
-            outcome,
-            LeaveOutcome::Deregistered | LeaveOutcome::NothingRegistered
-        );
-        let report = LeaveReport {
-            reason: leaving.reason,
-            outcome,
-            failure: self.failure.clone().filter(|_| !told),
-            in_flight: leaving.in_flight,
-            unfinished: self.core.in_flight.count(),
-            served_meanwhile: self.core.in_flight.arrived() - leaving.arrived,
-            withdrawal: drain_since - leaving.since,
-            drain: now - drain_since,
-        };
+        if let Some(leaving) = &self.leaving {
+            self.conclude(leaving, self.machine.ending(Which::Service));
+        }
+    }
+
+    fn conclude(&self, leaving: &Leaving, ending: Ending) {
+        let mut report = leaving.report(ending, self.caller.hold(), &self.core.in_flight);
+        if !report.is_clean() {
+            report.failure.clone_from(&self.failure);
+        }
+        if report.hold() == HoldOutcome::Missing {
+            report.hold_failure.clone_from(&self.hold_failure);
+        }
         self.core.conclude(report);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.abandoned();
     }
 }
 

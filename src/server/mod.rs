@@ -1,6 +1,7 @@
 //! Where a registration plugs into a server: the layer, the listeners, the shutdown.
 
 mod body;
+mod cut;
 mod layer;
 mod listener;
 mod service;

@@ -2,14 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::InFlightBody;
-use crate::registration::core::Handle;
+use super::cut::{CutWatch, unavailable};
+use crate::registration::core::{Core, Handle};
 use crate::registration::in_flight::InFlightGuard;
 
 /// A service whose requests in flight are counted.
@@ -21,12 +22,20 @@ pub struct GwagRegistrationService<S> {
 
 pin_project! {
     /// The response of a [`GwagRegistrationService`].
+    ///
+    /// One that is not there yet when leaving is over is cut, because a server's own wait for it
+    /// has no end: gRPC callers get the status UNAVAILABLE, others 503.
     #[derive(Debug)]
     pub struct GwagRegistrationFuture<F> {
         #[pin]
         inner: F,
         // Moves into the response's body; dropped with the future if there is no response.
         guard: Option<InFlightGuard>,
+        #[pin]
+        cut: CutWatch,
+        is_grpc: bool,
+        // Of an HTTP/1 request, whose connection is not kept when leaving.
+        closing: Option<Arc<Core>>,
     }
 }
 
@@ -67,12 +76,21 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let core = &self.handle.core;
-        core.saw_request();
+        core.check_listener();
+        let path = request.uri().path();
+        let exempt = core.options.exempt.iter().any(|it| path.starts_with(it));
         // Before the inner call, so that a panic in it counts out, too.
-        let guard = core.in_flight.enter();
+        let guard = core.in_flight.enter(exempt);
+        // HTTP/2 has GOAWAY, which servers send by themselves.
+        let keeps_alive = request.version() < Version::HTTP_2;
+        let closing = keeps_alive.then(|| Arc::clone(core));
+        let is_grpc = has_content_type(request.headers(), b"application/grpc");
         GwagRegistrationFuture {
             inner: self.inner.call(request),
             guard: Some(guard),
+            cut: CutWatch::default(),
+            is_grpc,
+            closing,
         }
     }
 }
@@ -87,8 +105,55 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        let guard = this.guard.take();
-        Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard))))
+        let mut response = match this.inner.poll(cx) {
+            Poll::Ready(response) => {
+                let guard = this.guard.take();
+                in_flight(response?, guard)
+            }
+            Poll::Pending => match this.guard {
+                Some(guard) if this.cut.poll_cut(guard, cx).is_ready() => {
+                    *this.guard = None;
+                    refusal(*this.is_grpc)
+                }
+                _ => return Poll::Pending,
+            },
+        };
+        if this.closing.take().is_some_and(|core| core.is_closing()) {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response))
     }
+}
+
+fn in_flight<B>(
+    response: Response<B>,
+    mut guard: Option<InFlightGuard>,
+) -> Response<InFlightBody<B>> {
+    if has_content_type(response.headers(), b"text/event-stream")
+        && let Some(guard) = &mut guard
+    {
+        guard.exempt();
+    }
+    let is_grpc = has_content_type(response.headers(), b"application/grpc");
+    response.map(|body| InFlightBody::new(body, guard, is_grpc))
+}
+
+/// The answer to a request that is cut.
+fn refusal<B>(is_grpc: bool) -> Response<InFlightBody<B>> {
+    let mut response = Response::new(InFlightBody::empty());
+    if is_grpc {
+        *response.headers_mut() = unavailable();
+        let grpc = HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    } else {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+fn has_content_type(headers: &HeaderMap, start: &[u8]) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(start))
 }

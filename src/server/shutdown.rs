@@ -1,9 +1,13 @@
 //! When a server should stop, and the future that lets it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::registration::core::LeaveRequest;
 use crate::registration::{LeaveReason, Registration};
+
+/// By then a server that runs has its listener wrapped, or is started by hand.
+const WIRING_GRACE: Duration = Duration::from_secs(1);
 
 // === impl Registration ===
 
@@ -22,7 +26,16 @@ impl Registration {
         let core = Arc::clone(self.core());
         core.saw_shutdown();
         async move {
-            signal.await;
+            let mut signal = std::pin::pin!(signal);
+            tokio::select! {
+                biased;
+                _ = &mut signal => {}
+                // With nothing registered, no request may ever come that would tell.
+                () = tokio::time::sleep(WIRING_GRACE) => {
+                    core.check_listener();
+                    signal.await;
+                }
+            }
             core.request_leave(LeaveRequest {
                 reason: LeaveReason::Signal,
                 drain: true,

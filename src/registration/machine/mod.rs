@@ -1,8 +1,13 @@
 //! The life of a registration as a pure function: events and the time go in, actions come out.
 //!
-//! Invariants, tested with random sequences of events: at most one Register, Heartbeat
+//! Two leases are kept: the service's and, to leave without losing a call, the hold's (contract,
+//! The hold). Invariants, tested with random sequences of events: at most one Register, Heartbeat
 //! or Deregister is in flight; none is ever taken back: a deadline ends the waiting, and a late
-//! answer is still an event; nothing is registered once leaving has begun.
+//! answer is still an event; the service is never registered once leaving has begun.
+
+mod answers;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -19,8 +24,8 @@ const SLOW_BEAT: Duration = Duration::from_secs(3);
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long leaving waits for calls to the gateway before the drain, within the leave timeout.
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
-/// A Deregister that failed is tried again this often: the connection may just have ended.
-const WITHDRAWALS: u32 = 3;
+/// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the machine wants to be told.
 #[derive(Clone, Debug)]
@@ -56,9 +61,23 @@ pub(crate) enum Action {
     Tell(Note),
 }
 
+/// Which of the two leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Which {
+    /// Keeps the gateway's connections open while the service leaves.
+    Hold,
+    Service,
+}
+
 /// A call that changes the gateway's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(crate) struct Call {
+    pub(crate) which: Which,
+    pub(crate) verb: Verb,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
     Register,
     Heartbeat(String),
     Deregister(String),
@@ -83,7 +102,7 @@ pub(crate) enum Answer {
     Refused(ErrorKind),
 }
 
-/// What the user is told.
+/// What the user is told of the service's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     /// The gateway took the registration.
@@ -100,10 +119,20 @@ pub(crate) enum Note {
     Refused(ErrorKind),
 }
 
+/// When the hold is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum HoldAt {
+    Start,
+    Leave,
+    Never,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    lease: Lease,
+    hold: Lease,
+    service: Lease,
+    hold_at: HoldAt,
     flight: Option<Flight>,
     /// A probe is under way.
     probing: bool,
@@ -122,10 +151,11 @@ struct Flight {
     slow: bool,
 }
 
+/// `end` is when leaving as a whole must be over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// Telling the gateway; then the drain.
+    /// Telling the gateway that the service leaves.
     Withdrawing {
         until: Instant,
         end: Instant,
@@ -133,6 +163,11 @@ enum Phase {
     },
     Draining {
         end: Instant,
+        over: bool,
+    },
+    /// Giving the hold back.
+    Releasing {
+        until: Instant,
     },
     Finished,
 }
@@ -142,9 +177,21 @@ enum Phase {
 impl Machine {
     /// A machine whose first Register is due at `now`. `bindings` are counted for the time that
     /// a Register may take.
-    pub(crate) fn new(pace: Pace, bindings: u32, leave_timeout: Duration, now: Instant) -> Self {
+    pub(crate) fn new(
+        pace: Pace,
+        bindings: u32,
+        hold_at: HoldAt,
+        leave_timeout: Duration,
+        now: Instant,
+    ) -> Self {
+        let mut hold = Lease::wanted(now);
+        if hold_at != HoldAt::Start {
+            hold.end(Ending::NothingHeld);
+        }
         Self {
-            lease: Lease::wanted(now),
+            hold,
+            service: Lease::wanted(now),
+            hold_at,
             flight: None,
             probing: false,
             phase: Phase::Serving,
@@ -163,10 +210,15 @@ impl Machine {
             Event::Disconnected => self.disconnected(now),
             Event::Probed(found) => self.probed(found, now, &mut actions),
             Event::Leave { drain } => self.leave(drain, now),
-            Event::Drained => self.drained(now),
+            Event::Drained => self.drained(),
             Event::Woken => {}
         }
-        self.advance(now, &mut actions);
+        self.end_what_is_not_wanted();
+        self.change_phase(now, &mut actions);
+        self.call_what_is_due(now, &mut actions);
+        self.doubt_the_flight(now, &mut actions);
+        // A call may have become needless just now.
+        self.change_phase(now, &mut actions);
         actions
     }
 
@@ -174,11 +226,11 @@ impl Machine {
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let call = match &self.flight {
             Some(flight) => flight.doubt_at,
-            None => self.lease.due().filter(|_| self.wants_a_call()),
+            None => self.next_call().map(|(due, _)| due),
         };
         let phase = match self.phase {
-            Phase::Withdrawing { until, .. } => Some(until),
-            Phase::Draining { end } => Some(end),
+            Phase::Withdrawing { until, .. } | Phase::Releasing { until } => Some(until),
+            Phase::Draining { end, .. } => Some(end),
             Phase::Serving | Phase::Finished => None,
         };
         [call, phase].into_iter().flatten().min()
@@ -186,16 +238,40 @@ impl Machine {
 
     /// Whether an answer is still awaited or owed, after the end too.
     pub(crate) fn is_busy(&self) -> bool {
-        self.flight.is_some() || self.lease.is_held()
+        self.flight.is_some() || self.service.is_held() || self.hold.is_held()
     }
 
-    /// How the entry ended, as far as is known now.
-    pub(crate) fn ending(&self) -> Ending {
-        match (&self.lease.ending, &self.flight) {
-            (Some(ending), _) => *ending,
-            (None, Some(_)) => Ending::Unanswered,
-            (None, None) if self.lease.is_held() => Ending::Failed,
-            (None, None) => Ending::NothingHeld,
+    /// Whether the gateway has the hold, as far as is known.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.hold.is_held()
+    }
+
+    /// How a lease ended, as far as is known now.
+    pub(crate) fn ending(&self, which: Which) -> Ending {
+        let lease = self.lease(which);
+        let in_flight = self
+            .flight
+            .as_ref()
+            .is_some_and(|it| it.call.which == which);
+        match lease.ending {
+            Some(ending) => ending,
+            None if in_flight => Ending::Unanswered,
+            None if lease.is_held() => Ending::Failed,
+            None => Ending::NothingHeld,
+        }
+    }
+
+    fn lease(&self, which: Which) -> &Lease {
+        match which {
+            Which::Hold => &self.hold,
+            Which::Service => &self.service,
+        }
+    }
+
+    fn lease_mut(&mut self, which: Which) -> &mut Lease {
+        match which {
+            Which::Hold => &mut self.hold,
+            Which::Service => &mut self.service,
         }
     }
 
@@ -203,31 +279,63 @@ impl Machine {
         self.phase == Phase::Serving
     }
 
-    /// Once leaving has begun, only a Deregister is called.
-    fn wants_a_call(&self) -> bool {
-        self.serves() || self.lease.is_held()
+    /// Whether a lease that is held is beaten, or else deregistered.
+    fn keeps(&self, which: Which) -> bool {
+        match self.phase {
+            Phase::Serving => true,
+            Phase::Withdrawing { .. } | Phase::Draining { .. } => which == Which::Hold,
+            Phase::Releasing { .. } | Phase::Finished => false,
+        }
     }
 
-    fn advance(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.flight.is_none() && !self.serves() && !self.lease.is_held() && !self.lease.is_over()
-        {
-            self.lease.end(Ending::NothingHeld);
+    /// Whether a lease that is not held is to be registered.
+    fn registers(&self, which: Which) -> bool {
+        match self.phase {
+            Phase::Serving => true,
+            Phase::Withdrawing { .. } => which == Which::Hold && self.hold_at == HoldAt::Leave,
+            Phase::Draining { .. } | Phase::Releasing { .. } | Phase::Finished => false,
         }
-        self.call_what_is_due(now, actions);
-        self.doubt_the_flight(now, actions);
-        if let Phase::Withdrawing { until, end, drain } = self.phase
-            && (self.lease.is_over() || now >= until)
-        {
-            self.phase = Phase::Draining { end };
-            if drain && now < end {
-                actions.push(Action::Drain);
-            } else {
-                self.phase = Phase::Finished;
-                actions.push(Action::Finish);
+    }
+
+    /// The hold goes first where both are due: it must be there before the service is.
+    fn next_call(&self) -> Option<(Instant, Which)> {
+        let due = |which| self.lease(which).due().map(|due| (due, which));
+        match (due(Which::Hold), due(Which::Service)) {
+            (Some(hold), Some(service)) if service.0 < hold.0 => Some(service),
+            (hold, service) => hold.or(service),
+        }
+    }
+
+    fn end_what_is_not_wanted(&mut self) {
+        let busy_with = self.flight.as_ref().map(|flight| flight.call.which);
+        for which in [Which::Hold, Which::Service] {
+            let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
+            if wanted && busy_with != Some(which) && !self.registers(which) {
+                self.lease_mut(which).end(Ending::NothingHeld);
             }
         }
-        if let Phase::Draining { end } = self.phase
-            && now >= end
+    }
+
+    fn change_phase(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if let Phase::Withdrawing { until, end, drain } = self.phase
+            && (self.service.is_over() || now >= until)
+        {
+            self.phase = Phase::Draining { end, over: !drain };
+            if drain && now < end {
+                actions.push(Action::Drain);
+            }
+        }
+        if let Phase::Draining { end, over } = self.phase
+            && (over || now >= end)
+        {
+            self.phase = Phase::Releasing {
+                until: end.min(now + RELEASE_TIMEOUT),
+            };
+            self.hold.set_due(now);
+            self.end_what_is_not_wanted();
+        }
+        if let Phase::Releasing { until } = self.phase
+            && (self.hold.is_over() || now >= until)
         {
             self.phase = Phase::Finished;
             actions.push(Action::Finish);
@@ -235,18 +343,21 @@ impl Machine {
     }
 
     fn call_what_is_due(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let due = self.lease.due().is_some_and(|due| due <= now);
-        if self.flight.is_some() || !due || !self.wants_a_call() {
+        let Some((_, which)) = self.next_call().filter(|(due, _)| *due <= now) else {
+            return;
+        };
+        if self.flight.is_some() {
             return;
         }
-        let (call, patience) = match &self.lease.state {
-            LeaseState::Wanted { .. } => (Call::Register, self.register_wait),
-            LeaseState::Held { id, .. } if self.serves() => {
-                (Call::Heartbeat(id.clone()), SLOW_BEAT)
+        let (verb, patience) = match &self.lease(which).state {
+            LeaseState::Wanted { .. } => (Verb::Register, self.register_wait),
+            LeaseState::Held { id, .. } if self.keeps(which) => {
+                (Verb::Heartbeat(id.clone()), SLOW_BEAT)
             }
-            LeaseState::Held { id, .. } => (Call::Deregister(id.clone()), SLOW_BEAT),
+            LeaseState::Held { id, .. } => (Verb::Deregister(id.clone()), SLOW_BEAT),
             LeaseState::Over => return,
         };
+        let call = Call { which, verb };
         self.flight = Some(Flight {
             call: call.clone(),
             since: now,
@@ -271,8 +382,12 @@ impl Machine {
             }
         }
         // Slow changes nothing yet: only silence beyond 2/3 of the lease is looked into.
-        let probe_at = match (&flight.call, &self.lease.state) {
-            (Call::Heartbeat(_), LeaseState::Held { ttl, .. }) => flight.since + *ttl * 2 / 3,
+        let lease = match flight.call.which {
+            Which::Hold => &self.hold,
+            Which::Service => &self.service,
+        };
+        let probe_at = match (&flight.call.verb, &lease.state) {
+            (Verb::Heartbeat(_), LeaseState::Held { ttl, .. }) => flight.since + *ttl * 2 / 3,
             _ => now,
         };
         if probe_at > now {
@@ -289,11 +404,8 @@ impl Machine {
     fn probed(&mut self, found: Liveness, now: Instant, actions: &mut Vec<Action>) {
         self.probing = false;
         // The call that was in doubt may have been answered, and another be under way.
-        let Some(flight) = self
-            .flight
-            .as_mut()
-            .filter(|flight| flight.doubt_at.is_none())
-        else {
+        let doubted = |flight: &&mut Flight| flight.doubt_at.is_none();
+        let Some(flight) = self.flight.as_mut().filter(doubted) else {
             return;
         };
         match found {
@@ -304,14 +416,14 @@ impl Machine {
         flight.doubt_at = Some(now + PROBE_INTERVAL);
     }
 
+    /// With a call in flight, its answer tells.
     fn disconnected(&mut self, now: Instant) {
-        // With a call in flight the answer tells; a refused content is not made true by it.
-        if self.flight.is_none() && self.serves() && self.lease.is_held() {
-            let soon = now + self.pace.soon();
-            if self.lease.due().is_some_and(|due| due > soon) {
-                self.lease.set_due(soon);
-            }
+        if self.flight.is_some() || !self.serves() {
+            return;
         }
+        let soon = now + self.pace.soon();
+        self.hold.beat_by(soon);
+        self.service.beat_by(soon);
     }
 
     fn leave(&mut self, drain: bool, now: Instant) {
@@ -324,119 +436,15 @@ impl Machine {
             end,
             drain,
         };
-        self.lease.set_due(now);
-    }
-
-    fn drained(&mut self, now: Instant) {
-        if let Phase::Draining { end } = &mut self.phase {
-            *end = now;
+        if drain && self.hold_at == HoldAt::Leave {
+            self.hold = Lease::wanted(now);
         }
+        self.service.set_due(now);
     }
 
-    fn answered(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
-        let Some(flight) = self.flight.take() else {
-            return;
-        };
-        match (flight.call, answer) {
-            (Call::Register, Answer::Registered { id, ttl }) => {
-                self.registered(id, ttl, flight.since, now, actions);
-            }
-            (Call::Heartbeat(_), Answer::Beat { known: true }) => {
-                self.beat_confirmed(flight.since, now, actions);
-            }
-            (Call::Heartbeat(_), Answer::Beat { known: false }) => {
-                self.lease.state = LeaseState::Wanted {
-                    until: now + self.pace.soon(),
-                };
-                self.lease.failures = 0;
-                self.tell(Note::Forgotten, actions);
-            }
-            (Call::Deregister(_), Answer::Deregistered) => self.lease.end(Ending::Deregistered),
-            (Call::Deregister(_), _) => {
-                self.lease.withdrawals += 1;
-                if self.lease.withdrawals < WITHDRAWALS {
-                    self.lease.set_due(now + self.pace.soon());
-                } else {
-                    self.lease.end(Ending::Failed);
-                }
-            }
-            (call, answer) => self.failed(&call, &answer, now, actions),
-        }
-    }
-
-    fn registered(
-        &mut self,
-        id: String,
-        ttl: Duration,
-        sent: Instant,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        // Leaving: the late answer is deregistered at once.
-        let due = if self.serves() {
-            (sent + self.pace.beat(ttl)).max(now)
-        } else {
-            now
-        };
-        self.lease = Lease::wanted(now);
-        self.lease.state = LeaseState::Held { id, ttl, due };
-        self.tell(Note::Registered, actions);
-    }
-
-    fn beat_confirmed(&mut self, sent: Instant, now: Instant, actions: &mut Vec<Action>) {
-        self.lease.failures = 0;
-        let serves = self.serves();
-        if let LeaseState::Held { ttl, due, .. } = &mut self.lease.state {
-            *due = if serves {
-                (sent + self.pace.beat(*ttl)).max(now)
-            } else {
-                now
-            };
-        }
-        self.tell(Note::Alive, actions);
-    }
-
-    /// A Register or a Heartbeat without the answer that was asked for.
-    fn failed(&mut self, call: &Call, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
-        if !self.serves() {
-            if *call == Call::Register {
-                // Broken: the gateway may have taken it, under an id that nobody knows.
-                let ending = match answer {
-                    Answer::Broken => Ending::Unanswered,
-                    _ => Ending::NothingHeld,
-                };
-                self.lease.end(ending);
-            } else {
-                self.lease.set_due(now);
-            }
-            return;
-        }
-        let failures = self.lease.failures;
-        let (delay, note) = match answer {
-            Answer::NotSent => (self.pace.poll(), Note::Unreachable),
-            Answer::Refused(kind) if !crate::control::is_transient(*kind) => {
-                (self.pace.refusal(failures), Note::Refused(*kind))
-            }
-            _ => (self.pace.backoff(failures), Note::Unreachable),
-        };
-        if *answer != Answer::NotSent {
-            self.lease.failures = failures.saturating_add(1);
-        }
-        // A beat is only a question: it is asked again well before the lease is over.
-        let delay = match &self.lease.state {
-            LeaseState::Held { ttl, .. } => delay.min(*ttl / 3),
-            _ => delay,
-        };
-        self.lease.set_due(now + delay);
-        self.tell(note, actions);
-    }
-
-    fn tell(&self, note: Note, actions: &mut Vec<Action>) {
-        if self.serves() {
-            actions.push(Action::Tell(note));
+    fn drained(&mut self) {
+        if let Phase::Draining { over, .. } = &mut self.phase {
+            *over = true;
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,15 @@ use super::*;
 const TTL: Duration = Duration::from_secs(30);
 const LEAVE: Duration = Duration::from_secs(25);
 
+const REGISTER: Call = Call {
+    which: Which::Service,
+    verb: Verb::Register,
+};
+const REGISTER_HOLD: Call = Call {
+    which: Which::Hold,
+    verb: Verb::Register,
+};
+
 /// A machine, its clock, and what it has out.
 struct Sim {
     machine: Machine,
@@ -21,9 +30,13 @@ struct Sim {
 
 impl Sim {
     fn new(seed: u64) -> Self {
+        Self::with_hold(HoldAt::Never, seed)
+    }
+
+    fn with_hold(hold_at: HoldAt, seed: u64) -> Self {
         let now = Instant::now();
         let mut sim = Self {
-            machine: Machine::new(Pace::new(None, seed), 1, LEAVE, now),
+            machine: Machine::new(Pace::new(None, seed), 1, hold_at, LEAVE, now),
             now,
             call: None,
             probing: false,
@@ -50,7 +63,7 @@ impl Sim {
                 Action::Call(call) => {
                     assert_eq!(self.call, None, "two calls in flight");
                     assert!(
-                        call != Call::Register || self.left_at.is_none(),
+                        call != REGISTER || self.left_at.is_none(),
                         "registers while leaving"
                     );
                     self.calls.push(call.clone());
@@ -126,17 +139,27 @@ fn granted(id: &str) -> Answer {
 }
 
 fn beat(id: &str) -> Call {
-    Call::Heartbeat(id.to_owned())
+    call(id, Verb::Heartbeat(id.to_owned()))
 }
 
 fn deregister(id: &str) -> Call {
-    Call::Deregister(id.to_owned())
+    call(id, Verb::Deregister(id.to_owned()))
+}
+
+/// Ids of holds begin with an h in these tests.
+fn call(id: &str, verb: Verb) -> Call {
+    let which = if id.starts_with('h') {
+        Which::Hold
+    } else {
+        Which::Service
+    };
+    Call { which, verb }
 }
 
 #[test]
 fn registers_at_once_and_beats_at_a_third_of_the_granted_ttl() {
     let mut sim = Sim::new(1);
-    assert_eq!(sim.call, Some(Call::Register));
+    assert_eq!(sim.call, Some(REGISTER));
     sim.answer(granted("a"));
     assert_eq!(sim.notes, [Note::Registered]);
     for _ in 0..100 {
@@ -151,7 +174,7 @@ fn registers_at_once_and_beats_at_a_third_of_the_granted_ttl() {
 fn a_gateway_that_cannot_be_reached_is_polled_until_it_can() {
     let mut sim = Sim::new(1);
     for _ in 0..1_000 {
-        assert_eq!(sim.call, Some(Call::Register));
+        assert_eq!(sim.call, Some(REGISTER));
         sim.answer(Answer::NotSent);
         let wait = sim.wake_until_called();
         assert!((250..=500).contains(&wait.as_millis()), "{wait:?}");
@@ -166,7 +189,7 @@ fn a_forgotten_registration_is_made_again_at_once() {
     sim.wake_until_called();
     sim.answer(Answer::Beat { known: false });
     let wait = sim.wake_until_called();
-    assert_eq!(sim.call, Some(Call::Register));
+    assert_eq!(sim.call, Some(REGISTER));
     assert!(wait <= Duration::from_millis(100), "{wait:?}");
     assert_eq!(sim.notes, [Note::Registered, Note::Forgotten]);
 }
@@ -218,7 +241,7 @@ fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
     sim.answer(Answer::Beat { known: true });
     sim.probed(Liveness::Answers);
     assert_eq!(sim.disconnects, 0);
-    assert!(!sim.calls[1..].contains(&Call::Register));
+    assert!(!sim.calls[1..].contains(&REGISTER));
 }
 
 #[test]
@@ -245,7 +268,7 @@ fn leaving_deregisters_drains_and_finishes() {
     assert!(sim.draining);
     sim.drained();
     assert!(sim.finished_at.is_some());
-    assert_eq!(sim.machine.ending(), Ending::Deregistered);
+    assert_eq!(sim.machine.ending(Which::Service), Ending::Deregistered);
     assert!(!sim.machine.is_busy());
 }
 
@@ -268,7 +291,7 @@ fn leaving_during_the_first_register_deregisters_its_late_answer() {
     }
     sim.drained();
     assert!(sim.finished_at.is_some());
-    assert_eq!(sim.machine.ending(), Ending::Unanswered);
+    assert_eq!(sim.machine.ending(Which::Service), Ending::Unanswered);
     sim.answer(granted("late"));
     assert_eq!(sim.call, Some(deregister("late")));
     sim.answer(Answer::Deregistered);
@@ -281,7 +304,7 @@ fn leaving_before_anything_was_registered_tells_nobody() {
     sim.answer(Answer::NotSent);
     sim.leave();
     assert!(sim.draining);
-    assert_eq!(sim.machine.ending(), Ending::NothingHeld);
+    assert_eq!(sim.machine.ending(Which::Service), Ending::NothingHeld);
     sim.drained();
     assert!(sim.finished_at.is_some());
 }
@@ -296,7 +319,89 @@ fn a_gateway_that_is_down_does_not_hold_leaving_up() {
         sim.answer(Answer::NotSent);
     }
     assert!(sim.now - start <= Duration::from_millis(300));
-    assert_eq!(sim.machine.ending(), Ending::Failed);
+    assert_eq!(sim.machine.ending(Which::Service), Ending::Failed);
+}
+
+/// Holds as `h`, serves as `a`.
+fn held_and_registered() -> Sim {
+    let mut sim = Sim::with_hold(HoldAt::Start, 1);
+    assert_eq!(sim.call, Some(REGISTER_HOLD));
+    sim.answer(granted("h"));
+    assert_eq!(sim.call, Some(REGISTER));
+    sim.answer(granted("a"));
+    sim
+}
+
+#[test]
+fn the_hold_is_taken_before_the_service_and_given_back_after_the_drain() {
+    let mut sim = held_and_registered();
+    sim.leave();
+    assert_eq!(sim.call, Some(deregister("a")));
+    sim.answer(Answer::Deregistered);
+    assert!(sim.draining);
+    assert_eq!(sim.call, None, "the hold stays during the drain");
+    sim.drained();
+    assert_eq!(sim.call, Some(deregister("h")));
+    assert_eq!(sim.finished_at, None);
+    sim.answer(Answer::Deregistered);
+    assert!(sim.finished_at.is_some());
+    assert!(!sim.machine.is_busy());
+}
+
+#[test]
+fn the_hold_is_beaten_during_a_long_drain() {
+    let mut sim = held_and_registered();
+    sim.leave();
+    sim.answer(Answer::Deregistered);
+    sim.wake_until_called();
+    assert_eq!(sim.call, Some(beat("h")));
+    sim.answer(Answer::Beat { known: true });
+    assert!(sim.draining);
+}
+
+#[test]
+fn a_refused_hold_does_not_keep_the_service_from_registering() {
+    let mut sim = Sim::with_hold(HoldAt::Start, 1);
+    // A tier policy may take `unstable` only: tried again at once.
+    sim.answer(Answer::Refused(ErrorKind::TierRefused));
+    assert_eq!(sim.call, Some(REGISTER_HOLD));
+    sim.answer(Answer::Refused(ErrorKind::TierRefused));
+    assert_eq!(sim.call, Some(REGISTER));
+    sim.answer(granted("a"));
+    assert_eq!(sim.notes, [Note::Registered]);
+    sim.leave();
+    sim.answer(Answer::Deregistered);
+    sim.drained();
+    assert!(sim.finished_at.is_some());
+}
+
+#[test]
+fn a_gateway_that_forgot_the_service_is_asked_for_the_hold_before_it_is_registered() {
+    let mut sim = held_and_registered();
+    while sim.call != Some(beat("a")) {
+        sim.wake_until_called();
+        if sim.call == Some(beat("h")) {
+            sim.answer(Answer::Beat { known: true });
+        }
+    }
+    sim.answer(Answer::Beat { known: false });
+    assert_eq!(sim.call, Some(beat("h")));
+    sim.answer(Answer::Beat { known: false });
+    assert_eq!(sim.call, Some(REGISTER_HOLD));
+    sim.answer(granted("h2"));
+    sim.wake_until_called();
+    assert_eq!(sim.call, Some(REGISTER));
+}
+
+#[test]
+fn a_hold_at_leave_is_taken_before_the_service_is_deregistered() {
+    let mut sim = Sim::with_hold(HoldAt::Leave, 1);
+    assert_eq!(sim.call, Some(REGISTER));
+    sim.answer(granted("a"));
+    sim.leave();
+    assert_eq!(sim.call, Some(REGISTER_HOLD));
+    sim.answer(granted("h"));
+    assert_eq!(sim.call, Some(deregister("a")));
 }
 
 #[derive(Clone, Debug)]
@@ -325,18 +430,18 @@ fn step() -> impl Strategy<Value = Step> {
 /// The possible answers to a call; the gateway's own list is kept beside.
 fn answer_to(call: &Call, choice: u8, listed: &mut Vec<String>) -> Answer {
     let id = format!("id-{}", listed.len());
-    match (choice, call) {
+    match (choice, &call.verb) {
         (0, _) => Answer::NotSent,
         (1, _) => Answer::Broken,
         (2, _) => Answer::Refused(ErrorKind::Unavailable),
         (3, _) => Answer::Refused(ErrorKind::SchemaConflict),
-        (_, Call::Register) => {
+        (_, Verb::Register) => {
             listed.push(id.clone());
             Answer::Registered { id, ttl: TTL }
         }
-        (4, Call::Heartbeat(_)) => Answer::Beat { known: false },
-        (_, Call::Heartbeat(_)) => Answer::Beat { known: true },
-        (_, Call::Deregister(_)) => Answer::Deregistered,
+        (4, Verb::Heartbeat(_)) => Answer::Beat { known: false },
+        (_, Verb::Heartbeat(_)) => Answer::Beat { known: true },
+        (_, Verb::Deregister(_)) => Answer::Deregistered,
     }
 }
 
@@ -346,9 +451,10 @@ proptest! {
     #[test]
     fn any_sequence_of_events_keeps_the_invariants(
         seed: u64,
+        hold_at in prop_oneof![Just(HoldAt::Start), Just(HoldAt::Leave), Just(HoldAt::Never)],
         steps in prop::collection::vec(step(), 1..200),
     ) {
-        let mut sim = Sim::new(seed);
+        let mut sim = Sim::with_hold(hold_at, seed);
         let mut listed = Vec::new();
         for step in steps {
             match step {
@@ -388,7 +494,7 @@ proptest! {
         // One `Elapse` may overshoot the moment at which the end is noticed.
         prop_assert!(finished - left_at <= LEAVE + Duration::from_secs(40));
         // And a late answer is still taken back.
-        for _ in 0..20 {
+        for _ in 0..40 {
             if let Some(call) = sim.call.clone() {
                 let answer = answer_to(&call, 5, &mut listed);
                 sim.answer(answer);

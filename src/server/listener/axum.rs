@@ -73,12 +73,12 @@ impl Registration {
         I: IntoListener<Marker>,
         <I::Listener as Listener>::Addr: 'static,
     {
-        self.core().wire()?;
         let inner = listener.into_listener();
         let bound = inner
             .local_addr()
             .ok()
             .and_then(|address| socket_address(&address));
+        self.core().wire(bound)?;
         let tie = Tie::new(Arc::clone(self.handle()), bound);
         Ok(Listening { inner, tie }.tap_io(|_| {}))
     }

@@ -72,8 +72,8 @@ impl Registration {
     where
         I: IntoIncoming<Marker>,
     {
-        self.core().wire()?;
         let (inner, bound) = listener.into_incoming();
+        self.core().wire(bound)?;
         let tie = Tie::new(Arc::clone(self.handle()), bound);
         Ok(Incoming { inner, tie })
     }

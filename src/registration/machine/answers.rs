@@ -1,0 +1,154 @@
+//! What follows from the answer to a call.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Action, Answer, Machine, Note, Verb, Which};
+use crate::control::is_transient;
+use crate::error::ErrorKind;
+use crate::registration::lease::{Ending, Lease, LeaseState};
+
+/// A Deregister that failed is tried again this often: the connection may just have ended.
+const WITHDRAWALS: u32 = 3;
+
+// === impl Machine ===
+
+impl Machine {
+    pub(super) fn answered(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        let which = flight.call.which;
+        match (flight.call.verb, answer) {
+            (Verb::Register, Answer::Registered { id, ttl }) => {
+                self.registered(which, id, ttl, flight.since, now, actions);
+            }
+            (Verb::Heartbeat(_), Answer::Beat { known: true }) => {
+                self.beat_confirmed(which, flight.since, now, actions);
+            }
+            (Verb::Heartbeat(_), Answer::Beat { known: false }) => {
+                self.forgotten(which, now, actions);
+            }
+            (Verb::Deregister(_), Answer::Deregistered) => {
+                self.lease_mut(which).end(Ending::Deregistered);
+            }
+            (Verb::Deregister(_), _) => {
+                let soon = now + self.pace.soon();
+                let lease = self.lease_mut(which);
+                lease.withdrawals += 1;
+                if lease.withdrawals < WITHDRAWALS {
+                    lease.set_due(soon);
+                } else {
+                    lease.end(Ending::Failed);
+                }
+            }
+            (Verb::Register, answer) if !self.registers(which) => {
+                // Broken: the gateway may have taken it, under an id that nobody knows.
+                let ending = match answer {
+                    Answer::Broken => Ending::Unanswered,
+                    _ => Ending::NothingHeld,
+                };
+                self.lease_mut(which).end(ending);
+            }
+            // The question has become idle; the Deregister is due.
+            (Verb::Heartbeat(_), _) if !self.keeps(which) => self.lease_mut(which).set_due(now),
+            (_, answer) => self.failed(which, &answer, now, actions),
+        }
+    }
+
+    fn registered(
+        &mut self,
+        which: Which,
+        id: String,
+        ttl: Duration,
+        sent: Instant,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let due = self.next_beat(which, ttl, sent, now);
+        let lease = self.lease_mut(which);
+        *lease = Lease::wanted(now);
+        lease.state = LeaseState::Held { id, ttl, due };
+        self.tell(which, Note::Registered, actions);
+    }
+
+    fn beat_confirmed(
+        &mut self,
+        which: Which,
+        sent: Instant,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if let LeaseState::Held { ttl, .. } = self.lease(which).state {
+            let due = self.next_beat(which, ttl, sent, now);
+            let lease = self.lease_mut(which);
+            lease.failures = 0;
+            lease.set_due(due);
+        }
+        self.tell(which, Note::Alive, actions);
+    }
+
+    /// A lease that is not kept any more is deregistered at once.
+    fn next_beat(&mut self, which: Which, ttl: Duration, sent: Instant, now: Instant) -> Instant {
+        if self.keeps(which) {
+            (sent + self.pace.beat(ttl)).max(now)
+        } else {
+            now
+        }
+    }
+
+    fn forgotten(&mut self, which: Which, now: Instant, actions: &mut Vec<Action>) {
+        if !self.serves() {
+            // Too late for a new one.
+            self.lease_mut(which).end(Ending::NothingHeld);
+            return;
+        }
+        // The hold must be there before the service is again.
+        let until = match which {
+            Which::Hold => now,
+            Which::Service => now + self.pace.soon(),
+        };
+        *self.lease_mut(which) = Lease::wanted(until);
+        // A gateway that forgot one has most often forgotten both.
+        match which {
+            Which::Hold => self.service.beat_by(now),
+            Which::Service => self.hold.beat_by(now),
+        }
+        self.tell(which, Note::Forgotten, actions);
+    }
+
+    /// A Register or a Heartbeat without the answer that was asked for; it is made again.
+    fn failed(&mut self, which: Which, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
+        let failures = self.lease(which).failures;
+        let (delay, note) = match answer {
+            Answer::NotSent => (self.pace.poll(), Note::Unreachable),
+            // Tried again as `unstable`.
+            Answer::Refused(ErrorKind::TierRefused) if which == Which::Hold && failures == 0 => {
+                (Duration::ZERO, Note::Refused(ErrorKind::TierRefused))
+            }
+            Answer::Refused(kind) if !is_transient(*kind) => {
+                (self.pace.refusal(failures), Note::Refused(*kind))
+            }
+            _ => (self.pace.backoff(failures), Note::Unreachable),
+        };
+        let lease = self.lease_mut(which);
+        if *answer != Answer::NotSent {
+            lease.failures = failures.saturating_add(1);
+        }
+        // A beat is only a question: it is asked again well before the lease is over.
+        let delay = match &lease.state {
+            LeaseState::Held { ttl, .. } => delay.min(*ttl / 3),
+            _ => delay,
+        };
+        lease.set_due(now + delay);
+        self.tell(which, note, actions);
+    }
+
+    /// Only the service's lease, and only while it serves, is the user's concern.
+    fn tell(&self, which: Which, note: Note, actions: &mut Vec<Action>) {
+        if which == Which::Service && self.serves() {
+            actions.push(Action::Tell(note));
+        }
+    }
+}
