@@ -16,15 +16,15 @@ use control::Recorder;
 use support::{gateway, greeter_service, listed, registered, until_state, within};
 use tls::{Authority, TlsProxy};
 use tonic::transport::{ClientTlsConfig, Endpoint};
-use tower_gwag::{ErrorKind, GwagRegistrationLayer, Options, Registration, State, Status};
+use tower_gwag::{ErrorKind, GwagRegistrationLayer, Hold, Options, Registration, State, Status};
 
 /// Where no server listens; a gateway does not dial at Register.
 const NOWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50051);
 
 fn start(options: Options) -> Registration {
-    let registration =
-        GwagRegistrationLayer::new(options.service(greeter_service())).registration();
+    let options = options.service(greeter_service()).hold(Hold::Off);
+    let registration = GwagRegistrationLayer::new(options).registration();
     registration.start(NOWHERE).expect("started");
     registration
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tonic::transport::Endpoint;
 use tower_gwag::embedded::Rpc;
-use tower_gwag::{ErrorKind, Event, Options, State};
+use tower_gwag::{ErrorKind, Event, Hold, Options, State};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::control::Recorder;
@@ -130,6 +130,7 @@ async fn intervals(options: impl FnOnce(Options) -> Options) -> Vec<Duration> {
     let gateway = gateway().await;
     let recorder = Recorder::before(&gateway).await;
     let options = options(Options::new(recorder.address)).service(greeter_service());
+    let options = options.hold(Hold::Off);
     let registration = start(options);
     let beats = gateway.wait_until(|now| now.rpc_counts.of(Rpc::Heartbeat).answered >= 5);
     within("beats", beats).await;

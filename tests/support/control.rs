@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower_gwag::embedded::EmbeddedGateway;
 use tower_service::Service;
 
-use crate::support::within;
+use crate::support::{HOLD_NAMESPACE, within};
 
 #[allow(clippy::all, clippy::pedantic, missing_docs)]
 pub mod proto {
@@ -76,12 +76,15 @@ impl Recorder {
         of_method.cloned().collect()
     }
 
+    /// The Register calls of services; those of holds are left out.
     pub fn registers(&self) -> Vec<proto::RegisterRequest> {
         let decode = |call: Recorded| {
             // Behind the flag and the length.
             proto::RegisterRequest::decode(&call.message[5..]).expect("a RegisterRequest")
         };
-        self.calls("Register").into_iter().map(decode).collect()
+        let all = self.calls("Register").into_iter().map(decode);
+        all.filter(|it| it.services.iter().all(|it| it.namespace != HOLD_NAMESPACE))
+            .collect()
     }
 
     /// The one Register that came.

@@ -127,13 +127,17 @@ pub async fn listed(gateway: &EmbeddedGateway, count: usize) -> Vec<Registration
     services_of(&gateway.registrations()).cloned().collect()
 }
 
+pub const HOLD_NAMESPACE: &str = "_tower_gwag_hold";
+
+/// Not a hold.
+pub fn is_of_a_service(registration: &RegistrationView) -> bool {
+    let is_hold = |name: &String| name.split('/').next() == Some(HOLD_NAMESPACE);
+    !registration.namespaces.iter().any(is_hold)
+}
+
 /// The registrations that are not holds.
 pub fn services_of(registrations: &[RegistrationView]) -> impl Iterator<Item = &RegistrationView> {
-    registrations.iter().filter(|it| {
-        !it.namespaces
-            .iter()
-            .any(|name| name.starts_with("_tower_gwag_hold/"))
-    })
+    registrations.iter().filter(|it| is_of_a_service(it))
 }
 
 pub async fn in_flight(registration: &Registration, count: usize) {
