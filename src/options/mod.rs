@@ -28,6 +28,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// |---|---|
 /// | [`service`](Self::service) | none; at least one is needed |
 /// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; `0.0.0.0` and `[::]` replaced by the source address of the route to the gateway |
+/// | [`verbatim_address`](Self::verbatim_address) | gRPC addresses in a fresh spelling |
 /// | [`instance_id`](Self::instance_id) | `<first namespace>@<host name>:<port>` |
 /// | [`ttl`](Self::ttl) | the gateway's own, 30 s |
 /// | [`heartbeat_interval`](Self::heartbeat_interval) | min(granted TTL / 3, 10 s), ± 10 % |
@@ -49,6 +50,7 @@ pub struct Options {
     pub(crate) disabled: bool,
     pub(crate) services: Vec<Service>,
     pub(crate) advertise: Advertise,
+    pub(crate) verbatim_address: bool,
     pub(crate) instance_id: Option<String>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) heartbeat_interval: Option<Duration>,
@@ -89,6 +91,7 @@ impl Options {
             disabled: false,
             services: Vec::new(),
             advertise: Advertise::Bound,
+            verbatim_address: false,
             instance_id: None,
             ttl: None,
             heartbeat_interval: None,
@@ -128,8 +131,11 @@ impl Options {
         self
     }
 
-    /// The address that the gateway dials, sent exactly as written: `host:port`, or, for OpenAPI
-    /// services only, a base URL such as `https://pets.example/v2`.
+    /// The address that the gateway dials: `host:port`, or, for OpenAPI services only, a base URL
+    /// such as `https://pets.example/v2`.
+    ///
+    /// A `host:port` of a gRPC service is sent in a fresh spelling, see
+    /// [`verbatim_address`](Self::verbatim_address); everything else exactly as written.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Advertise::Exactly(address.into());
         self
@@ -138,6 +144,17 @@ impl Options {
     /// The host that the gateway dials, with the port that the server is bound to.
     pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
         self.advertise = Advertise::Host(host.into());
+        self
+    }
+
+    /// Sends the address of gRPC services as it is, without leading zeros before the port.
+    ///
+    /// By default `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in another spelling at each
+    /// start and each time it is registered again: a gateway keeps its connections, and its
+    /// back-off after failed ones, by the spelling, so that a service that was down would not be
+    /// called for many seconds after it is back.
+    pub fn verbatim_address(mut self) -> Self {
+        self.verbatim_address = true;
         self
     }
 

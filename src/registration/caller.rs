@@ -15,6 +15,7 @@ use super::machine::{Answer, Call, Verb, Which};
 use crate::control::{CallError, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan};
+use crate::rules::address::{SPELLINGS, respelled};
 use crate::service::Resolved;
 
 /// For the look at what is left of us.
@@ -29,6 +30,8 @@ struct Shared {
     advertise: Advertise,
     instance_id: Option<String>,
     hold: Hold,
+    /// `None`: the address is not to be respelled.
+    first_spelling: Option<u32>,
     bound: Option<SocketAddr>,
     /// The gateway's addresses as last resolved.
     gateways: Mutex<Vec<SocketAddr>>,
@@ -52,7 +55,11 @@ pub(super) struct Reply {
 // === impl Caller ===
 
 impl Caller {
-    pub(super) fn new(options: &Options, plan: Plan, bound: Option<SocketAddr>) -> Self {
+    pub(super) fn new(options: &Options, plan: Plan, bound: Option<SocketAddr>, seed: u64) -> Self {
+        // Back-off belongs to gRPC connections. Each process begins somewhere else.
+        let respells = !options.verbatim_address && plan.wants_hold();
+        let first_spelling =
+            respells.then(|| u32::try_from(seed % u64::from(SPELLINGS)).unwrap_or(0));
         let control = ControlPlane {
             gateway: Gateway::shared(&plan.target, &plan.endpoint, plan.private),
             credentials: options.credentials.clone(),
@@ -63,6 +70,7 @@ impl Caller {
             advertise: options.advertise.clone(),
             instance_id: options.instance_id.clone(),
             hold: options.hold,
+            first_spelling,
             bound,
             gateways: Mutex::new(Vec::new()),
             address: Mutex::new(None),
@@ -94,7 +102,9 @@ impl Caller {
         async move {
             let mut address = String::new();
             let result = match call.verb.clone() {
-                Verb::Register => shared.register(call.which, &mut address).await,
+                Verb::Register { spelling } => {
+                    shared.register(call.which, spelling, &mut address).await
+                }
                 Verb::Heartbeat(id) => shared
                     .control
                     .heartbeat(id)
@@ -132,8 +142,16 @@ impl Caller {
 // === impl Shared ===
 
 impl Shared {
-    async fn register(&self, which: Which, address: &mut String) -> Result<Answer, CallError> {
-        address.clone_from(&self.address().await.map_err(CallError::NotSent)?);
+    async fn register(
+        &self,
+        which: Which,
+        spelling: u32,
+        address: &mut String,
+    ) -> Result<Answer, CallError> {
+        *address = self.address().await.map_err(CallError::NotSent)?;
+        if let Some(first) = self.first_spelling {
+            *address = respelled(address, first.wrapping_add(spelling));
+        }
         let instance_id = self.instance_id(address);
         let mut request = self.plan.request(address, &instance_id);
         match which {

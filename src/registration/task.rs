@@ -73,7 +73,7 @@ impl Worker {
         };
         let leave_timeout = options.leave_timeout;
         let machine = Machine::new(pace, bindings, hold_at, leave_timeout, Instant::now());
-        let caller = Caller::new(options, plan, bound);
+        let caller = Caller::new(options, plan, bound, seed);
         Self {
             disconnected: Box::pin(caller.gateway().disconnected()),
             last_resort: LastResort::new(caller.control().clone()),
@@ -200,7 +200,7 @@ impl Worker {
             leaving.ghosts = Some(ghosts);
         }
         match (&reply.call.verb, &reply.answer) {
-            (Verb::Register, Answer::Registered { id, ttl }) => {
+            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 self.last_resort.arm(which, id.clone());
                 if which == Which::Service {
                     let event = UserEvent::Registered {

@@ -11,6 +11,8 @@ use crate::registration::lease::{Ending, Lease, LeaseState};
 
 /// A Deregister that failed is tried again this often: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
+/// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
+const SWEEP: Duration = Duration::from_secs(6);
 
 // === impl Machine ===
 
@@ -21,7 +23,7 @@ impl Machine {
         };
         let which = flight.call.which;
         match (flight.call.verb, answer) {
-            (Verb::Register, Answer::Registered { id, ttl }) => {
+            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 self.registered(which, id, ttl, flight.since, now, actions);
             }
             (Verb::Heartbeat(_), Answer::Beat { known: true }) => {
@@ -43,7 +45,7 @@ impl Machine {
                     lease.end(Ending::Failed);
                 }
             }
-            (Verb::Register, answer) if !self.registers(which) => {
+            (Verb::Register { .. }, answer) if !self.registers(which) => {
                 // Broken: the gateway may have taken it, under an id that nobody knows.
                 let ending = match answer {
                     Answer::Broken => Ending::Unanswered,
@@ -104,18 +106,32 @@ impl Machine {
             self.lease_mut(which).end(Ending::NothingHeld);
             return;
         }
-        // The hold must be there before the service is again.
-        let until = match which {
-            Which::Hold => now,
-            Which::Service => now + self.pace.soon(),
-        };
-        *self.lease_mut(which) = Lease::wanted(until);
-        // A gateway that forgot one has most often forgotten both.
         match which {
-            Which::Hold => self.service.beat_by(now),
-            Which::Service => self.hold.beat_by(now),
+            Which::Hold => {
+                self.hold = Lease::wanted(now);
+                // A gateway that forgot one has most often forgotten both.
+                self.service.beat_by(now);
+            }
+            Which::Service => {
+                self.service = Lease::wanted(now + self.pace.soon());
+                self.spelling += 1;
+                self.renew_hold(now);
+            }
         }
         self.tell(which, Note::Forgotten, actions);
+    }
+
+    /// The hold must have the service's new spelling, and be there before the service is. The old
+    /// one, if the gateway still has it, keeps calls in flight alive until its TTL is over.
+    fn renew_hold(&mut self, now: Instant) {
+        match &self.hold.state {
+            LeaseState::Held { id, ttl, .. } => {
+                self.old_holds.push((id.clone(), now + *ttl + SWEEP));
+                self.hold = Lease::wanted(now);
+            }
+            LeaseState::Wanted { .. } => self.hold.set_due(now),
+            LeaseState::Over => {}
+        }
     }
 
     /// A Register or a Heartbeat without the answer that was asked for; it is made again.
