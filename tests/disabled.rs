@@ -51,7 +51,8 @@ async fn with_the_environment_of_the_parent() {
     let server = tonic_greeter(greeter_options(&gateway)).await;
     registered(&server.registration).await;
     let state = server.registration.status().borrow().state();
-    println!("state {state:?}, listed {}", gateway.registrations().len());
+    let listed = support::services_of(&gateway.registrations()).count();
+    println!("state {state:?}, listed {listed}");
     server.stop().await;
 }
 

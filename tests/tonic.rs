@@ -220,6 +220,7 @@ async fn an_endless_stream_holds_leaving_up_no_longer_than_the_drain_timeout() {
     let stream = within("a stream", client.greetings(greetings(0, 1))).await;
     let stream = stream.expect("answered").into_inner();
     server.signal();
+    until_state(&server.registration, State::Leaving).await;
     let report = within("the report", server.registration.finish()).await;
     assert_eq!(report.cut(), 1);
     assert!(report.drain() < PROMPTLY, "{report}");

@@ -38,6 +38,7 @@ struct Polite {
 impl Greeter for Polite {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         let request = request.into_inner();
+        println!("greeting   {}", request.name);
         tokio::time::sleep(Duration::from_millis(request.delay_ms.into())).await;
         Ok(Response::new(reply(&request.name)))
     }
@@ -106,7 +107,9 @@ async fn main() -> Result<(), BoxError> {
     let polite = Polite {
         leaving: registration.leaving_token(),
     };
-    let incoming = registration.incoming(TcpListener::bind("127.0.0.1:0").await?)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening  {}", listener.local_addr()?);
+    let incoming = registration.incoming(listener)?;
     let served = Server::builder()
         .layer(layer)
         .add_service(GreeterServer::new(polite))

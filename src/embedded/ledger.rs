@@ -136,17 +136,29 @@ impl Ledger {
 }
 
 fn enter(now: &mut BTreeMap<String, usize>, most: &mut BTreeMap<String, usize>, key: &str) {
-    let current = now.entry(key.to_owned()).or_default();
-    *current += 1;
-    let most = most.entry(key.to_owned()).or_default();
-    *most = (*most).max(*current);
+    let current = change(now, key, |count| count + 1);
+    change(most, key, |count| count.max(current));
 }
 
+/// Entries stay at zero: ids are few, and beats come often.
 fn leave(now: &mut BTreeMap<String, usize>, key: &str) {
-    if let Some(current) = now.get_mut(key) {
-        *current -= 1;
-        if *current == 0 {
-            now.remove(key);
+    change(now, key, |count| count.saturating_sub(1));
+}
+
+fn change(
+    counts: &mut BTreeMap<String, usize>,
+    key: &str,
+    change: impl FnOnce(usize) -> usize,
+) -> usize {
+    match counts.get_mut(key) {
+        Some(count) => {
+            *count = change(*count);
+            *count
+        }
+        None => {
+            let count = change(0);
+            counts.insert(key.to_owned(), count);
+            count
         }
     }
 }

@@ -5,6 +5,9 @@
 //! Hooks make it misbehave on purpose: evict, refuse, delay, freeze, kill. It is a development and
 //! test tool, never a gateway for production.
 //!
+//! What it leaves out: GraphQL calls and subscriptions, TLS, protobuf editions, the refusal of
+//! idle pings, and quotas. Its schema endpoints give a sketch of the GraphQL schema, no more.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), tower_gwag::Error> {
 //! use tower_gwag::embedded::EmbeddedGateway;

@@ -195,8 +195,6 @@ impl Core {
 
     pub(super) fn conclude(&self, report: LeaveReport) {
         self.leaving.cancel();
-        // The server's own wait for open streams has no end.
-        self.in_flight.cut();
         tracing::info!(target: "tower_gwag", "{report}");
         *self.stage() = Stage::Left;
         if !self.is_disabled() {

@@ -13,6 +13,9 @@ use super::gauge::Gauge;
 /// How long requests that came too late to be the gateway's may extend a drain.
 const LATE_LIMIT: Duration = Duration::from_secs(2);
 
+/// For callers whose calls are cut to be told so.
+const TOLD_LIMIT: Duration = Duration::from_millis(200);
+
 /// The count of one server; clones are the same count.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight(Arc<Shared>);
@@ -22,6 +25,8 @@ pub(crate) struct InFlight(Arc<Shared>);
 pub(crate) struct InFlightGuard {
     shared: Arc<Shared>,
     lane: Lane,
+    /// Arrived after the cut: short ones are still served.
+    is_spared: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +80,7 @@ impl InFlight {
         InFlightGuard {
             shared: Arc::clone(shared),
             lane,
+            is_spared: shared.is_cut.load(Ordering::Relaxed),
         }
     }
 
@@ -121,10 +127,31 @@ impl InFlight {
         }
     }
 
-    /// Ends the response bodies that are still open, so that the server's own wait for them ends.
-    pub(crate) fn cut(&self) {
+    /// Those that are waited for, and those that are not.
+    pub(crate) fn open(&self) -> usize {
+        self.count() + self.exempt()
+    }
+
+    /// Ends what is open, so that the server's own wait for it ends; how many that were.
+    pub(crate) fn cut(&self) -> usize {
+        let open = self.open();
         self.0.is_cut.store(true, Ordering::Release);
         self.0.cut.notify_waiters();
+        open
+    }
+
+    /// The same, with a moment for callers to be told. By one task at a time.
+    pub(crate) async fn cut_and_tell(&self) -> usize {
+        let open = self.cut();
+        if open > 0 {
+            let gone = async {
+                self.quiet(Duration::ZERO).await;
+                std::future::poll_fn(|cx| self.0.exempt.poll_idle(cx)).await;
+            };
+            // Either way it is over.
+            let _ = timeout(TOLD_LIMIT, gone).await;
+        }
+        open
     }
 }
 
@@ -153,11 +180,11 @@ impl InFlightGuard {
     }
 
     pub(crate) fn is_cut(&self) -> bool {
-        self.shared.is_cut.load(Ordering::Acquire)
+        self.shared.is_cut.load(Ordering::Acquire) && !self.is_spared
     }
 
     /// Wakes its task at the cut, if it was polled before.
-    pub(crate) fn cut(&self) -> OwnedNotified {
+    pub(crate) fn cut_notice(&self) -> OwnedNotified {
         Arc::clone(&self.shared.cut).notified_owned()
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Leaving {
     in_flight: usize,
     arrived: u64,
     held: bool,
+    open: usize,
     pub(super) ghosts: Option<u32>,
 }
 
@@ -32,6 +33,7 @@ impl Leaving {
             in_flight: in_flight.count(),
             arrived: in_flight.arrived(),
             held: false,
+            open: 0,
             ghosts: None,
         }
     }
@@ -42,8 +44,16 @@ impl Leaving {
         self.held = held;
     }
 
-    /// The wait for calls in flight is over; a hold that is gone by now was of no use.
-    pub(super) fn drained(&mut self, held: bool) {
+    /// Whether what is open after the drain is cut: only where the server stops then, and would
+    /// wait for it without end.
+    pub(super) fn cuts(&self) -> bool {
+        self.reason == LeaveReason::Signal
+    }
+
+    /// The wait for calls in flight is over, and `open` were left; a hold that is gone by now was
+    /// of no use.
+    pub(super) fn drained(&mut self, held: bool, open: usize) {
+        self.open = open;
         self.drained = Some(Instant::now());
         self.held &= held;
     }
@@ -77,7 +87,12 @@ impl Leaving {
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
         report.hold = hold;
         report.late = in_flight.arrived() - self.arrived;
-        report.cut = in_flight.count() + in_flight.exempt();
+        match (self.drained, self.cuts()) {
+            (Some(_), true) => report.cut = self.open,
+            (Some(_), false) => report.unfinished = self.open,
+            (None, true) => report.cut = in_flight.cut(),
+            (None, false) => report.unfinished = in_flight.open(),
+        }
         report.ghosts = self.ghosts;
         report.withdrawal = withdrawn - self.since;
         report.drain = drained - withdrawn;

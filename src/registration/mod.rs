@@ -187,6 +187,12 @@ impl Registration {
         self.core().in_flight.count()
     }
 
+    /// Requests in flight right now that leaving does not wait for.
+    #[must_use]
+    pub fn exempt(&self) -> usize {
+        self.core().in_flight.exempt()
+    }
+
     pub(crate) async fn leave_because(&self, reason: LeaveReason) -> LeaveReport {
         self.core().request_leave(LeaveRequest {
             reason,

@@ -17,6 +17,7 @@ pub struct LeaveReport {
     pub(super) in_flight: usize,
     pub(super) late: u64,
     pub(super) cut: usize,
+    pub(super) unfinished: usize,
     pub(super) ghosts: Option<u32>,
     pub(super) withdrawal: Duration,
     pub(super) drain: Duration,
@@ -84,6 +85,7 @@ impl LeaveReport {
             in_flight,
             late: 0,
             cut: 0,
+            unfinished: 0,
             ghosts: None,
             withdrawal: Duration::ZERO,
             drain: Duration::ZERO,
@@ -142,10 +144,17 @@ impl LeaveReport {
         self.late
     }
 
-    /// Calls that had not ended when leaving was over. Their bodies were cut.
+    /// Calls that had not ended after the drain, and were cut, because the server stops now and
+    /// would wait for them without end.
     #[must_use]
     pub fn cut(&self) -> usize {
         self.cut
+    }
+
+    /// Calls that had not ended after the drain, and go on: nothing was said of the server's end.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// Replicas of the service that the gateway routes to though no registration is behind them
@@ -209,9 +218,13 @@ impl fmt::Display for LeaveReport {
         }
         write!(
             f,
-            "\ncalls: {} in flight when leaving began, {} came later, {} cut; drained in {:.0?}",
-            self.in_flight, self.late, self.cut, self.drain
+            "\ncalls: {} in flight when leaving began, {} came later, {} cut",
+            self.in_flight, self.late, self.cut
         )?;
+        if self.unfinished > 0 {
+            write!(f, ", {} go on", self.unfinished)?;
+        }
+        write!(f, "; drained in {:.0?}", self.drain)?;
         match (&self.failure, &self.hold_failure) {
             (Some(why), _) => write!(f, "\nnot told because {why}"),
             (None, Some(why)) => write!(f, "\nnot held because {why}"),

@@ -48,7 +48,8 @@ struct Worker {
     last_resort: LastResort,
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
-    drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Gives the number of calls that were still open.
+    drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
@@ -120,16 +121,18 @@ impl Worker {
                     let request = request.ok().and_then(|request| *request);
                     self.leave(request);
                 }
-                () = optional(&mut self.drain) => {
+                open = optional(&mut self.drain) => {
                     self.drain = None;
                     if let Some(leaving) = &mut self.leaving {
-                        leaving.drained(self.machine.is_holding());
+                        leaving.drained(self.machine.is_holding(), open);
                     }
                     self.step(Event::Drained);
                 }
                 () = hurried.cancelled(), if !hurry_heard => {
                     hurry_heard = true;
-                    self.drain = self.drain.take().map(|_| ready());
+                    if self.drain.is_some() {
+                        self.start_drain();
+                    }
                 }
                 () = &mut self.disconnected => {
                     self.disconnected = Box::pin(self.caller.gateway().disconnected());
@@ -168,7 +171,12 @@ impl Worker {
                     self.probe = Some(tokio::spawn(probe));
                 }
                 Action::Disconnect => self.caller.gateway().disconnect(),
-                Action::Drain => self.start_drain(),
+                Action::Drain => {
+                    if let Some(leaving) = &mut self.leaving {
+                        leaving.withdrawn(self.machine.is_holding());
+                    }
+                    self.start_drain();
+                }
                 Action::Finish => self.finish(),
                 Action::Tell(note) => self.tell(note),
             }
@@ -261,9 +269,6 @@ impl Worker {
     }
 
     fn start_drain(&mut self) {
-        if let Some(leaving) = &mut self.leaving {
-            leaving.withdrawn(self.machine.is_holding());
-        }
         self.core.leaving().cancel();
         // Without a registration the gateway has sent nothing that could still arrive.
         let quiet = match self.machine.ending(Which::Service) {
@@ -272,14 +277,19 @@ impl Worker {
         };
         let in_flight = self.core.in_flight.clone();
         let limit = self.core.options.drain_timeout;
-        self.drain = Some(if self.core.hurried().is_cancelled() {
-            ready()
-        } else {
-            Box::pin(async move {
+        let hurried = self.core.hurried();
+        let cuts = self.leaving.as_ref().is_some_and(Leaving::cuts);
+        self.drain = Some(Box::pin(async move {
+            if !hurried.is_cancelled() {
                 // Either way it is over.
                 let _ = timeout(limit, in_flight.drained(quiet)).await;
-            })
-        });
+            }
+            if cuts {
+                in_flight.cut_and_tell().await
+            } else {
+                in_flight.open()
+            }
+        }));
     }
 
     fn finish(&mut self) {
@@ -308,10 +318,6 @@ impl Drop for Worker {
     }
 }
 
-fn ready() -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(std::future::ready(()))
-}
-
 /// Takes the task's result when it has ended; `None` when it panicked. Pending without a task.
 async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
     match task {
@@ -324,7 +330,7 @@ async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
     }
 }
 
-async fn optional(future: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+async fn optional<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,

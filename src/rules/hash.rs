@@ -1,6 +1,7 @@
 //! The canonical hash of a schema (contract § 4).
 
 use prost::Message;
+use prost::encoding::WireType;
 use prost_reflect::FileDescriptor;
 use prost_reflect::prost_types::field_descriptor_proto::Type;
 use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, SourceCodeInfo};
@@ -27,29 +28,34 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> SchemaHash {
     }
 }
 
-/// The hash of a compiled proto: over the descriptor set, files by name, source info included.
+/// The hash of a compiled proto: over its [`descriptor_set`].
 pub(crate) fn of_proto(compiled: &Compiled) -> SchemaHash {
+    let (set, unsure) = descriptor_set(compiled);
+    SchemaHash {
+        hex: hex(&Sha256::digest(set)),
+        unsure,
+    }
+}
+
+/// The encoded FileDescriptorSet of a compiled proto: files by name, source info included; and why
+/// a gateway's may differ, if it may.
+pub(crate) fn descriptor_set(compiled: &Compiled) -> (Vec<u8>, Option<&'static str>) {
     let mut files: Vec<FileDescriptor> = compiled.files().collect();
     files.sort_by(|a, b| a.name().cmp(b.name()));
-    let mut hasher = Sha256::new();
     let mut unsure = files.iter().find_map(|file| doubt(file, compiled));
+    let mut set = Vec::new();
     for file in &files {
         let source = compiled.source_of(file.name());
         let encoded = canonical_file(file, source).unwrap_or_else(|| {
             unsure = Some("source info that fits no token");
             file.encode_to_vec()
         });
-        let mut head = Vec::with_capacity(6);
-        // Field 1 of FileDescriptorSet, length-delimited.
-        prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut head);
-        prost::encoding::encode_varint(encoded.len() as u64, &mut head);
-        hasher.update(&head);
-        hasher.update(&encoded);
+        // Field 1 of FileDescriptorSet.
+        prost::encoding::encode_key(1, WireType::LengthDelimited, &mut set);
+        prost::encoding::encode_varint(encoded.len() as u64, &mut set);
+        set.extend_from_slice(&encoded);
     }
-    SchemaHash {
-        hex: hex(&hasher.finalize()),
-        unsure,
-    }
+    (set, unsure)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -77,6 +77,11 @@ fn check_reference(root: &Value, target: &str) -> Result<(), String> {
 // === impl Document ===
 
 impl Document {
+    /// The document as it was read.
+    pub(crate) fn as_json(&self) -> &Value {
+        &self.root
+    }
+
     /// `info.title`, empty where there is none.
     pub(crate) fn title(&self) -> &str {
         self.root

@@ -7,6 +7,8 @@ use prost_reflect::{DescriptorPool, FileDescriptor};
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
+use super::lex::Source;
+
 /// The name that a gateway gives to a proto binding without a namespace.
 pub(crate) const UNNAMED: &str = "entry";
 
@@ -23,6 +25,8 @@ pub(crate) struct Compiled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CompileFault {
     pub(crate) text: String,
+    /// A real gateway may still compile it: the source uses editions, which cannot be read here.
+    pub(crate) unsupported: bool,
 }
 
 /// Compiles `source` as the file `<namespace>.proto`.
@@ -56,6 +60,7 @@ pub(crate) fn compile(
         .map_err(|error| CompileFault {
             // The Debug form of this error is `file:line:column: reason`.
             text: format!("{error:?}"),
+            unsupported: texts.values().any(|text| uses_editions(text)),
         })?;
 
     let pool = compiler.descriptor_pool();
@@ -69,6 +74,15 @@ pub(crate) fn compile(
         entry,
         sources,
     })
+}
+
+/// Whether a source begins with `edition = …`.
+fn uses_editions(text: &str) -> bool {
+    let source = Source::read(text);
+    source
+        .tokens
+        .first()
+        .is_some_and(|token| token.text == "edition")
 }
 
 // === impl Compiled ===
@@ -133,6 +147,13 @@ mod tests {
         let fault =
             compile("bad", b"syntax = \"proto3\";\nmessage {", &HashMap::new()).unwrap_err();
         assert!(fault.text.starts_with("bad.proto:2:9: "), "{}", fault.text);
+        assert!(!fault.unsupported);
+        let editions = b"// x\nedition = \"2023\"; message M {}";
+        assert!(
+            compile("e", editions, &HashMap::new())
+                .unwrap_err()
+                .unsupported
+        );
         let fault = compile("bad", &[0xff, 0xfe], &HashMap::new()).unwrap_err();
         assert!(fault.text.contains("UTF-8"), "{}", fault.text);
     }

@@ -30,7 +30,7 @@ impl CutWatch {
     ) -> Poll<()> {
         let mut notified = self.project().notified;
         if notified.is_none() {
-            notified.set(Some(guard.cut()));
+            notified.set(Some(guard.cut_notice()));
         }
         // First the waker, then the flag: a cut in between wakes us.
         let woken = notified.as_mut().as_pin_mut().map(|it| it.poll(cx));

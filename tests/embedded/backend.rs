@@ -52,7 +52,11 @@ impl Drop for Backend {
 
 impl Backend {
     pub(crate) async fn start(name: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(name, "127.0.0.1:0").await
+    }
+
+    pub(crate) async fn start_at(name: &'static str, address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Arc::new(AtomicUsize::new(0));
         let release = Arc::new(Semaphore::new(0));

@@ -141,6 +141,26 @@ pub(crate) fn text(message: &Bytes) -> String {
     String::from_utf8(message.get(2..).unwrap_or_default().to_vec()).unwrap()
 }
 
+/// One HTTP/1.1 exchange on a connection of its own.
+pub(crate) async fn http(base: &str, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
+    use http_body_util::BodyExt;
+    let authority = base.trim_start_matches("http://");
+    let stream = tokio::net::TcpStream::connect(authority).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", authority)
+        .body(body.to_owned())
+        .unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, bytes.to_vec())
+}
+
 /// Ends a test that waits for ever.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), what)

@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use prost::Message;
+use prost_reflect::prost_types;
 use tonic::Code;
 use tower_gwag::ErrorKind;
 use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Profile, Rpc};
 
 use crate::backend::{Backend, PROTO};
-use crate::caller::{Caller, proto, soon};
+use crate::caller::{Caller, http, proto, soon};
 
 const PING: &str = "/demo.v1.Demo/Ping";
 const HOLD: &str = "/demo.v1.Demo/Hold";
@@ -174,6 +176,29 @@ async fn what_comes_while_a_schema_blocks_is_dead_and_a_fresh_spelling_cures_it(
             assert_eq!(soon(caller.call(PING, b"")).await.unwrap(), "late");
         }
     }
+}
+
+#[tokio::test]
+async fn the_schema_endpoints_answer_per_namespace_also_while_blocked() {
+    let (gateway, caller) = node().await;
+    caller.register("127.0.0.1:1", "poison", POISON).await;
+    caller.register("127.0.0.1:1", "demo", PROTO).await;
+    settled(&gateway).await;
+    let url = gateway.http_url();
+    for (path, status, part) in [
+        ("graphql?service=demo", 200, "type demo_Resp"),
+        ("graphql?service=poison", 500, "collides with op"),
+        ("graphql?service=nobody", 200, "type Query\n"),
+        ("proto?service=nobody", 404, ""),
+        ("graphql", 400, ""),
+    ] {
+        let (found, text) = soon(http(&url, "GET", &format!("/api/schema/{path}"), "")).await;
+        assert_eq!(found, status, "{path}: {}", String::from_utf8_lossy(&text));
+        assert!(String::from_utf8_lossy(&text).contains(part), "{path}");
+    }
+    let (_, set) = soon(http(&url, "GET", "/api/schema/proto?service=demo", "")).await;
+    let set = prost_types::FileDescriptorSet::decode(set.as_slice()).unwrap();
+    assert!(set.file[0].source_code_info.is_some());
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Calls through the gateway.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tonic::Code;
 use tower_gwag::embedded::EmbeddedGateway;
 
 use crate::backend::{Backend, OPENAPI, PROTO};
-use crate::caller::{Caller, proto, soon, text};
+use crate::caller::{Caller, http, proto, soon, text};
 
 const PING: &str = "/demo.v1.Demo/Ping";
 const HOLD: &str = "/demo.v1.Demo/Hold";
@@ -174,6 +175,66 @@ async fn another_spelling_of_an_address_is_another_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_that_failed_backs_off_and_a_fresh_spelling_does_not() {
+    let (_gateway, caller) = gateway().await;
+    let down = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = down.local_addr().unwrap().port();
+    drop(down);
+    let addr = format!("127.0.0.1:{port}");
+    let id = caller.register(&addr, "demo", PROTO).await;
+    let status = soon(caller.call(PING, b"")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+
+    // It is up again, but the connection of this spelling rests for about a second.
+    let _backend = Backend::start_at("back", &addr).await;
+    let status = soon(caller.call(PING, b"")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let fresh = caller
+        .register(&format!("127.0.0.1:0{port}"), "demo", PROTO)
+        .await;
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        answers.push(soon(caller.call(PING, b"")).await.is_ok());
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [false, true]);
+    caller.deregister(&fresh).await.unwrap();
+
+    let begun = std::time::Instant::now();
+    soon(async { while caller.call(PING, b"").await.is_err() {} }).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    caller.deregister(&id).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_above_a_cap_queue_in_the_gateway() {
+    let (_gateway, caller) = gateway().await;
+    let backend = Backend::start("one").await;
+    let binding = proto::ServiceBinding {
+        namespace: "demo".to_owned(),
+        proto_source: PROTO.as_bytes().to_vec(),
+        max_concurrency_per_instance: 1,
+        ..Default::default()
+    };
+    let addr = backend.address.to_string();
+    caller.register_binding(&addr, binding).await.unwrap();
+    let calls: Vec<_> = (0..2)
+        .map(|_| {
+            let caller = caller.clone();
+            tokio::spawn(async move { caller.call(HOLD, b"").await })
+        })
+        .collect();
+    wait_for_calls(&backend, 1).await;
+    let second = wait_for_calls(&backend, 2);
+    let early = tokio::time::timeout(Duration::from_millis(200), second).await;
+    assert!(early.is_err(), "both calls reached the replica");
+    backend.release.add_permits(2);
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap().unwrap(), "one");
+    }
+}
+
+#[tokio::test]
 async fn an_address_with_a_scheme_is_taken_and_never_works() {
     let (_gateway, caller) = gateway().await;
     let backend = Backend::start("one").await;
@@ -241,31 +302,13 @@ async fn http_goes_by_the_paths_of_the_document() {
         ("GET", "/api/health", 200, "{\"status\":\"ok\"}"),
     ] {
         let (found, text) = soon(http(&url, method, path, "Rex")).await;
+        let text = String::from_utf8(text).unwrap();
         assert_eq!((found, text.as_str()), (status, answer), "{method} {path}");
     }
     let (_, services) = soon(http(&url, "GET", "/api/services", "")).await;
-    let services: serde_json::Value = serde_json::from_str(&services).unwrap();
+    let services: serde_json::Value = serde_json::from_slice(&services).unwrap();
     assert_eq!(services["services"][0]["replicas"][0], base);
     let (_, page) = soon(http(&url, "GET", "/", "")).await;
+    let page = String::from_utf8(page).unwrap();
     assert!(page.contains("pets/v1"), "{page}");
-}
-
-/// One HTTP/1.1 exchange on a connection of its own.
-async fn http(base: &str, method: &str, path: &str, body: &str) -> (u16, String) {
-    use http_body_util::BodyExt;
-    let authority = base.trim_start_matches("http://");
-    let stream = tokio::net::TcpStream::connect(authority).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", authority)
-        .body(body.to_owned())
-        .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    let status = answer.status().as_u16();
-    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(bytes.to_vec()).unwrap())
 }

@@ -2,6 +2,7 @@
 
 mod ingress;
 mod pages;
+mod schema;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -21,6 +22,9 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
     if let Some(path) = path.strip_prefix("/api/ingress") {
         return ingress::call(life, path, request).await;
     }
+    if let Some(form) = path.strip_prefix("/api/schema/") {
+        return schema::answer(life, form, request.uri().query().unwrap_or_default());
+    }
     match (request.method(), path.as_str()) {
         (&Method::GET, "/") => page(
             StatusCode::OK,
@@ -39,7 +43,7 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
         ),
         _ => text(
             StatusCode::NOT_FOUND,
-            "not found: this gateway has /, /api/health, /api/services and /api/ingress/…",
+            "not found: this gateway has /, /api/health, /api/services, /api/schema/{graphql,proto,openapi}?service=… and /api/ingress/…",
         ),
     }
 }
@@ -50,8 +54,8 @@ fn text(status: StatusCode, text: impl Into<String>) -> Response<HttpBody> {
     page(status, "text/plain; charset=utf-8", text)
 }
 
-fn page(status: StatusCode, kind: &'static str, body: String) -> Response<HttpBody> {
-    let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
+fn page(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<HttpBody> {
+    let body = Full::new(body.into()).map_err(|never| match never {});
     let mut response = Response::new(body.boxed());
     *response.status_mut() = status;
     response

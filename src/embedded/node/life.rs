@@ -89,12 +89,12 @@ impl Life {
         life
     }
 
-    /// Ends every task and waits until the ports are free.
-    pub(super) async fn end(&self) {
-        self.cancel();
+    /// Resolves when every task has ended after [`cancel`](Self::cancel): the ports are free.
+    pub(super) async fn ended(&self) {
         self.tasks.tracker.wait().await;
     }
 
+    /// Ends every task.
     pub(super) fn cancel(&self) {
         if let Some(membership) = &self.membership {
             membership.cluster.detach(&membership.node_id);

@@ -96,7 +96,8 @@ impl Node {
 
     /// Something that a view shows has changed.
     pub(super) fn changed(&self) {
-        self.changes.send_replace(());
+        // Wakes nobody, and costs nothing, where nobody waits.
+        let _ = self.changes.send(());
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<()> {
@@ -123,9 +124,10 @@ impl Node {
             State::Dead(_) | State::Ended => None,
         };
         if let Some(life) = life {
-            // A stopped process is killed like any other.
+            life.cancel();
+            // A stopped process is killed like any other, and does nothing more.
             self.gate.thaw();
-            life.end().await;
+            life.ended().await;
         }
         let next = if for_good || matches!(*self.state(), State::Ended) {
             State::Ended
@@ -169,11 +171,11 @@ impl Node {
 
     /// Ends everything without waiting for it: for the last handle's drop.
     pub(super) fn stop(&self) {
-        self.gate.thaw();
         let before = std::mem::replace(&mut *self.state(), State::Ended);
         if let State::Alive(life) = before {
             life.cancel();
         }
+        self.gate.thaw();
     }
 }
 

@@ -186,6 +186,15 @@ impl Registry {
         }
     }
 
+    /// The schemas of a namespace, by version as text.
+    pub(super) fn bindings_of(&self, namespace: &str) -> Vec<Arc<Binding>> {
+        self.slots
+            .values()
+            .filter(|slot| slot.binding.key.0 == namespace)
+            .map(|slot| Arc::clone(&slot.binding))
+            .collect()
+    }
+
     pub(super) fn view_registrations(&self) -> Vec<RegistrationView> {
         let now = Instant::now();
         self.by_age()

@@ -105,8 +105,12 @@ async fn prepare_binding(
             let compiled =
                 proto::compile(&namespace, &service.proto_source, &service.proto_imports).map_err(
                     |fault| {
+                        let note = match fault.unsupported {
+                            true => " (a real gateway compiles editions, the embedded one cannot)",
+                            false => "",
+                        };
                         refuse(format_args!(
-                            "compile proto: compile {namespace}.proto: {}",
+                            "compile proto: compile {namespace}.proto: {}{note}",
                             fault.text
                         ))
                     },

@@ -22,7 +22,8 @@ use crate::error::ErrorKind;
 const SLOW_BEAT: Duration = Duration::from_secs(3);
 /// Between two probes of a gateway that stays silent.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-/// How long leaving waits for calls to the gateway before the drain, within the leave timeout.
+/// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
+/// leave timeout.
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -432,7 +433,8 @@ impl Machine {
         }
         let end = now + self.leave_timeout;
         self.phase = Phase::Withdrawing {
-            until: end.min(now + WITHDRAW_TIMEOUT),
+            // The drain needs the rest.
+            until: now + WITHDRAW_TIMEOUT.min(self.leave_timeout / 4),
             end,
             drain,
         };
