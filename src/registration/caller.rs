@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::address::{self, Advertise};
+use super::exclusive::Exclusive;
 use super::hold::{self, Hold};
 use super::host_name::host_name;
 use super::introspect;
@@ -21,6 +22,9 @@ use crate::service::Resolved;
 /// For the look at what is left of us.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// For the look at how many there are.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Makes calls for one registration.
 pub(super) struct Caller(Arc<Shared>);
 
@@ -30,6 +34,7 @@ struct Shared {
     advertise: Advertise,
     instance_id: Option<String>,
     hold: Hold,
+    exclusive: Option<Exclusive>,
     /// `None`: the address is not to be respelled.
     first_spelling: Option<u32>,
     bound: Option<SocketAddr>,
@@ -70,6 +75,7 @@ impl Caller {
             advertise: options.advertise.clone(),
             instance_id: options.instance_id.clone(),
             hold: options.hold,
+            exclusive: options.exclusive.clone().map(Exclusive::new),
             first_spelling,
             bound,
             gateways: Mutex::new(Vec::new()),
@@ -80,6 +86,15 @@ impl Caller {
 
     pub(super) fn control(&self) -> &ControlPlane {
         &self.0.control
+    }
+
+    /// How many replicas of all services the gateway lists; `None` when it does not say in time.
+    pub(super) fn replicas(&self) -> impl Future<Output = Option<u32>> + Send + use<> {
+        let shared = Arc::clone(&self.0);
+        async move {
+            let listed = timeout(LOOK_TIMEOUT, shared.control.replicas()).await;
+            listed.ok().flatten()
+        }
     }
 
     /// `None` where no hold is needed.
@@ -149,6 +164,9 @@ impl Shared {
         address: &mut String,
     ) -> Result<Answer, CallError> {
         *address = self.address().await.map_err(CallError::NotSent)?;
+        if let Some(exclusive) = &self.exclusive {
+            exclusive.settle(&self.control).await?;
+        }
         if let Some(first) = self.first_spelling {
             *address = respelled(address, first.wrapping_add(spelling));
         }
@@ -203,6 +221,9 @@ impl Shared {
 
     /// Default: `<first namespace>@<host name>:<port>`.
     fn instance_id(&self, advertised: &str) -> String {
+        if let Some(exclusive) = &self.exclusive {
+            return exclusive.instance_id();
+        }
         if let Some(id) = &self.instance_id {
             return id.clone();
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Action, Answer, Machine, Note, Verb, Which};
+use super::{Action, Answer, HoldAt, Machine, Note, Verb, Which};
 use crate::control::is_transient;
 use crate::error::ErrorKind;
 use crate::registration::lease::{Ending, Lease, LeaseState};
@@ -55,6 +55,11 @@ impl Machine {
             }
             // The question has become idle; the Deregister is due.
             (Verb::Heartbeat(_), _) if !self.keeps(which) => self.lease_mut(which).set_due(now),
+            (_, Answer::Refused(ErrorKind::Displaced)) => {
+                self.retire_hold(now);
+                self.service.end(Ending::NothingHeld);
+                self.tell(Which::Service, Note::Displaced, actions);
+            }
             (_, answer) => self.failed(which, &answer, now, actions),
         }
     }
@@ -108,30 +113,36 @@ impl Machine {
         }
         match which {
             Which::Hold => {
-                self.hold = Lease::wanted(now);
+                self.hold = Lease::wanted(now + self.pace.again());
                 // A gateway that forgot one has most often forgotten both.
                 self.service.beat_by(now);
             }
             Which::Service => {
-                self.service = Lease::wanted(now + self.pace.soon());
+                let again = now + self.pace.again();
+                self.service = Lease::wanted(again);
                 self.spelling += 1;
-                self.renew_hold(now);
+                self.renew_hold(again);
             }
         }
         self.tell(which, Note::Forgotten, actions);
     }
 
-    /// The hold must have the service's new spelling, and be there before the service is. The old
-    /// one, if the gateway still has it, keeps calls in flight alive until its TTL is over.
-    fn renew_hold(&mut self, now: Instant) {
-        match &self.hold.state {
-            LeaseState::Held { id, ttl, .. } => {
-                self.old_holds.push((id.clone(), now + *ttl + SWEEP));
-                self.hold = Lease::wanted(now);
-            }
-            LeaseState::Wanted { .. } => self.hold.set_due(now),
-            LeaseState::Over => {}
+    /// The hold must have the service's new spelling, and be there before the service is: where
+    /// both are due, it goes first.
+    fn renew_hold(&mut self, at: Instant) {
+        self.retire_hold(at);
+        if self.hold_at == HoldAt::Start {
+            self.hold = Lease::wanted(at);
         }
+    }
+
+    /// The old one, if the gateway still has it, keeps calls in flight alive until its TTL is
+    /// over.
+    fn retire_hold(&mut self, now: Instant) {
+        if let LeaseState::Held { id, ttl, .. } = &self.hold.state {
+            self.old_holds.push((id.clone(), now + *ttl + SWEEP));
+        }
+        self.hold.end(Ending::NothingHeld);
     }
 
     /// A Register or a Heartbeat without the answer that was asked for; it is made again.

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     Disconnected,
     /// The answer to [`Action::Probe`].
     Probed(Liveness),
+    /// So many replicas were listed by the gateway.
+    Listed { replicas: u32 },
     /// The process leaves; without a server there is nothing to drain.
     Leave { drain: bool },
     /// Nothing is in flight any more, or the drain timed out.
@@ -121,6 +123,8 @@ pub(crate) enum Note {
     Slow,
     /// The gateway refused the content; tried again slowly.
     Refused(ErrorKind),
+    /// A younger process has the identity; this one stays out.
+    Displaced,
 }
 
 /// When the hold is taken.
@@ -219,6 +223,7 @@ impl Machine {
             Event::Answered(answer) => self.answered(answer, now, &mut actions),
             Event::Disconnected => self.disconnected(now),
             Event::Probed(found) => self.probed(found, now, &mut actions),
+            Event::Listed { replicas } => self.pace.set_herd(replicas),
             Event::Leave { drain } => self.leave(drain, now),
             Event::Drained => self.drained(),
             Event::Woken => {}

@@ -396,6 +396,7 @@ fn a_forgotten_service_gets_a_hold_of_its_new_spelling_first_and_the_old_one_goe
         let verb = Verb::Register { spelling: 1 };
         Some(Call { which, verb })
     };
+    sim.wake_until_called();
     assert_eq!(sim.call, register(Which::Hold));
     sim.answer(granted("h2"));
     sim.wake_until_called();
