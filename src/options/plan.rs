@@ -24,21 +24,27 @@ const REQUEST_SLACK_BYTES: usize = 4_096;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// At least one; the first goes first.
+    pub(crate) gateways: Vec<PlannedGateway>,
+    pub(crate) services: Vec<Resolved>,
+    /// 0: the gateway's default.
+    pub(crate) ttl_seconds: u32,
+}
+
+/// A gateway, and how to connect to it.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedGateway {
     pub(crate) target: Target,
     pub(crate) endpoint: Endpoint,
     /// The connection has settings of its own, so that nobody else may share it.
     pub(crate) private: bool,
-    pub(crate) services: Vec<Resolved>,
-    /// 0: the gateway's default.
-    pub(crate) ttl_seconds: u32,
 }
 
 // === impl Plan ===
 
 impl Plan {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        let target = target(options)?;
-        let (endpoint, private) = endpoint(options, &target)?;
+        let gateways = gateways(options)?;
         let services = services(options)?;
         let ttl_seconds = ttl_seconds(options.ttl)?;
         check_instance(options)?;
@@ -47,9 +53,7 @@ impl Plan {
         options.credentials.check()?;
         check_advertised(&options.advertise, &services)?;
         let plan = Self {
-            target,
-            endpoint,
-            private,
+            gateways,
             services,
             ttl_seconds,
         };
@@ -109,12 +113,25 @@ impl Plan {
     }
 }
 
-fn target(options: &Options) -> Result<Target, Error> {
+fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Error> {
     #[cfg(feature = "tls")]
     let tls_wanted = options.tls.is_some();
     #[cfg(not(feature = "tls"))]
     let tls_wanted = false;
-    let target = options.gateway.parse(tls_wanted)?;
+    let targets = options.gateway.parse(tls_wanted)?;
+    let planned = targets.into_iter().map(|target| {
+        check_scheme(&target, tls_wanted)?;
+        let (endpoint, private) = endpoint(options, &target)?;
+        Ok(PlannedGateway {
+            target,
+            endpoint,
+            private,
+        })
+    });
+    planned.collect()
+}
+
+fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Error> {
     let fault = |why: &str| {
         let message = format!("the gateway address `{target}` {why}");
         Error::new(ErrorKind::InvalidTls, message)
@@ -129,7 +146,7 @@ fn target(options: &Options) -> Result<Target, Error> {
             "says http, but TLS is configured: write https:// or leave the scheme out",
         ));
     }
-    Ok(target)
+    Ok(())
 }
 
 #[cfg(feature = "tls")]

@@ -6,6 +6,7 @@
 //! answer is still an event; the service is never registered once leaving has begun.
 
 mod answers;
+mod failover;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +63,14 @@ pub(crate) enum Action {
     Finish,
     /// Something worth telling.
     Tell(Note),
+    /// From now on the calls go to this gateway.
+    Turn { to: usize },
+    /// Deregister this entry when that gateway can be reached, at the latest at `until`.
+    CleanUp {
+        gateway: usize,
+        id: String,
+        until: Instant,
+    },
 }
 
 /// Which of the two leases.
@@ -141,6 +150,11 @@ pub(crate) struct Machine {
     hold: Lease,
     service: Lease,
     hold_at: HoldAt,
+    /// How many there are, and which one the calls go to.
+    gateways: usize,
+    gateway: usize,
+    /// Gateways in a row that could not be reached.
+    unreached: usize,
     /// Counts the registrations that the gateway forgot.
     spelling: u32,
     /// Holds of earlier spellings, and until when the gateway may keep them.
@@ -161,6 +175,8 @@ struct Flight {
     /// When the next doubt about the connection is due; `None` while a probe is waited for.
     doubt_at: Option<Instant>,
     slow: bool,
+    /// The gateway was silent for so long that another is to be tried.
+    given_up: bool,
 }
 
 /// `end` is when leaving as a whole must be over.
@@ -193,6 +209,7 @@ impl Machine {
         pace: Pace,
         bindings: u32,
         hold_at: HoldAt,
+        gateways: usize,
         leave_timeout: Duration,
         now: Instant,
     ) -> Self {
@@ -204,6 +221,9 @@ impl Machine {
             hold,
             service: Lease::wanted(now),
             hold_at,
+            gateways,
+            gateway: 0,
+            unreached: 0,
             spelling: 0,
             old_holds: Vec::new(),
             flight: None,
@@ -249,6 +269,11 @@ impl Machine {
             Phase::Serving | Phase::Finished => None,
         };
         [call, phase].into_iter().flatten().min()
+    }
+
+    /// Which gateway the calls go to.
+    pub(crate) fn gateway(&self) -> usize {
+        self.gateway
     }
 
     /// Whether an answer is still awaited or owed, after the end too.
@@ -380,8 +405,9 @@ impl Machine {
                 let spelling = self.spelling;
                 (Verb::Register { spelling }, self.register_wait)
             }
-            LeaseState::Held { id, .. } if self.keeps(which) => {
-                (Verb::Heartbeat(id.clone()), SLOW_BEAT)
+            LeaseState::Held { id, ttl, .. } if self.keeps(which) => {
+                let patience = SLOW_BEAT.min(*ttl / 3);
+                (Verb::Heartbeat(id.clone()), patience)
             }
             LeaseState::Held { id, .. } => (Verb::Deregister(id.clone()), SLOW_BEAT),
             LeaseState::Over => return,
@@ -392,6 +418,7 @@ impl Machine {
             since: now,
             doubt_at: Some(now + patience),
             slow: false,
+            given_up: false,
         });
         actions.push(Action::Call(call));
     }
@@ -410,13 +437,15 @@ impl Machine {
                 actions.push(Action::Tell(Note::Slow));
             }
         }
-        // Slow changes nothing yet: only silence beyond 2/3 of the lease is looked into.
+        // Slow changes nothing yet: only silence for 2/3 of the lease is looked into.
         let lease = match flight.call.which {
             Which::Hold => &self.hold,
             Which::Service => &self.service,
         };
         let probe_at = match (&flight.call.verb, &lease.state) {
-            (Verb::Heartbeat(_), LeaseState::Held { ttl, .. }) => flight.since + *ttl * 2 / 3,
+            (Verb::Heartbeat(_), LeaseState::Held { ttl, confirmed, .. }) => {
+                *confirmed + ttl.mul_f64(2.0 / 3.0)
+            }
             _ => now,
         };
         if probe_at > now {
@@ -432,6 +461,7 @@ impl Machine {
 
     fn probed(&mut self, found: Liveness, now: Instant, actions: &mut Vec<Action>) {
         self.probing = false;
+        let (several, serves) = (self.gateways > 1, self.serves());
         // The call that was in doubt may have been answered, and another be under way.
         let doubted = |flight: &&mut Flight| flight.doubt_at.is_none();
         let Some(flight) = self.flight.as_mut().filter(doubted) else {
@@ -440,6 +470,11 @@ impl Machine {
         match found {
             // It answers others, or is gone: our connection is dead, so the call never ends.
             Liveness::Answers | Liveness::Gone => actions.push(Action::Disconnect),
+            // With nowhere else to go, silence proves nothing, and the call is waited for.
+            Liveness::Silent if several && serves => {
+                flight.given_up = true;
+                actions.push(Action::Disconnect);
+            }
             Liveness::Silent => {}
         }
         flight.doubt_at = Some(now + PROBE_INTERVAL);

@@ -17,6 +17,7 @@ const REGISTER_HOLD: Call = Call {
 /// A machine, its clock, and what it has out.
 struct Sim {
     machine: Machine,
+    start: Instant,
     now: Instant,
     call: Option<Call>,
     probing: bool,
@@ -26,6 +27,8 @@ struct Sim {
     calls: Vec<Call>,
     notes: Vec<Note>,
     disconnects: usize,
+    turns: usize,
+    left_behind: Vec<String>,
 }
 
 impl Sim {
@@ -34,9 +37,14 @@ impl Sim {
     }
 
     fn with_hold(hold_at: HoldAt, seed: u64) -> Self {
+        Self::with_gateways(1, hold_at, seed)
+    }
+
+    fn with_gateways(gateways: usize, hold_at: HoldAt, seed: u64) -> Self {
         let now = Instant::now();
         let mut sim = Self {
-            machine: Machine::new(Pace::new(None, seed), 1, hold_at, LEAVE, now),
+            machine: Machine::new(Pace::new(None, seed), 1, hold_at, gateways, LEAVE, now),
+            start: now,
             now,
             call: None,
             probing: false,
@@ -46,6 +54,8 @@ impl Sim {
             calls: Vec::new(),
             notes: Vec::new(),
             disconnects: 0,
+            turns: 0,
+            left_behind: Vec::new(),
         };
         sim.on(Event::Woken);
         sim
@@ -75,6 +85,15 @@ impl Sim {
                 }
                 Action::Disconnect => self.disconnects += 1,
                 Action::Drain => self.draining = true,
+                Action::Turn { to } => {
+                    assert_eq!(to, self.machine.gateway());
+                    self.turns += 1;
+                }
+                Action::CleanUp { gateway, id, until } => {
+                    assert_ne!(gateway, self.machine.gateway());
+                    assert!(until > self.now);
+                    self.left_behind.push(id);
+                }
                 Action::Finish => {
                     assert_eq!(self.finished_at, None, "finishes twice");
                     self.draining = false;
@@ -238,7 +257,7 @@ fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
     assert!(!sim.probing);
     sim.wake();
     assert!(sim.probing);
-    assert_eq!(sim.now - sent, Duration::from_secs(20));
+    assert_eq!(sim.now - sim.start, Duration::from_secs(20));
     // Frozen: neither an answer nor a refusal. The beat stays out.
     sim.probed(Liveness::Silent);
     assert_eq!(sim.disconnects, 0);
@@ -423,6 +442,54 @@ fn a_hold_at_leave_is_taken_before_the_service_is_deregistered() {
     assert_eq!(sim.call, Some(deregister("a")));
 }
 
+#[test]
+fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
+    let mut sim = Sim::with_gateways(2, HoldAt::Never, 1);
+    sim.answer(granted("a"));
+    sim.on(Event::Disconnected);
+    sim.wake_until_called();
+    sim.answer(Answer::NotSent);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert_eq!(sim.left_behind, ["a"]);
+    let verb = Verb::Register { spelling: 1 };
+    let which = Which::Service;
+    assert_eq!(sim.call, Some(Call { which, verb }), "at once");
+    sim.answer(granted("a2"));
+    sim.leave();
+    assert_eq!(sim.call, Some(deregister("a2")));
+}
+
+#[test]
+fn gateways_none_of_which_can_be_reached_are_polled_in_turn() {
+    let mut sim = Sim::with_gateways(3, HoldAt::Never, 1);
+    for round in 0..100 {
+        for gateway in 0..3 {
+            let wait = sim.wake_until_called();
+            assert_eq!(sim.machine.gateway(), gateway);
+            let pauses = gateway == 0 && round > 0;
+            assert_eq!(wait > Duration::ZERO, pauses, "{wait:?}");
+            sim.answer(Answer::NotSent);
+        }
+    }
+    assert!(sim.left_behind.is_empty());
+}
+
+#[test]
+fn a_silent_gateway_is_left_when_there_is_another_and_not_before_the_probe() {
+    let mut sim = Sim::with_gateways(2, HoldAt::Never, 1);
+    sim.answer(granted("a"));
+    sim.wake_until_called();
+    while !sim.probing {
+        sim.wake();
+    }
+    assert_eq!(sim.now - sim.start, Duration::from_secs(20));
+    sim.probed(Liveness::Silent);
+    assert_eq!((sim.disconnects, sim.turns), (1, 0));
+    sim.answer(Answer::Broken);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert_eq!(sim.left_behind, ["a"]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Wake,
@@ -470,10 +537,11 @@ proptest! {
     #[test]
     fn any_sequence_of_events_keeps_the_invariants(
         seed: u64,
+        gateways in 1_usize..4,
         hold_at in prop_oneof![Just(HoldAt::Start), Just(HoldAt::Leave), Just(HoldAt::Never)],
         steps in prop::collection::vec(step(), 1..200),
     ) {
-        let mut sim = Sim::with_hold(hold_at, seed);
+        let mut sim = Sim::with_gateways(gateways, hold_at, seed);
         let mut listed = Vec::new();
         for step in steps {
             match step {
