@@ -36,6 +36,8 @@ pub enum ErrorKind {
     InvalidVersion,
     /// One (namespace, version) twice in one registration.
     DuplicateService,
+    /// The exclusive instance is empty or contains `#`, which separates the incarnation.
+    InvalidInstance,
     /// The TTL is not a whole number of seconds of at least 1 s.
     InvalidTtl,
     /// The heartbeat interval is zero or longer than half the TTL.
@@ -80,6 +82,8 @@ pub enum ErrorKind {
     Unrenderable,
     /// The gateway could not introspect the GraphQL endpoint.
     IntrospectionFailed,
+    /// A younger process has taken the exclusive identity of this one over.
+    Displaced,
     /// What the call names is not registered.
     NotFound,
     /// The gateway refused the request as such.

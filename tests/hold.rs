@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{
     Running, assert_orderly, axum_app, gateway, greeter_client, greeter_options, hello, in_flight,
-    listed, pets_app, pets_options, registered, services_of, tonic_greeter, within,
+    listed, pets_app, pets_options, plain, registered, services_of, tonic_greeter, within,
 };
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
@@ -168,5 +168,27 @@ async fn forgotten_by_the_gateway_both_come_back() {
     until_held(&gateway, 1).await;
     assert_eq!(listed(&gateway, 1).await.len(), 1);
     assert_eq!(server.stop().await.hold(), HoldOutcome::Held);
+    assert_orderly(&gateway);
+}
+
+#[tokio::test]
+async fn a_service_that_was_forgotten_comes_back_in_a_fresh_spelling_with_its_hold() {
+    let gateway = gateway().await;
+    let server = greeter(greeter_options(&gateway).heartbeat_interval(BEAT)).await;
+    let first = listed(&gateway, 1).await.remove(0);
+    assert!(gateway.evict(&first.id));
+    let renewed =
+        gateway.wait_until(|now| services_of(&now.registrations).any(|it| it.id != first.id));
+    within("registered again", renewed).await;
+    let second = listed(&gateway, 1).await.remove(0);
+    assert_ne!(first.addr, second.addr);
+    assert_eq!(plain(&first.addr), plain(&second.addr));
+    let all = gateway.registrations();
+    assert!(holds(&all).iter().any(|hold| hold.addr == second.addr));
+    // The old hold stays for calls in flight, until its TTL is over or all ends.
+    assert_eq!(holds(&all).len(), 2);
+    assert_eq!(support::greet(gateway.address()).await, "Hello, Ada!");
+    assert!(server.stop().await.is_clean());
+    assert!(gateway.registrations().is_empty());
     assert_orderly(&gateway);
 }

@@ -18,7 +18,7 @@ struct Example {
 impl Example {
     fn start(name: &str) -> Self {
         // Examples are built beside the tests.
-        let mut path = PathBuf::from(std::env::current_exe().expect("this test"));
+        let mut path: PathBuf = std::env::current_exe().expect("this test");
         path.pop();
         path.pop();
         path.extend(["examples", name]);

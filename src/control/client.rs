@@ -11,7 +11,7 @@ use super::credentials::Credentials;
 use super::proto::control_plane_client::ControlPlaneClient;
 use super::proto::{
     DeregisterRequest, HeartbeatRequest, ListPeersRequest, ListRegistrationsRequest,
-    ListServicesRequest, RegisterRequest,
+    ListServicesRequest, RegisterRequest, Registration,
 };
 use super::refusal;
 use crate::error::{Error, ErrorKind};
@@ -157,6 +157,24 @@ impl ControlPlane {
             .filter(|name| services.contains(name))
             .count();
         Some(replicas.saturating_sub(u32::try_from(registered).ok()?))
+    }
+
+    /// How many replicas of all services the gateway lists.
+    pub(crate) async fn replicas(&self) -> Option<u32> {
+        let (mut client, request) = self.prepare(ListServicesRequest {}).await.ok()?;
+        let listed = client.list_services(request).await.ok()?.into_inner();
+        let counts = listed.services.iter().map(|it| it.replica_count);
+        Some(counts.fold(0, u32::saturating_add))
+    }
+
+    /// The registrations that this node took.
+    pub(crate) async fn registrations(&self) -> Result<Vec<Registration>, CallError> {
+        let (mut client, request) = self.prepare(ListRegistrationsRequest {}).await?;
+        let listed = client
+            .list_registrations(request)
+            .await
+            .map_err(call_error)?;
+        Ok(listed.into_inner().registrations)
     }
 
     async fn prepare<T>(

@@ -28,7 +28,9 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// |---|---|
 /// | [`service`](Self::service) | none; at least one is needed |
 /// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; `0.0.0.0` and `[::]` replaced by the source address of the route to the gateway |
+/// | [`verbatim_address`](Self::verbatim_address) | gRPC addresses in a fresh spelling |
 /// | [`instance_id`](Self::instance_id) | `<first namespace>@<host name>:<port>` |
+/// | [`exclusive_instance`](Self::exclusive_instance) | none: nothing is taken over |
 /// | [`ttl`](Self::ttl) | the gateway's own, 30 s |
 /// | [`heartbeat_interval`](Self::heartbeat_interval) | min(granted TTL / 3, 10 s), ± 10 % |
 /// | [`build_tag`](Self::build_tag) | `GWAG_BUILD_TAG` at build time, else none |
@@ -49,7 +51,9 @@ pub struct Options {
     pub(crate) disabled: bool,
     pub(crate) services: Vec<Service>,
     pub(crate) advertise: Advertise,
+    pub(crate) verbatim_address: bool,
     pub(crate) instance_id: Option<String>,
+    pub(crate) exclusive: Option<String>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) heartbeat_interval: Option<Duration>,
     pub(crate) build_tag: Option<String>,
@@ -89,7 +93,9 @@ impl Options {
             disabled: false,
             services: Vec::new(),
             advertise: Advertise::Bound,
+            verbatim_address: false,
             instance_id: None,
+            exclusive: None,
             ttl: None,
             heartbeat_interval: None,
             build_tag: option_env!("GWAG_BUILD_TAG").map(str::to_owned),
@@ -128,8 +134,11 @@ impl Options {
         self
     }
 
-    /// The address that the gateway dials, sent exactly as written: `host:port`, or, for OpenAPI
-    /// services only, a base URL such as `https://pets.example/v2`.
+    /// The address that the gateway dials: `host:port`, or, for OpenAPI services only, a base URL
+    /// such as `https://pets.example/v2`.
+    ///
+    /// A `host:port` of a gRPC service is sent in a fresh spelling, see
+    /// [`verbatim_address`](Self::verbatim_address); everything else exactly as written.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Advertise::Exactly(address.into());
         self
@@ -141,9 +150,32 @@ impl Options {
         self
     }
 
+    /// Sends the address of gRPC services as it is, without leading zeros before the port.
+    ///
+    /// By default `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in another spelling at each
+    /// start and each time it is registered again: a gateway keeps its connections, and its
+    /// back-off after failed ones, by the spelling, so that a service that was down would not be
+    /// called for many seconds after it is back.
+    pub fn verbatim_address(mut self) -> Self {
+        self.verbatim_address = true;
+        self
+    }
+
     /// Free text by which operators know this replica in the gateway's list of registrations.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
         self.instance_id = Some(id.into());
+        self
+    }
+
+    /// Declares that only one process at a time is `identity`, such as the name of a pod of a
+    /// stateful set.
+    ///
+    /// At the start, entries of the identity's former life on the gateway are removed: after a
+    /// crash nothing else would before their TTL is over, and calls to them would fail. It goes
+    /// over the wire as the instance id `<identity>#<incarnation>`. A process whose identity a
+    /// younger one has taken over stays out: [`State::Displaced`](crate::State::Displaced).
+    pub fn exclusive_instance(mut self, identity: impl Into<String>) -> Self {
+        self.exclusive = Some(identity.into());
         self
     }
 

@@ -41,6 +41,7 @@ impl Plan {
         let (endpoint, private) = endpoint(options, &target)?;
         let services = services(options)?;
         let ttl_seconds = ttl_seconds(options.ttl)?;
+        check_instance(options)?;
         check_heartbeat(options)?;
         check_timeouts(options)?;
         options.credentials.check()?;
@@ -213,6 +214,19 @@ fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Error> {
         ));
     }
     u32::try_from(ttl.as_secs()).map_err(|_| fault("does not fit into the wire's 32 bits"))
+}
+
+fn check_instance(options: &Options) -> Result<(), Error> {
+    match options.exclusive.as_deref() {
+        Some(identity) if identity.is_empty() || identity.contains('#') => Err(Error::new(
+            ErrorKind::InvalidInstance,
+            format!(
+                "exclusive_instance(`{identity}`) must not be empty or contain `#`, which \
+                 separates the incarnation: give the name that only one process has at a time"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_heartbeat(options: &Options) -> Result<(), Error> {

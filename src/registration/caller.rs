@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::address::{self, Advertise};
+use super::exclusive::Exclusive;
 use super::hold::{self, Hold};
 use super::host_name::host_name;
 use super::introspect;
@@ -15,10 +16,14 @@ use super::machine::{Answer, Call, Verb, Which};
 use crate::control::{CallError, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan};
+use crate::rules::address::{SPELLINGS, respelled};
 use crate::service::Resolved;
 
 /// For the look at what is left of us.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For the look at how many there are.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes calls for one registration.
 pub(super) struct Caller(Arc<Shared>);
@@ -29,6 +34,9 @@ struct Shared {
     advertise: Advertise,
     instance_id: Option<String>,
     hold: Hold,
+    exclusive: Option<Exclusive>,
+    /// `None`: the address is not to be respelled.
+    first_spelling: Option<u32>,
     bound: Option<SocketAddr>,
     /// The gateway's addresses as last resolved.
     gateways: Mutex<Vec<SocketAddr>>,
@@ -52,7 +60,11 @@ pub(super) struct Reply {
 // === impl Caller ===
 
 impl Caller {
-    pub(super) fn new(options: &Options, plan: Plan, bound: Option<SocketAddr>) -> Self {
+    pub(super) fn new(options: &Options, plan: Plan, bound: Option<SocketAddr>, seed: u64) -> Self {
+        // Back-off belongs to gRPC connections. Each process begins somewhere else.
+        let respells = !options.verbatim_address && plan.wants_hold();
+        let first_spelling =
+            respells.then(|| u32::try_from(seed % u64::from(SPELLINGS)).unwrap_or(0));
         let control = ControlPlane {
             gateway: Gateway::shared(&plan.target, &plan.endpoint, plan.private),
             credentials: options.credentials.clone(),
@@ -63,6 +75,8 @@ impl Caller {
             advertise: options.advertise.clone(),
             instance_id: options.instance_id.clone(),
             hold: options.hold,
+            exclusive: options.exclusive.clone().map(Exclusive::new),
+            first_spelling,
             bound,
             gateways: Mutex::new(Vec::new()),
             address: Mutex::new(None),
@@ -72,6 +86,15 @@ impl Caller {
 
     pub(super) fn control(&self) -> &ControlPlane {
         &self.0.control
+    }
+
+    /// How many replicas of all services the gateway lists; `None` when it does not say in time.
+    pub(super) fn replicas(&self) -> impl Future<Output = Option<u32>> + Send + use<> {
+        let shared = Arc::clone(&self.0);
+        async move {
+            let listed = timeout(LOOK_TIMEOUT, shared.control.replicas()).await;
+            listed.ok().flatten()
+        }
     }
 
     /// `None` where no hold is needed.
@@ -94,7 +117,9 @@ impl Caller {
         async move {
             let mut address = String::new();
             let result = match call.verb.clone() {
-                Verb::Register => shared.register(call.which, &mut address).await,
+                Verb::Register { spelling } => {
+                    shared.register(call.which, spelling, &mut address).await
+                }
                 Verb::Heartbeat(id) => shared
                     .control
                     .heartbeat(id)
@@ -132,8 +157,19 @@ impl Caller {
 // === impl Shared ===
 
 impl Shared {
-    async fn register(&self, which: Which, address: &mut String) -> Result<Answer, CallError> {
-        address.clone_from(&self.address().await.map_err(CallError::NotSent)?);
+    async fn register(
+        &self,
+        which: Which,
+        spelling: u32,
+        address: &mut String,
+    ) -> Result<Answer, CallError> {
+        *address = self.address().await.map_err(CallError::NotSent)?;
+        if let Some(exclusive) = &self.exclusive {
+            exclusive.settle(&self.control).await?;
+        }
+        if let Some(first) = self.first_spelling {
+            *address = respelled(address, first.wrapping_add(spelling));
+        }
         let instance_id = self.instance_id(address);
         let mut request = self.plan.request(address, &instance_id);
         match which {
@@ -185,6 +221,9 @@ impl Shared {
 
     /// Default: `<first namespace>@<host name>:<port>`.
     fn instance_id(&self, advertised: &str) -> String {
+        if let Some(exclusive) = &self.exclusive {
+            return exclusive.instance_id();
+        }
         if let Some(id) = &self.instance_id {
             return id.clone();
         }

@@ -239,7 +239,7 @@ impl Core {
         }
         match state {
             State::Unreachable => tracing::warn!(target: "tower_gwag", "{next}"),
-            State::Refused => tracing::error!(target: "tower_gwag", "{next}"),
+            State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{next}"),
             _ => tracing::info!(target: "tower_gwag", "{next}"),
         }
         self.emit(&Event::StatusChanged(next));

@@ -55,6 +55,14 @@ impl Lease {
         }
     }
 
+    /// Held only to be deregistered, at `due`.
+    pub(super) fn held(id: String, due: Instant) -> Self {
+        let mut lease = Self::wanted(due);
+        let ttl = Duration::ZERO;
+        lease.state = LeaseState::Held { id, ttl, due };
+        lease
+    }
+
     pub(super) fn is_held(&self) -> bool {
         matches!(self.state, LeaseState::Held { .. })
     }

@@ -4,6 +4,7 @@ pub(crate) mod address;
 mod caller;
 pub(crate) mod core;
 mod event;
+mod exclusive;
 mod gauge;
 mod hold;
 mod host_name;

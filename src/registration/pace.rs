@@ -9,6 +9,10 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 const POLL: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(500)];
 /// Before the step that follows a not-ok or a lost connection.
 const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
+/// Before a registration is made again, for each replica that the gateway listed: a restarted
+/// gateway is registered with by all of them at once. Up to the longest.
+const SPREAD: Duration = Duration::from_millis(10);
+const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 const BACKOFF_START: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
 const REFUSAL_START: Duration = Duration::from_secs(30);
@@ -19,6 +23,8 @@ const REFUSAL_CAP: Duration = Duration::from_secs(300);
 pub(crate) struct Pace {
     /// What the user wants between two beats.
     interval: Option<Duration>,
+    /// Replicas that the gateway listed when it was last asked.
+    herd: u32,
     state: u64,
 }
 
@@ -28,6 +34,7 @@ impl Pace {
     pub(crate) fn new(interval: Option<Duration>, seed: u64) -> Self {
         Self {
             interval,
+            herd: 0,
             state: seed,
         }
     }
@@ -47,6 +54,16 @@ impl Pace {
     /// To the next step when nothing stands against it.
     pub(crate) fn soon(&mut self) -> Duration {
         self.between(SOON)
+    }
+
+    pub(crate) fn set_herd(&mut self, replicas: u32) {
+        self.herd = replicas;
+    }
+
+    /// To the registration that follows a not-ok: the more replicas, the wider spread.
+    pub(crate) fn again(&mut self) -> Duration {
+        let most = SPREAD.saturating_mul(self.herd).min(LONGEST_SPREAD);
+        self.between([SOON[0], most.max(SOON[1])])
     }
 
     /// After `failures` calls in a row that failed: exponential, full jitter, at most 5 s.
@@ -98,6 +115,9 @@ mod tests {
             prop_assert!(beat <= ttl / 2);
             prop_assert!((POLL[0]..=POLL[1]).contains(&pace.poll()));
             prop_assert!(pace.soon() <= SOON[1]);
+            prop_assert!(pace.again() <= SOON[1]);
+            pace.set_herd(n);
+            prop_assert!(pace.again() <= LONGEST_SPREAD);
             let backoff = pace.backoff(n);
             prop_assert!(backoff >= BACKOFF_START / 2 && backoff <= BACKOFF_CAP);
             let refusal = pace.refusal(n);

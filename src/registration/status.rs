@@ -34,6 +34,8 @@ pub enum State {
     Unreachable,
     /// The gateway refused the content; tried again slowly. The server serves.
     Refused,
+    /// A younger process has the exclusive identity of this one: it stays out. The server serves.
+    Displaced,
     /// The registration is being taken back; requests that still come are served.
     Leaving,
     /// Nothing is registered any more, and nothing will be.

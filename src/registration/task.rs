@@ -25,6 +25,10 @@ use crate::options::Plan;
 
 /// For the answer to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// When the number of replicas is asked for after a registration, which others may make at the
+/// same moment, and how often after that: only an order of magnitude is needed.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
@@ -48,6 +52,9 @@ struct Worker {
     last_resort: LastResort,
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
+    /// When to ask how many replicas there are, and the answer.
+    look_at: Option<Instant>,
+    look: Option<JoinHandle<Option<u32>>>,
     /// Gives the number of calls that were still open.
     drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -73,7 +80,7 @@ impl Worker {
         };
         let leave_timeout = options.leave_timeout;
         let machine = Machine::new(pace, bindings, hold_at, leave_timeout, Instant::now());
-        let caller = Caller::new(options, plan, bound);
+        let caller = Caller::new(options, plan, bound, seed);
         Self {
             disconnected: Box::pin(caller.gateway().disconnected()),
             last_resort: LastResort::new(caller.control().clone()),
@@ -81,6 +88,8 @@ impl Worker {
             caller,
             call: None,
             probe: None,
+            look_at: None,
+            look: None,
             drain: None,
             failure: None,
             hold_failure: None,
@@ -113,6 +122,15 @@ impl Worker {
             tokio::select! {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
+                replicas = finished(&mut self.look) => {
+                    if let Some(replicas) = replicas.flatten() {
+                        self.step(Event::Listed { replicas });
+                    }
+                }
+                () = optional_sleep(self.look_at), if !left && self.look.is_none() => {
+                    self.look_at = None;
+                    self.look = Some(tokio::spawn(self.caller.replicas()));
+                }
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
                 }
@@ -200,7 +218,7 @@ impl Worker {
             leaving.ghosts = Some(ghosts);
         }
         match (&reply.call.verb, &reply.answer) {
-            (Verb::Register, Answer::Registered { id, ttl }) => {
+            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 self.last_resort.arm(which, id.clone());
                 if which == Which::Service {
                     let event = UserEvent::Registered {
@@ -224,14 +242,23 @@ impl Worker {
         let failure = self.failure.clone();
         match note {
             Note::Registered => {
+                self.look_at = Some(Instant::now() + LOOK_AFTER);
                 self.core.latch_ready();
                 self.core.set_status(State::Registered, None);
                 self.core.check_wiring();
             }
-            Note::Alive => self.core.set_status(State::Registered, None),
+            Note::Alive => {
+                self.look_at.get_or_insert(Instant::now() + LOOK_INTERVAL);
+                self.core.set_status(State::Registered, None);
+            }
             Note::Forgotten => self.core.set_status(State::Registering, None),
             Note::Unreachable => self.core.set_status(State::Unreachable, failure),
             Note::Refused(_) => self.core.set_status(State::Refused, failure),
+            Note::Displaced => {
+                // Whichever of the two was to be registered first was told.
+                let told = failure.or_else(|| self.hold_failure.clone());
+                self.core.set_status(State::Displaced, told);
+            }
             Note::Slow => {
                 let slow = Error::new(
                     ErrorKind::TimedOut,

@@ -53,6 +53,22 @@ fn strip_scheme(address: &str) -> Option<&str> {
         .or_else(|| address.strip_prefix("https://"))
 }
 
+/// Spellings of one address before they repeat.
+pub(crate) const SPELLINGS: u32 = 17;
+
+/// The same `host:port` in another spelling: leading zeros before the port, which the gateway's
+/// resolver takes (contract, Address strings). Connections, and the back-off after failed ones,
+/// belong to the spelling, so that a fresh one begins afresh. Other forms stay as they are.
+pub(crate) fn respelled(address: &str, spelling: u32) -> String {
+    match (form_of(address), split_host_port(address)) {
+        (Ok(AddressForm::HostPort), Some((host, port))) => {
+            let zeros = "0".repeat((spelling % SPELLINGS) as usize);
+            format!("{host}:{zeros}{}", port.trim_start_matches('0'))
+        }
+        _ => address.to_owned(),
+    }
+}
+
 /// Splits at the last colon; an IPv6 host stands in brackets.
 pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
     let (host, port) = address.rsplit_once(':')?;
@@ -92,6 +108,23 @@ mod tests {
             "%zz",
         ] {
             assert!(form_of(address).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn spellings_are_one_address_and_many_strings() {
+        assert_eq!(respelled("10.0.0.5:50051", 0), "10.0.0.5:50051");
+        assert_eq!(respelled("10.0.0.5:50051", 2), "10.0.0.5:0050051");
+        assert_eq!(respelled("[::1]:080", 1), "[::1]:080");
+        let all: std::collections::HashSet<_> =
+            (0..SPELLINGS).map(|n| respelled("g:80", n)).collect();
+        assert_eq!(all.len(), SPELLINGS as usize);
+        assert!(
+            all.iter()
+                .all(|it| form_of(it) == Ok(AddressForm::HostPort))
+        );
+        for other in ["dns:///g:80", "unix:///g", "https://g:80/x"] {
+            assert_eq!(respelled(other, 3), other);
         }
     }
 }

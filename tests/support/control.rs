@@ -1,5 +1,11 @@
 //! The control plane as the wire has it: a typed client, and a recorder in front of a gateway.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part, as a module of its own"
+)]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

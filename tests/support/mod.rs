@@ -140,6 +140,12 @@ pub fn services_of(registrations: &[RegistrationView]) -> impl Iterator<Item = &
     registrations.iter().filter(|it| is_of_a_service(it))
 }
 
+/// An address without the leading zeros of its port, which a fresh spelling has.
+pub fn plain(address: &str) -> String {
+    let (host, port) = address.rsplit_once(':').expect("a port");
+    format!("{host}:{}", port.trim_start_matches('0'))
+}
+
 pub async fn in_flight(registration: &Registration, count: usize) {
     eventually(&format!("{count} in flight"), || {
         registration.in_flight() == count

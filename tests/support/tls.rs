@@ -1,5 +1,11 @@
 //! A private CA, and a proxy that ends TLS in front of a plaintext gateway.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part, as a module of its own"
+)]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 

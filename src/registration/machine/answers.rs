@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Action, Answer, Machine, Note, Verb, Which};
+use super::{Action, Answer, HoldAt, Machine, Note, Verb, Which};
 use crate::control::is_transient;
 use crate::error::ErrorKind;
 use crate::registration::lease::{Ending, Lease, LeaseState};
 
 /// A Deregister that failed is tried again this often: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
+/// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
+const SWEEP: Duration = Duration::from_secs(6);
 
 // === impl Machine ===
 
@@ -21,7 +23,7 @@ impl Machine {
         };
         let which = flight.call.which;
         match (flight.call.verb, answer) {
-            (Verb::Register, Answer::Registered { id, ttl }) => {
+            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 self.registered(which, id, ttl, flight.since, now, actions);
             }
             (Verb::Heartbeat(_), Answer::Beat { known: true }) => {
@@ -43,7 +45,7 @@ impl Machine {
                     lease.end(Ending::Failed);
                 }
             }
-            (Verb::Register, answer) if !self.registers(which) => {
+            (Verb::Register { .. }, answer) if !self.registers(which) => {
                 // Broken: the gateway may have taken it, under an id that nobody knows.
                 let ending = match answer {
                     Answer::Broken => Ending::Unanswered,
@@ -53,6 +55,11 @@ impl Machine {
             }
             // The question has become idle; the Deregister is due.
             (Verb::Heartbeat(_), _) if !self.keeps(which) => self.lease_mut(which).set_due(now),
+            (_, Answer::Refused(ErrorKind::Displaced)) => {
+                self.retire_hold(now);
+                self.service.end(Ending::NothingHeld);
+                self.tell(Which::Service, Note::Displaced, actions);
+            }
             (_, answer) => self.failed(which, &answer, now, actions),
         }
     }
@@ -104,18 +111,38 @@ impl Machine {
             self.lease_mut(which).end(Ending::NothingHeld);
             return;
         }
-        // The hold must be there before the service is again.
-        let until = match which {
-            Which::Hold => now,
-            Which::Service => now + self.pace.soon(),
-        };
-        *self.lease_mut(which) = Lease::wanted(until);
-        // A gateway that forgot one has most often forgotten both.
         match which {
-            Which::Hold => self.service.beat_by(now),
-            Which::Service => self.hold.beat_by(now),
+            Which::Hold => {
+                self.hold = Lease::wanted(now + self.pace.again());
+                // A gateway that forgot one has most often forgotten both.
+                self.service.beat_by(now);
+            }
+            Which::Service => {
+                let again = now + self.pace.again();
+                self.service = Lease::wanted(again);
+                self.spelling += 1;
+                self.renew_hold(again);
+            }
         }
         self.tell(which, Note::Forgotten, actions);
+    }
+
+    /// The hold must have the service's new spelling, and be there before the service is: where
+    /// both are due, it goes first.
+    fn renew_hold(&mut self, at: Instant) {
+        self.retire_hold(at);
+        if self.hold_at == HoldAt::Start {
+            self.hold = Lease::wanted(at);
+        }
+    }
+
+    /// The old one, if the gateway still has it, keeps calls in flight alive until its TTL is
+    /// over.
+    fn retire_hold(&mut self, now: Instant) {
+        if let LeaseState::Held { id, ttl, .. } = &self.hold.state {
+            self.old_holds.push((id.clone(), now + *ttl + SWEEP));
+        }
+        self.hold.end(Ending::NothingHeld);
     }
 
     /// A Register or a Heartbeat without the answer that was asked for; it is made again.

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     Disconnected,
     /// The answer to [`Action::Probe`].
     Probed(Liveness),
+    /// So many replicas were listed by the gateway.
+    Listed { replicas: u32 },
     /// The process leaves; without a server there is nothing to drain.
     Leave { drain: bool },
     /// Nothing is in flight any more, or the drain timed out.
@@ -79,7 +81,10 @@ pub(crate) struct Call {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
-    Register,
+    /// The spelling of the address: a new number for each life of the registration.
+    Register {
+        spelling: u32,
+    },
     Heartbeat(String),
     Deregister(String),
 }
@@ -118,6 +123,8 @@ pub(crate) enum Note {
     Slow,
     /// The gateway refused the content; tried again slowly.
     Refused(ErrorKind),
+    /// A younger process has the identity; this one stays out.
+    Displaced,
 }
 
 /// When the hold is taken.
@@ -134,6 +141,10 @@ pub(crate) struct Machine {
     hold: Lease,
     service: Lease,
     hold_at: HoldAt,
+    /// Counts the registrations that the gateway forgot.
+    spelling: u32,
+    /// Holds of earlier spellings, and until when the gateway may keep them.
+    old_holds: Vec<(String, Instant)>,
     flight: Option<Flight>,
     /// A probe is under way.
     probing: bool,
@@ -193,6 +204,8 @@ impl Machine {
             hold,
             service: Lease::wanted(now),
             hold_at,
+            spelling: 0,
+            old_holds: Vec::new(),
             flight: None,
             probing: false,
             phase: Phase::Serving,
@@ -210,6 +223,7 @@ impl Machine {
             Event::Answered(answer) => self.answered(answer, now, &mut actions),
             Event::Disconnected => self.disconnected(now),
             Event::Probed(found) => self.probed(found, now, &mut actions),
+            Event::Listed { replicas } => self.pace.set_herd(replicas),
             Event::Leave { drain } => self.leave(drain, now),
             Event::Drained => self.drained(),
             Event::Woken => {}
@@ -335,11 +349,22 @@ impl Machine {
             self.hold.set_due(now);
             self.end_what_is_not_wanted();
         }
-        if let Phase::Releasing { until } = self.phase
-            && (self.hold.is_over() || now >= until)
-        {
-            self.phase = Phase::Finished;
-            actions.push(Action::Finish);
+        if let Phase::Releasing { until } = self.phase {
+            if self.hold.is_over() {
+                self.release_an_old_hold(now);
+            }
+            if self.hold.is_over() || now >= until {
+                self.phase = Phase::Finished;
+                actions.push(Action::Finish);
+            }
+        }
+    }
+
+    /// Those that the gateway has evicted by now are of no interest.
+    fn release_an_old_hold(&mut self, now: Instant) {
+        self.old_holds.retain(|(_, until)| *until > now);
+        if let Some((id, _)) = self.old_holds.pop() {
+            self.hold = Lease::held(id, now);
         }
     }
 
@@ -351,7 +376,10 @@ impl Machine {
             return;
         }
         let (verb, patience) = match &self.lease(which).state {
-            LeaseState::Wanted { .. } => (Verb::Register, self.register_wait),
+            LeaseState::Wanted { .. } => {
+                let spelling = self.spelling;
+                (Verb::Register { spelling }, self.register_wait)
+            }
             LeaseState::Held { id, .. } if self.keeps(which) => {
                 (Verb::Heartbeat(id.clone()), SLOW_BEAT)
             }

@@ -7,11 +7,11 @@ const LEAVE: Duration = Duration::from_secs(25);
 
 const REGISTER: Call = Call {
     which: Which::Service,
-    verb: Verb::Register,
+    verb: Verb::Register { spelling: 0 },
 };
 const REGISTER_HOLD: Call = Call {
     which: Which::Hold,
-    verb: Verb::Register,
+    verb: Verb::Register { spelling: 0 },
 };
 
 /// A machine, its clock, and what it has out.
@@ -63,7 +63,7 @@ impl Sim {
                 Action::Call(call) => {
                     assert_eq!(self.call, None, "two calls in flight");
                     assert!(
-                        call != REGISTER || self.left_at.is_none(),
+                        !is_register(&call) || self.left_at.is_none(),
                         "registers while leaving"
                     );
                     self.calls.push(call.clone());
@@ -131,6 +131,11 @@ impl Sim {
     }
 }
 
+/// Of the service, in any spelling.
+fn is_register(call: &Call) -> bool {
+    call.which == Which::Service && matches!(call.verb, Verb::Register { .. })
+}
+
 fn granted(id: &str) -> Answer {
     Answer::Registered {
         id: id.to_owned(),
@@ -189,7 +194,9 @@ fn a_forgotten_registration_is_made_again_at_once() {
     sim.wake_until_called();
     sim.answer(Answer::Beat { known: false });
     let wait = sim.wake_until_called();
-    assert_eq!(sim.call, Some(REGISTER));
+    let verb = Verb::Register { spelling: 1 };
+    let which = Which::Service;
+    assert_eq!(sim.call, Some(Call { which, verb }), "in a fresh spelling");
     assert!(wait <= Duration::from_millis(100), "{wait:?}");
     assert_eq!(sim.notes, [Note::Registered, Note::Forgotten]);
 }
@@ -241,7 +248,7 @@ fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
     sim.answer(Answer::Beat { known: true });
     sim.probed(Liveness::Answers);
     assert_eq!(sim.disconnects, 0);
-    assert!(!sim.calls[1..].contains(&REGISTER));
+    assert!(!sim.calls[1..].iter().any(is_register));
 }
 
 #[test]
@@ -376,7 +383,7 @@ fn a_refused_hold_does_not_keep_the_service_from_registering() {
 }
 
 #[test]
-fn a_gateway_that_forgot_the_service_is_asked_for_the_hold_before_it_is_registered() {
+fn a_forgotten_service_gets_a_hold_of_its_new_spelling_first_and_the_old_one_goes_at_the_end() {
     let mut sim = held_and_registered();
     while sim.call != Some(beat("a")) {
         sim.wake_until_called();
@@ -385,12 +392,24 @@ fn a_gateway_that_forgot_the_service_is_asked_for_the_hold_before_it_is_register
         }
     }
     sim.answer(Answer::Beat { known: false });
-    assert_eq!(sim.call, Some(beat("h")));
-    sim.answer(Answer::Beat { known: false });
-    assert_eq!(sim.call, Some(REGISTER_HOLD));
+    let register = |which| {
+        let verb = Verb::Register { spelling: 1 };
+        Some(Call { which, verb })
+    };
+    sim.wake_until_called();
+    assert_eq!(sim.call, register(Which::Hold));
     sim.answer(granted("h2"));
     sim.wake_until_called();
-    assert_eq!(sim.call, Some(REGISTER));
+    assert_eq!(sim.call, register(Which::Service));
+    sim.answer(granted("a2"));
+    sim.leave();
+    sim.answer(Answer::Deregistered);
+    sim.drained();
+    assert_eq!(sim.call, Some(deregister("h2")));
+    sim.answer(Answer::Deregistered);
+    assert_eq!(sim.call, Some(deregister("h")));
+    sim.answer(Answer::Deregistered);
+    assert!(sim.finished_at.is_some());
 }
 
 #[test]
@@ -435,7 +454,7 @@ fn answer_to(call: &Call, choice: u8, listed: &mut Vec<String>) -> Answer {
         (1, _) => Answer::Broken,
         (2, _) => Answer::Refused(ErrorKind::Unavailable),
         (3, _) => Answer::Refused(ErrorKind::SchemaConflict),
-        (_, Verb::Register) => {
+        (_, Verb::Register { .. }) => {
             listed.push(id.clone());
             Answer::Registered { id, ttl: TTL }
         }
