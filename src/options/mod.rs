@@ -1,5 +1,6 @@
 //! What the user says about one registration, with every default.
 
+mod checks;
 mod gateway;
 mod plan;
 

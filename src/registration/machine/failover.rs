@@ -16,7 +16,7 @@ impl Machine {
         self.gateway = (self.gateway + 1) % self.gateways;
         self.unreached += 1;
         actions.push(Action::Turn { to: self.gateway });
-        let at = if self.unreached % self.gateways == 0 {
+        let at = if self.unreached.is_multiple_of(self.gateways) {
             now + self.pace.poll()
         } else {
             now
