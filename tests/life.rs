@@ -263,6 +263,27 @@ async fn a_refusal_by_the_gateways_store_is_tried_again_soon() {
 }
 
 #[tokio::test]
+async fn the_reason_is_the_latest_one_though_the_state_is_the_same() {
+    let gateway = gateway().await;
+    let text = "controlplane: kv put: nats: timeout";
+    gateway.refuse_next(Rpc::Register, usize::MAX, Code::Unknown, text);
+    let (options, events) = Events::of(lone_options(&gateway));
+    let server = tonic_greeter(options).await;
+    until_state(&server.registration, State::Unreachable).await;
+    let first = status(&server.registration);
+    assert!(first.to_string().contains("kv put"), "{first}");
+    gateway.kill().await;
+    support::eventually("the closed port is the reason", || {
+        let now = status(&server.registration).to_string();
+        now.contains("cannot be reached")
+    })
+    .await;
+    assert_eq!(status(&server.registration).since(), first.since());
+    assert_eq!(events.states(), [State::Registering, State::Unreachable]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_refused_beat_is_asked_again_and_is_no_reason_to_register_again() {
     let gateway = gateway().await;
     let options = lone_options(&gateway).heartbeat_interval(BEAT);

@@ -221,12 +221,15 @@ impl Core {
         self.status.subscribe()
     }
 
-    /// Sets the status; the same state with the same kind of reason is no change.
+    /// Sets the status. The same state with the same kind of reason is no change; only its text
+    /// is then the latest.
     pub(super) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
         let next = Status::new(state, reason);
         let changed = self.status.send_if_modified(|status| {
             let same = status.state() == next.state() && status.reason_kind() == next.reason_kind();
-            if !same {
+            if same {
+                status.explain(&next);
+            } else {
                 *status = next.clone();
             }
             !same

@@ -55,6 +55,11 @@ impl Status {
         }
     }
 
+    /// Takes the reason of `latest`; the state goes on.
+    pub(crate) fn explain(&mut self, latest: &Self) {
+        self.reason.clone_from(&latest.reason);
+    }
+
     /// The state.
     #[must_use]
     pub fn state(&self) -> State {
