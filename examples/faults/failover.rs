@@ -11,7 +11,7 @@ use crate::{BoxError, Scale};
 
 pub(crate) async fn refused(_: Scale) -> Result<Vec<Row>, BoxError> {
     let [first, second] = two().await?;
-    let mut service = Served::start(options(first.target())).await?;
+    let mut service = Served::start(options([first.target(), second.target()])).await?;
     service.registered(1).await?;
     let death = Instant::now();
     first.kill().await;
@@ -36,7 +36,7 @@ pub(crate) async fn refused(_: Scale) -> Result<Vec<Row>, BoxError> {
 
 pub(crate) async fn silent(scale: Scale) -> Result<Vec<Row>, BoxError> {
     let [first, second] = two().await?;
-    let options = options(first.target()).ttl(scale.ttl());
+    let options = options([first.target(), second.target()]).ttl(scale.ttl());
     let mut service = Served::start(options).await?;
     service.registered(1).await?;
     // Both leases were just beaten, so that the silence begins now.

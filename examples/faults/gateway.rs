@@ -117,7 +117,7 @@ pub(crate) async fn frozen(scale: Scale) -> Result<Vec<Row>, BoxError> {
             "frozen-leave",
             &format!("leaving meanwhile: {:?}", report.outcome()),
             leaving,
-            BUDGET + Duration::from_millis(250),
+            BUDGET,
         ),
     ])
 }

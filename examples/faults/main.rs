@@ -53,7 +53,9 @@ impl Scale {
     }
 }
 
-const SCENARIOS: [(&str, fn(Scale) -> Rows); 9] = [
+type Scenario = (&'static str, fn(Scale) -> Rows);
+
+const SCENARIOS: [Scenario; 9] = [
     ("down-at-start", |scale| {
         Box::pin(gateway::down_at_start(scale))
     }),

@@ -79,7 +79,7 @@ impl fmt::Display for Row {
         let verdict = if self.is_ok() { "ok" } else { "MISSED" };
         write!(
             f,
-            "{:<28} {:>8}  {:<58} {:>7}  {verdict}",
+            "{:<34} {:>7}  {:<66} {:>6}  {verdict}",
             self.name,
             self.value.to_string(),
             self.what,
@@ -101,7 +101,7 @@ impl fmt::Display for Value {
 
 pub(crate) fn print_header() {
     println!(
-        "{:<28} {:>8}  {:<58} {:>7}  verdict",
+        "{:<34} {:>7}  {:<66} {:>6}  verdict",
         "scenario", "value", "what happened", "bound"
     );
 }
