@@ -3,3 +3,4 @@ mod hold;
 mod life;
 mod random;
 mod sim;
+mod world;
