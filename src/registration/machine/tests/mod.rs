@@ -1,4 +1,5 @@
 mod failover;
+mod fleet;
 mod hold;
 mod life;
 mod random;
