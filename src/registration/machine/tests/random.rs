@@ -72,7 +72,7 @@ proptest! {
                 },
                 Step::Disconnected => sim.on(Event::Disconnected),
                 Step::Probed(choice) => if sim.probing {
-                    sim.probed([Liveness::Answers, Liveness::Gone, Liveness::Silent][usize::from(choice)]);
+                    sim.probed([Liveness::Slow, Liveness::Dead, Liveness::Silent][usize::from(choice)]);
                 },
                 Step::Leave => sim.leave(),
                 Step::Drained => if sim.draining { sim.drained() },
