@@ -1,6 +1,6 @@
 //! The control plane's calls that a registration makes, typed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -22,8 +22,10 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The control plane of one gateway, as one registration talks to it.
 #[derive(Clone, Debug)]
 pub(crate) struct ControlPlane {
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) credentials: Credentials,
+    gateway: Arc<Gateway>,
+    credentials: Credentials,
+    /// What the last call that changes something went over.
+    last: Arc<Mutex<Option<Connection>>>,
 }
 
 /// A registration as the gateway granted it.
@@ -58,11 +60,39 @@ pub(crate) enum Liveness {
 // === impl ControlPlane ===
 
 impl ControlPlane {
+    pub(crate) fn new(gateway: Arc<Gateway>, credentials: Credentials) -> Self {
+        Self {
+            gateway,
+            credentials,
+            last: Arc::default(),
+        }
+    }
+
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// The same over a connection of its own, for another runtime.
+    pub(crate) fn apart(&self) -> Self {
+        let gateway = &self.gateway;
+        let gateway = Gateway::private(gateway.target().clone(), gateway.endpoint().clone());
+        Self::new(gateway.into(), self.credentials.clone())
+    }
+
+    /// Ends the connection over which the last call went that changes something; a newer one,
+    /// which others may be using, stays.
+    pub(crate) fn disconnect(&self) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = &*last {
+            connection.kill();
+        }
+    }
+
     /// # Cancel safety
     ///
     /// Not cancel safe once it is on the wire: run it to its end.
     pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
-        let (mut client, request) = self.prepare(request).await?;
+        let (mut client, request) = self.prepare_change(request).await?;
         let answer = client.register(request).await.map_err(call_error)?;
         let answer = answer.into_inner();
         Ok(Granted {
@@ -76,7 +106,7 @@ impl ControlPlane {
         let message = HeartbeatRequest {
             registration_id: id,
         };
-        let (mut client, request) = self.prepare(message).await?;
+        let (mut client, request) = self.prepare_change(message).await?;
         let answer = client.heartbeat(request).await.map_err(call_error)?;
         Ok(answer.into_inner().ok)
     }
@@ -86,7 +116,7 @@ impl ControlPlane {
         let message = DeregisterRequest {
             registration_id: id,
         };
-        let (mut client, request) = self.prepare(message).await?;
+        let (mut client, request) = self.prepare_change(message).await?;
         client.deregister(request).await.map_err(call_error)?;
         Ok(())
     }
@@ -187,6 +217,17 @@ impl ControlPlane {
             .await
             .map_err(CallError::NotSent)?;
         Ok((client(&connection), self.with_headers(message)))
+    }
+
+    async fn prepare_change<T>(
+        &self,
+        message: T,
+    ) -> Result<(ControlPlaneClient<tonic::transport::Channel>, Request<T>), CallError> {
+        let connection = self.gateway.connection().await;
+        let connection = connection.map_err(CallError::NotSent)?;
+        let client = client(&connection);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok((client, self.with_headers(message)))
     }
 
     fn with_headers<T>(&self, message: T) -> Request<T> {

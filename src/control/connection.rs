@@ -144,13 +144,6 @@ impl Gateway {
         }
     }
 
-    /// Ends the connection; the calls on it fail.
-    pub(crate) fn disconnect(&self) {
-        if let Some(connection) = self.current() {
-            connection.kill();
-        }
-    }
-
     /// A connection beside the shared one, to find out whether the gateway answers at all.
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         let ended = CancellationToken::new();

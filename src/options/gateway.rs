@@ -8,7 +8,8 @@ use tonic::transport::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::rules::address::split_host_port;
 
-/// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`.
+/// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
+/// an array or `Vec` of these, of which one is registered with at a time, the first that answers.
 ///
 /// A tonic `Channel` is not taken: a balanced one would spread heartbeats over nodes, but a
 /// registration lives on the node that took it.
@@ -19,6 +20,7 @@ pub struct GatewayAddress(Given);
 enum Given {
     Text(String),
     Endpoint(Box<Endpoint>),
+    Several(Vec<GatewayAddress>),
 }
 
 /// A gateway address that parses.
@@ -33,61 +35,81 @@ pub(crate) struct Target {
 // === impl GatewayAddress ===
 
 impl GatewayAddress {
-    /// `tls_wanted` turns a plain `host:port` into `https`.
-    pub(super) fn parse(&self, tls_wanted: bool) -> Result<Target, Error> {
-        let text = match &self.0 {
-            Given::Text(text) => text.trim(),
-            Given::Endpoint(endpoint) => {
-                return Ok(Target {
-                    uri: endpoint.uri().clone(),
-                    endpoint: Some(endpoint.as_ref().clone()),
-                });
+    /// All addresses, at least one; `tls_wanted` turns a plain `host:port` into `https`.
+    pub(super) fn parse(&self, tls_wanted: bool) -> Result<Vec<Target>, Error> {
+        match &self.0 {
+            Given::Text(text) => Ok(vec![parse_text(text.trim(), tls_wanted)?]),
+            Given::Endpoint(endpoint) => Ok(vec![Target {
+                uri: endpoint.uri().clone(),
+                endpoint: Some(endpoint.as_ref().clone()),
+            }]),
+            Given::Several(addresses) if addresses.is_empty() => {
+                Ok(vec![parse_text("", tls_wanted)?])
             }
-        };
-        let fault = |why: &str| {
-            let message = format!(
-                "the gateway address `{text}` {why}: write host:port, http://host:port or \
+            Given::Several(addresses) => {
+                let all = addresses.iter().map(|address| address.parse(tls_wanted));
+                Ok(all.collect::<Result<Vec<_>, _>>()?.concat())
+            }
+        }
+    }
+}
+
+fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Error> {
+    let fault = |why: &str| {
+        let message = format!(
+            "the gateway address `{text}` {why}: write host:port, http://host:port or \
                  https://host:port of the gateway's control plane"
-            );
-            Error::new(ErrorKind::InvalidGatewayAddress, message)
-        };
-        if text.is_empty() {
-            return Err(fault("is empty"));
-        }
-        let with_scheme = match text.split_once("://") {
-            Some(("http" | "https", _)) => text.to_owned(),
-            Some(_) => return Err(fault("has an unknown scheme")),
-            None if tls_wanted => format!("https://{text}"),
-            None => format!("http://{text}"),
-        };
-        let uri: Uri = with_scheme
-            .parse()
-            .map_err(|cause: http::uri::InvalidUri| fault("does not parse").caused_by(cause))?;
-        let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
-        if uri
-            .host()
-            .is_none_or(|host| host.is_empty() || host == "[]")
-        {
-            return Err(fault("names no host"));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(fault("has a path"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(fault("has a user name"));
-        }
-        let bare = !text.contains("://");
-        match (split_host_port(authority.as_str()), uri.port_u16()) {
-            (_, Some(0)) => return Err(fault("has port 0")),
-            (_, Some(_)) => {}
-            (None, None) if !bare => {}
-            _ if authority.as_str().ends_with(']') && !bare => {}
-            _ => return Err(fault("has no valid port")),
-        }
-        Ok(Target {
-            uri,
-            endpoint: None,
-        })
+        );
+        Error::new(ErrorKind::InvalidGatewayAddress, message)
+    };
+    if text.is_empty() {
+        return Err(fault("is empty"));
+    }
+    let with_scheme = match text.split_once("://") {
+        Some(("http" | "https", _)) => text.to_owned(),
+        Some(_) => return Err(fault("has an unknown scheme")),
+        None if tls_wanted => format!("https://{text}"),
+        None => format!("http://{text}"),
+    };
+    let uri: Uri = with_scheme
+        .parse()
+        .map_err(|cause: http::uri::InvalidUri| fault("does not parse").caused_by(cause))?;
+    let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
+    if uri
+        .host()
+        .is_none_or(|host| host.is_empty() || host == "[]")
+    {
+        return Err(fault("names no host"));
+    }
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return Err(fault("has a path"));
+    }
+    if authority.as_str().contains('@') {
+        return Err(fault("has a user name"));
+    }
+    let bare = !text.contains("://");
+    match (split_host_port(authority.as_str()), uri.port_u16()) {
+        (_, Some(0)) => return Err(fault("has port 0")),
+        (_, Some(_)) => {}
+        (None, None) if !bare => {}
+        _ if authority.as_str().ends_with(']') && !bare => {}
+        _ => return Err(fault("has no valid port")),
+    }
+    Ok(Target {
+        uri,
+        endpoint: None,
+    })
+}
+
+impl<A: Into<GatewayAddress>> From<Vec<A>> for GatewayAddress {
+    fn from(addresses: Vec<A>) -> Self {
+        Self(Given::Several(addresses.into_iter().map(A::into).collect()))
+    }
+}
+
+impl<A: Into<GatewayAddress>, const N: usize> From<[A; N]> for GatewayAddress {
+    fn from(addresses: [A; N]) -> Self {
+        Self(Given::Several(addresses.into_iter().map(A::into).collect()))
     }
 }
 
@@ -126,6 +148,7 @@ impl fmt::Debug for GatewayAddress {
         match &self.0 {
             Given::Text(text) => write!(f, "{text:?}"),
             Given::Endpoint(endpoint) => write!(f, "Endpoint({})", endpoint.uri()),
+            Given::Several(addresses) => f.debug_list().entries(addresses).finish(),
         }
     }
 }
@@ -172,11 +195,13 @@ mod tests {
             ("http://[::1]", "::1", 80),
             (" 127.0.0.1:1 ", "127.0.0.1", 1),
         ] {
-            let target = GatewayAddress::from(text).parse(false).unwrap();
+            let target = GatewayAddress::from(text).parse(false).unwrap().remove(0);
             assert_eq!(target.host_port(), (host.to_owned(), port), "{text}");
         }
         let https = GatewayAddress::from("gateway:1").parse(true).unwrap();
-        assert!(https.is_https());
+        assert!(https[0].is_https());
+        let several = GatewayAddress::from(["a:1", "b:2"]).parse(false).unwrap();
+        assert_eq!(several.len(), 2);
     }
 
     #[test]
@@ -202,5 +227,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidGatewayAddress, "{text}");
             assert!(error.to_string().contains("write host:port"), "{error}");
         }
+        let none = GatewayAddress::from(Vec::<String>::new()).parse(false);
+        assert_eq!(none.unwrap_err().kind(), ErrorKind::InvalidGatewayAddress);
     }
 }

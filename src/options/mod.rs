@@ -1,5 +1,6 @@
 //! What the user says about one registration, with every default.
 
+mod checks;
 mod gateway;
 mod plan;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 pub use gateway::GatewayAddress;
 pub(crate) use gateway::Target;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, PlannedGateway};
 
 use crate::control::Credentials;
 use crate::error::Error;
@@ -74,6 +75,10 @@ pub struct Options {
 impl Options {
     /// Registration with the gateway whose control plane is at `gateway`: `host:port`,
     /// `http://host:port`, `https://host:port` (feature `tls`), or a tonic `Endpoint`.
+    ///
+    /// Several, as an array or `Vec`, are alternatives: the registration stays with one, and goes
+    /// to the next when it cannot be reached. What it leaves there is deregistered as soon as that
+    /// gateway can be reached again.
     ///
     /// # Examples
     ///

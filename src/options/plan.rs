@@ -1,20 +1,16 @@
 //! Options whose faults are ruled out: what the registration's task works with.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use prost::Message;
 use tonic::transport::Endpoint;
 
+use super::checks;
 use super::{Options, Target};
 use crate::control::proto::{RegisterRequest, ServiceBinding};
 use crate::error::{Error, ErrorKind};
-use crate::registration::address::Advertise;
 use crate::rules::address::{AddressForm, form_of};
 use crate::service::{Resolved, ServiceKind};
-
-/// The lease a gateway grants when none is asked for (contract § 2).
-const DEFAULT_TTL: Duration = Duration::from_secs(30);
 
 /// The largest message a gateway receives (contract § 1).
 const MAX_REQUEST_BYTES: usize = 4_194_304;
@@ -24,32 +20,36 @@ const REQUEST_SLACK_BYTES: usize = 4_096;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// At least one; the first goes first.
+    pub(crate) gateways: Vec<PlannedGateway>,
+    pub(crate) services: Vec<Resolved>,
+    /// 0: the gateway's default.
+    pub(crate) ttl_seconds: u32,
+}
+
+/// A gateway, and how to connect to it.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedGateway {
     pub(crate) target: Target,
     pub(crate) endpoint: Endpoint,
     /// The connection has settings of its own, so that nobody else may share it.
     pub(crate) private: bool,
-    pub(crate) services: Vec<Resolved>,
-    /// 0: the gateway's default.
-    pub(crate) ttl_seconds: u32,
 }
 
 // === impl Plan ===
 
 impl Plan {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        let target = target(options)?;
-        let (endpoint, private) = endpoint(options, &target)?;
+        let gateways = gateways(options)?;
         let services = services(options)?;
-        let ttl_seconds = ttl_seconds(options.ttl)?;
-        check_instance(options)?;
-        check_heartbeat(options)?;
-        check_timeouts(options)?;
+        let ttl_seconds = checks::ttl_seconds(options.ttl)?;
+        checks::instance(options)?;
+        checks::heartbeat(options)?;
+        checks::timeouts(options)?;
         options.credentials.check()?;
-        check_advertised(&options.advertise, &services)?;
+        checks::advertised(&options.advertise, &services)?;
         let plan = Self {
-            target,
-            endpoint,
-            private,
+            gateways,
             services,
             ttl_seconds,
         };
@@ -109,12 +109,25 @@ impl Plan {
     }
 }
 
-fn target(options: &Options) -> Result<Target, Error> {
+fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Error> {
     #[cfg(feature = "tls")]
     let tls_wanted = options.tls.is_some();
     #[cfg(not(feature = "tls"))]
     let tls_wanted = false;
-    let target = options.gateway.parse(tls_wanted)?;
+    let targets = options.gateway.parse(tls_wanted)?;
+    let planned = targets.into_iter().map(|target| {
+        check_scheme(&target, tls_wanted)?;
+        let (endpoint, private) = endpoint(options, &target)?;
+        Ok(PlannedGateway {
+            target,
+            endpoint,
+            private,
+        })
+    });
+    planned.collect()
+}
+
+fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Error> {
     let fault = |why: &str| {
         let message = format!("the gateway address `{target}` {why}");
         Error::new(ErrorKind::InvalidTls, message)
@@ -129,7 +142,7 @@ fn target(options: &Options) -> Result<Target, Error> {
             "says http, but TLS is configured: write https:// or leave the scheme out",
         ));
     }
-    Ok(target)
+    Ok(())
 }
 
 #[cfg(feature = "tls")]
@@ -197,138 +210,4 @@ fn services(options: &Options) -> Result<Vec<Resolved>, Error> {
         }
     }
     Ok(services)
-}
-
-fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Error> {
-    let Some(ttl) = ttl else { return Ok(0) };
-    let fault = |why: &str| {
-        let message = format!("the TTL {ttl:?} {why}; leave it out for the gateway's 30 s");
-        Error::new(ErrorKind::InvalidTtl, message)
-    };
-    if ttl < Duration::from_secs(1) {
-        return Err(fault("is too short: 1 s is the least"));
-    }
-    if ttl.subsec_nanos() != 0 {
-        return Err(fault(
-            "has a fraction of a second: the wire takes whole seconds",
-        ));
-    }
-    u32::try_from(ttl.as_secs()).map_err(|_| fault("does not fit into the wire's 32 bits"))
-}
-
-fn check_instance(options: &Options) -> Result<(), Error> {
-    match options.exclusive.as_deref() {
-        Some(identity) if identity.is_empty() || identity.contains('#') => Err(Error::new(
-            ErrorKind::InvalidInstance,
-            format!(
-                "exclusive_instance(`{identity}`) must not be empty or contain `#`, which \
-                 separates the incarnation: give the name that only one process has at a time"
-            ),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn check_heartbeat(options: &Options) -> Result<(), Error> {
-    let Some(interval) = options.heartbeat_interval else {
-        return Ok(());
-    };
-    let ttl = options.ttl.unwrap_or(DEFAULT_TTL);
-    let fault = |why: String| {
-        let message = format!("the heartbeat interval {interval:?} {why}");
-        Err(Error::new(ErrorKind::InvalidHeartbeatInterval, message))
-    };
-    if interval.is_zero() {
-        return fault("is zero; leave it out for a third of the TTL".to_owned());
-    }
-    if interval > ttl / 2 {
-        return fault(format!(
-            "is longer than half the TTL of {ttl:?}: one late beat would evict the service; \
-             beat at least every {:?}",
-            ttl / 2
-        ));
-    }
-    Ok(())
-}
-
-fn check_timeouts(options: &Options) -> Result<(), Error> {
-    let fault = |message: String| Err(Error::new(ErrorKind::InvalidTimeout, message));
-    let (leave, drain, quiet) = (options.leave_timeout, options.drain_timeout, options.quiet);
-    if leave.is_zero() {
-        return fault(
-            "leave_timeout is zero: leaving needs time for one call; 25 s is usual".into(),
-        );
-    }
-    if drain > leave {
-        return fault(format!(
-            "drain_timeout {drain:?} is longer than leave_timeout {leave:?}, which holds it: \
-             lengthen the latter or shorten the former"
-        ));
-    }
-    if quiet > drain {
-        return fault(format!(
-            "quiet {quiet:?} is longer than drain_timeout {drain:?}, which holds it: shorten it"
-        ));
-    }
-    Ok(())
-}
-
-/// The address must serve every kind of service that is registered under it.
-fn check_advertised(advertise: &Advertise, services: &[Resolved]) -> Result<(), Error> {
-    let fault = |message: String| Err(Error::new(ErrorKind::InvalidAdvertisedAddress, message));
-    let address = match advertise {
-        Advertise::Bound => return Ok(()),
-        Advertise::Host(host) => {
-            if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
-                return fault(format!(
-                    "advertise_host(`{host}`) is not a host name or IP address; the port is added \
-                     by itself, for anything else use `advertise`"
-                ));
-            }
-            if form_of(&crate::registration::address::with_port(host, 1)).is_err() {
-                return fault(format!(
-                    "advertise_host(`{host}`) must not have a port: the bound one is added; use \
-                     `advertise` to name both"
-                ));
-            }
-            return Ok(());
-        }
-        Advertise::Exactly(address) => address,
-    };
-    let form = match form_of(address) {
-        Ok(form) => form,
-        Err(why) => {
-            return fault(format!(
-                "the address `{address}` cannot be advertised: {why}"
-            ));
-        }
-    };
-    for service in services {
-        let name = service.name();
-        match (form, service.kind) {
-            (AddressForm::BaseUrl, ServiceKind::Proto) => {
-                return fault(format!(
-                    "service `{name}` is gRPC, and every call to `{address}` would fail: a gRPC \
-                     service is advertised as host:port; put OpenAPI services that need a base \
-                     URL into a registration of their own"
-                ));
-            }
-            (AddressForm::GrpcTarget, ServiceKind::OpenApi) => {
-                return fault(format!(
-                    "service `{name}` is HTTP, and `{address}` is a gRPC target: advertise \
-                     host:port or a base URL"
-                ));
-            }
-            (AddressForm::GrpcTarget, ServiceKind::GraphQl)
-                if service.binding.graphql_endpoint.starts_with('/') =>
-            {
-                return fault(format!(
-                    "service `{name}` has a GraphQL path, which `{address}` cannot complete: \
-                     advertise host:port, or give the endpoint's whole URL"
-                ));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

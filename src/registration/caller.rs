@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::{self, Advertise};
 use super::exclusive::Exclusive;
@@ -15,7 +15,7 @@ use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
 use crate::control::{CallError, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
-use crate::options::{Options, Plan};
+use crate::options::{Options, Plan, PlannedGateway, Target};
 use crate::rules::address::{SPELLINGS, respelled};
 use crate::service::Resolved;
 
@@ -25,11 +25,15 @@ const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
 /// For the look at how many there are.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Between two attempts to tell a gateway that cannot be reached what was left there.
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Makes calls for one registration.
 pub(super) struct Caller(Arc<Shared>);
 
 struct Shared {
-    control: ControlPlane,
+    /// In the order of the options; a machine's number of a gateway is its place here.
+    controls: Vec<ControlPlane>,
     plan: Plan,
     advertise: Advertise,
     instance_id: Option<String>,
@@ -38,10 +42,10 @@ struct Shared {
     /// `None`: the address is not to be respelled.
     first_spelling: Option<u32>,
     bound: Option<SocketAddr>,
-    /// The gateway's addresses as last resolved.
+    /// The addresses of a gateway as last resolved.
     gateways: Mutex<Vec<SocketAddr>>,
-    /// What is advertised; hold and service must have it byte by byte.
-    address: Mutex<Option<String>>,
+    /// What is advertised to a gateway; hold and service must have it byte by byte.
+    address: Mutex<Option<(usize, String)>>,
     /// The tier policy of the gateway does not take a hold with a vN.
     hold_is_unstable: AtomicBool,
 }
@@ -65,12 +69,12 @@ impl Caller {
         let respells = !options.verbatim_address && plan.wants_hold();
         let first_spelling =
             respells.then(|| u32::try_from(seed % u64::from(SPELLINGS)).unwrap_or(0));
-        let control = ControlPlane {
-            gateway: Gateway::shared(&plan.target, &plan.endpoint, plan.private),
-            credentials: options.credentials.clone(),
+        let control = |it: &PlannedGateway| {
+            let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
+            ControlPlane::new(gateway, options.credentials.clone())
         };
         Self(Arc::new(Shared {
-            control,
+            controls: plan.gateways.iter().map(control).collect(),
             plan,
             advertise: options.advertise.clone(),
             instance_id: options.instance_id.clone(),
@@ -84,16 +88,44 @@ impl Caller {
         }))
     }
 
-    pub(super) fn control(&self) -> &ControlPlane {
-        &self.0.control
+    /// How many gateways there are.
+    pub(super) fn gateways(&self) -> usize {
+        self.0.controls.len()
+    }
+
+    pub(super) fn control(&self, gateway: usize) -> &ControlPlane {
+        self.0.control(gateway)
     }
 
     /// How many replicas of all services the gateway lists; `None` when it does not say in time.
-    pub(super) fn replicas(&self) -> impl Future<Output = Option<u32>> + Send + use<> {
-        let shared = Arc::clone(&self.0);
+    pub(super) fn replicas(
+        &self,
+        gateway: usize,
+    ) -> impl Future<Output = Option<u32>> + Send + use<> {
+        let control = self.control(gateway).clone();
         async move {
-            let listed = timeout(LOOK_TIMEOUT, shared.control.replicas()).await;
+            let listed = timeout(LOOK_TIMEOUT, control.replicas()).await;
             listed.ok().flatten()
+        }
+    }
+
+    /// Deregisters an entry that was left on a gateway, as soon as that can be reached; whether
+    /// that was before `until`, when the gateway has evicted it by itself.
+    pub(super) fn clean_up(
+        &self,
+        gateway: usize,
+        id: String,
+        until: Instant,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        // A connection of its own: the shared one may be dead without having ended.
+        let control = self.control(gateway).apart();
+        async move {
+            let told = async {
+                while control.deregister(id.clone()).await.is_err() {
+                    sleep(CLEAN_UP_INTERVAL).await;
+                }
+            };
+            timeout_at(until, told).await.is_ok()
         }
     }
 
@@ -102,8 +134,8 @@ impl Caller {
         self.0.plan.wants_hold().then_some(self.0.hold)
     }
 
-    pub(super) fn gateway(&self) -> Arc<Gateway> {
-        Arc::clone(&self.0.control.gateway)
+    pub(super) fn target(&self, gateway: usize) -> &Target {
+        self.control(gateway).gateway().target()
     }
 
     /// What is wrong with advertising `address` to this gateway.
@@ -112,28 +144,32 @@ impl Caller {
     }
 
     /// Makes a call; to be run to its end.
-    pub(super) fn call(&self, call: Call) -> impl Future<Output = Reply> + Send + use<> {
+    pub(super) fn call(
+        &self,
+        call: Call,
+        gateway: usize,
+    ) -> impl Future<Output = Reply> + Send + use<> {
         let shared = Arc::clone(&self.0);
         async move {
+            let control = shared.control(gateway);
             let mut address = String::new();
             let result = match call.verb.clone() {
                 Verb::Register { spelling } => {
-                    shared.register(call.which, spelling, &mut address).await
+                    let register = shared.register(gateway, call.which, spelling, &mut address);
+                    register.await
                 }
-                Verb::Heartbeat(id) => shared
-                    .control
-                    .heartbeat(id)
-                    .await
-                    .map(|known| Answer::Beat { known }),
-                Verb::Deregister(id) => shared
-                    .control
-                    .deregister(id)
-                    .await
-                    .map(|()| Answer::Deregistered),
+                Verb::Heartbeat(id) => {
+                    let beat = control.heartbeat(id).await;
+                    beat.map(|known| Answer::Beat { known })
+                }
+                Verb::Deregister(id) => {
+                    let told = control.deregister(id).await;
+                    told.map(|()| Answer::Deregistered)
+                }
             };
             let released = call.which == Which::Hold && matches!(result, Ok(Answer::Deregistered));
             let ghosts = if released {
-                shared.ghosts().await
+                shared.ghosts(control).await
             } else {
                 None
             };
@@ -157,15 +193,22 @@ impl Caller {
 // === impl Shared ===
 
 impl Shared {
+    fn control(&self, gateway: usize) -> &ControlPlane {
+        // invariant: a machine counts as many gateways as there are controls, at least one.
+        &self.controls[gateway]
+    }
+
     async fn register(
         &self,
+        gateway: usize,
         which: Which,
         spelling: u32,
         address: &mut String,
     ) -> Result<Answer, CallError> {
-        *address = self.address().await.map_err(CallError::NotSent)?;
+        let control = self.control(gateway);
+        *address = self.address(gateway).await.map_err(CallError::NotSent)?;
         if let Some(exclusive) = &self.exclusive {
-            exclusive.settle(&self.control).await?;
+            exclusive.settle(&self.controls, gateway).await?;
         }
         if let Some(first) = self.first_spelling {
             *address = respelled(address, first.wrapping_add(spelling));
@@ -175,9 +218,9 @@ impl Shared {
         match which {
             Which::Service => {
                 for binding in &request.services {
-                    introspect::check(&binding.graphql_endpoint)
-                        .await
-                        .map_err(CallError::NotSent)?;
+                    // As if the gateway had said so, which it would: no reason to try another.
+                    let answers = introspect::check(&binding.graphql_endpoint).await;
+                    answers.map_err(CallError::Refused)?;
                 }
             }
             Which::Hold => {
@@ -185,7 +228,7 @@ impl Shared {
                 request.services = vec![hold::binding(unstable)];
             }
         }
-        let granted = self.control.register(request).await.inspect_err(|error| {
+        let granted = control.register(request).await.inspect_err(|error| {
             if let (Which::Hold, CallError::Refused(error)) = (which, error)
                 && error.kind() == ErrorKind::TierRefused
             {
@@ -198,24 +241,26 @@ impl Shared {
         })
     }
 
-    async fn address(&self) -> Result<String, Error> {
-        if let Some(address) = &*lock(&self.address) {
+    async fn address(&self, gateway: usize) -> Result<String, Error> {
+        if let Some((of, address)) = &*lock(&self.address)
+            && *of == gateway
+        {
             return Ok(address.clone());
         }
-        let gateways = self.control.gateway.addresses().await;
+        let gateways = self.control(gateway).gateway().addresses().await;
         let address = address::advertised(&self.advertise, self.bound, &gateways)?;
         // Without the gateway's address the route to it is a guess, made anew next time.
         if !gateways.is_empty() {
-            *lock(&self.address) = Some(address.clone());
+            *lock(&self.address) = Some((gateway, address.clone()));
         }
         *lock(&self.gateways) = gateways;
         Ok(address)
     }
 
     /// Only looks, and never for long: the process is leaving.
-    async fn ghosts(&self) -> Option<u32> {
+    async fn ghosts(&self, control: &ControlPlane) -> Option<u32> {
         let names: Vec<String> = self.plan.services.iter().map(Resolved::name).collect();
-        let count = self.control.ghosts(&names);
+        let count = control.ghosts(&names);
         timeout(GHOST_TIMEOUT, count).await.ok().flatten()
     }
 

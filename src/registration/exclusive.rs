@@ -1,16 +1,22 @@
 //! An identity that only one process has at a time: what its former life left on the gateway is
 //! removed at the start, and a process whose successor is there stays out (contract, Takeover).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 
+use crate::control::proto::Registration;
 use crate::control::{CallError, ControlPlane};
 use crate::error::{Error, ErrorKind};
 
 /// For the list; a gateway that takes longer is asked again.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a gateway that is only an alternative.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One process's claim to an identity.
 #[derive(Debug)]
@@ -19,7 +25,8 @@ pub(super) struct Exclusive {
     /// Grows from life to life: milliseconds since 1970, or one more than that of a former life
     /// whose clock was ahead.
     incarnation: AtomicU64,
-    taken_over: AtomicBool,
+    /// Numbers of the gateways on which nothing of a former life is left.
+    taken_over: Mutex<BTreeSet<usize>>,
 }
 
 // === impl Exclusive ===
@@ -31,7 +38,7 @@ impl Exclusive {
         Self {
             identity,
             incarnation: AtomicU64::new(millis),
-            taken_over: AtomicBool::new(false),
+            taken_over: Mutex::default(),
         }
     }
 
@@ -41,8 +48,41 @@ impl Exclusive {
         format!("{}#{incarnation}", self.identity)
     }
 
-    /// Before each Register: takes over at the first, and later looks whether somebody else did.
-    pub(super) async fn settle(&self, control: &ControlPlane) -> Result<(), CallError> {
+    /// Before each Register: takes over at the first, on every gateway that can be reached, and
+    /// later looks whether somebody else did.
+    pub(super) async fn settle(
+        &self,
+        controls: &[ControlPlane],
+        gateway: usize,
+    ) -> Result<(), CallError> {
+        let begins = self.settled().is_empty();
+        if self.settled().contains(&gateway) {
+            return self.stay_or_step_back(&controls[gateway]).await;
+        }
+        self.take_over(&controls[gateway]).await?;
+        self.settled().insert(gateway);
+        if begins {
+            let others = (0..controls.len()).filter(|it| *it != gateway);
+            for other in others {
+                // Those that cannot be reached now are dealt with when they are registered with.
+                let reached = timeout(OTHERS_TIMEOUT, self.take_over(&controls[other])).await;
+                if matches!(reached, Ok(Ok(()))) {
+                    self.settled().insert(other);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settled(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        // Single insertions leave it valid after a panic.
+        self.taken_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries of this identity from other lives, with their incarnations.
+    async fn others(&self, control: &ControlPlane) -> Result<Vec<(u64, Registration)>, CallError> {
         let listed = timeout(LIST_TIMEOUT, control.registrations()).await;
         let listed = listed.map_err(|elapsed| {
             let message = "the gateway does not list its registrations in time; it is asked again";
@@ -54,23 +94,29 @@ impl Exclusive {
             .into_iter()
             .filter_map(|it| Some((self.incarnation_of(&it.instance_id)?, it)))
             .filter(|(incarnation, _)| *incarnation != own);
-        if self.taken_over.load(Ordering::Relaxed) {
-            return match others.map(|(incarnation, _)| incarnation).max() {
-                Some(youngest) if youngest > own => Err(CallError::Refused(self.displaced())),
-                _ => Ok(()),
-            };
-        }
-        let mut youngest = own;
+        Ok(others.collect())
+    }
+
+    async fn take_over(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let others = self.others(control).await?;
         for (incarnation, former) in others {
             control.deregister(former.registration_id).await?;
-            youngest = youngest.max(incarnation.saturating_add(1));
+            let younger = incarnation.saturating_add(1);
+            self.incarnation.fetch_max(younger, Ordering::Relaxed);
             tracing::info!(
                 target: "tower_gwag",
                 "took over: removed {} of a former life, {}", former.addr, former.instance_id
             );
         }
-        self.incarnation.store(youngest, Ordering::Relaxed);
-        self.taken_over.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn stay_or_step_back(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let others = self.others(control).await?;
+        if others.iter().any(|(incarnation, _)| *incarnation > own) {
+            return Err(CallError::Refused(self.displaced()));
+        }
         Ok(())
     }
 

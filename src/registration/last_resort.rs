@@ -5,29 +5,27 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::machine::Which;
-use crate::control::{CallError, ControlPlane, Gateway};
+use crate::control::{CallError, ControlPlane};
 
 /// What the end of a runtime waits for at the most.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
-    control: ControlPlane,
-    held: HashMap<Which, String>,
+    held: HashMap<Which, (ControlPlane, String)>,
 }
 
 // === impl LastResort ===
 
 impl LastResort {
-    pub(super) fn new(control: ControlPlane) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            control,
             held: HashMap::new(),
         }
     }
 
-    pub(super) fn arm(&mut self, which: Which, id: String) {
-        self.held.insert(which, id);
+    pub(super) fn arm(&mut self, which: Which, control: ControlPlane, id: String) {
+        self.held.insert(which, (control, id));
     }
 
     pub(super) fn disarm(&mut self, which: Which) {
@@ -40,13 +38,12 @@ impl LastResort {
         if self.held.is_empty() {
             return None;
         }
-        let held: Vec<String> = self.held.drain().map(|(_, id)| id).collect();
-        // The connection died with its runtime, so a new one is made on a new runtime.
-        let gateway = self.control.gateway.with_a_new_connection();
-        let control = ControlPlane {
-            gateway: gateway.into(),
-            credentials: self.control.credentials.clone(),
-        };
+        // The connections died with their runtime, so new ones are made on a new runtime.
+        let held: Vec<(ControlPlane, String)> = self
+            .held
+            .drain()
+            .map(|(_, (control, id))| (control.apart(), id))
+            .collect();
         let (done, ended) = mpsc::channel();
         let deregister = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -54,7 +51,7 @@ impl LastResort {
                 .build();
             let told = runtime.is_ok_and(|runtime| {
                 let calls = async {
-                    for id in held {
+                    for (control, id) in held {
                         control.deregister(id).await?;
                     }
                     Ok::<_, CallError>(())
@@ -69,13 +66,5 @@ impl LastResort {
         // The process may end right after the runtime, so the thread is waited for.
         let told = thread.spawn(deregister).is_ok() && ended.recv_timeout(LIMIT).unwrap_or(false);
         Some(told)
-    }
-}
-
-// === impl Gateway ===
-
-impl Gateway {
-    fn with_a_new_connection(&self) -> Self {
-        Self::private(self.target().clone(), self.endpoint().clone())
     }
 }

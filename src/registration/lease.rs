@@ -25,6 +25,8 @@ pub(super) enum LeaseState {
         id: String,
         ttl: Duration,
         due: Instant,
+        /// When the last call was sent that the gateway answered with yes.
+        confirmed: Instant,
     },
     /// Nothing is registered, and nothing will be.
     Over,
@@ -59,7 +61,12 @@ impl Lease {
     pub(super) fn held(id: String, due: Instant) -> Self {
         let mut lease = Self::wanted(due);
         let ttl = Duration::ZERO;
-        lease.state = LeaseState::Held { id, ttl, due };
+        lease.state = LeaseState::Held {
+            id,
+            ttl,
+            due,
+            confirmed: due,
+        };
         lease
     }
 

@@ -19,6 +19,7 @@ pub struct LeaveReport {
     pub(super) cut: usize,
     pub(super) unfinished: usize,
     pub(super) ghosts: Option<u32>,
+    pub(super) abandoned: usize,
     pub(super) withdrawal: Duration,
     pub(super) drain: Duration,
     pub(super) release: Duration,
@@ -87,6 +88,7 @@ impl LeaveReport {
             cut: 0,
             unfinished: 0,
             ghosts: None,
+            abandoned: 0,
             withdrawal: Duration::ZERO,
             drain: Duration::ZERO,
             release: Duration::ZERO,
@@ -164,6 +166,13 @@ impl LeaveReport {
         self.ghosts
     }
 
+    /// Entries left on gateways that could not be reached any more, until their TTL was over or
+    /// still.
+    #[must_use]
+    pub fn abandoned(&self) -> usize {
+        self.abandoned
+    }
+
     /// How long it took until the gateway knew: from then on it sent no new calls.
     #[must_use]
     pub fn withdrawal(&self) -> Duration {
@@ -215,6 +224,9 @@ impl fmt::Display for LeaveReport {
         }
         if let Some(ghosts) = self.ghosts.filter(|ghosts| *ghosts > 0) {
             write!(f, "; {ghosts} GHOST replicas stay on the gateway")?;
+        }
+        if self.abandoned > 0 {
+            write!(f, "; {} entries left on other gateways", self.abandoned)?;
         }
         write!(
             f,

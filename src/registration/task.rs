@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::caller::{Caller, Reply};
@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
 
 /// For the answer to a probe.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// When the number of replicas is asked for after a registration, which others may make at the
 /// same moment, and how often after that: only an order of magnitude is needed.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -58,6 +58,10 @@ struct Worker {
     /// Gives the number of calls that were still open.
     drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// What was left on gateways that could not be reached, until they are told.
+    clean_ups: JoinSet<bool>,
+    /// Entries that could not be removed before their TTL was over.
+    abandoned: usize,
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
@@ -79,11 +83,15 @@ impl Worker {
             Hold::Off => HoldAt::Never,
         };
         let leave_timeout = options.leave_timeout;
-        let machine = Machine::new(pace, bindings, hold_at, leave_timeout, Instant::now());
         let caller = Caller::new(options, plan, bound, seed);
+        let gateways = caller.gateways();
+        let now = Instant::now();
+        let machine = Machine::new(pace, bindings, hold_at, gateways, leave_timeout, now);
         Self {
-            disconnected: Box::pin(caller.gateway().disconnected()),
-            last_resort: LastResort::new(caller.control().clone()),
+            disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
+            last_resort: LastResort::new(),
+            clean_ups: JoinSet::new(),
+            abandoned: 0,
             machine,
             caller,
             call: None,
@@ -129,7 +137,8 @@ impl Worker {
                 }
                 () = optional_sleep(self.look_at), if !left && self.look.is_none() => {
                     self.look_at = None;
-                    self.look = Some(tokio::spawn(self.caller.replicas()));
+                    let look = self.caller.replicas(self.machine.gateway());
+                    self.look = Some(tokio::spawn(look));
                 }
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
@@ -153,8 +162,11 @@ impl Worker {
                     }
                 }
                 () = &mut self.disconnected => {
-                    self.disconnected = Box::pin(self.caller.gateway().disconnected());
+                    self.watch_connection();
                     self.step(Event::Disconnected);
+                }
+                Some(told) = self.clean_ups.join_next() => {
+                    self.abandoned += usize::from(!told.unwrap_or(false));
                 }
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
@@ -179,16 +191,33 @@ impl Worker {
         self.conclude(&leaving, ending);
     }
 
+    fn watch_connection(&mut self) {
+        let control = self.caller.control(self.machine.gateway());
+        self.disconnected = Box::pin(Arc::clone(control.gateway()).disconnected());
+    }
+
     fn step(&mut self, event: Event) {
         for action in self.machine.on(event, Instant::now()) {
             match action {
-                Action::Call(call) => self.call = Some(tokio::spawn(self.caller.call(call))),
+                Action::Call(call) => {
+                    let call = self.caller.call(call, self.machine.gateway());
+                    self.call = Some(tokio::spawn(call));
+                }
+                Action::Turn { .. } => {
+                    self.last_resort.disarm(Which::Hold);
+                    self.last_resort.disarm(Which::Service);
+                    self.watch_connection();
+                }
+                Action::CleanUp { gateway, id, until } => {
+                    self.clean_ups
+                        .spawn(self.caller.clean_up(gateway, id, until));
+                }
                 Action::Probe => {
-                    let control = self.caller.control().clone();
+                    let control = self.caller.control(self.machine.gateway()).clone();
                     let probe = async move { control.probe(PROBE_TIMEOUT).await };
                     self.probe = Some(tokio::spawn(probe));
                 }
-                Action::Disconnect => self.caller.gateway().disconnect(),
+                Action::Disconnect => self.caller.control(self.machine.gateway()).disconnect(),
                 Action::Drain => {
                     if let Some(leaving) = &mut self.leaving {
                         leaving.withdrawn(self.machine.is_holding());
@@ -219,7 +248,8 @@ impl Worker {
         }
         match (&reply.call.verb, &reply.answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
-                self.last_resort.arm(which, id.clone());
+                let control = self.caller.control(self.machine.gateway());
+                self.last_resort.arm(which, control.clone(), id.clone());
                 if which == Which::Service {
                     let event = UserEvent::Registered {
                         registration_id: id.clone(),
@@ -264,7 +294,7 @@ impl Worker {
                     ErrorKind::TimedOut,
                     format!(
                         "the gateway {} is slow to answer; waiting on, nothing is lost yet",
-                        self.caller.gateway().target()
+                        self.caller.target(self.machine.gateway())
                     ),
                 );
                 self.core
@@ -279,7 +309,7 @@ impl Worker {
                 "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
                  server to a routable address, or say with `Options::advertise` or \
                  `advertise_host` how it is reached",
-                self.caller.gateway().target()
+                self.caller.target(self.machine.gateway())
             );
             tracing::warn!(target: "tower_gwag", "{text}");
             self.core.emit(&UserEvent::SuspiciousAddress(text));
@@ -329,6 +359,7 @@ impl Worker {
 
     fn conclude(&self, leaving: &Leaving, ending: Ending) {
         let mut report = leaving.report(ending, self.caller.hold(), &self.core.in_flight);
+        report.abandoned = self.abandoned + self.clean_ups.len();
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);
         }

@@ -12,7 +12,7 @@ use crate::registration::lease::{Ending, Lease, LeaseState};
 /// A Deregister that failed is tried again this often: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
 /// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
-const SWEEP: Duration = Duration::from_secs(6);
+pub(super) const SWEEP: Duration = Duration::from_secs(6);
 
 // === impl Machine ===
 
@@ -22,6 +22,10 @@ impl Machine {
             return;
         };
         let which = flight.call.which;
+        if !matches!(answer, Answer::NotSent | Answer::Broken) {
+            self.unreached = 0;
+        }
+        let is_dead = answer == Answer::NotSent || flight.given_up;
         match (flight.call.verb, answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 self.registered(which, id, ttl, flight.since, now, actions);
@@ -60,6 +64,9 @@ impl Machine {
                 self.service.end(Ending::NothingHeld);
                 self.tell(Which::Service, Note::Displaced, actions);
             }
+            (_, Answer::NotSent | Answer::Broken) if is_dead && self.gateways > 1 => {
+                self.fail_over(now, actions);
+            }
             (_, answer) => self.failed(which, &answer, now, actions),
         }
     }
@@ -76,7 +83,12 @@ impl Machine {
         let due = self.next_beat(which, ttl, sent, now);
         let lease = self.lease_mut(which);
         *lease = Lease::wanted(now);
-        lease.state = LeaseState::Held { id, ttl, due };
+        lease.state = LeaseState::Held {
+            id,
+            ttl,
+            due,
+            confirmed: sent,
+        };
         self.tell(which, Note::Registered, actions);
     }
 
@@ -92,6 +104,9 @@ impl Machine {
             let lease = self.lease_mut(which);
             lease.failures = 0;
             lease.set_due(due);
+            if let LeaseState::Held { confirmed, .. } = &mut lease.state {
+                *confirmed = sent;
+            }
         }
         self.tell(which, Note::Alive, actions);
     }
@@ -139,6 +154,7 @@ impl Machine {
     /// The old one, if the gateway still has it, keeps calls in flight alive until its TTL is
     /// over.
     fn retire_hold(&mut self, now: Instant) {
+        self.old_holds.retain(|(_, until)| *until > now);
         if let LeaseState::Held { id, ttl, .. } = &self.hold.state {
             self.old_holds.push((id.clone(), now + *ttl + SWEEP));
         }
@@ -173,7 +189,7 @@ impl Machine {
     }
 
     /// Only the service's lease, and only while it serves, is the user's concern.
-    fn tell(&self, which: Which, note: Note, actions: &mut Vec<Action>) {
+    pub(super) fn tell(&self, which: Which, note: Note, actions: &mut Vec<Action>) {
         if which == Which::Service && self.serves() {
             actions.push(Action::Tell(note));
         }

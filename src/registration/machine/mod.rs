@@ -6,8 +6,10 @@
 //! answer is still an event; the service is never registered once leaving has begun.
 
 mod answers;
+mod failover;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use tokio::time::Instant;
 use super::lease::{Ending, Lease, LeaseState};
 use super::pace::Pace;
 use crate::control::Liveness;
-use crate::error::ErrorKind;
+
+pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Which};
 
 /// A beat that takes longer is called slow; nothing else follows from it.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
@@ -28,119 +31,17 @@ const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the machine wants to be told.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    /// The call in flight has its answer.
-    Answered(Answer),
-    /// A connection that nobody ended has ended.
-    Disconnected,
-    /// The answer to [`Action::Probe`].
-    Probed(Liveness),
-    /// So many replicas were listed by the gateway.
-    Listed { replicas: u32 },
-    /// The process leaves; without a server there is nothing to drain.
-    Leave { drain: bool },
-    /// Nothing is in flight any more, or the drain timed out.
-    Drained,
-    /// `wake_at` has come.
-    Woken,
-}
-
-/// What the machine wants to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Make this call; its answer must come back as [`Event::Answered`].
-    Call(Call),
-    /// Find out whether the gateway answers at all.
-    Probe,
-    /// End the connection, so that the call in flight fails.
-    Disconnect,
-    /// Wait until nothing is in flight.
-    Drain,
-    /// Leaving is over; late answers are still taken.
-    Finish,
-    /// Something worth telling.
-    Tell(Note),
-}
-
-/// Which of the two leases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Which {
-    /// Keeps the gateway's connections open while the service leaves.
-    Hold,
-    Service,
-}
-
-/// A call that changes the gateway's list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) which: Which,
-    pub(crate) verb: Verb,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// The spelling of the address: a new number for each life of the registration.
-    Register {
-        spelling: u32,
-    },
-    Heartbeat(String),
-    Deregister(String),
-}
-
-/// What became of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Registered {
-        id: String,
-        ttl: Duration,
-    },
-    Beat {
-        known: bool,
-    },
-    Deregistered,
-    /// It never left the process.
-    NotSent,
-    /// The connection ended; it may have been carried out.
-    Broken,
-    /// The gateway said no.
-    Refused(ErrorKind),
-}
-
-/// What the user is told of the service's lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// The gateway took the registration.
-    Registered,
-    /// The gateway answered a beat with yes.
-    Alive,
-    /// The gateway does not know the registration any more.
-    Forgotten,
-    /// The gateway cannot be reached, or could not do it; tried again soon.
-    Unreachable,
-    /// The gateway has not answered in the usual time.
-    Slow,
-    /// The gateway refused the content; tried again slowly.
-    Refused(ErrorKind),
-    /// A younger process has the identity; this one stays out.
-    Displaced,
-}
-
-/// When the hold is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum HoldAt {
-    Start,
-    Leave,
-    Never,
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Machine {
     hold: Lease,
     service: Lease,
     hold_at: HoldAt,
+    /// How many there are, and which one the calls go to.
+    gateways: usize,
+    gateway: usize,
+    /// Gateways in a row that could not be reached.
+    unreached: usize,
     /// Counts the registrations that the gateway forgot.
     spelling: u32,
     /// Holds of earlier spellings, and until when the gateway may keep them.
@@ -161,6 +62,8 @@ struct Flight {
     /// When the next doubt about the connection is due; `None` while a probe is waited for.
     doubt_at: Option<Instant>,
     slow: bool,
+    /// The gateway was silent for so long that another is to be tried.
+    given_up: bool,
 }
 
 /// `end` is when leaving as a whole must be over.
@@ -193,6 +96,7 @@ impl Machine {
         pace: Pace,
         bindings: u32,
         hold_at: HoldAt,
+        gateways: usize,
         leave_timeout: Duration,
         now: Instant,
     ) -> Self {
@@ -204,6 +108,9 @@ impl Machine {
             hold,
             service: Lease::wanted(now),
             hold_at,
+            gateways,
+            gateway: 0,
+            unreached: 0,
             spelling: 0,
             old_holds: Vec::new(),
             flight: None,
@@ -249,6 +156,11 @@ impl Machine {
             Phase::Serving | Phase::Finished => None,
         };
         [call, phase].into_iter().flatten().min()
+    }
+
+    /// Which gateway the calls go to.
+    pub(crate) fn gateway(&self) -> usize {
+        self.gateway
     }
 
     /// Whether an answer is still awaited or owed, after the end too.
@@ -380,8 +292,9 @@ impl Machine {
                 let spelling = self.spelling;
                 (Verb::Register { spelling }, self.register_wait)
             }
-            LeaseState::Held { id, .. } if self.keeps(which) => {
-                (Verb::Heartbeat(id.clone()), SLOW_BEAT)
+            LeaseState::Held { id, ttl, .. } if self.keeps(which) => {
+                let patience = SLOW_BEAT.min(*ttl / 3);
+                (Verb::Heartbeat(id.clone()), patience)
             }
             LeaseState::Held { id, .. } => (Verb::Deregister(id.clone()), SLOW_BEAT),
             LeaseState::Over => return,
@@ -392,6 +305,7 @@ impl Machine {
             since: now,
             doubt_at: Some(now + patience),
             slow: false,
+            given_up: false,
         });
         actions.push(Action::Call(call));
     }
@@ -410,13 +324,15 @@ impl Machine {
                 actions.push(Action::Tell(Note::Slow));
             }
         }
-        // Slow changes nothing yet: only silence beyond 2/3 of the lease is looked into.
+        // Slow changes nothing yet: only silence for 2/3 of the lease is looked into.
         let lease = match flight.call.which {
             Which::Hold => &self.hold,
             Which::Service => &self.service,
         };
         let probe_at = match (&flight.call.verb, &lease.state) {
-            (Verb::Heartbeat(_), LeaseState::Held { ttl, .. }) => flight.since + *ttl * 2 / 3,
+            (Verb::Heartbeat(_), LeaseState::Held { ttl, confirmed, .. }) => {
+                *confirmed + ttl.mul_f64(2.0 / 3.0)
+            }
             _ => now,
         };
         if probe_at > now {
@@ -432,6 +348,7 @@ impl Machine {
 
     fn probed(&mut self, found: Liveness, now: Instant, actions: &mut Vec<Action>) {
         self.probing = false;
+        let (several, serves) = (self.gateways > 1, self.serves());
         // The call that was in doubt may have been answered, and another be under way.
         let doubted = |flight: &&mut Flight| flight.doubt_at.is_none();
         let Some(flight) = self.flight.as_mut().filter(doubted) else {
@@ -440,6 +357,11 @@ impl Machine {
         match found {
             // It answers others, or is gone: our connection is dead, so the call never ends.
             Liveness::Answers | Liveness::Gone => actions.push(Action::Disconnect),
+            // With nowhere else to go, silence proves nothing, and the call is waited for.
+            Liveness::Silent if several && serves => {
+                flight.given_up = true;
+                actions.push(Action::Disconnect);
+            }
             Liveness::Silent => {}
         }
         flight.doubt_at = Some(now + PROBE_INTERVAL);

@@ -1,0 +1,52 @@
+//! Several gateways.
+
+use super::super::*;
+use super::sim::*;
+
+#[test]
+fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
+    let mut sim = Sim::with_gateways(2, HoldAt::Never, 1);
+    sim.answer(granted("a"));
+    sim.on(Event::Disconnected);
+    sim.wake_until_called();
+    sim.answer(Answer::NotSent);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert_eq!(sim.left_behind, ["a"]);
+    let verb = Verb::Register { spelling: 1 };
+    let which = Which::Service;
+    assert_eq!(sim.call, Some(Call { which, verb }), "at once");
+    sim.answer(granted("a2"));
+    sim.leave();
+    assert_eq!(sim.call, Some(deregister("a2")));
+}
+
+#[test]
+fn gateways_none_of_which_can_be_reached_are_polled_in_turn() {
+    let mut sim = Sim::with_gateways(3, HoldAt::Never, 1);
+    for round in 0..100 {
+        for gateway in 0..3 {
+            let wait = sim.wake_until_called();
+            assert_eq!(sim.machine.gateway(), gateway);
+            let pauses = gateway == 0 && round > 0;
+            assert_eq!(wait > Duration::ZERO, pauses, "{wait:?}");
+            sim.answer(Answer::NotSent);
+        }
+    }
+    assert!(sim.left_behind.is_empty());
+}
+
+#[test]
+fn a_silent_gateway_is_left_when_there_is_another_and_not_before_the_probe() {
+    let mut sim = Sim::with_gateways(2, HoldAt::Never, 1);
+    sim.answer(granted("a"));
+    sim.wake_until_called();
+    while !sim.probing {
+        sim.wake();
+    }
+    assert_eq!(sim.now - sim.start, Duration::from_secs(20));
+    sim.probed(Liveness::Silent);
+    assert_eq!((sim.disconnects, sim.turns), (1, 0));
+    sim.answer(Answer::Broken);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert_eq!(sim.left_behind, ["a"]);
+}

@@ -1,0 +1,173 @@
+//! One lease: registering, beating, coming back, leaving.
+
+use super::super::*;
+use super::sim::*;
+use crate::error::ErrorKind;
+
+#[test]
+fn registers_at_once_and_beats_at_a_third_of_the_granted_ttl() {
+    let mut sim = Sim::new(1);
+    assert_eq!(sim.call, Some(REGISTER));
+    sim.answer(granted("a"));
+    assert_eq!(sim.notes, [Note::Registered]);
+    for _ in 0..100 {
+        let wait = sim.wake_until_called();
+        assert_eq!(sim.call, Some(beat("a")));
+        assert!((9_000..=11_000).contains(&wait.as_millis()), "{wait:?}");
+        sim.answer(Answer::Beat { known: true });
+    }
+}
+
+#[test]
+fn a_gateway_that_cannot_be_reached_is_polled_until_it_can() {
+    let mut sim = Sim::new(1);
+    for _ in 0..1_000 {
+        assert_eq!(sim.call, Some(REGISTER));
+        sim.answer(Answer::NotSent);
+        let wait = sim.wake_until_called();
+        assert!((250..=500).contains(&wait.as_millis()), "{wait:?}");
+    }
+    sim.answer(granted("a"));
+    assert_eq!(sim.notes.last(), Some(&Note::Registered));
+}
+
+#[test]
+fn a_forgotten_registration_is_made_again_at_once() {
+    let mut sim = Sim::registered();
+    sim.wake_until_called();
+    sim.answer(Answer::Beat { known: false });
+    let wait = sim.wake_until_called();
+    let verb = Verb::Register { spelling: 1 };
+    let which = Which::Service;
+    assert_eq!(sim.call, Some(Call { which, verb }), "in a fresh spelling");
+    assert!(wait <= Duration::from_millis(100), "{wait:?}");
+    assert_eq!(sim.notes, [Note::Registered, Note::Forgotten]);
+}
+
+#[test]
+fn a_lost_connection_is_looked_into_at_once_and_keeps_the_registration() {
+    let mut sim = Sim::registered();
+    sim.on(Event::Disconnected);
+    let wait = sim.wake_until_called();
+    assert!(wait <= Duration::from_millis(100), "{wait:?}");
+    assert_eq!(sim.call, Some(beat("a")));
+    sim.answer(Answer::NotSent);
+    assert_eq!(sim.notes.last(), Some(&Note::Unreachable));
+    let wait = sim.wake_until_called();
+    assert!(wait <= Duration::from_millis(500), "{wait:?}");
+    sim.answer(Answer::Beat { known: true });
+    assert_eq!(sim.notes.last(), Some(&Note::Alive));
+}
+
+#[test]
+fn refused_content_is_tried_again_slowly_and_other_refusals_soon() {
+    let mut sim = Sim::new(1);
+    sim.answer(Answer::Refused(ErrorKind::SchemaConflict));
+    assert_eq!(sim.notes, [Note::Refused(ErrorKind::SchemaConflict)]);
+    assert!(sim.wake_until_called() >= Duration::from_secs(30));
+    sim.answer(Answer::Refused(ErrorKind::Unavailable));
+    assert_eq!(sim.notes.last(), Some(&Note::Unreachable));
+    assert!(sim.wake_until_called() <= Duration::from_secs(5));
+}
+
+#[test]
+fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
+    let mut sim = Sim::registered();
+    sim.wake_until_called();
+    let sent = sim.now;
+    sim.wake();
+    assert_eq!(sim.notes.last(), Some(&Note::Slow));
+    assert_eq!(sim.now - sent, Duration::from_secs(3));
+    assert!(!sim.probing);
+    sim.wake();
+    assert!(sim.probing);
+    assert_eq!(sim.now - sim.start, Duration::from_secs(20));
+    // Frozen: neither an answer nor a refusal. The beat stays out.
+    sim.probed(Liveness::Silent);
+    assert_eq!(sim.disconnects, 0);
+    sim.wake();
+    assert!(sim.probing);
+    // The thaw: the one beat is answered, nothing was registered twice.
+    sim.answer(Answer::Beat { known: true });
+    sim.probed(Liveness::Answers);
+    assert_eq!(sim.disconnects, 0);
+    assert!(!sim.calls[1..].iter().any(is_register));
+}
+
+#[test]
+fn a_dead_connection_to_a_living_gateway_is_ended() {
+    let mut sim = Sim::registered();
+    sim.wake_until_called();
+    while !sim.probing {
+        sim.wake();
+    }
+    sim.probed(Liveness::Answers);
+    assert_eq!(sim.disconnects, 1);
+    sim.answer(Answer::Broken);
+    sim.wake_until_called();
+    assert_eq!(sim.call, Some(beat("a")));
+}
+
+#[test]
+fn leaving_deregisters_drains_and_finishes() {
+    let mut sim = Sim::registered();
+    sim.leave();
+    assert_eq!(sim.call, Some(deregister("a")));
+    assert!(!sim.draining);
+    sim.answer(Answer::Deregistered);
+    assert!(sim.draining);
+    sim.drained();
+    assert!(sim.finished_at.is_some());
+    assert_eq!(sim.machine.ending(Which::Service), Ending::Deregistered);
+    assert!(!sim.machine.is_busy());
+}
+
+#[test]
+fn leaving_waits_for_the_beat_in_flight() {
+    let mut sim = Sim::registered();
+    sim.wake_until_called();
+    sim.leave();
+    assert_eq!(sim.call, Some(beat("a")));
+    sim.answer(Answer::Beat { known: true });
+    assert_eq!(sim.call, Some(deregister("a")));
+}
+
+#[test]
+fn leaving_during_the_first_register_deregisters_its_late_answer() {
+    let mut sim = Sim::new(1);
+    sim.leave();
+    while !sim.draining {
+        sim.wake();
+    }
+    sim.drained();
+    assert!(sim.finished_at.is_some());
+    assert_eq!(sim.machine.ending(Which::Service), Ending::Unanswered);
+    sim.answer(granted("late"));
+    assert_eq!(sim.call, Some(deregister("late")));
+    sim.answer(Answer::Deregistered);
+    assert!(!sim.machine.is_busy());
+}
+
+#[test]
+fn leaving_before_anything_was_registered_tells_nobody() {
+    let mut sim = Sim::new(1);
+    sim.answer(Answer::NotSent);
+    sim.leave();
+    assert!(sim.draining);
+    assert_eq!(sim.machine.ending(Which::Service), Ending::NothingHeld);
+    sim.drained();
+    assert!(sim.finished_at.is_some());
+}
+
+#[test]
+fn a_gateway_that_is_down_does_not_hold_leaving_up() {
+    let mut sim = Sim::registered();
+    sim.leave();
+    let start = sim.now;
+    while !sim.draining {
+        sim.wake_until_called();
+        sim.answer(Answer::NotSent);
+    }
+    assert!(sim.now - start <= Duration::from_millis(300));
+    assert_eq!(sim.machine.ending(Which::Service), Ending::Failed);
+}

@@ -1,0 +1,5 @@
+mod failover;
+mod hold;
+mod life;
+mod random;
+mod sim;
