@@ -208,10 +208,8 @@ async fn row_service_addr() {
     let server = serve(options.advertise_host("localhost"), names.grpc_app(), true).await;
     server.registered(&gateway).await;
     let entry = gateway.entry(&names.namespace).await;
-    assert_eq!(
-        plain(&entry.addr),
-        server.address.replace("127.0.0.1", "localhost")
-    );
+    let expected = server.address.replace("127.0.0.1", "localhost");
+    assert_eq!(plain(&entry.addr), expected);
     assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
