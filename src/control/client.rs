@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
-use super::connection::{Connection, Gateway};
+use super::connection::{Connection, Gateway, root_of};
 use super::credentials::Credentials;
 use super::proto::control_plane_client::ControlPlaneClient;
 use super::proto::{
@@ -285,11 +285,20 @@ fn is_refused(error: &Error) -> bool {
 fn call_error(status: Status) -> CallError {
     // Only a failure on our side of the wire has a source.
     if std::error::Error::source(&status).is_some() {
-        let message = "the connection to the gateway broke during a call; it is tried again";
+        let message = format!(
+            "the connection to the gateway broke during a call ({}); it is tried again",
+            root_of(&status)
+        );
         return CallError::Broken(Error::new(ErrorKind::Unavailable, message).caused_by(status));
     }
     let kind = refusal::classify(&status);
     let text = status.message();
-    let message = format!("the gateway refused: {text} ({:?})", status.code());
+    let message = match status.code() {
+        Code::Unimplemented => format!(
+            "what answers at the gateway's address is no gwag control plane ({text:?}): check the \
+             address and its port"
+        ),
+        code => format!("the gateway refused: {text} ({code:?})"),
+    };
     CallError::Refused(Error::new(kind, message).caused_by(status))
 }

@@ -224,7 +224,7 @@ impl std::fmt::Debug for Gateway {
 }
 
 /// What is really wrong: what stands above it only says that connecting failed.
-fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
+pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;

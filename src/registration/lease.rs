@@ -104,6 +104,13 @@ impl Lease {
         }
     }
 
+    /// Brings the next Register forward.
+    pub(super) fn register_by(&mut self, at: Instant) {
+        if let LeaseState::Wanted { until } = &mut self.state {
+            *until = at.min(*until);
+        }
+    }
+
     pub(super) fn end(&mut self, ending: Ending) {
         self.state = LeaseState::Over;
         self.ending = Some(ending);

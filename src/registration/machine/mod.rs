@@ -391,6 +391,14 @@ impl Machine {
         let soon = now + self.pace.soon();
         self.hold.beat_by(soon);
         self.service.beat_by(soon);
+        // What was refused may be taken by whoever is behind the address next.
+        for which in [Which::Hold, Which::Service] {
+            let failures = self.lease(which).failures;
+            if failures > 0 {
+                let retry = now + self.pace.backoff(failures);
+                self.lease_mut(which).register_by(retry);
+            }
+        }
     }
 
     fn leave(&mut self, drain: bool, now: Instant) {

@@ -71,6 +71,23 @@ fn refused_content_is_tried_again_slowly_and_other_refusals_soon() {
 }
 
 #[test]
+fn refused_content_is_offered_again_soon_when_the_connection_ends() {
+    let mut sim = Sim::new(1);
+    let refused = || Answer::Refused(ErrorKind::SchemaConflict);
+    sim.answer(refused());
+    sim.on(Event::Disconnected);
+    assert!(sim.wake_until_called() <= Duration::from_millis(500));
+    // But not without a pause where each refusal ends the connection.
+    let start = sim.now;
+    for _ in 0..20 {
+        sim.answer(refused());
+        sim.on(Event::Disconnected);
+        sim.wake_until_called();
+    }
+    assert!(sim.now - start > Duration::from_secs(20));
+}
+
+#[test]
 fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
     let mut sim = Sim::registered();
     sim.wake_until_called();
