@@ -66,6 +66,8 @@ pub enum ErrorKind {
     TooLarge,
     /// A call in the wrong order, such as a second listener for one registration.
     Misuse,
+    /// The registration has ended: make a new layer for a new one.
+    Left,
     /// The gateway cannot be reached, or its store cannot: retried until it can.
     Unavailable,
     /// The gateway did not answer in time.

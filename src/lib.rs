@@ -83,9 +83,11 @@ pub use options::{GatewayAddress, Options};
 pub use registration::{
     Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };
+#[cfg(all(feature = "axum", feature = "tonic"))]
+pub use server::IncomingListener;
 pub use server::{
     GwagRegistrationFuture, GwagRegistrationLayer, GwagRegistrationService, InFlightBody,
-    stop_signal,
+    Severable, stop_signal,
 };
 #[cfg(feature = "tonic")]
 pub use server::{Incoming, IntoIncoming};

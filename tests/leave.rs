@@ -12,7 +12,7 @@ use support::{
 };
 use tonic::Code;
 use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Rpc};
-use tower_gwag::{GwagRegistrationLayer, LeaveOutcome, LeaveReason, Options, State};
+use tower_gwag::{ErrorKind, GwagRegistrationLayer, LeaveOutcome, LeaveReason, Options, State};
 
 const BEAT: Duration = Duration::from_millis(50);
 const BUDGET: Duration = Duration::from_millis(600);
@@ -248,7 +248,8 @@ async fn what_was_left_before_its_start_never_registers() {
     let report = within("the report", registration.leave()).await;
     assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);
     let (_listener, address) = bind("127.0.0.1:0").await;
-    registration.start(address).expect("no fault, but no start");
+    let error = registration.start(address).expect_err("it has ended");
+    assert_eq!(error.kind(), ErrorKind::Left);
     assert_eq!(registration.status().borrow().state(), State::Left);
     registration.registered().await.expect_err("it has ended");
     assert_eq!(events.states(), [State::Left]);

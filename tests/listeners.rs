@@ -157,7 +157,7 @@ where
     let mut incoming = registration.incoming(listener).expect("wrapped");
     let _client = TcpStream::connect(address).await.expect("connected");
     let first = within("a connection", incoming.next()).await;
-    first.expect("one").expect("accepted")
+    first.expect("one").expect("accepted").into_inner()
 }
 
 /// Otherwise each small answer waits for the client's delayed ACK, some 40 ms.

@@ -117,7 +117,8 @@ async fn mutual_tls_shows_who_we_are() {
     let proxy = TlsProxy::before(gateway.address(), config).await;
     let nobody = start(Options::new(proxy.localhost()).tls(trusting(&servers)));
     unreachable(&nobody).await;
-    assert!(nobody.leave().await.is_clean());
+    // TLS 1.3 refuses after the first bytes: whether they arrived cannot be known.
+    nobody.leave().await;
     let identity = clients.identity("greeter");
     let tls = trusting(&servers).identity(identity);
     let somebody = start(Options::new(proxy.localhost()).tls(tls));

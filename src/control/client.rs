@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Request, Status};
 
 use super::connection::{Connection, Gateway, root_of};
@@ -18,6 +18,9 @@ use crate::error::{Error, ErrorKind};
 
 /// The largest answer that is read: lists of many thousands of services.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Between two looks for ghosts.
+const GHOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The control plane of one gateway, as one registration talks to it.
 #[derive(Clone, Debug)]
@@ -46,14 +49,14 @@ pub(crate) enum CallError {
     Refused(Error),
 }
 
-/// What a probe on a connection of its own found out.
+/// What a probe found out about a connection on which an answer is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// The registry answered.
-    Answers,
-    /// Nothing listens there.
-    Gone,
-    /// Neither an answer nor a refusal in time: frozen, overloaded, or cut off.
+    /// It answers other calls: only this one takes long.
+    Slow,
+    /// It answers nothing, while a new one is answered, or refused: it is dead.
+    Dead,
+    /// Nothing is answered or refused anywhere: frozen, or cut off.
     Silent,
 }
 
@@ -82,8 +85,7 @@ impl ControlPlane {
     /// Ends the connection over which the last call went that changes something; a newer one,
     /// which others may be using, stays.
     pub(crate) fn disconnect(&self) {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = &*last {
+        if let Some(connection) = self.last() {
             connection.kill();
         }
     }
@@ -121,34 +123,47 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Asks on a connection of its own whether the gateway answers; at most `deadline`.
-    ///
-    /// ListServices waits for the registry, so that a busy gateway is not taken for a dead
-    /// connection.
+    /// Finds out about a connection on which an answer is overdue: asks on it and on one of its
+    /// own, for at most `deadline`. It changes nothing, and may be cancelled.
     pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
-        let ask = async {
-            let connection = self.gateway.connect().await.map_err(|error| {
-                if is_refused(&error) {
-                    Liveness::Gone
-                } else {
-                    Liveness::Silent
-                }
-            })?;
-            let mut client = client(&connection);
-            let request = self.with_headers(ListServicesRequest {});
-            let answer = client.list_services(request).await;
-            connection.kill();
-            match answer {
-                Ok(_) => Ok(()),
-                Err(status) if std::error::Error::source(&status).is_none() => Ok(()),
-                Err(_) => Err(Liveness::Silent),
+        let here = async {
+            match self.last() {
+                Some(connection) => self.answers(&connection).await,
+                None => false,
             }
         };
-        match timeout(deadline, ask).await {
-            Ok(Ok(())) => Liveness::Answers,
-            Ok(Err(found)) => found,
-            Err(_) => Liveness::Silent,
+        let elsewhere = async {
+            match self.gateway.connect().await {
+                Ok(connection) => {
+                    let answers = self.answers(&connection).await;
+                    connection.kill();
+                    answers
+                }
+                Err(error) => is_refused(&error),
+            }
+        };
+        // Both get the whole time: an answer elsewhere proves nothing while one may come here.
+        let (here, elsewhere) = tokio::join!(timeout(deadline, here), timeout(deadline, elsewhere));
+        match (here, elsewhere) {
+            (Ok(true), _) => Liveness::Slow,
+            (_, Ok(true)) => Liveness::Dead,
+            _ => Liveness::Silent,
         }
+    }
+
+    /// ListPeers asks for nothing that a busy registry would have to be waited for.
+    async fn answers(&self, connection: &Connection) -> bool {
+        let request = self.with_headers(ListPeersRequest {});
+        match client(connection).list_peers(request).await {
+            Ok(_) => true,
+            // Whatever it says, it said it.
+            Err(status) => std::error::Error::source(&status).is_none(),
+        }
+    }
+
+    fn last(&self) -> Option<Connection> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
     }
 
     /// Replicas of `services` ("namespace/version") without a registration behind them; `None`
@@ -158,6 +173,16 @@ impl ControlPlane {
     ///
     /// Cancel safe: it changes nothing.
     pub(crate) async fn ghosts(&self, services: &[String]) -> Option<u32> {
+        let first = self.count_ghosts(services).await?;
+        if first == 0 {
+            return Some(0);
+        }
+        // The two lists are not taken at one moment, and others come and go.
+        sleep(GHOST_PAUSE).await;
+        Some(first.min(self.count_ghosts(services).await?))
+    }
+
+    async fn count_ghosts(&self, services: &[String]) -> Option<u32> {
         let (mut client, request) = self.prepare(ListPeersRequest {}).await.ok()?;
         if client
             .list_peers(request)

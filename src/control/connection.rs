@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::transport::{Channel, Endpoint};
 
@@ -34,8 +34,8 @@ pub(crate) struct Gateway {
     target: Target,
     endpoint: Endpoint,
     live: watch::Sender<Option<Connection>>,
-    /// Held while a connection is made, so that there is one.
-    connecting: tokio::sync::Mutex<()>,
+    /// Held while a connection is made, so that there is one; when the last attempt failed.
+    connecting: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// Those in use, by address and runtime.
@@ -84,7 +84,7 @@ impl Gateway {
             target,
             endpoint,
             live: watch::Sender::new(None),
-            connecting: tokio::sync::Mutex::new(()),
+            connecting: tokio::sync::Mutex::new(None),
         }
     }
 
@@ -107,13 +107,34 @@ impl Gateway {
     ///
     /// Cancelling it ends at most an attempt to connect.
     pub(crate) async fn connection(&self) -> Result<Connection, Error> {
-        let _connecting = self.connecting.lock().await;
+        let asked = Instant::now();
+        let mut failed = self.connecting.lock().await;
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
-        let connection = self.connect().await?;
-        self.live.send_replace(Some(connection.clone()));
-        Ok(connection)
+        if failed.is_some_and(|failed| failed >= asked) {
+            // Somebody else's attempt failed while we waited for it: that was ours, too.
+            return Err(self.unreachable("another registration just tried"));
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                self.live.send_replace(Some(connection.clone()));
+                Ok(connection)
+            }
+            Err(error) => {
+                *failed = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> Error {
+        let message = format!(
+            "the gateway {} cannot be reached ({why}); check its address and that it runs, the \
+             registration follows by itself",
+            self.target
+        );
+        Error::new(ErrorKind::Unavailable, message)
     }
 
     fn current(&self) -> Option<Connection> {
@@ -166,17 +187,6 @@ impl Gateway {
                 }))
             }
         });
-        let unreachable = |why: &dyn std::error::Error| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!(
-                    "the gateway {} cannot be reached ({}); check its address and that it runs, \
-                     the registration follows by itself",
-                    self.target,
-                    root_of(why)
-                ),
-            )
-        };
         match timeout(
             READY_TIMEOUT,
             self.endpoint.connect_with_connector(connector),
@@ -188,8 +198,12 @@ impl Gateway {
                 ended,
                 kill,
             }),
-            Ok(Err(cause)) => Err(unreachable(&cause).caused_by(cause)),
-            Err(elapsed) => Err(unreachable(&elapsed).caused_by(elapsed)),
+            Ok(Err(cause)) => Err(self
+                .unreachable(&root_of(&cause).to_string())
+                .caused_by(cause)),
+            Err(elapsed) => Err(self
+                .unreachable(&root_of(&elapsed).to_string())
+                .caused_by(elapsed)),
         }
     }
 

@@ -8,6 +8,11 @@ use crate::registration::address::Advertise;
 use crate::rules::address::{AddressForm, form_of};
 use crate::service::{Resolved, ServiceKind};
 
+/// A gateway answers some ten thousand beats a second, of all its services.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// Longer ones are mistakes, and would overflow the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The lease a gateway grants when none is asked for (contract § 2).
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
 
@@ -50,8 +55,11 @@ pub(super) fn heartbeat(options: &Options) -> Result<(), Error> {
         let message = format!("the heartbeat interval {interval:?} {why}");
         Err(Error::new(ErrorKind::InvalidHeartbeatInterval, message))
     };
-    if interval.is_zero() {
-        return fault("is zero; leave it out for a third of the TTL".to_owned());
+    if interval < SHORTEST_INTERVAL {
+        return fault(format!(
+            "is shorter than {SHORTEST_INTERVAL:?}, zero among them; leave it out for a third of \
+             the TTL"
+        ));
     }
     if interval > ttl / 2 {
         return fault(format!(
@@ -66,6 +74,9 @@ pub(super) fn heartbeat(options: &Options) -> Result<(), Error> {
 pub(super) fn timeouts(options: &Options) -> Result<(), Error> {
     let fault = |message: String| Err(Error::new(ErrorKind::InvalidTimeout, message));
     let (leave, drain, quiet) = (options.leave_timeout, options.drain_timeout, options.quiet);
+    if [leave, drain, quiet].iter().any(|it| *it > LONGEST_TIMEOUT) {
+        return fault("a timeout is longer than a day: nobody waits so long for a stop".into());
+    }
     if leave.is_zero() {
         return fault(
             "leave_timeout is zero: leaving needs time for one call; 25 s is usual".into(),

@@ -11,6 +11,10 @@ use crate::rules::address::split_host_port;
 /// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
 /// an array or `Vec` of these, of which one is registered with at a time, the first that answers.
 ///
+/// The `timeout` of an `Endpoint` is not used: a call that is cancelled on the wire can leave an entry
+/// on the gateway that nobody knows. Keep-alive pings more often than every 5 minutes make a gateway
+/// end the connection.
+///
 /// A tonic `Channel` is not taken: a balanced one would spread heartbeats over nodes, but a
 /// registration lives on the node that took it.
 #[derive(Clone)]

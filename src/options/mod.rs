@@ -193,7 +193,9 @@ impl Options {
         self
     }
 
-    /// The time between two heartbeats; at most half the TTL. Each is moved by up to ± 10 %.
+    /// The time between two heartbeats: at least 10 ms, at most half the TTL. Each is moved by up
+    /// to ± 10 %. More than 10 s are taken as 10 s: a clustered gateway forgets a replica after 30 s
+    /// without a beat, whatever the TTL.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = Some(interval);
         self
@@ -220,7 +222,8 @@ impl Options {
 
     /// Asks for headers before every control-plane call, for tokens that expire.
     ///
-    /// It is called on the registration's task: it must return at once.
+    /// It is called wherever a call is made, for the last one of a process perhaps on a thread of
+    /// its own: it must return at once.
     pub fn metadata_provider(
         mut self,
         provider: impl Fn() -> http::HeaderMap + Send + Sync + 'static,
@@ -279,8 +282,9 @@ impl Options {
 
     /// Calls `callback` for each event of the registration's life.
     ///
-    /// It is called on the registration's task: it must return at once. A panic in it is caught
-    /// and logged.
+    /// It is called where the event happens, on the registration's task or that of a request or of
+    /// whoever leaves: it must return at once. A panic in it is caught and logged. A
+    /// `Registration` that it captures keeps the registration alive until it is left.
     pub fn on_event(mut self, callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(callback));
         self

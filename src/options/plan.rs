@@ -1,19 +1,24 @@
 //! Options whose faults are ruled out: what the registration's task works with.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use prost::Message;
 use tonic::transport::Endpoint;
 
 use super::checks;
 use super::{Options, Target};
-use crate::control::proto::{RegisterRequest, ServiceBinding};
+use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
 use crate::rules::address::{AddressForm, form_of};
 use crate::service::{Resolved, ServiceKind};
 
 /// The largest message a gateway receives (contract § 1).
 const MAX_REQUEST_BYTES: usize = 4_194_304;
+
+/// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
+/// entry on the gateway that nobody knows. The registration has its own deadlines.
+const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Room for the address, the instance id and a spelling of the address not known yet.
 const REQUEST_SLACK_BYTES: usize = 4_096;
@@ -57,14 +62,28 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The request for the advertised address; GraphQL paths are completed with it.
-    pub(crate) fn request(&self, address: &str, instance_id: &str) -> RegisterRequest {
-        RegisterRequest {
-            addr: address.to_owned(),
-            services: self.bindings(address),
-            ttl_seconds: self.ttl_seconds,
-            instance_id: instance_id.to_owned(),
-        }
+    /// The bindings for the advertised address; GraphQL paths are completed with it.
+    pub(crate) fn bindings(&self, address: &str) -> Vec<ServiceBinding> {
+        let base = match form_of(address) {
+            Ok(AddressForm::BaseUrl) => address.trim_end_matches('/').to_owned(),
+            _ => format!("http://{address}"),
+        };
+        let complete = |service: &Resolved| {
+            let mut binding = service.binding.clone();
+            if binding.graphql_endpoint.starts_with('/') {
+                binding.graphql_endpoint.insert_str(0, &base);
+            }
+            binding
+        };
+        self.services.iter().map(complete).collect()
+    }
+
+    /// The GraphQL endpoints, as the user gave them: URLs, or paths on this server.
+    pub(crate) fn graphql_endpoints(&self) -> impl Iterator<Item = &str> {
+        let endpoints = self.services.iter();
+        endpoints
+            .map(|service| &*service.binding.graphql_endpoint)
+            .filter(|endpoint| !endpoint.is_empty())
     }
 
     /// Whether a hold is of use: only gRPC calls are cancelled at a deregistration.
@@ -74,23 +93,9 @@ impl Plan {
             .any(|service| service.kind == ServiceKind::Proto)
     }
 
-    fn bindings(&self, address: &str) -> Vec<ServiceBinding> {
-        let complete = |service: &Resolved| {
-            let mut binding = service.binding.clone();
-            if binding.graphql_endpoint.starts_with('/') {
-                let base = match form_of(address) {
-                    Ok(AddressForm::BaseUrl) => address.trim_end_matches('/').to_owned(),
-                    _ => format!("http://{address}"),
-                };
-                binding.graphql_endpoint.insert_str(0, &base);
-            }
-            binding
-        };
-        self.services.iter().map(complete).collect()
-    }
-
     fn check_size(&self) -> Result<(), Error> {
-        let bytes = self.request("", "").encoded_len() + REQUEST_SLACK_BYTES;
+        let bindings = self.services.iter().map(|service| &service.binding);
+        let bytes = bindings.map(ServiceBinding::encoded_len).sum::<usize>() + REQUEST_SLACK_BYTES;
         if bytes <= MAX_REQUEST_BYTES {
             return Ok(());
         }
@@ -152,6 +157,7 @@ fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Erro
     let plain = target.endpoint.clone();
     let private = plain.is_some();
     let plain = plain.unwrap_or_else(|| Endpoint::from(target.uri.clone()));
+    let plain = plain.timeout(NO_TIMEOUT);
     let config = match &options.tls {
         Some(config) => config.clone(),
         None if target.is_https() && !private => ClientTlsConfig::new().with_native_roots(),
@@ -170,7 +176,7 @@ fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Erro
 #[cfg(not(feature = "tls"))]
 fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Error> {
     Ok(match &target.endpoint {
-        Some(endpoint) => (endpoint.clone(), true),
+        Some(endpoint) => (endpoint.clone().timeout(NO_TIMEOUT), true),
         None => (Endpoint::from(target.uri.clone()), false),
     })
 }

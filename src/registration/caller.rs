@@ -13,6 +13,7 @@ use super::hold::{self, Hold};
 use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
+use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan, PlannedGateway, Target};
@@ -213,21 +214,29 @@ impl Shared {
         if let Some(first) = self.first_spelling {
             *address = respelled(address, first.wrapping_add(spelling));
         }
-        let instance_id = self.instance_id(address);
-        let mut request = self.plan.request(address, &instance_id);
-        match which {
+        let services = match which {
             Which::Service => {
-                for binding in &request.services {
+                let bindings = self.plan.bindings(address);
+                let urls = bindings.iter().map(|it| &it.graphql_endpoint);
+                let urls = urls.filter(|it| !it.is_empty());
+                for (path, url) in self.plan.graphql_endpoints().zip(urls) {
+                    let answers = introspect::check(path, url, self.bound).await;
                     // As if the gateway had said so, which it would: no reason to try another.
-                    let answers = introspect::check(&binding.graphql_endpoint).await;
                     answers.map_err(CallError::Refused)?;
                 }
+                bindings
             }
             Which::Hold => {
                 let unstable = self.hold_is_unstable.load(Ordering::Relaxed);
-                request.services = vec![hold::binding(unstable)];
+                vec![hold::binding(unstable)]
             }
-        }
+        };
+        let request = RegisterRequest {
+            addr: address.clone(),
+            services,
+            ttl_seconds: self.plan.ttl_seconds,
+            instance_id: self.instance_id(address),
+        };
         let granted = control.register(request).await.inspect_err(|error| {
             if let (Which::Hold, CallError::Refused(error)) = (which, error)
                 && error.kind() == ErrorKind::TierRefused

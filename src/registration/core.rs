@@ -4,18 +4,24 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::address;
 use super::event::Event;
 use super::in_flight::InFlight;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
+use super::sever::Severer;
 use super::status::{State, Status};
 use super::task;
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan};
+
+/// For callers to take the last bytes, and for servers to end connections in their own way.
+const SEVER_AFTER: Duration = Duration::from_secs(1);
 
 /// Shared by everything that belongs to one registration.
 #[derive(Debug)]
@@ -29,6 +35,9 @@ pub(crate) struct Core {
     hurry: CancellationToken,
     /// The gateway sends no new calls any more.
     leaving: CancellationToken,
+    /// The server stops when leaving is over, and would wait without end for what is open.
+    stops: AtomicBool,
+    pub(crate) severer: Severer,
     /// Leaving has begun: connections are not kept.
     closing: AtomicBool,
     report: watch::Sender<Option<LeaveReport>>,
@@ -94,6 +103,8 @@ impl Core {
             leave: watch::Sender::new(None),
             hurry: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            stops: AtomicBool::new(false),
+            severer: Severer::default(),
             closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
             wiring: Wiring::default(),
@@ -125,11 +136,22 @@ impl Core {
                 *stage = Stage::Wired(Box::new(plan));
                 Ok(())
             }
-            Stage::Left => Ok(()),
+            Stage::Left => Err(Error::new(
+                ErrorKind::Left,
+                "this registration has ended: make a new GwagRegistrationLayer for a new one",
+            )),
             Stage::Wired(_) | Stage::Running => Err(Error::new(
                 ErrorKind::Misuse,
                 "this registration already has a listener: make one GwagRegistrationLayer for each",
             )),
+        }
+    }
+
+    /// The listener was dropped before it was polled: another may be wrapped.
+    pub(crate) fn unwire(&self) {
+        let mut stage = self.stage();
+        if let Stage::Wired(_) = *stage {
+            *stage = Stage::Idle;
         }
     }
 
@@ -187,6 +209,36 @@ impl Core {
     /// Cancelled once the gateway sends no new calls any more.
     pub(crate) fn leaving(&self) -> &CancellationToken {
         &self.leaving
+    }
+
+    /// A shutdown future has had its signal.
+    pub(crate) fn server_stops(&self) {
+        self.stops.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn stops(&self) -> bool {
+        self.stops.load(Ordering::Relaxed)
+    }
+
+    /// After leaving: what nobody has drained yet is drained, what is open then is cut, and what
+    /// does not end by itself a moment later is severed. The server may stop now.
+    pub(crate) async fn let_the_server_stop(&self) {
+        if !self.in_flight.was_cut() {
+            let drained = timeout(
+                self.options.drain_timeout,
+                self.in_flight.drained(Duration::ZERO),
+            );
+            tokio::select! {
+                _ = drained => {}
+                () = self.hurry.cancelled() => {}
+            }
+            self.in_flight.cut();
+        }
+        let severer = self.severer.clone();
+        tokio::spawn(async move {
+            sleep(SEVER_AFTER).await;
+            severer.sever();
+        });
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -250,8 +302,12 @@ impl Core {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        let registered = self.was_registered.load(Ordering::Relaxed) || self.is_disabled();
-        registered && !self.is_closing()
+        self.was_registered() && !self.is_closing()
+    }
+
+    /// The gateway took it at least once, or nobody wants it to.
+    pub(crate) fn was_registered(&self) -> bool {
+        self.was_registered.load(Ordering::Relaxed) || self.is_disabled()
     }
 
     pub(super) fn emit(&self, event: &Event) {

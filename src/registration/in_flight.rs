@@ -132,6 +132,10 @@ impl InFlight {
         self.count() + self.exempt()
     }
 
+    pub(crate) fn was_cut(&self) -> bool {
+        self.0.is_cut.load(Ordering::Acquire)
+    }
+
     /// Ends what is open, so that the server's own wait for it ends; how many that were.
     pub(crate) fn cut(&self) -> usize {
         let open = self.open();

@@ -10,6 +10,8 @@ pub(super) struct Lease {
     pub(super) state: LeaseState,
     /// Register calls that failed in a row.
     pub(super) failures: u32,
+    /// A Register broke off: the gateway may have an entry under an id that nobody knows.
+    pub(super) is_in_doubt: bool,
     /// Deregister calls that failed.
     pub(super) withdrawals: u32,
     /// How it ended; `None` until it is over.
@@ -52,6 +54,7 @@ impl Lease {
         Self {
             state: LeaseState::Wanted { until },
             failures: 0,
+            is_in_doubt: false,
             withdrawals: 0,
             ending: None,
         }

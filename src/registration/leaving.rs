@@ -44,12 +44,6 @@ impl Leaving {
         self.held = held;
     }
 
-    /// Whether what is open after the drain is cut: only where the server stops then, and would
-    /// wait for it without end.
-    pub(super) fn cuts(&self) -> bool {
-        self.reason == LeaveReason::Signal
-    }
-
     /// The wait for calls in flight is over, and `open` were left; a hold that is gone by now was
     /// of no use.
     pub(super) fn drained(&mut self, held: bool, open: usize) {
@@ -58,11 +52,12 @@ impl Leaving {
         self.held &= held;
     }
 
-    /// `hold` is `None` where none is needed.
+    /// `hold` is `None` where none is needed; what is open is cut if the server stops.
     pub(super) fn report(
         &self,
         ending: Ending,
         hold: Option<Hold>,
+        stops: bool,
         in_flight: &InFlight,
     ) -> LeaveReport {
         let now = Instant::now();
@@ -87,7 +82,7 @@ impl Leaving {
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
         report.hold = hold;
         report.late = in_flight.arrived() - self.arrived;
-        match (self.drained, self.cuts()) {
+        match (self.drained, stops) {
             (Some(_), true) => report.cut = self.open,
             (Some(_), false) => report.unfinished = self.open,
             (None, true) => report.cut = in_flight.cut(),

@@ -16,6 +16,7 @@ mod leaving;
 mod machine;
 mod pace;
 mod report;
+pub(crate) mod sever;
 mod status;
 mod task;
 
@@ -93,32 +94,33 @@ impl Registration {
         self.core().status()
     }
 
-    /// Resolves once the gateway has taken the registration; at once when it is switched off.
+    /// Resolves once the gateway has taken the registration for the first time; at once when it is
+    /// switched off.
     ///
     /// Waits as long as it takes: put a timeout around it if you must not.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`] when the registration was ended before the gateway took it.
+    /// [`ErrorKind::Left`] when the registration was ended before the gateway took it.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn registered(&self) -> Result<(), Error> {
+        let core = self.core();
         let mut status = self.status();
         let settled = |status: &Status| {
-            matches!(
-                status.state(),
-                State::Registered | State::Disabled | State::Leaving | State::Left
-            )
+            core.was_registered() || matches!(status.state(), State::Leaving | State::Left)
         };
-        match status.wait_for(settled).await.map(|now| now.state()) {
-            Ok(State::Registered | State::Disabled) => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::Misuse,
-                "the registration was ended before the gateway took it",
-            )),
+        // The sender is a field of `core`.
+        let _ = status.wait_for(settled).await;
+        if core.was_registered() {
+            return Ok(());
         }
+        Err(Error::new(
+            ErrorKind::Left,
+            "the registration was ended before the gateway took it; `finish()` has the report",
+        ))
     }
 
     /// Takes the registration back and waits for the requests in flight: Deregister, drain, then

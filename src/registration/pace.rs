@@ -42,7 +42,7 @@ impl Pace {
     /// To the next beat: min(granted TTL / 3, 10 s) ± 10 %, never more than half the granted TTL.
     pub(crate) fn beat(&mut self, granted: Duration) -> Duration {
         let usual = (granted / 3).min(LONGEST_INTERVAL);
-        let interval = self.interval.unwrap_or(usual);
+        let interval = self.interval.unwrap_or(usual).min(LONGEST_INTERVAL);
         interval.mul_f64(0.9 + 0.2 * self.unit()).min(granted / 2)
     }
 

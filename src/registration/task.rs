@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
 
 /// For the answer to a probe.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// When the number of replicas is asked for after a registration, which others may make at the
 /// same moment, and how often after that: only an order of magnitude is needed.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -157,6 +157,7 @@ impl Worker {
                 }
                 () = hurried.cancelled(), if !hurry_heard => {
                     hurry_heard = true;
+                    self.step(Event::Hurry);
                     if self.drain.is_some() {
                         self.start_drain();
                     }
@@ -335,13 +336,13 @@ impl Worker {
         let in_flight = self.core.in_flight.clone();
         let limit = self.core.options.drain_timeout;
         let hurried = self.core.hurried();
-        let cuts = self.leaving.as_ref().is_some_and(Leaving::cuts);
+        let core = Arc::clone(&self.core);
         self.drain = Some(Box::pin(async move {
             if !hurried.is_cancelled() {
                 // Either way it is over.
                 let _ = timeout(limit, in_flight.drained(quiet)).await;
             }
-            if cuts {
+            if core.stops() {
                 in_flight.cut_and_tell().await
             } else {
                 in_flight.open()
@@ -358,7 +359,12 @@ impl Worker {
     }
 
     fn conclude(&self, leaving: &Leaving, ending: Ending) {
-        let mut report = leaving.report(ending, self.caller.hold(), &self.core.in_flight);
+        let mut report = leaving.report(
+            ending,
+            self.caller.hold(),
+            self.core.stops(),
+            &self.core.in_flight,
+        );
         report.abandoned = self.abandoned + self.clean_ups.len();
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);

@@ -14,27 +14,38 @@ pin_project! {
     /// dropped.
     ///
     /// One that is still open when leaving is over is cut, because a server's own wait for it has
-    /// no end: a gRPC stream ends with the status UNAVAILABLE, any other body just ends.
+    /// no end: a gRPC stream ends with the status UNAVAILABLE, an event stream just ends, and any
+    /// other body fails, so that nobody takes a part for the whole.
     #[derive(Debug)]
     pub struct InFlightBody<B> {
         // None: there is nothing (more) to say.
         #[pin]
         inner: Option<B>,
         guard: Option<InFlightGuard>,
-        is_grpc: bool,
+        kind: BodyKind,
         #[pin]
         cut: CutWatch,
     }
 }
 
+/// How a body is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BodyKind {
+    Grpc,
+    Events,
+    Other,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 // === impl InFlightBody ===
 
 impl<B> InFlightBody<B> {
-    pub(super) fn new(inner: B, guard: Option<InFlightGuard>, is_grpc: bool) -> Self {
+    pub(super) fn new(inner: B, guard: Option<InFlightGuard>, kind: BodyKind) -> Self {
         Self {
             inner: Some(inner),
             guard,
-            is_grpc,
+            kind,
             cut: CutWatch::default(),
         }
     }
@@ -44,15 +55,19 @@ impl<B> InFlightBody<B> {
         Self {
             inner: None,
             guard: None,
-            is_grpc: false,
+            kind: BodyKind::Other,
             cut: CutWatch::default(),
         }
     }
 }
 
-impl<B: Body> Body for InFlightBody<B> {
+impl<B> Body for InFlightBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -66,7 +81,7 @@ impl<B: Body> Body for InFlightBody<B> {
             if matches!(frame, None | Some(Err(_))) {
                 *this.guard = None;
             }
-            return Poll::Ready(frame);
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         match this.guard.as_ref() {
             Some(guard) if this.cut.poll_cut(guard, cx).is_ready() => {}
@@ -74,7 +89,11 @@ impl<B: Body> Body for InFlightBody<B> {
         }
         *this.guard = None;
         this.inner.set(None);
-        Poll::Ready(this.is_grpc.then(|| Ok(Frame::trailers(unavailable()))))
+        Poll::Ready(match this.kind {
+            BodyKind::Grpc => Some(Ok(Frame::trailers(unavailable()))),
+            BodyKind::Events => None,
+            BodyKind::Other => Some(Err("the server has stopped".into())),
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,13 +5,17 @@ mod cut;
 mod layer;
 mod listener;
 mod service;
+mod severable;
 mod shutdown;
 
 pub use body::InFlightBody;
 pub use layer::GwagRegistrationLayer;
+#[cfg(all(feature = "axum", feature = "tonic"))]
+pub use listener::axum::IncomingListener;
 #[cfg(feature = "axum")]
 pub use listener::axum::{IntoListener, Listening};
 #[cfg(feature = "tonic")]
 pub use listener::incoming::{Incoming, IntoIncoming};
 pub use service::{GwagRegistrationFuture, GwagRegistrationService};
+pub use severable::Severable;
 pub use shutdown::stop_signal;

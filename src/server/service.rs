@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, heade
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::InFlightBody;
+use super::body::{BodyKind, InFlightBody};
 use super::cut::{CutWatch, unavailable};
 use crate::registration::core::{Core, Handle};
 use crate::registration::in_flight::InFlightGuard;
@@ -118,7 +118,9 @@ where
                 _ => return Poll::Pending,
             },
         };
-        if this.closing.take().is_some_and(|core| core.is_closing()) {
+        // Upgrades say what they need in the same header.
+        let stays = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if stays && this.closing.take().is_some_and(|core| core.is_closing()) {
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -130,13 +132,18 @@ fn in_flight<B>(
     response: Response<B>,
     mut guard: Option<InFlightGuard>,
 ) -> Response<InFlightBody<B>> {
-    if has_content_type(response.headers(), b"text/event-stream")
-        && let Some(guard) = &mut guard
-    {
+    let is_events = has_content_type(response.headers(), b"text/event-stream");
+    if is_events && let Some(guard) = &mut guard {
         guard.exempt();
     }
-    let is_grpc = has_content_type(response.headers(), b"application/grpc");
-    response.map(|body| InFlightBody::new(body, guard, is_grpc))
+    let kind = if has_content_type(response.headers(), b"application/grpc") {
+        BodyKind::Grpc
+    } else if is_events {
+        BodyKind::Events
+    } else {
+        BodyKind::Other
+    };
+    response.map(|body| InFlightBody::new(body, guard, kind))
 }
 
 /// The answer to a request that is cut.

@@ -16,8 +16,13 @@ impl Registration {
     /// told, and the requests in flight have ended. The server serves on meanwhile.
     ///
     /// `signal` may have any output; usually it is [`stop_signal()`]. A second SIGINT or SIGTERM
-    /// ends the drain at once. It is bounded by
+    /// ends every wait. It is bounded by
     /// [`Options::leave_timeout`](crate::Options::leave_timeout).
+    ///
+    /// What is open then is cut: gRPC callers get UNAVAILABLE, event streams end, other answers
+    /// break off. Connections of the wrapped listener that do not end by themselves are severed 1 s
+    /// later, because servers wait for them without end. Upgraded connections (WebSockets) are
+    /// neither counted nor waited for: tell them with [`leaving`](Registration::leaving).
     ///
     /// # Cancel safety
     ///
@@ -36,15 +41,21 @@ impl Registration {
                     signal.await;
                 }
             }
+            core.server_stops();
             core.request_leave(LeaveRequest {
                 reason: LeaveReason::Signal,
                 drain: true,
             });
+            let over = async {
+                core.left().await;
+                core.let_the_server_stop().await;
+            };
+            let mut over = std::pin::pin!(over);
             tokio::select! {
-                _ = core.left() => {}
+                () = &mut over => {}
                 () = stop_signal() => {
                     core.hurry();
-                    core.left().await;
+                    over.await;
                 }
             }
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use gateway::Gateway;
 use service::Names;
 use support::servers::bind;
-use support::{Events, within};
+use support::{Events, plain, within};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower_gwag::{
@@ -102,7 +102,7 @@ async fn a_tonic_server_registers_beats_is_called_and_leaves() {
     let server = serve(options, names.grpc_app(), true).await;
     server.registered(&gateway).await;
     let entry = gateway.entry(&names.namespace).await;
-    assert_eq!(entry.addr, server.address);
+    assert_eq!(plain(&entry.addr), server.address);
     assert_eq!(entry.ttl_seconds, 2);
     assert_eq!(entry.namespaces, [format!("{}/v1", names.namespace)]);
 
@@ -134,7 +134,7 @@ async fn an_axum_server_registers_is_called_and_leaves() {
     let server = serve(options, names.http_app(), false).await;
     server.registered(&gateway).await;
     let entry = gateway.entry(&names.title_as_namespace()).await;
-    assert_eq!(entry.addr, server.address);
+    assert_eq!(plain(&entry.addr), server.address);
     gateway
         .until_answered(&names.path("things/7"), "thing 7")
         .await;
@@ -208,7 +208,8 @@ async fn row_service_addr() {
     let server = serve(options.advertise_host("localhost"), names.grpc_app(), true).await;
     server.registered(&gateway).await;
     let entry = gateway.entry(&names.namespace).await;
-    assert_eq!(entry.addr, server.address.replace("127.0.0.1", "localhost"));
+    let expected = server.address.replace("127.0.0.1", "localhost");
+    assert_eq!(plain(&entry.addr), expected);
     assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
@@ -262,7 +263,7 @@ async fn row_graphql_endpoint() {
     let server = serve(options, names.graphql_app(), false).await;
     server.registered(&gateway).await;
     let entry = gateway.entry(&names.namespace).await;
-    assert_eq!(entry.addr, server.address);
+    assert_eq!(plain(&entry.addr), server.address);
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
 }
@@ -283,7 +284,7 @@ async fn row_automatic_re_register() {
     let second = gateway
         .until_entry(&names.namespace, |now| now.registration_id != first)
         .await;
-    assert_eq!(second.addr, server.address);
+    assert_eq!(plain(&second.addr), server.address);
     assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
     server.stop().await;
     gateway.until_gone(&names.namespace).await;

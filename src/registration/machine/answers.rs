@@ -39,8 +39,13 @@ impl Machine {
             (Verb::Deregister(_), Answer::Deregistered) => {
                 self.lease_mut(which).end(Ending::Deregistered);
             }
-            (Verb::Deregister(_), _) => {
-                let soon = now + self.pace.soon();
+            (Verb::Deregister(_), answer) => {
+                // A gateway that restarts is there again in a moment.
+                let soon = now
+                    + match answer {
+                        Answer::NotSent => self.pace.poll(),
+                        _ => self.pace.soon(),
+                    };
                 let lease = self.lease_mut(which);
                 lease.withdrawals += 1;
                 if lease.withdrawals < WITHDRAWALS {
@@ -178,6 +183,10 @@ impl Machine {
         let lease = self.lease_mut(which);
         if *answer != Answer::NotSent {
             lease.failures = failures.saturating_add(1);
+        }
+        let timed_out = *answer == Answer::Refused(ErrorKind::TimedOut);
+        if !lease.is_held() && (*answer == Answer::Broken || timed_out) {
+            lease.is_in_doubt = true;
         }
         // A beat is only a question: it is asked again well before the lease is over.
         let delay = match &lease.state {

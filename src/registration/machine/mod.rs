@@ -30,6 +30,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same, each, when leaving is to end at once.
+const HURRIED_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct Machine {
     /// A probe is under way.
     probing: bool,
     phase: Phase,
+    /// Nothing is waited for any longer than for a prompt answer.
+    hurried: bool,
     pace: Pace,
     register_wait: Duration,
     leave_timeout: Duration,
@@ -116,6 +120,7 @@ impl Machine {
             flight: None,
             probing: false,
             phase: Phase::Serving,
+            hurried: false,
             pace,
             // Above 5 s a binding, or a clustered gateway keeps a ghost (contract, Ghosts).
             register_wait: Duration::from_secs(15).max(Duration::from_secs(5) * bindings),
@@ -133,6 +138,7 @@ impl Machine {
             Event::Listed { replicas } => self.pace.set_herd(replicas),
             Event::Leave { drain } => self.leave(drain, now),
             Event::Drained => self.drained(),
+            Event::Hurry => self.hurry(now),
             Event::Woken => {}
         }
         self.end_what_is_not_wanted();
@@ -238,7 +244,12 @@ impl Machine {
         for which in [Which::Hold, Which::Service] {
             let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
             if wanted && busy_with != Some(which) && !self.registers(which) {
-                self.lease_mut(which).end(Ending::NothingHeld);
+                let lease = self.lease_mut(which);
+                lease.end(if lease.is_in_doubt {
+                    Ending::Unanswered
+                } else {
+                    Ending::NothingHeld
+                });
             }
         }
     }
@@ -255,8 +266,13 @@ impl Machine {
         if let Phase::Draining { end, over } = self.phase
             && (over || now >= end)
         {
+            let patience = if self.hurried {
+                HURRIED_TIMEOUT
+            } else {
+                RELEASE_TIMEOUT
+            };
             self.phase = Phase::Releasing {
-                until: end.min(now + RELEASE_TIMEOUT),
+                until: end.min(now + patience),
             };
             self.hold.set_due(now);
             self.end_what_is_not_wanted();
@@ -320,7 +336,7 @@ impl Machine {
         }
         if !flight.slow {
             flight.slow = true;
-            if serves {
+            if serves && flight.call.which == Which::Service {
                 actions.push(Action::Tell(Note::Slow));
             }
         }
@@ -355,14 +371,14 @@ impl Machine {
             return;
         };
         match found {
-            // It answers others, or is gone: our connection is dead, so the call never ends.
-            Liveness::Answers | Liveness::Gone => actions.push(Action::Disconnect),
+            // The call never ends by itself.
+            Liveness::Dead => actions.push(Action::Disconnect),
             // With nowhere else to go, silence proves nothing, and the call is waited for.
             Liveness::Silent if several && serves => {
                 flight.given_up = true;
                 actions.push(Action::Disconnect);
             }
-            Liveness::Silent => {}
+            Liveness::Silent | Liveness::Slow => {}
         }
         flight.doubt_at = Some(now + PROBE_INTERVAL);
     }
@@ -396,10 +412,20 @@ impl Machine {
             end,
             drain,
         };
+        if self.hurried {
+            self.hurry(now);
+        }
         if drain && self.hold_at == HoldAt::Leave {
             self.hold = Lease::wanted(now);
         }
         self.service.set_due(now);
+    }
+
+    fn hurry(&mut self, now: Instant) {
+        self.hurried = true;
+        if let Phase::Withdrawing { until, .. } | Phase::Releasing { until } = &mut self.phase {
+            *until = (*until).min(now + HURRIED_TIMEOUT);
+        }
     }
 
     fn drained(&mut self) {

@@ -22,6 +22,8 @@ pub(crate) enum Event {
     Leave { drain: bool },
     /// Nothing is in flight any more, or the drain timed out.
     Drained,
+    /// Leaving, begun or to begin, is to end at once.
+    Hurry,
     /// `wake_at` has come.
     Woken,
 }

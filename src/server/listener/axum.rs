@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use ::axum::serve::{Listener, ListenerExt, TapIo};
 
-use super::Tie;
+use super::{Sealed, Tie};
 use crate::error::Error;
 use crate::registration::Registration;
+use crate::server::severable::Severable;
 
 /// A listener for `axum::serve` that starts its registration at the first poll for a connection.
 pub struct Listening<L> {
@@ -21,8 +22,8 @@ pub struct Listening<L> {
 /// What [`Registration::listener`] takes: any `axum::serve::Listener`, a `TcpListener` among
 /// them, and tonic's `TcpIncoming` (feature `tonic`).
 ///
-/// `Marker` only keeps the two apart; it is inferred.
-pub trait IntoListener<Marker> {
+/// `Marker` only keeps the two apart; it is inferred. The trait is sealed.
+pub trait IntoListener<Marker>: Sealed<Marker> {
     /// What it becomes.
     type Listener: Listener;
 
@@ -68,7 +69,10 @@ impl Registration {
     pub fn listener<I, Marker>(
         &self,
         listener: I,
-    ) -> Result<TapIo<Listening<I::Listener>, fn(&mut <I::Listener as Listener>::Io)>, Error>
+    ) -> Result<
+        TapIo<Listening<I::Listener>, fn(&mut Severable<<I::Listener as Listener>::Io>)>,
+        Error,
+    >
     where
         I: IntoListener<Marker>,
         <I::Listener as Listener>::Addr: 'static,
@@ -92,12 +96,13 @@ pub(super) fn socket_address<A: 'static>(address: &A) -> Option<SocketAddr> {
 // === impl Listening ===
 
 impl<L: Listener> Listener for Listening<L> {
-    type Io = L::Io;
+    type Io = Severable<L::Io>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         self.tie.begin();
-        self.inner.accept().await
+        let (io, address) = self.inner.accept().await;
+        (Severable::new(io, self.tie.watch()), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -115,6 +120,8 @@ impl<L: fmt::Debug> fmt::Debug for Listening<L> {
 
 // === impl IntoListener ===
 
+impl<L: Listener> Sealed<IsListener> for L {}
+
 impl<L: Listener> IntoListener<IsListener> for L {
     type Listener = L;
 
@@ -122,6 +129,9 @@ impl<L: Listener> IntoListener<IsListener> for L {
         self
     }
 }
+
+#[cfg(feature = "tonic")]
+pub use from_tonic::IncomingListener;
 
 #[cfg(feature = "tonic")]
 mod from_tonic {
@@ -135,7 +145,7 @@ mod from_tonic {
     use tokio::net::TcpStream;
     use tonic::transport::server::TcpIncoming;
 
-    use super::IntoListener;
+    use super::{IntoListener, Sealed};
 
     /// Marks tonic's `TcpIncoming`.
     #[derive(Debug)]
@@ -144,6 +154,8 @@ mod from_tonic {
     /// tonic's `TcpIncoming` as a listener; its TCP settings are kept.
     #[derive(Debug)]
     pub struct IncomingListener(TcpIncoming);
+
+    impl Sealed<IsTcpIncoming> for TcpIncoming {}
 
     impl IntoListener<IsTcpIncoming> for TcpIncoming {
         type Listener = IncomingListener;

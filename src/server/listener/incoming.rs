@@ -5,15 +5,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use tokio::net::TcpStream;
 use tonic::transport::server::TcpIncoming;
 
-use super::Tie;
+use super::{Sealed, Tie};
 use crate::error::Error;
 use crate::registration::Registration;
+use crate::server::severable::Severable;
 
 /// A stream of connections for a tonic server that starts its registration at the first poll.
 pub struct Incoming<Io> {
@@ -27,8 +28,8 @@ type Connections<Io> = Pin<Box<dyn Stream<Item = io::Result<Io>> + Send>>;
 /// connections), tonic's `TcpIncoming` (its own settings are kept), and, with the feature `axum`,
 /// any `axum::serve::Listener` whose connections tonic can serve.
 ///
-/// `Marker` only keeps them apart; it is inferred.
-pub trait IntoIncoming<Marker> {
+/// `Marker` only keeps them apart; it is inferred. The trait is sealed.
+pub trait IntoIncoming<Marker>: Sealed<Marker> {
     /// The connections.
     type Io;
 
@@ -82,11 +83,12 @@ impl Registration {
 // === impl Incoming ===
 
 impl<Io> Stream for Incoming<Io> {
-    type Item = io::Result<Io>;
+    type Item = io::Result<Severable<Io>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.tie.begin();
-        self.inner.as_mut().poll_next(cx)
+        let next = ready!(self.inner.as_mut().poll_next(cx));
+        Poll::Ready(next.map(|io| Ok(Severable::new(io?, self.tie.watch()))))
     }
 }
 
@@ -102,6 +104,9 @@ impl<Io> fmt::Debug for Incoming<Io> {
 
 /// With the feature `axum` a `TcpListener` is one of its listeners.
 #[cfg(not(feature = "axum"))]
+impl Sealed<IsTcp> for tokio::net::TcpListener {}
+
+#[cfg(not(feature = "axum"))]
 impl IntoIncoming<IsTcp> for tokio::net::TcpListener {
     type Io = TcpStream;
 
@@ -111,6 +116,8 @@ impl IntoIncoming<IsTcp> for tokio::net::TcpListener {
             .into_incoming()
     }
 }
+
+impl Sealed<IsTcp> for TcpIncoming {}
 
 impl IntoIncoming<IsTcp> for TcpIncoming {
     type Io = TcpStream;

@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 use crate::registration::LeaveReason;
 use crate::registration::core::{Handle, LeaveRequest};
+use crate::registration::sever::SeverWatch;
+
+/// Keeps the traits of what can be wrapped from being implemented elsewhere.
+pub trait Sealed<Marker> {}
 
 /// Ties a listener to its registration: the first poll starts it, dropping it ends it.
 #[derive(Debug)]
@@ -30,6 +34,10 @@ impl Tie {
         }
     }
 
+    fn watch(&self) -> SeverWatch {
+        self.handle.core.severer.watch()
+    }
+
     fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
@@ -42,6 +50,10 @@ impl Drop for Tie {
     // After a shutdown this changes nothing. Without one the server was aborted, and no request
     // can be waited for.
     fn drop(&mut self) {
+        if !self.begun {
+            // Never served: as if it had not been wrapped.
+            return self.handle.core.unwire();
+        }
         self.handle.core.request_leave(LeaveRequest {
             reason: LeaveReason::ServerDropped,
             drain: false,

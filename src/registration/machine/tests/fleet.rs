@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::super::*;
 use super::sim::LEAVE;
+use crate::control::proto::RegisterRequest;
 use crate::options::{Options, Plan};
 use crate::registration::hold;
 use crate::service::Service;
@@ -170,13 +171,15 @@ fn bytes() -> usize {
     let proto = include_str!("../../../../examples/greeter/proto/greeter.proto");
     let service = Service::proto(proto).namespace("greeter");
     let plan = Plan::new(&Options::new("gateway:50090").service(service)).unwrap();
-    let request = plan.request(
-        "10.0.0.5:00050051",
-        "greeter@greeter-6d4cf56db6-x2x7p:50051",
-    );
-    let mut hold = request.clone();
-    hold.services = vec![hold::binding(false)];
-    request.encoded_len() + hold.encoded_len()
+    let address = "10.0.0.5:00050051";
+    let of = |services| RegisterRequest {
+        addr: address.to_owned(),
+        services,
+        ttl_seconds: plan.ttl_seconds,
+        instance_id: "greeter@greeter-6d4cf56db6-x2x7p:50051".to_owned(),
+    };
+    let service = of(plan.bindings(address));
+    service.encoded_len() + of(vec![hold::binding(false)]).encoded_len()
 }
 
 #[tokio::test(start_paused = true)]

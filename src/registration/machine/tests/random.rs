@@ -23,6 +23,7 @@ enum Step {
     Listed(u32),
     Leave,
     Drained,
+    Hurry,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,8 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Fate::Refused(ErrorKind::TierRefused)),
     ];
     let liveness = prop_oneof![
-        Just(Liveness::Answers),
-        Just(Liveness::Gone),
+        Just(Liveness::Slow),
+        Just(Liveness::Dead),
         Just(Liveness::Silent)
     ];
     prop_oneof![
@@ -53,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u32>().prop_map(Step::Listed),
         1 => Just(Step::Leave),
         2 => Just(Step::Drained),
+        1 => Just(Step::Hurry),
     ]
 }
 
@@ -87,6 +89,7 @@ fn take(step: Step, world: &mut World) {
         Step::Probed(found) if sim.probing => sim.probed(found),
         Step::Listed(replicas) => sim.on(Event::Listed { replicas }),
         Step::Leave => sim.leave(),
+        Step::Hurry => sim.on(Event::Hurry),
         Step::Drained if sim.draining => sim.drained(),
         Step::Probed(_) | Step::Drained => {}
     }
@@ -103,7 +106,7 @@ fn recover(world: &mut World) -> Duration {
         } else if world.is_registered() {
             return world.sim.now - start;
         } else if world.sim.probing {
-            world.sim.probed(Liveness::Answers);
+            world.sim.probed(Liveness::Slow);
         } else {
             world.sim.wake();
         }
