@@ -1,5 +1,7 @@
 mod failover;
+mod fleet;
 mod hold;
 mod life;
 mod random;
 mod sim;
+mod world;

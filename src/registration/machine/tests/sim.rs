@@ -17,6 +17,7 @@ pub(super) const REGISTER_HOLD: Call = Call {
 /// A machine, its clock, and what it has out.
 pub(super) struct Sim {
     pub(super) machine: Machine,
+    pub(super) hold_at: HoldAt,
     pub(super) start: Instant,
     pub(super) now: Instant,
     pub(super) call: Option<Call>,
@@ -44,6 +45,7 @@ impl Sim {
         let now = Instant::now();
         let mut sim = Self {
             machine: Machine::new(Pace::new(None, seed), 1, hold_at, gateways, LEAVE, now),
+            hold_at,
             start: now,
             now,
             call: None,
