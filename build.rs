@@ -2,9 +2,6 @@
 //! `OUT_DIR`, and the crate uses that instead of the checked-in `src/control/generated.rs`.
 
 #[cfg(feature = "codegen")]
-use protox_codegen as protox;
-
-#[cfg(feature = "codegen")]
 include!("build/codegen.rs");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

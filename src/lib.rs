@@ -85,9 +85,11 @@ pub use registration::{
 };
 #[cfg(all(feature = "axum", feature = "tonic"))]
 pub use server::IncomingListener;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub use server::Severable;
 pub use server::{
     GwagRegistrationFuture, GwagRegistrationLayer, GwagRegistrationService, InFlightBody,
-    Severable, stop_signal,
+    stop_signal,
 };
 #[cfg(feature = "tonic")]
 pub use server::{Incoming, IntoIncoming};

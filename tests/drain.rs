@@ -143,7 +143,8 @@ async fn direct_callers_do_not_hold_it_up_and_are_served() {
             let (address, mut stopped) = (server.address, stopped.clone());
             tokio::spawn(async move {
                 let mut client = greeter_client(address).await;
-                let mut tick = tokio::time::interval(Duration::from_millis(100));
+                // More often than the quiet time, or the drain ends between two calls.
+                let mut tick = tokio::time::interval(Duration::from_millis(20));
                 let mut failed = Vec::new();
                 while !stopped.has_changed().unwrap_or(true) {
                     tokio::select! {

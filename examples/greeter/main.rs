@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use greeter::greeter_client::GreeterClient;
 use greeter::greeter_server::{Greeter, GreeterServer};
 use greeter::{GreetingsRequest, HelloReply, HelloRequest};
-use support::{BoxError, Gateway, print_status, until_answered};
+use support::{BoxError, Gateway, print_report, print_status, until_answered};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -119,12 +119,7 @@ async fn main() -> Result<(), BoxError> {
     let report = registration.finish().await;
     statuses.await?;
     caller.abort();
-    println!("\n{report}");
-    println!(
-        "RESULT left ms={} exit={}",
-        report.total().as_millis(),
-        i32::from(served.is_err())
-    );
+    print_report(&report, served.is_ok());
     Ok(served?)
 }
 

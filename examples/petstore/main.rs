@@ -19,7 +19,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
-use support::{BoxError, Gateway, print_status, until_answered};
+use support::{BoxError, Gateway, print_report, print_status, until_answered};
 use tokio::net::TcpListener;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
 use utoipa::{OpenApi, ToSchema};
@@ -92,12 +92,7 @@ async fn main() -> Result<(), BoxError> {
     let report = registration.finish().await;
     statuses.await?;
     caller.abort();
-    println!("\n{report}");
-    println!(
-        "RESULT left ms={} exit={}",
-        report.total().as_millis(),
-        i32::from(served.is_err())
-    );
+    print_report(&report, served.is_ok());
     Ok(served?)
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tower_gwag::embedded::EmbeddedGateway;
-use tower_gwag::{Registration, State};
+use tower_gwag::{LeaveReport, Registration, State};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,6 +56,16 @@ pub(crate) fn print_status(
             }
         }
     })
+}
+
+/// Prints how the registration ended, for people and for scripts.
+pub(crate) fn print_report(report: &LeaveReport, served_well: bool) {
+    println!("\n{report}");
+    println!(
+        "RESULT left ms={} exit={}",
+        report.total().as_millis(),
+        i32::from(!served_well)
+    );
 }
 
 /// Tries `call` until it succeeds: a clustered gateway routes a moment after it registered.

@@ -148,6 +148,10 @@ impl Core {
     }
 
     /// The listener was dropped before it was polled: another may be wrapped.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
     pub(crate) fn unwire(&self) {
         let mut stage = self.stage();
         if let Stage::Wired(_) = *stage {

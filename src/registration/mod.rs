@@ -16,6 +16,10 @@ mod leaving;
 mod machine;
 mod pace;
 mod report;
+#[cfg_attr(
+    not(any(feature = "axum", feature = "tonic")),
+    allow(dead_code, reason = "for wrapped listeners")
+)]
 pub(crate) mod sever;
 mod status;
 mod task;
@@ -62,6 +66,10 @@ impl Registration {
         &self.handle.core
     }
 
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }

@@ -3,8 +3,10 @@
 mod body;
 mod cut;
 mod layer;
+#[cfg(any(feature = "axum", feature = "tonic"))]
 mod listener;
 mod service;
+#[cfg(any(feature = "axum", feature = "tonic"))]
 mod severable;
 mod shutdown;
 
@@ -17,5 +19,6 @@ pub use listener::axum::{IntoListener, Listening};
 #[cfg(feature = "tonic")]
 pub use listener::incoming::{Incoming, IntoIncoming};
 pub use service::{GwagRegistrationFuture, GwagRegistrationService};
+#[cfg(any(feature = "axum", feature = "tonic"))]
 pub use severable::Severable;
 pub use shutdown::stop_signal;
