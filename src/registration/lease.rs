@@ -111,6 +111,12 @@ impl Lease {
         }
     }
 
+    pub(super) fn not_before(&mut self, at: Instant) {
+        if self.due().is_some_and(|due| due < at) {
+            self.set_due(at);
+        }
+    }
+
     pub(super) fn end(&mut self, ending: Ending) {
         self.state = LeaseState::Over;
         self.ending = Some(ending);

@@ -22,7 +22,8 @@ impl Machine {
             return;
         };
         let which = flight.call.which;
-        if !matches!(answer, Answer::NotSent | Answer::Broken) {
+        let arrived = !matches!(answer, Answer::NotSent | Answer::Broken);
+        if arrived {
             self.unreached = 0;
         }
         let is_dead = answer == Answer::NotSent || flight.given_up;
@@ -73,6 +74,10 @@ impl Machine {
                 self.fail_over(now, actions);
             }
             (_, answer) => self.failed(which, &answer, now, actions),
+        }
+        // It was the last thing that the connection brought.
+        if arrived && flight.connection_ended {
+            self.disconnected(now);
         }
     }
 
@@ -194,6 +199,11 @@ impl Machine {
             _ => delay,
         };
         lease.set_due(now + delay);
+        if *answer == Answer::NotSent {
+            // One attempt tells for both.
+            self.hold.not_before(now + delay);
+            self.service.not_before(now + delay);
+        }
         self.tell(which, note, actions);
     }
 

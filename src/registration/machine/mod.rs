@@ -68,6 +68,7 @@ struct Flight {
     slow: bool,
     /// The gateway was silent for so long that another is to be tried.
     given_up: bool,
+    connection_ended: bool,
 }
 
 /// `end` is when leaving as a whole must be over.
@@ -322,6 +323,7 @@ impl Machine {
             doubt_at: Some(now + patience),
             slow: false,
             given_up: false,
+            connection_ended: false,
         });
         actions.push(Action::Call(call));
     }
@@ -388,9 +390,13 @@ impl Machine {
         flight.doubt_at = Some(now + pause);
     }
 
-    /// With a call in flight, its answer tells.
+    /// With a call in flight, its answer tells; it may have come before the end.
     fn disconnected(&mut self, now: Instant) {
-        if self.flight.is_some() || !self.serves() {
+        if let Some(flight) = &mut self.flight {
+            flight.connection_ended = true;
+            return;
+        }
+        if !self.serves() {
             return;
         }
         let soon = now + self.pace.soon();

@@ -97,3 +97,15 @@ fn a_hold_at_leave_is_taken_before_the_service_is_deregistered() {
     sim.answer(granted("h"));
     assert_eq!(sim.call, Some(deregister("a")));
 }
+
+#[test]
+fn a_gateway_that_cannot_be_reached_is_not_polled_twice_as_often_for_two_leases() {
+    let mut sim = held_and_registered();
+    sim.on(Event::Disconnected);
+    let start = sim.now;
+    for _ in 0..100 {
+        sim.wake_until_called();
+        sim.answer(Answer::NotSent);
+    }
+    assert!(sim.now - start >= 99 * Duration::from_millis(250));
+}

@@ -60,6 +60,16 @@ fn a_lost_connection_is_looked_into_at_once_and_keeps_the_registration() {
 }
 
 #[test]
+fn a_connection_that_ends_as_it_brings_an_answer_is_looked_into_at_once() {
+    let mut sim = Sim::registered();
+    sim.wake_until_called();
+    sim.on(Event::Disconnected);
+    sim.answer(Answer::Beat { known: true });
+    let wait = sim.wake_until_called();
+    assert!(wait <= Duration::from_millis(100), "{wait:?}");
+}
+
+#[test]
 fn refused_content_is_tried_again_slowly_and_other_refusals_soon() {
     let mut sim = Sim::new(1);
     sim.answer(Answer::Refused(ErrorKind::SchemaConflict));
