@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tower_gwag::embedded::EmbeddedGateway;
 
@@ -10,7 +11,50 @@ use crate::report::Row;
 use crate::service::{Served, options, replicas, until};
 use crate::{BoxError, Scale};
 
+/// Networks that heal one after another: what is tried again and again is tried at a good or a
+/// bad moment.
+const HEALS: u32 = 8;
+const BETWEEN_HEALS: Duration = Duration::from_millis(700);
+
 pub(crate) async fn dropped(scale: Scale) -> Result<Vec<Row>, BoxError> {
+    let silence = scale.seconds(40);
+    let mut networks = JoinSet::new();
+    for number in 0..HEALS {
+        networks.spawn(drop_packets(scale, silence + BETWEEN_HEALS * number));
+    }
+    let mut backs = Vec::new();
+    let mut most_replicas = 1;
+    while let Some(done) = networks.join_next().await {
+        let (back, replicas) = done??;
+        backs.push(back);
+        // More than one, or none, is worse than one.
+        if replicas != 1 {
+            most_replicas = replicas;
+        }
+    }
+    backs.sort_unstable();
+    Ok(vec![
+        Row::time(
+            "dropped-back",
+            &format!(
+                "silent for {} s and evicted, then from the heal; {HEALS} times, best {} ms",
+                silence.as_secs(),
+                backs[0].as_millis()
+            ),
+            backs.pop().unwrap_or_default(),
+            Duration::from_secs(3),
+        ),
+        Row::exactly(
+            "dropped-replicas",
+            "replicas listed after that",
+            most_replicas,
+            1,
+        ),
+    ])
+}
+
+/// How long after the heal it was registered again, and how many replicas there were in the end.
+async fn drop_packets(scale: Scale, silence: Duration) -> Result<(Duration, usize), BoxError> {
     let gateway = EmbeddedGateway::builder().sweep_interval(scale.seconds(5));
     let gateway = gateway.start().await?;
     let network = FaultProxy::before(gateway.address()).await?;
@@ -21,7 +65,6 @@ pub(crate) async fn dropped(scale: Scale) -> Result<Vec<Row>, BoxError> {
     let cut = Instant::now();
     network.set(Mode::Drop).await;
     until(&gateway, "evicted", |now| replicas(now) == 0).await?;
-    let silence = scale.seconds(40);
     sleep(silence.saturating_sub(cut.elapsed())).await;
     network.set(Mode::Pass).await;
     let heal = Instant::now();
@@ -30,21 +73,5 @@ pub(crate) async fn dropped(scale: Scale) -> Result<Vec<Row>, BoxError> {
     sleep(scale.seconds(5)).await;
     let replicas = replicas(&gateway.view());
     service.stop().await?;
-    Ok(vec![
-        Row::time(
-            "dropped-back",
-            &format!(
-                "silent for {} s and evicted, then from the heal",
-                silence.as_secs()
-            ),
-            back,
-            Duration::from_secs(3),
-        ),
-        Row::exactly(
-            "dropped-replicas",
-            "replicas listed after that",
-            replicas,
-            1,
-        ),
-    ])
+    Ok((back, replicas))
 }

@@ -16,6 +16,9 @@ use super::proto::{
 use super::refusal;
 use crate::error::{Error, ErrorKind};
 
+/// How much longer an answer may take on a connection than on a new one.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The largest answer that is read: lists of many thousands of services.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -124,12 +127,12 @@ impl ControlPlane {
     }
 
     /// Finds out about a connection on which an answer is overdue: asks on it and on one of its
-    /// own, for at most `deadline`. It changes nothing, and may be cancelled.
+    /// own, for about `deadline`. It changes nothing, and may be cancelled.
     pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
         let here = async {
             match self.last() {
-                Some(connection) => self.answers(&connection).await,
-                None => false,
+                Some(connection) if self.answers(&connection).await => {}
+                _ => std::future::pending().await,
             }
         };
         let elsewhere = async {
@@ -142,12 +145,18 @@ impl ControlPlane {
                 Err(error) => is_refused(&error),
             }
         };
-        // Both get the whole time: an answer elsewhere proves nothing while one may come here.
-        let (here, elsewhere) = tokio::join!(timeout(deadline, here), timeout(deadline, elsewhere));
-        match (here, elsewhere) {
-            (Ok(true), _) => Liveness::Slow,
-            (_, Ok(true)) => Liveness::Dead,
-            _ => Liveness::Silent,
+        tokio::pin!(here);
+        tokio::select! {
+            () = &mut here => return Liveness::Slow,
+            answers = timeout(deadline, elsewhere) => match answers {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Liveness::Silent,
+            }
+        }
+        // An answer elsewhere proves nothing while one may come here.
+        match timeout(GRACE, here).await {
+            Ok(()) => Liveness::Slow,
+            Err(_) => Liveness::Dead,
         }
     }
 

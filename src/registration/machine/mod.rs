@@ -23,7 +23,7 @@ pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Whi
 
 /// A beat that takes longer is called slow; nothing else follows from it.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
-/// Between two probes of a gateway that stays silent.
+/// Between two probes of a gateway that answers, but not the call.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
 /// leave timeout.
@@ -380,7 +380,12 @@ impl Machine {
             }
             Liveness::Silent | Liveness::Slow => {}
         }
-        flight.doubt_at = Some(now + PROBE_INTERVAL);
+        let pause = match found {
+            // As with any gateway that cannot be reached: it may be back in a moment.
+            Liveness::Silent => self.pace.poll(),
+            Liveness::Dead | Liveness::Slow => PROBE_INTERVAL,
+        };
+        flight.doubt_at = Some(now + pause);
     }
 
     /// With a call in flight, its answer tells.
