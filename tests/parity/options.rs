@@ -27,6 +27,8 @@ async fn row_gateway_addr() {
         Options::new(format!("localhost:{port}")),
         Options::new(format!("http://127.0.0.1:{port}")),
         Options::new(endpoint.expect("an address")),
+        // Several: `tests/failover.rs`.
+        Options::new([gateway.target(), "127.0.0.1:1".to_owned()]),
     ] {
         let what = format!("{options:?}");
         let registration = start(options.service(greeter_service()));

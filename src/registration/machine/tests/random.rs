@@ -9,7 +9,7 @@ use super::sim::*;
 use super::world::{Fate, World};
 use crate::error::ErrorKind;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Wake,
     Elapse(u64),
