@@ -1,6 +1,6 @@
 //! Tells the gateway that a registration is over when the runtime went away under it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
-    held: HashMap<Which, (ControlPlane, String)>,
+    /// The service first: the hold is there for its last calls.
+    held: BTreeMap<Which, (ControlPlane, String)>,
 }
 
 // === impl LastResort ===
@@ -20,7 +21,7 @@ pub(super) struct LastResort {
 impl LastResort {
     pub(super) fn new() -> Self {
         Self {
-            held: HashMap::new(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -41,9 +42,10 @@ impl LastResort {
         // The connections died with their runtime, so new ones are made on a new runtime.
         let held: Vec<(ControlPlane, String)> = self
             .held
-            .drain()
-            .map(|(_, (control, id))| (control.apart(), id))
+            .values()
+            .map(|(control, id)| (control.apart(), id.clone()))
             .collect();
+        self.held.clear();
         let (done, ended) = mpsc::channel();
         let deregister = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

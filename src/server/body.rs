@@ -16,6 +16,8 @@ pin_project! {
     /// One that is still open when leaving is over is cut, because a server's own wait for it has
     /// no end: a gRPC stream ends with the status UNAVAILABLE, an event stream just ends, and any
     /// other body fails, so that nobody takes a part for the whole.
+    ///
+    /// It is not `Unpin`, whatever the inner body is.
     #[derive(Debug)]
     pub struct InFlightBody<B> {
         // None: there is nothing (more) to say.

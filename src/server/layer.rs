@@ -15,7 +15,8 @@ use crate::registration::core::{Core, Handle};
 /// server first polls its wrapped listener for a connection: its address is known by then, and
 /// it can serve. See the [crate's page](crate) for the whole wiring.
 ///
-/// Making and adding the layer does no I/O and needs no runtime.
+/// Making and adding the layer does no I/O and needs no runtime. To switch it off, give it
+/// [`Options::disabled`]: an optional layer would change the type of the bodies.
 #[derive(Clone, Debug)]
 pub struct GwagRegistrationLayer {
     handle: Arc<Handle>,

@@ -54,11 +54,11 @@ pub(crate) enum Action {
 }
 
 /// Which of the two leases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Which {
+    Service,
     /// Keeps the gateway's connections open while the service leaves.
     Hold,
-    Service,
 }
 
 /// A call that changes the gateway's list.
