@@ -241,6 +241,11 @@ impl Worker {
         };
         let which = reply.call.which;
         match which {
+            // What cannot be reached for one cannot be reached for the other.
+            _ if reply.answer == Answer::NotSent => {
+                self.failure.clone_from(&reply.failure);
+                self.hold_failure = reply.failure;
+            }
             Which::Hold => self.hold_failure = reply.failure,
             Which::Service => self.failure = reply.failure,
         }

@@ -200,11 +200,13 @@ impl Machine {
         };
         lease.set_due(now + delay);
         if *answer == Answer::NotSent {
-            // One attempt tells for both.
+            // One attempt is made, and tells, for both.
             self.hold.not_before(now + delay);
             self.service.not_before(now + delay);
+            self.tell(Which::Service, note, actions);
+        } else {
+            self.tell(which, note, actions);
         }
-        self.tell(which, note, actions);
     }
 
     /// Only the service's lease, and only while it serves, is the user's concern.

@@ -108,4 +108,9 @@ fn a_gateway_that_cannot_be_reached_is_not_polled_twice_as_often_for_two_leases(
         sim.answer(Answer::NotSent);
     }
     assert!(sim.now - start >= 99 * Duration::from_millis(250));
+    assert_eq!(
+        sim.notes.last(),
+        Some(&Note::Unreachable),
+        "told, whichever was tried"
+    );
 }
