@@ -2,23 +2,23 @@
 //! gateway when it answers. No I/O, no async.
 
 pub(crate) mod address;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 mod comments;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 pub(crate) mod hash;
 pub(crate) mod imports;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 mod lex;
 pub(crate) mod name;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 pub(crate) mod openapi;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 pub(crate) mod proto;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 pub(crate) mod render;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 mod source_info;
 pub(crate) mod title;
 pub(crate) mod version;
-#[cfg(feature = "embedded-gateway")]
+#[cfg(feature = "preflight")]
 pub(crate) mod yaml;
