@@ -24,8 +24,9 @@ pub(crate) struct ProtoFault {
 
 /// What compilers do not agree upon, or what this one knows only in part: custom options and their
 /// text format, names that JSON gives to fields, limits, and rarely used characters.
-const UNCERTAIN: [&str; 14] = [
-    "option",
+const UNCERTAIN: [&str; 15] = [
+    "option field",
+    "for option",
     "expected an extension to",
     "JSON name",
     "camel-case name",
@@ -54,8 +55,9 @@ pub(super) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> 
             true => at_end(),
             false => place(diagnostic),
         };
+        let in_option = place.is_some_and(|(start, _)| is_in_option(source, start));
         ProtoFault {
-            is_certain: !may_differ && is_certain(&text),
+            is_certain: !may_differ && !in_option && is_certain(&text),
             help: diagnostic.help().map(|help| help.to_string()),
             file: file.clone(),
             spot: place
@@ -73,6 +75,17 @@ fn is_certain(text: &str) -> bool {
     // A gateway's compiler has more files built in.
     let is_built_in = text.contains("google/protobuf/");
     !is_built_in && !UNCERTAIN.iter().any(|part| text.contains(part))
+}
+
+/// Whether a place is within an option, whose values have a grammar of their own.
+fn is_in_option(source: Option<&String>, start: usize) -> bool {
+    let before = source.and_then(|text| text.get(..start));
+    let statement = before.and_then(|text| text.rsplit(';').next());
+    statement.is_some_and(|text| {
+        let opened = text.matches('[').count() > text.matches(']').count();
+        let mut words = text.split(|c: char| c != '_' && !c.is_alphanumeric());
+        opened || words.any(|word| word == "option")
+    })
 }
 
 /// The byte offset and the length of what is at fault.

@@ -1,0 +1,287 @@
+//! What `Options::check` tells: everything at once, with places and remedies; what may be allowed
+//! and what may not; and that nothing of it reaches the network.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tower_gwag::{
+    Error, ErrorKind, Finding, GwagRegistrationLayer, Options, Rule, Service, Severity,
+};
+use tracing_subscriber::fmt::MakeWriter;
+
+const TWO: &str = "syntax = \"proto3\";\npackage shop.v1;\nmessage M { map<string, M> tags = 1; }\n\
+                   service Shop { rpc Buy(M) returns (M); }\nservice Stock { rpc Put(M) returns (M); }\n";
+
+fn errors(options: &Options) -> Vec<Finding> {
+    let error = options.check().expect_err("refused");
+    error.findings().unwrap().errors().cloned().collect()
+}
+
+fn of(service: Service) -> Options {
+    Options::new("gateway:1").service(service)
+}
+
+fn place(finding: &Finding) -> (Option<&str>, Option<usize>, Option<usize>) {
+    (finding.file(), finding.line(), finding.column())
+}
+
+#[test]
+fn everything_is_told_at_once() {
+    let options = Options::new("gateway")
+        .service(Service::proto(TWO).namespace("my-shop").version("1"))
+        .service(Service::openapi(
+            "openapi: 3.0.0\ninfo: {title: Pets, version: 1}\npaths: {}\n",
+        ))
+        .service(Service::proto_dir(
+            [("a.proto", "import \"b.proto\";")],
+            "a.proto",
+        ))
+        .ttl(Duration::from_millis(1_500))
+        .quiet(Duration::from_secs(30))
+        .leave_timeout(Duration::ZERO);
+    let found = errors(&options);
+    let rules: Vec<Rule> = found.iter().map(Finding::rule).collect();
+    assert_eq!(
+        rules,
+        [
+            Rule::GatewayAddress,
+            Rule::NamespaceName,
+            Rule::VersionSyntax,
+            Rule::ProtoTwoServices,
+            Rule::ProtoFreeJson,
+            Rule::OpenApiRequired,
+            Rule::ProtoImportMissing,
+            Rule::Ttl,
+            Rule::Timeouts,
+            Rule::Timeouts,
+            Rule::Timeouts,
+        ]
+    );
+    let error = options.check().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidGatewayAddress);
+    // A `main` that returns the error shows it as it is meant to be read.
+    for text in [error.to_string(), format!("{error:?}")] {
+        for line in [
+            "error[proto-two-services]: service `my-shop`: `Stock` is one service too many",
+            "  --> my-shop.proto:5:9",
+            " 5 | service Stock { rpc Put(M) returns (M); }",
+            "   |         ^^^^^",
+        ] {
+            assert!(
+                text.lines().any(|it| it.starts_with(line)),
+                "{line}\n{text}"
+            );
+        }
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _runtime = runtime.enter();
+    let registration = GwagRegistrationLayer::new(options).registration();
+    let refused: Error = registration
+        .start("127.0.0.1:1".parse().unwrap())
+        .unwrap_err();
+    assert_eq!(refused.findings().unwrap().errors().count(), rules.len());
+}
+
+#[test]
+fn faults_of_protos_have_their_place() {
+    let tree = [
+        (
+            "api/shop.proto",
+            "syntax = \"proto3\";\nimport \"common/a.proto\";\nmessage M {\n  Nope n = 1;\n  Nö b = 2;\n}",
+        ),
+        ("common/a.proto", "syntax = \"proto3\";"),
+    ];
+    let found = errors(&of(Service::proto_dir(tree, "api/shop.proto")));
+    assert_eq!(found[0].rule(), Rule::ProtoCompile);
+    assert_eq!(place(&found[0]).0, Some("api/shop.proto"), "{}", found[0]);
+    let tree = [
+        ("shop.proto", "import \"common/a.proto\";"),
+        (
+            "common/a.proto",
+            "syntax = \"proto3\";\nmessage A {\n  Nope n = 1;\n  Gone g = 2;\n}",
+        ),
+    ];
+    let found = errors(&of(Service::proto_dir(tree, "shop.proto")));
+    // Both faults, in the imported file.
+    assert_eq!(place(&found[0]), (Some("common/a.proto"), Some(3), Some(3)));
+    assert_eq!(place(&found[1]), (Some("common/a.proto"), Some(4), Some(3)));
+    let unended = of(Service::proto("syntax = \"proto3\";\nmessage A {\n").namespace("s"));
+    assert_eq!(
+        place(&errors(&unended)[0]),
+        (Some("s.proto"), Some(2), Some(11))
+    );
+}
+
+#[test]
+fn faults_of_documents_have_their_place_in_json_and_in_yaml() {
+    let yaml = "openapi: 3.0.0\ninfo:\n  title: Pets\n  version: '1'\npaths:\n  /pets/{pet-id}:\n    get:\n\
+                \x20     parameters:\n        - {in: path, name: pet-id}\n    post:\n      operationId: add\n";
+    let found = errors(&of(Service::openapi(yaml)));
+    let rules: Vec<_> = found
+        .iter()
+        .map(|it| (it.rule(), it.line(), it.column()))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            (Rule::OpenApiOperationIdMissing, Some(7), Some(5)),
+            (Rule::OpenApiParameterName, Some(9), Some(28)),
+        ]
+    );
+    // Tabs, which no YAML has, and a title that tells the namespace.
+    let json = "{\n\t\"openapi\": \"3.0.0\",\n\t\"info\": {\"title\": \"Pet Store!\", \"version\": \"1\"},\n\t\"paths\": {\n\
+                \t\t\"/a\": {\n\t\t\t\"get\": {\"operationId\": \"list-pets\"}\n\t\t}\n\t}\n}";
+    let found = errors(&of(Service::openapi(json)));
+    assert_eq!(found[0].rule(), Rule::OpenApiOperationIdName);
+    assert_eq!(
+        (found[0].line(), found[0].column()),
+        (Some(6), Some(27)),
+        "{}",
+        found[0]
+    );
+    assert_eq!(found[0].service(), Some("Pet_Store"));
+    let found = errors(&of(
+        Service::openapi("{\n  \"openapi\": \"3.0.0\",\n  ]").namespace("s")
+    ));
+    assert_eq!(found[0].rule(), Rule::OpenApiSyntax);
+    assert_eq!(found[0].line(), Some(3), "{}", found[0]);
+}
+
+#[test]
+fn what_only_warns_is_returned_and_logged_once() {
+    let source = "syntax = \"proto3\"; message M {} service S { rpc A(stream M) returns (M); }";
+    let options = of(Service::proto(source).namespace("s"));
+    let found = options.check().unwrap();
+    let rules: Vec<_> = found.iter().map(|it| (it.rule(), it.severity())).collect();
+    assert_eq!(rules, [(Rule::ProtoStreaming, Severity::Warning)]);
+    // 780 kB are taken by every gateway, 1 MB by standalone ones only.
+    for (bytes, expected) in [(780_000, 0), (1_000_000, 1)] {
+        let source = format!("syntax = \"proto3\"; // {}\n", "x".repeat(bytes));
+        let found = of(Service::proto(source).namespace("s")).check().unwrap();
+        let sizes = found
+            .warnings()
+            .filter(|it| it.rule() == Rule::ClusteredSize);
+        assert_eq!(sizes.count(), expected, "{bytes}");
+    }
+
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async {
+            let registration = GwagRegistrationLayer::new(options).registration();
+            registration.start("127.0.0.1:1".parse().unwrap()).unwrap();
+            registration.leave_now().await;
+            registration.finish().await;
+        });
+    });
+    assert_eq!(
+        log.text().matches("warning[proto-streaming]").count(),
+        1,
+        "{}",
+        log.text()
+    );
+}
+
+#[test]
+fn a_false_alarm_can_be_allowed_and_structure_cannot() {
+    let service = || Service::proto(TWO).namespace("shop");
+    let two = [Rule::ProtoTwoServices, Rule::ProtoFreeJson];
+    let allowed = two
+        .iter()
+        .fold(of(service()), |options, rule| options.allow(*rule));
+    assert!(allowed.check().unwrap().is_empty());
+    let allowed = two
+        .iter()
+        .fold(service(), |service, rule| service.allow(*rule));
+    assert!(of(allowed.clone()).check().unwrap().is_empty());
+    // Another service is not meant.
+    let other = of(allowed).service(Service::proto(TWO).namespace("other"));
+    assert!(
+        errors(&other)
+            .iter()
+            .all(|it| it.service() == Some("other"))
+    );
+    let rule: Rule = "proto-two-services".parse().unwrap();
+    assert_eq!(errors(&of(service()).allow(rule)).len(), 1);
+
+    let in_vain = of(service().version("1")).allow(Rule::VersionSyntax);
+    let error = in_vain.check().unwrap_err();
+    let found = error.findings().unwrap();
+    assert!(found.errors().any(|it| it.rule() == Rule::VersionSyntax));
+    let warning = found
+        .warnings()
+        .find(|it| it.rule() == Rule::NotAllowable)
+        .unwrap();
+    assert!(warning.message().contains("version-syntax"), "{warning}");
+}
+
+#[test]
+fn unchecked_schemas_are_registered_and_said_to_be_unchecked() {
+    let options = of(Service::proto(TWO).namespace("my-shop"))
+        .service(Service::openapi("{}").namespace("pets"))
+        .unchecked_schemas();
+    let found = options.check().unwrap();
+    let rules: Vec<_> = found.iter().map(Finding::rule).collect();
+    assert_eq!(rules, [Rule::SchemasUnchecked]);
+    // No gateway takes these.
+    let service = Service::proto(TWO).namespace("a.b").version("x");
+    let rules: Vec<_> = errors(&of(service).unchecked_schemas())
+        .iter()
+        .map(Finding::rule)
+        .collect();
+    assert_eq!(rules, [Rule::NamespaceReserved, Rule::VersionSyntax]);
+}
+
+/// What the compiler used here does not know is not refused: a gateway's does.
+#[test]
+fn what_cannot_be_checked_is_not_refused() {
+    for source in [
+        "edition = \"2023\"; message M { string a = 1 [features.field_presence = IMPLICIT]; }",
+        "syntax = \"proto2\"; message M { optional int32 a = 1 [some_new_option = true]; }",
+        "syntax = \"proto3\"; message M { string foo_bar = 1; string fooBar = 2; }",
+    ] {
+        let found = of(Service::proto(source).namespace("s")).check().unwrap();
+        let rules: Vec<_> = found.iter().map(Finding::rule).collect();
+        assert_eq!(rules, [Rule::ProtoUnverified], "{source}");
+    }
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let document = format!("{{\"openapi\":\"3.0.0\",\"x\":{deep}}}");
+    let found = of(Service::openapi(document).namespace("s"))
+        .check()
+        .unwrap();
+    let rules: Vec<_> = found.iter().map(Finding::rule).collect();
+    assert_eq!(rules, [Rule::OpenApiUnverified]);
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
