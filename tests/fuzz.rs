@@ -159,7 +159,10 @@ fn mutated(of: &'static [&'static str]) -> impl Strategy<Value = String> {
             match kind {
                 0 => text.insert_str(from, &piece),
                 1 => text.replace_range(from..to, ""),
-                2 => text.insert_str(from, &text[from..to].to_owned()),
+                2 => {
+                    let again = text[from..to].to_owned();
+                    text.insert_str(from, &again);
+                }
                 _ => text.replace_range(from..to, &piece),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tower_gwag::{ErrorKind, Options, Rule, Service};
+use tower_gwag::{ErrorKind, Finding, Options, Rule, Service};
 
 use crate::cases::{Case, list};
 use crate::wire::{self, proto::ServiceBinding};
@@ -150,7 +150,7 @@ fn check_refuses_what_cannot_be_rendered_and_names_the_rule() {
             Ok(_) => wrong.push(format!("{}: accepted", case.id)),
             Err(error) => {
                 let findings = error.findings().unwrap();
-                let rules: Vec<_> = findings.errors().map(|it| it.rule()).collect();
+                let rules: Vec<_> = findings.errors().map(Finding::rule).collect();
                 if case.served || rules.first() != broken.get(&*case.id) {
                     wrong.push(format!("{}: {rules:?}", case.id));
                 }
