@@ -1,8 +1,10 @@
 //! The life of a registration.
 
 pub(crate) mod address;
+mod awaited;
 mod caller;
 pub(crate) mod core;
+mod drain;
 mod event;
 mod exclusive;
 mod gauge;

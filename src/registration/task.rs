@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 
+use super::awaited::{finished, optional, optional_sleep};
 use super::caller::{Caller, Reply};
 use super::core::{Core, LeaveRequest};
+use super::drain::drain;
 use super::event::Event as UserEvent;
 use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
 use super::leaving::Leaving;
 use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
-use super::pace::Pace;
+use super::pace::{Pace, random_seed};
 use super::report::{HoldOutcome, LeaveReason};
 use super::status::State;
 use crate::control::Liveness;
@@ -338,21 +340,7 @@ impl Worker {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.core.options.quiet,
         };
-        let in_flight = self.core.in_flight.clone();
-        let limit = self.core.options.drain_timeout;
-        let hurried = self.core.hurried();
-        let core = Arc::clone(&self.core);
-        self.drain = Some(Box::pin(async move {
-            if !hurried.is_cancelled() {
-                // Either way it is over.
-                let _ = timeout(limit, in_flight.drained(quiet)).await;
-            }
-            if core.stops() {
-                in_flight.cut_and_tell().await
-            } else {
-                in_flight.open()
-            }
-        }));
+        self.drain = Some(Box::pin(drain(Arc::clone(&self.core), quiet)));
     }
 
     fn finish(&mut self) {
@@ -385,36 +373,4 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.abandoned();
     }
-}
-
-/// Takes the task's result when it has ended; `None` when it panicked. Pending without a task.
-async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
-    match task {
-        Some(running) => {
-            let result = running.await;
-            *task = None;
-            result.ok()
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn optional<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn optional_sleep(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The standard library's own source of randomness: one per process and hasher.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0_u8)
 }
