@@ -134,7 +134,7 @@ async fn register(gateway: SocketAddr, number: usize) -> Result<Registration, Bo
 }
 
 fn is_registered(registration: &Registration) -> bool {
-    registration.status().borrow().state() == State::Registered
+    registration.status().borrow().is_registered()
 }
 
 /// What this process uses.

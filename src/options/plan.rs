@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use http::Uri;
 use prost::Message;
 use tonic::transport::Endpoint;
 
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     /// At least one; the first goes first.
     pub(crate) gateways: Vec<PlannedGateway>,
     pub(crate) services: Vec<Resolved>,
+    /// The base of the gateway's HTTP port.
+    pub(crate) gateway_http: Option<Uri>,
     /// 0: the gateway's default.
     pub(crate) ttl_seconds: u32,
 }
@@ -52,10 +55,12 @@ impl Plan {
         checks::heartbeat(options)?;
         checks::timeouts(options)?;
         options.credentials.check()?;
+        let gateway_http = checks::gateway_http(options)?;
         checks::advertised(&options.advertise, &services)?;
         let plan = Self {
             gateways,
             services,
+            gateway_http,
             ttl_seconds,
         };
         plan.check_size()?;

@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::address;
 use super::event::Event;
 use super::in_flight::InFlight;
+use super::proof::Proof;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
 use super::sever::Severer;
 use super::status::{State, Status};
 use super::task;
 use crate::error::{Error, ErrorKind};
-use crate::options::{Options, Plan};
+use crate::options::{OnRefusal, Options, Plan};
 
 /// For callers to take the last bytes, and for servers to end connections in their own way.
 const SEVER_AFTER: Duration = Duration::from_secs(1);
@@ -28,6 +29,7 @@ const SEVER_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) in_flight: InFlight,
+    pub(crate) proof: Proof,
     stage: Mutex<Stage>,
     status: watch::Sender<Status>,
     leave: watch::Sender<Option<LeaveRequest>>,
@@ -41,6 +43,8 @@ pub(crate) struct Core {
     /// Leaving has begun: connections are not kept.
     closing: AtomicBool,
     report: watch::Sender<Option<LeaveReport>>,
+    /// The gateway refused, and the user wants the server to stop then.
+    refused: CancellationToken,
     wiring: Wiring,
     was_registered: AtomicBool,
 }
@@ -98,6 +102,7 @@ impl Core {
         Self {
             options,
             in_flight: InFlight::new(),
+            proof: Proof::default(),
             stage: Mutex::new(Stage::Idle),
             status: watch::Sender::new(Status::new(state, None)),
             leave: watch::Sender::new(None),
@@ -107,6 +112,7 @@ impl Core {
             severer: Severer::default(),
             closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
+            refused: CancellationToken::new(),
             wiring: Wiring::default(),
             was_registered: AtomicBool::new(false),
         }
@@ -273,6 +279,26 @@ impl Core {
             })
     }
 
+    /// The gateway refused the content.
+    pub(super) fn was_refused(&self) {
+        if self.options.on_refusal == OnRefusal::Stop {
+            self.refused.cancel();
+            self.request_leave(LeaveRequest {
+                reason: LeaveReason::Refused,
+                drain: true,
+            });
+        }
+    }
+
+    /// Cancelled when the server is to stop because the gateway refused.
+    pub(crate) fn refused(&self) -> &CancellationToken {
+        &self.refused
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.status.borrow().state()
+    }
+
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
@@ -294,7 +320,7 @@ impl Core {
             return;
         }
         match state {
-            State::Unreachable => tracing::warn!(target: "tower_gwag", "{next}"),
+            State::Unreachable | State::Blocked => tracing::warn!(target: "tower_gwag", "{next}"),
             State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{next}"),
             _ => tracing::info!(target: "tower_gwag", "{next}"),
         }

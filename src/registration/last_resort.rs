@@ -29,6 +29,13 @@ impl LastResort {
         self.held.insert(which, (control, id));
     }
 
+    /// The service's entry, if there is one, is to be replaced by the next.
+    pub(super) fn succeed(&mut self) {
+        if let Some(former) = self.held.remove(&Which::Service) {
+            self.held.insert(Which::Former, former);
+        }
+    }
+
     pub(super) fn disarm(&mut self, which: Which) {
         self.held.remove(&which);
     }

@@ -10,6 +10,7 @@ mod exclusive;
 mod gauge;
 mod hold;
 mod host_name;
+mod http;
 pub(crate) mod in_flight;
 mod introspect;
 mod last_resort;
@@ -17,6 +18,7 @@ mod lease;
 mod leaving;
 mod machine;
 mod pace;
+pub(crate) mod proof;
 mod report;
 #[cfg_attr(
     not(any(feature = "axum", feature = "tonic")),
@@ -25,6 +27,7 @@ mod report;
 pub(crate) mod sever;
 mod status;
 mod task;
+mod verify;
 
 /// What `gauge` counts with; loom's in its test.
 mod sync {

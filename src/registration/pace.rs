@@ -43,7 +43,7 @@ impl Pace {
     pub(crate) fn beat(&mut self, granted: Duration) -> Duration {
         let usual = (granted / 3).min(LONGEST_INTERVAL);
         let interval = self.interval.unwrap_or(usual).min(LONGEST_INTERVAL);
-        interval.mul_f64(0.9 + 0.2 * self.unit()).min(granted / 2)
+        self.about(interval).min(granted / 2)
     }
 
     /// To the next attempt to reach a gateway that cannot be reached.
@@ -77,6 +77,11 @@ impl Pace {
     pub(crate) fn refusal(&mut self, refusals: u32) -> Duration {
         let most = doubled(REFUSAL_START, refusals, REFUSAL_CAP);
         self.between([REFUSAL_START, most.max(REFUSAL_START)])
+    }
+
+    /// About as long, so that many do not do it at one moment: ± 10 %.
+    pub(crate) fn about(&mut self, usual: Duration) -> Duration {
+        usual.mul_f64(0.9 + 0.2 * self.unit())
     }
 
     fn between(&mut self, [least, most]: [Duration; 2]) -> Duration {

@@ -39,6 +39,8 @@ pub enum LeaveReason {
     HandlesDropped,
     /// `Registration::finish` was called before anything else ended it.
     Finished,
+    /// The gateway refused the content, and [`OnRefusal::Stop`](crate::OnRefusal::Stop) is set.
+    Refused,
     /// The tokio runtime on which the server ran has ended.
     RuntimeEnded,
 }
@@ -206,6 +208,7 @@ impl fmt::Display for LeaveReport {
             LeaveReason::ServerDropped => "because the server was dropped",
             LeaveReason::HandlesDropped => "because every handle was dropped",
             LeaveReason::Finished => "at the end",
+            LeaveReason::Refused => "because the gateway refused",
             LeaveReason::RuntimeEnded => "because the runtime ended",
         };
         let outcome = match self.outcome {

@@ -21,16 +21,13 @@ use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
 use super::pace::{Pace, random_seed};
 use super::report::{HoldOutcome, LeaveReason};
 use super::status::State;
+use super::verify::{ReadBack, Remedy, Seen};
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
 
 /// For the answer to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// When the number of replicas is asked for after a registration, which others may make at the
-/// same moment, and how often after that: only an order of magnitude is needed.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
@@ -54,9 +51,7 @@ struct Worker {
     last_resort: LastResort,
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
-    /// When to ask how many replicas there are, and the answer.
-    look_at: Option<Instant>,
-    look: Option<JoinHandle<Option<u32>>>,
+    read_back: ReadBack,
     /// Gives the number of calls that were still open.
     drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -85,8 +80,10 @@ impl Worker {
             Hold::Off => HoldAt::Never,
         };
         let leave_timeout = options.leave_timeout;
+        let gateway_http = plan.gateway_http.clone();
         let caller = Caller::new(options, plan, bound, seed);
         let gateways = caller.gateways();
+        let expected = caller.expected();
         let now = Instant::now();
         let machine = Machine::new(pace, bindings, hold_at, gateways, leave_timeout, now);
         Self {
@@ -98,8 +95,7 @@ impl Worker {
             caller,
             call: None,
             probe: None,
-            look_at: None,
-            look: None,
+            read_back: ReadBack::new(Arc::clone(&core), expected, gateway_http, !seed),
             drain: None,
             failure: None,
             hold_failure: None,
@@ -132,16 +128,7 @@ impl Worker {
             tokio::select! {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
-                replicas = finished(&mut self.look) => {
-                    if let Some(replicas) = replicas.flatten() {
-                        self.step(Event::Listed { replicas });
-                    }
-                }
-                () = optional_sleep(self.look_at), if !left && self.look.is_none() => {
-                    self.look_at = None;
-                    let look = self.caller.replicas(self.machine.gateway());
-                    self.look = Some(tokio::spawn(look));
-                }
+                seen = self.read_back.next(), if !left => self.saw(&seen),
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
                 }
@@ -174,8 +161,9 @@ impl Worker {
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
         }
-        self.last_resort.disarm(Which::Hold);
-        self.last_resort.disarm(Which::Service);
+        for which in Which::ALL {
+            self.last_resort.disarm(which);
+        }
     }
 
     /// The runtime ended under us: tells the gateway, and those that wait for the report.
@@ -207,6 +195,8 @@ impl Worker {
                     self.call = Some(tokio::spawn(call));
                 }
                 Action::Turn { .. } => {
+                    self.read_back.pause();
+                    self.last_resort.disarm(Which::Former);
                     self.last_resort.disarm(Which::Hold);
                     self.last_resort.disarm(Which::Service);
                     self.watch_connection();
@@ -250,6 +240,8 @@ impl Worker {
             }
             Which::Hold => self.hold_failure = reply.failure,
             Which::Service => self.failure = reply.failure,
+            // Only to be removed: the gateway removes it by itself, too.
+            Which::Former => {}
         }
         if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
             leaving.ghosts = Some(ghosts);
@@ -257,6 +249,9 @@ impl Worker {
         match (&reply.call.verb, &reply.answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 let control = self.caller.control(self.machine.gateway());
+                if which == Which::Service {
+                    self.last_resort.succeed();
+                }
                 self.last_resort.arm(which, control.clone(), id.clone());
                 if which == Which::Service {
                     let event = UserEvent::Registered {
@@ -280,18 +275,22 @@ impl Worker {
         let failure = self.failure.clone();
         match note {
             Note::Registered => {
-                self.look_at = Some(Instant::now() + LOOK_AFTER);
+                let control = self.caller.control(self.machine.gateway()).clone();
+                self.read_back.begin(control, self.caller.gateway_hosts());
                 self.core.latch_ready();
-                self.core.set_status(State::Registered, None);
+                self.show_standing();
                 self.core.check_wiring();
             }
-            Note::Alive => {
-                self.look_at.get_or_insert(Instant::now() + LOOK_INTERVAL);
-                self.core.set_status(State::Registered, None);
+            Note::Alive => self.show_standing(),
+            Note::Forgotten => {
+                self.read_back.pause();
+                self.core.set_status(State::Registering, None);
             }
-            Note::Forgotten => self.core.set_status(State::Registering, None),
             Note::Unreachable => self.core.set_status(State::Unreachable, failure),
-            Note::Refused(_) => self.core.set_status(State::Refused, failure),
+            Note::Refused(_) => {
+                self.core.set_status(State::Refused, failure);
+                self.core.was_refused();
+            }
             Note::Displaced => {
                 // Whichever of the two was to be registered first was told.
                 let told = failure.or_else(|| self.hold_failure.clone());
@@ -311,6 +310,34 @@ impl Worker {
         }
     }
 
+    fn saw(&mut self, seen: &Seen) {
+        if let Some(replicas) = seen.replicas {
+            self.step(Event::Listed { replicas });
+        }
+        if self.machine.holds_the_service() && self.core.state() != State::Unreachable {
+            self.show_standing();
+        }
+        match seen.remedy {
+            Remedy::None if seen.is_listed => self.step(Event::Proved),
+            Remedy::None => {}
+            Remedy::Cure => self.step(Event::Cure),
+            Remedy::GiveWay | Remedy::Withdraw => {
+                let for_good = seen.remedy == Remedy::Withdraw;
+                self.read_back.pause();
+                self.step(Event::Withdraw { for_good });
+                if for_good {
+                    self.core.was_refused();
+                }
+            }
+        }
+    }
+
+    /// What is known of a registration that the gateway has.
+    fn show_standing(&self) {
+        let (state, reason) = self.read_back.standing();
+        self.core.set_status(state, reason);
+    }
+
     fn warn_of_address(&self, address: &str) {
         if let Some(what) = self.caller.unreachable_address(address) {
             let text = format!(
@@ -326,6 +353,7 @@ impl Worker {
 
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
+        self.read_back.pause();
         self.leaving = Some(Leaving::begin(request.reason, &self.core.in_flight));
         self.core.set_status(State::Leaving, None);
         self.step(Event::Leave {
