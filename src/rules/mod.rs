@@ -11,14 +11,20 @@ pub(crate) mod imports;
 mod lex;
 pub(crate) mod name;
 #[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "embedded-gateway"), allow(dead_code))]
 pub(crate) mod openapi;
 #[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "embedded-gateway"), allow(dead_code))]
 pub(crate) mod proto;
 #[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "embedded-gateway"), allow(dead_code))]
 pub(crate) mod render;
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
+pub(crate) mod schema_hash;
 #[cfg(feature = "preflight")]
 mod source_info;
 pub(crate) mod title;
 pub(crate) mod version;
 #[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "embedded-gateway"), allow(dead_code))]
 pub(crate) mod yaml;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor};
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
@@ -85,12 +85,30 @@ fn uses_editions(text: &str) -> bool {
         .is_some_and(|token| token.text == "edition")
 }
 
+/// The path of a method on the wire: `/package.Service/Method`.
+pub(crate) fn path_of(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
 // === impl Compiled ===
 
 impl Compiled {
     /// The entry file.
     pub(crate) fn entry(&self) -> Option<FileDescriptor> {
         self.pool.get_file_by_name(&self.entry)
+    }
+
+    /// The methods that a gateway routes: unary and server-streaming ones.
+    pub(crate) fn routed_methods(&self) -> impl Iterator<Item = MethodDescriptor> {
+        let services: Vec<_> = self
+            .entry()
+            .iter()
+            .flat_map(FileDescriptor::services)
+            .collect();
+        services
+            .into_iter()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .filter(|method| !method.is_client_streaming())
     }
 
     /// Every file of the set, the entry included, in no particular order.

@@ -1,5 +1,7 @@
 //! What is registered: a namespace, a version and one schema.
 
+#[allow(dead_code, reason = "read-back and route probe ask for it")]
+pub(crate) mod evidence;
 mod proto_files;
 mod resolve;
 mod schema;
@@ -141,6 +143,33 @@ impl Service {
     pub fn max_concurrency_per_instance(mut self, calls: u32) -> Self {
         self.max_concurrency_per_instance = calls;
         self
+    }
+
+    /// The canonical hash of the schema, as the gateway lists it, without asking one. A directory
+    /// of proto files is read.
+    ///
+    /// # Errors
+    ///
+    /// The namespace, version or schema cannot be registered, as
+    /// [`Options::check`](crate::Options::check) tells it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let greeter = Service::proto("syntax = \"proto3\"; package greeter.v1;").namespace("greeter");
+    /// let hash = greeter.hash()?;
+    /// assert!(hash.is_exact());
+    /// println!("{hash}");
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn hash(&self) -> Result<crate::SchemaHash, crate::Error> {
+        let hash = evidence::hash_of(&self.resolve(1)?);
+        let introspected =
+            || crate::SchemaHash::unsure(None, "it is that of the introspection reply");
+        Ok(hash.unwrap_or_else(introspected))
     }
 }
 

@@ -116,8 +116,10 @@ async fn prepare_binding(
                     },
                 )?;
             let hash = hash::of_proto(&compiled);
+            // A compiled source has a hash.
+            let hash = hash.hex().unwrap_or_default().to_owned();
             let key = claim(namespace)?;
-            (key, Kind::Proto, hash.hex, Schema::Proto(compiled))
+            (key, Kind::Proto, hash, Schema::Proto(compiled))
         }
         [false, true, false] => {
             let document = openapi::parse(&service.openapi_spec)
@@ -128,7 +130,7 @@ async fn prepare_binding(
             };
             let hash = hash::of_bytes(&service.openapi_spec);
             let key = claim(namespace)?;
-            (key, Kind::OpenApi, hash.hex, Schema::OpenApi(document))
+            (key, Kind::OpenApi, hash, Schema::OpenApi(document))
         }
         [false, false, true] => {
             if service.namespace.is_empty() {
@@ -140,7 +142,7 @@ async fn prepare_binding(
             let url = &service.graphql_endpoint;
             let data = introspect(url, conditions.gate, conditions.deadline).await?;
             let hash = hash::of_bytes(data.as_deref().unwrap_or_default().as_bytes());
-            (key, Kind::GraphQl, hash.hex, Schema::GraphQl(data))
+            (key, Kind::GraphQl, hash, Schema::GraphQl(data))
         }
         [false, false, false] => {
             return Err(refuse(
