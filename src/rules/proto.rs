@@ -122,19 +122,6 @@ impl Compiled {
     }
 }
 
-/// The methods of the entry file that a gateway routes, as paths.
-pub(crate) fn routes(compiled: &Compiled) -> Vec<String> {
-    let services = compiled.entry().into_iter();
-    let services = services.flat_map(|file| file.services().collect::<Vec<_>>());
-    services
-        .flat_map(|service| {
-            let methods = service.methods().filter(|it| !it.is_client_streaming());
-            let paths = methods.map(|it| format!("/{}/{}", service.full_name(), it.name()));
-            paths.collect::<Vec<_>>()
-        })
-        .collect()
-}
-
 /// Files in memory by exact name, then the built-in ones.
 struct Memory {
     files: HashMap<String, Vec<u8>>,

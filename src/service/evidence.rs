@@ -28,29 +28,6 @@ pub(crate) fn hash_of(_: &Resolved) -> Option<SchemaHash> {
     None
 }
 
-/// The methods that a gateway routes, as `/package.Service/Method`: unary and server-streaming
-/// ones. Empty where there are none, for other kinds of services, and without the feature
-/// `preflight`.
-#[cfg(feature = "preflight")]
-pub(crate) fn routes_of(service: &Resolved) -> Vec<String> {
-    use super::ServiceKind;
-    use crate::rules::proto::path_of;
-
-    if service.kind != ServiceKind::Proto {
-        return Vec::new();
-    }
-    let compiled = compile(service).ok();
-    compiled
-        .iter()
-        .flat_map(|compiled| compiled.routed_methods().map(|method| path_of(&method)))
-        .collect()
-}
-
-#[cfg(not(feature = "preflight"))]
-pub(crate) fn routes_of(_: &Resolved) -> Vec<String> {
-    Vec::new()
-}
-
 #[cfg(feature = "preflight")]
 fn compile(
     service: &Resolved,

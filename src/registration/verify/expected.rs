@@ -53,14 +53,15 @@ impl Expected {
                     return self;
                 };
                 let found = hash::of_proto(&compiled);
-                self.hash = found.unsure.is_none().then_some(found.hex);
+                let hex = found.hex().filter(|_| found.is_exact());
+                self.hash = hex.map(str::to_owned);
                 self.descriptors = Some(hash::descriptor_set(&compiled).0);
-                self.route = proto::routes(&compiled).into_iter().next();
+                self.route = compiled.routed_methods().next().map(|it| proto::path_of(&it));
                 self.route = self.route.filter(|_| !is_hidden);
                 self.is_visible = self.route.is_some();
             }
             ServiceKind::OpenApi => {
-                self.hash = Some(hash::of_bytes(&binding.openapi_spec).hex);
+                self.hash = Some(hash::of_bytes(&binding.openapi_spec));
                 let document = openapi::parse(&binding.openapi_spec);
                 let has_operations = document.is_ok_and(|it| !it.operations().is_empty());
                 self.is_visible = has_operations && !is_hidden;
