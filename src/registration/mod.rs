@@ -24,6 +24,7 @@ mod report;
 )]
 pub(crate) mod sever;
 mod status;
+mod supervisor;
 mod task;
 
 /// What `gauge` counts with; loom's in its test.

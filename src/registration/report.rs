@@ -41,6 +41,8 @@ pub enum LeaveReason {
     Finished,
     /// The tokio runtime on which the server ran has ended.
     RuntimeEnded,
+    /// The registration's own task panicked again and again; please report it.
+    Panicked,
 }
 
 /// What the gateway knows of the service now.
@@ -207,6 +209,7 @@ impl fmt::Display for LeaveReport {
             LeaveReason::HandlesDropped => "because every handle was dropped",
             LeaveReason::Finished => "at the end",
             LeaveReason::RuntimeEnded => "because the runtime ended",
+            LeaveReason::Panicked => "because its task panicked",
         };
         let outcome = match self.outcome {
             LeaveOutcome::Deregistered => "deregistered",

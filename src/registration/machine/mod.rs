@@ -7,6 +7,7 @@
 
 mod answers;
 mod failover;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
