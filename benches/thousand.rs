@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tower_gwag::embedded::EmbeddedGateway;
-use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, State};
+use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::{self, Advertise};
@@ -128,6 +129,22 @@ impl Caller {
                 }
             };
             timeout_at(until, told).await.is_ok()
+        }
+    }
+
+    /// Waits for a call that nobody else waits for any more, and takes back what it registered.
+    pub(super) fn take_back(
+        &self,
+        gateway: usize,
+        call: JoinHandle<Reply>,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        let control = self.control(gateway).clone();
+        async move {
+            match call.await.map(|reply| reply.answer) {
+                Ok(Answer::Registered { id, .. }) => control.deregister(id).await.is_ok(),
+                Ok(_) => true,
+                Err(_) => false,
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the layer, the listener, the handles and the task of one registration share.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -17,7 +18,7 @@ use super::proof::Proof;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
 use super::sever::Severer;
 use super::status::{State, Status};
-use super::task;
+use super::supervisor;
 use crate::error::{Error, ErrorKind};
 use crate::options::{OnRefusal, Options, Plan};
 
@@ -82,6 +83,13 @@ enum Part {
     Layer = 1,
     Listener = 2,
     Shutdown = 4,
+}
+
+/// A report that is given when everything else is done, also by a log that panics: others wait
+/// for it.
+struct Due<'a> {
+    core: &'a Core,
+    report: LeaveReport,
 }
 
 /// Leaves when the layer, its services, the listener and every handle are gone.
@@ -173,7 +181,7 @@ impl Core {
             let plan = plan.clone();
             *stage = Stage::Running;
             drop(stage);
-            tokio::spawn(task::run(Arc::clone(self), *plan, bound));
+            tokio::spawn(supervisor::run(Arc::clone(self), *plan, bound));
         }
     }
 
@@ -257,13 +265,13 @@ impl Core {
 
     pub(super) fn conclude(&self, report: LeaveReport) {
         self.leaving.cancel();
-        tracing::info!(target: "tower_gwag", "{report}");
         *self.stage() = Stage::Left;
+        let report = Due { core: self, report };
+        tracing::info!(target: "tower_gwag", "{}", report.report);
         if !self.is_disabled() {
             self.set_status(State::Left, None);
         }
-        self.emit(&Event::Left(report.clone()));
-        self.report.send_replace(Some(report));
+        self.emit(&Event::Left(report.report.clone()));
     }
 
     /// The report, once leaving is over.
@@ -307,11 +315,13 @@ impl Core {
     /// is then the latest.
     pub(super) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
         let next = Status::new(state, reason);
+        let mut repeated = 0;
         let changed = self.status.send_if_modified(|status| {
             let same = status.state() == next.state() && status.reason_kind() == next.reason_kind();
             if same {
                 status.explain(&next);
             } else {
+                repeated = status.failures().saturating_sub(1);
                 *status = next.clone();
             }
             !same
@@ -319,10 +329,15 @@ impl Core {
         if !changed {
             return;
         }
+        let mut line = next.to_string();
+        if repeated > 0 {
+            // Formatting into a string does not fail.
+            let _ = write!(line, "; {repeated} more like the last were not logged");
+        }
         match state {
-            State::Unreachable | State::Blocked => tracing::warn!(target: "tower_gwag", "{next}"),
-            State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{next}"),
-            _ => tracing::info!(target: "tower_gwag", "{next}"),
+            State::Unreachable | State::Blocked => tracing::warn!(target: "tower_gwag", "{line}"),
+            State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{line}"),
+            _ => tracing::info!(target: "tower_gwag", "{line}"),
         }
         self.emit(&Event::StatusChanged(next));
     }
@@ -400,6 +415,14 @@ impl Core {
             tracing::warn!(target: "tower_gwag", "{text}");
             self.emit(&Event::HalfWired(text.to_owned()));
         }
+    }
+}
+
+// === impl Due ===
+
+impl Drop for Due<'_> {
+    fn drop(&mut self) {
+        self.core.report.send_replace(Some(self.report.clone()));
     }
 }
 

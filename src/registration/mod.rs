@@ -26,6 +26,7 @@ mod report;
 )]
 pub(crate) mod sever;
 mod status;
+mod supervisor;
 mod task;
 mod verify;
 

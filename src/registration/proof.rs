@@ -27,7 +27,7 @@ pub(crate) struct Proof {
 
 impl Proof {
     /// From now on a call from one of these hosts is a proof.
-    pub(super) fn await_from(&self, gateways: Vec<IpAddr>) {
+    pub(super) fn await_from(&self, gateways: &[IpAddr]) {
         *lock(&self.gateways) = gateways.iter().map(IpAddr::to_canonical).collect();
         self.awaited.store(true, Ordering::Relaxed);
     }

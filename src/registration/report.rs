@@ -43,6 +43,8 @@ pub enum LeaveReason {
     Refused,
     /// The tokio runtime on which the server ran has ended.
     RuntimeEnded,
+    /// The registration's own task panicked again and again; please report it.
+    Panicked,
 }
 
 /// What the gateway knows of the service now.
@@ -210,6 +212,7 @@ impl fmt::Display for LeaveReport {
             LeaveReason::Finished => "at the end",
             LeaveReason::Refused => "because the gateway refused",
             LeaveReason::RuntimeEnded => "because the runtime ended",
+            LeaveReason::Panicked => "because its task panicked",
         };
         let outcome = match self.outcome {
             LeaveOutcome::Deregistered => "deregistered",

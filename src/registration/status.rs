@@ -16,6 +16,7 @@ pub struct Status {
     state: State,
     since: Instant,
     reason: Option<Arc<Error>>,
+    failures: u64,
 }
 
 /// The states of a registration.
@@ -64,6 +65,7 @@ impl Status {
         Self {
             state,
             since: Instant::now(),
+            failures: reason.is_some().into(),
             reason,
         }
     }
@@ -71,6 +73,7 @@ impl Status {
     /// Takes the reason of `latest`; the state goes on.
     pub(crate) fn explain(&mut self, latest: &Self) {
         self.reason.clone_from(&latest.reason);
+        self.failures += latest.failures;
     }
 
     /// The state.
@@ -101,6 +104,14 @@ impl Status {
     #[must_use]
     pub fn reason_kind(&self) -> Option<ErrorKind> {
         self.reason().map(Error::kind)
+    }
+
+    /// How many attempts have failed since the state began, that which began it included; 0 in
+    /// states without a reason. Only the first is logged, the others are counted in the line of the
+    /// next state.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures
     }
 
     /// Whether the gateway has the registration and nothing says that it does not route:

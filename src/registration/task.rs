@@ -1,5 +1,8 @@
 //! The one task of a registration: does what the machine decides, and tells it what happened.
 
+mod conclusion;
+mod recovery;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +22,6 @@ use super::lease::Ending;
 use super::leaving::Leaving;
 use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
 use super::pace::{Pace, random_seed};
-use super::report::{HoldOutcome, LeaveReason};
 use super::status::State;
 use super::verify::{ReadBack, Remedy, Seen};
 use crate::control::Liveness;
@@ -31,20 +33,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-/// Runs from the first poll for a connection until nothing is registered any more.
-///
-/// The worker is made at once: whoever drops the future, polled or not, gets a report made.
-pub(super) fn run(
-    core: Arc<Core>,
-    plan: Plan,
-    bound: Option<SocketAddr>,
-) -> impl Future<Output = ()> + Send {
-    let worker = Worker::new(core, plan, bound);
-    async move { worker.run().await }
-}
-
-struct Worker {
-    core: Arc<Core>,
+pub(super) struct Worker {
+    pub(super) core: Arc<Core>,
     machine: Machine,
     caller: Caller,
     /// Tells the gateway when the runtime goes away under us.
@@ -62,30 +52,23 @@ struct Worker {
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
+    /// What was asked for, and when it must be over.
+    left: Option<(LeaveRequest, Instant)>,
     finished: bool,
 }
 
 // === impl Worker ===
 
 impl Worker {
-    fn new(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) -> Self {
+    /// Whoever drops it, run or not, gets a report made.
+    pub(super) fn new(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) -> Self {
         let options = &core.options;
         let seed = options.seed.unwrap_or_else(random_seed);
         let pace = Pace::new(options.heartbeat_interval, seed);
-        let bindings = u32::try_from(plan.services.len()).unwrap_or(u32::MAX);
-        let hold_at = match options.hold {
-            _ if !plan.wants_hold() => HoldAt::Never,
-            Hold::AtStart => HoldAt::Start,
-            Hold::AtLeave => HoldAt::Leave,
-            Hold::Off => HoldAt::Never,
-        };
-        let leave_timeout = options.leave_timeout;
         let gateway_http = plan.gateway_http.clone();
         let caller = Caller::new(options, plan, bound, seed);
-        let gateways = caller.gateways();
         let expected = caller.expected();
-        let now = Instant::now();
-        let machine = Machine::new(pace, bindings, hold_at, gateways, leave_timeout, now);
+        let machine = machine(&core, &caller, pace, options.leave_timeout);
         Self {
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
@@ -100,13 +83,21 @@ impl Worker {
             failure: None,
             hold_failure: None,
             leaving: None,
+            left: None,
             finished: false,
             core,
         }
     }
 
-    async fn run(mut self) {
-        self.core.set_status(State::Registering, None);
+    /// Runs until nothing is registered any more; after a panic and [`recover`](Self::recover),
+    /// once more.
+    pub(super) async fn run(&mut self) {
+        if let Some((request, _)) = self.left {
+            let drain = request.drain;
+            self.step(Event::Leave { drain });
+        } else if !self.machine.is_busy() {
+            self.core.set_status(State::Registering, None);
+        }
         let mut leave_requests = self.core.leave_requests();
         let hurried = self.core.hurried();
         let mut hurry_heard = false;
@@ -124,7 +115,7 @@ impl Worker {
                 .into_iter()
                 .flatten()
                 .min();
-            let left = self.leaving.is_some();
+            let left = self.left.is_some();
             tokio::select! {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
@@ -164,22 +155,6 @@ impl Worker {
         for which in Which::ALL {
             self.last_resort.disarm(which);
         }
-    }
-
-    /// The runtime ended under us: tells the gateway, and those that wait for the report.
-    fn abandoned(&mut self) {
-        let told = self.last_resort.act();
-        if self.finished {
-            return;
-        }
-        let ending = match (self.machine.ending(Which::Service), told) {
-            (Ending::Failed, Some(true)) => Ending::Deregistered,
-            (ending, _) => ending,
-        };
-        let leaving = self.leaving.take();
-        let leaving = leaving
-            .unwrap_or_else(|| Leaving::begin(LeaveReason::RuntimeEnded, &self.core.in_flight));
-        self.conclude(&leaving, ending);
     }
 
     fn watch_connection(&mut self) {
@@ -236,39 +211,45 @@ impl Worker {
             // What cannot be reached for one cannot be reached for the other.
             _ if reply.answer == Answer::NotSent => {
                 self.failure.clone_from(&reply.failure);
-                self.hold_failure = reply.failure;
+                self.hold_failure.clone_from(&reply.failure);
             }
-            Which::Hold => self.hold_failure = reply.failure,
-            Which::Service => self.failure = reply.failure,
+            Which::Hold => self.hold_failure.clone_from(&reply.failure),
+            Which::Service => self.failure.clone_from(&reply.failure),
             // Only to be removed: the gateway removes it by itself, too.
             Which::Former => {}
         }
         if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
             leaving.ghosts = Some(ghosts);
         }
+        self.note_lease(&reply);
+        if let (Which::Service, Answer::Registered { id, ttl }) = (which, &reply.answer) {
+            let event = UserEvent::Registered {
+                registration_id: id.clone(),
+                ttl: *ttl,
+                address: reply.address.clone(),
+            };
+            tracing::info!(target: "tower_gwag", "{event}");
+            self.core.emit(&event);
+            self.warn_of_address(&reply.address);
+        }
+        self.step(Event::Answered(reply.answer));
+    }
+
+    /// What is registered, for those that come after this machine.
+    fn note_lease(&mut self, reply: &Reply) {
+        let which = reply.call.which;
         match (&reply.call.verb, &reply.answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
-                let control = self.caller.control(self.machine.gateway());
+                let control = self.caller.control(self.machine.gateway()).clone();
                 if which == Which::Service {
                     self.last_resort.succeed();
                 }
-                self.last_resort.arm(which, control.clone(), id.clone());
-                if which == Which::Service {
-                    let event = UserEvent::Registered {
-                        registration_id: id.clone(),
-                        ttl: *ttl,
-                        address: reply.address.clone(),
-                    };
-                    tracing::info!(target: "tower_gwag", "{event}");
-                    self.core.emit(&event);
-                    self.warn_of_address(&reply.address);
-                }
+                self.last_resort.arm(which, control, id.clone(), *ttl);
             }
             (Verb::Heartbeat(_), Answer::Beat { known: false })
             | (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
             _ => {}
         }
-        self.step(Event::Answered(reply.answer));
     }
 
     fn tell(&mut self, note: Note) {
@@ -276,7 +257,7 @@ impl Worker {
         match note {
             Note::Registered => {
                 let control = self.caller.control(self.machine.gateway()).clone();
-                self.read_back.begin(control, self.caller.gateway_hosts());
+                self.read_back.begin(control, &self.caller.gateway_hosts());
                 self.core.latch_ready();
                 self.show_standing();
                 self.core.check_wiring();
@@ -355,6 +336,8 @@ impl Worker {
         let Some(request) = request else { return };
         self.read_back.pause();
         self.leaving = Some(Leaving::begin(request.reason, &self.core.in_flight));
+        let end = Instant::now() + self.core.options.leave_timeout;
+        self.left = Some((request, end));
         self.core.set_status(State::Leaving, None);
         self.step(Event::Leave {
             drain: request.drain,
@@ -370,35 +353,22 @@ impl Worker {
         };
         self.drain = Some(Box::pin(drain(Arc::clone(&self.core), quiet)));
     }
-
-    fn finish(&mut self) {
-        self.finished = true;
-        self.drain = None;
-        if let Some(leaving) = &self.leaving {
-            self.conclude(leaving, self.machine.ending(Which::Service));
-        }
-    }
-
-    fn conclude(&self, leaving: &Leaving, ending: Ending) {
-        let mut report = leaving.report(
-            ending,
-            self.caller.hold(),
-            self.core.stops(),
-            &self.core.in_flight,
-        );
-        report.abandoned = self.abandoned + self.clean_ups.len();
-        if !report.is_clean() {
-            report.failure.clone_from(&self.failure);
-        }
-        if report.hold() == HoldOutcome::Missing {
-            report.hold_failure.clone_from(&self.hold_failure);
-        }
-        self.core.conclude(report);
-    }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.abandoned();
-    }
+fn machine(core: &Core, caller: &Caller, pace: Pace, leave_timeout: Duration) -> Machine {
+    let hold_at = match caller.hold() {
+        Some(Hold::AtStart) => HoldAt::Start,
+        Some(Hold::AtLeave) => HoldAt::Leave,
+        Some(Hold::Off) | None => HoldAt::Never,
+    };
+    let bindings = u32::try_from(core.options.services.len()).unwrap_or(u32::MAX);
+    let gateways = caller.gateways();
+    Machine::new(
+        pace,
+        bindings,
+        hold_at,
+        gateways,
+        leave_timeout,
+        Instant::now(),
+    )
 }

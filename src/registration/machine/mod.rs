@@ -8,6 +8,7 @@
 mod answers;
 mod cure;
 mod failover;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod vocabulary;

@@ -56,7 +56,10 @@ impl Expected {
                 let hex = found.hex().filter(|_| found.is_exact());
                 self.hash = hex.map(str::to_owned);
                 self.descriptors = Some(hash::descriptor_set(&compiled).0);
-                self.route = compiled.routed_methods().next().map(|it| proto::path_of(&it));
+                self.route = compiled
+                    .routed_methods()
+                    .next()
+                    .map(|it| proto::path_of(&it));
                 self.route = self.route.filter(|_| !is_hidden);
                 self.is_visible = self.route.is_some();
             }

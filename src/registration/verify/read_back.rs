@@ -62,7 +62,7 @@ impl ReadBack {
     }
 
     /// A gateway took the registration; its calls come from one of these hosts.
-    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, hosts: Vec<IpAddr>) {
+    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, hosts: &[IpAddr]) {
         self.pause();
         self.control = Some(control);
         self.look_at = Some(self.verifier.begin(Instant::now()));
