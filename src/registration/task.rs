@@ -144,6 +144,8 @@ impl Worker {
                 }
                 () = &mut self.disconnected => {
                     self.watch_connection();
+                    // Whoever answers next may not be the one that was asked last.
+                    self.read_back.doubt();
                     self.step(Event::Disconnected);
                 }
                 Some(told) = self.clean_ups.join_next() => {

@@ -7,7 +7,7 @@ use ::http::Uri;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Evidence, Expected, Inquiry, Remedy, Verdict, Verifier, explain};
+use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier, explain};
 use crate::control::ControlPlane;
 use crate::error::Error;
 use crate::registration::awaited::{finished, optional_sleep};
@@ -67,6 +67,13 @@ impl ReadBack {
         self.control = Some(control);
         self.look_at = Some(self.verifier.begin(Instant::now()));
         self.core.proof.await_from(hosts);
+    }
+
+    /// Something happened that may have changed what the gateway knows: looks soon again.
+    pub(in crate::registration) fn doubt(&mut self) {
+        if let Some(at) = &mut self.look_at {
+            *at = (*at).min(Instant::now() + SECOND_LOOK);
+        }
     }
 
     /// There is nothing to be read back any more, or for now.
