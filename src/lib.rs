@@ -83,6 +83,9 @@ pub use options::{GatewayAddress, OnRefusal, Options};
 pub use registration::{
     Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };
+pub use rules::finding::{Finding, Severity};
+pub use rules::findings::Findings;
+pub use rules::rule::Rule;
 pub use rules::schema_hash::SchemaHash;
 #[cfg(all(feature = "axum", feature = "tonic"))]
 pub use server::IncomingListener;

@@ -16,6 +16,8 @@ use crate::control::Credentials;
 use crate::error::Error;
 use crate::registration::address::Advertise;
 use crate::registration::{Event, Hold};
+use crate::rules::findings::Findings;
+use crate::rules::rule::Rule;
 use crate::service::Service;
 
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -45,6 +47,8 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`seed`](Self::seed) | random |
+/// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
+/// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
 ///
 /// `GWAG_ENABLED=0` in the environment switches every registration of the process off.
 #[derive(Clone)]
@@ -72,6 +76,8 @@ pub struct Options {
     pub(crate) on_event: Option<EventCallback>,
     pub(crate) gateway_http: Option<String>,
     pub(crate) on_refusal: OnRefusal,
+    pub(crate) allowed: Vec<Rule>,
+    pub(crate) unchecked: bool,
 }
 
 /// What becomes of the server when a gateway refuses the content of its registration.
@@ -133,6 +139,8 @@ impl Options {
             on_event: None,
             gateway_http: None,
             on_refusal: OnRefusal::default(),
+            allowed: Vec::new(),
+            unchecked: false,
         }
     }
 
@@ -328,19 +336,53 @@ impl Options {
         self
     }
 
-    /// Checks everything that can be known without a network.
+    /// Allows what a rule about schemas forbids: for a proven false alarm, because a gateway that
+    /// takes what it cannot serve blocks every other service.
+    ///
+    /// Rules that every gateway enforces cannot be allowed, see
+    /// [`Rule::is_allowable`]; [`check`](Self::check) then says so.
+    pub fn allow(mut self, rule: Rule) -> Self {
+        self.allowed.push(rule);
+        self
+    }
+
+    /// Registers schemas without checking them, names included: for tests of gateways. What every
+    /// gateway refuses is still refused.
+    pub fn unchecked_schemas(mut self) -> Self {
+        self.unchecked = true;
+        self
+    }
+
+    /// Checks everything that can be known without a network, and tells all of it at once.
     ///
     /// `Registration::listener` and `Registration::incoming` do the same before they take the
-    /// listener. Proto directories are read.
+    /// listener. Proto directories are read. Schemas are checked with the feature `preflight`, which
+    /// is on by default: proto sources are compiled, OpenAPI documents read.
+    ///
+    /// What it returns is only worth knowing, and logged once when the registration starts.
     ///
     /// # Errors
     ///
-    /// The first fault found; its text names the service and the remedy, its kind the rule.
-    pub fn check(&self) -> Result<(), Error> {
+    /// There is at least one [`Finding`](crate::Finding) that would keep a gateway from serving: the
+    /// text tells each with its place and remedy, [`Error::findings`] has them, and the kind is
+    /// that of the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let options = Options::new("gateway:50090")
+    ///     .service(Service::proto("syntax = \"proto3\"; package greeter.v1;").namespace("my-greeter"))
+    ///     .service(Service::graphql("/graphql"));
+    /// let error = options.check().unwrap_err();
+    /// assert_eq!(error.findings().unwrap().errors().count(), 2);
+    /// ```
+    pub fn check(&self) -> Result<Findings, Error> {
         if self.is_disabled() {
-            return Ok(());
+            return Ok(Findings::default());
         }
-        Plan::new(self).map(drop)
+        Plan::new(self).map(|plan| plan.warnings)
     }
 
     pub(crate) fn is_disabled(&self) -> bool {

@@ -181,6 +181,9 @@ impl Core {
             let plan = plan.clone();
             *stage = Stage::Running;
             drop(stage);
+            for finding in &plan.warnings {
+                tracing::warn!(rule = finding.rule().id(), "{finding}");
+            }
             tokio::spawn(supervisor::run(Arc::clone(self), *plan, bound));
         }
     }

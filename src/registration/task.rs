@@ -65,7 +65,7 @@ impl Worker {
         let options = &core.options;
         let seed = options.seed.unwrap_or_else(random_seed);
         let pace = Pace::new(options.heartbeat_interval, seed);
-        let gateway_http = plan.gateway_http.clone();
+        let (services, gateway_http) = (Arc::clone(&plan.services), plan.gateway_http.clone());
         let caller = Caller::new(options, plan, bound, seed);
         let expected = caller.expected();
         let machine = machine(&core, &caller, pace, options.leave_timeout);
@@ -78,7 +78,7 @@ impl Worker {
             caller,
             call: None,
             probe: None,
-            read_back: ReadBack::new(Arc::clone(&core), expected, gateway_http, !seed),
+            read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
             drain: None,
             failure: None,
             hold_failure: None,

@@ -1,6 +1,5 @@
 //! What is registered: a namespace, a version and one schema.
 
-#[allow(dead_code, reason = "read-back and route probe ask for it")]
 pub(crate) mod evidence;
 mod proto_files;
 mod resolve;
@@ -8,9 +7,10 @@ mod schema;
 
 use std::fmt;
 
+use crate::rules::rule::Rule;
 pub use crate::rules::version::Version;
 pub use proto_files::ProtoFiles;
-pub(crate) use resolve::{Resolved, ServiceKind};
+pub(crate) use resolve::{Checks, Resolved, ServiceKind};
 pub use schema::OpenApiDocument;
 
 use schema::{ProtoSource, Schema};
@@ -37,6 +37,7 @@ pub struct Service {
     schema: Schema,
     namespace: Option<String>,
     version: VersionText,
+    allowed: Vec<Rule>,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
 }
@@ -53,6 +54,7 @@ impl Service {
             schema,
             namespace: None,
             version: VersionText(String::new()),
+            allowed: Vec::new(),
             max_concurrency: 0,
             max_concurrency_per_instance: 0,
         }
@@ -145,6 +147,17 @@ impl Service {
         self
     }
 
+    /// Allows what a rule forbids in this service alone, see [`Options::allow`](crate::Options::allow).
+    pub fn allow(mut self, rule: Rule) -> Self {
+        self.allowed.push(rule);
+        self
+    }
+
+    /// The rules that are allowed.
+    pub(crate) fn allowed(&self) -> &[Rule] {
+        &self.allowed
+    }
+
     /// The canonical hash of the schema, as the gateway lists it, without asking one. A directory
     /// of proto files is read.
     ///
@@ -166,9 +179,12 @@ impl Service {
     /// ```
     #[cfg(feature = "preflight")]
     pub fn hash(&self) -> Result<crate::SchemaHash, crate::Error> {
-        let hash = evidence::hash_of(&self.resolve(1)?);
-        let introspected =
-            || crate::SchemaHash::unsure(None, "it is that of the introspection reply");
+        let (resolved, mut found) = self.resolve(1, Checks::All);
+        // What cannot be rendered has a hash all the same.
+        found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
+        found.into_result()?;
+        let hash = resolved.as_ref().and_then(evidence::hash_of).cloned();
+        let introspected = || crate::SchemaHash::unsure(None, "that of the introspection reply");
         Ok(hash.unwrap_or_else(introspected))
     }
 }

@@ -1,10 +1,13 @@
 //! Schemas that a gateway cannot make its own of.
 
 use tower_gwag::embedded::Rpc;
-use tower_gwag::{ErrorKind, LeaveReason, OnRefusal, Options, Service, State};
+use tower_gwag::{
+    ErrorKind, GwagRegistrationLayer, LeaveReason, OnRefusal, Options, Service, State,
+};
 
 use crate::support::{
-    Events, greet, greeter_options, listed, registered, tonic_greeter, until_state, within,
+    Events, GREETER_PROTO, greet, greeter_options, listed, registered, tonic_greeter, until_state,
+    within,
 };
 use crate::{POISON, Stranger, greeter_v, node, registrations, settled};
 
@@ -12,8 +15,28 @@ use crate::{POISON, Stranger, greeter_v, node, registrations, settled};
 fn poisoned(gateway: &tower_gwag::embedded::EmbeddedGateway) -> (Options, Events) {
     let options = Options::new(gateway.target())
         .gateway_http(gateway.http_url())
+        .unchecked_schemas()
         .service(Service::proto(POISON).namespace("poison"));
     Events::of(options)
+}
+
+#[tokio::test]
+async fn what_would_block_the_gateway_never_leaves_the_process() {
+    let gateway = node().await;
+    let no_operation_id = r#"{"openapi": "3.0.3", "info": {"title": "t", "version": "1"},
+        "paths": {"/a": {"get": {"responses": {"200": {"description": "ok"}}}}}}"#;
+    for (service, telling) in [
+        (Service::proto(POISON).namespace("poison"), "service"),
+        (Service::proto(GREETER_PROTO).namespace("my-svc"), "my-svc"),
+        (Service::openapi(no_operation_id), "operationId"),
+    ] {
+        let options = Options::new(gateway.target()).service(service);
+        let registration = GwagRegistrationLayer::new(options).registration();
+        let refused = registration.start(([127, 0, 0, 1], 1).into());
+        let text = refused.expect_err("refused").to_string();
+        assert!(text.contains(telling), "{text}");
+    }
+    assert_eq!(gateway.rpc_counts().by_rpc.len(), 0);
 }
 
 #[tokio::test]

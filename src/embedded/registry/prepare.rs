@@ -10,6 +10,7 @@ use super::introspect::introspect;
 use crate::control::proto::{RegisterRequest, ServiceBinding};
 use crate::embedded::builder::Tier;
 use crate::embedded::gate::Gate;
+use crate::rules::size::stored_bytes;
 use crate::rules::version::{Version, VersionFault};
 use crate::rules::{hash, name, openapi, proto};
 
@@ -194,13 +195,10 @@ fn check_version(text: &str, tiers: &[Tier]) -> Result<String, Status> {
     Ok(version.to_string())
 }
 
-/// What a binding takes in a cluster's store: JSON, bytes in base64.
+/// What a binding takes in a cluster's store.
 fn stored_size(service: &ServiceBinding) -> usize {
-    let base64 = |bytes: &[u8]| bytes.len().div_ceil(3) * 4;
-    let imports: usize = service
-        .proto_imports
-        .iter()
-        .map(|(name, bytes)| name.len() + base64(bytes) + 8)
-        .sum();
-    base64(&service.proto_source) + imports + base64(&service.openapi_spec) + 512
+    let imports = service.proto_imports.iter();
+    let imports = imports.map(|(name, text)| (name.len(), text.len()));
+    let schemas = [&service.proto_source, &service.openapi_spec];
+    stored_bytes(imports.chain(schemas.into_iter().map(|text| (0, text.len()))))
 }

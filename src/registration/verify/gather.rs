@@ -10,6 +10,9 @@ use super::Expected;
 use crate::control::proto::ServiceInfo;
 use crate::control::{ControlPlane, RouteProbe};
 use crate::registration::http;
+use crate::service::Resolved;
+#[cfg(feature = "preflight")]
+use crate::service::evidence::descriptors_of;
 
 /// For the list of services, which waits for a busy registry.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,6 +58,7 @@ pub(in crate::registration) struct Inquiry {
     pub(in crate::registration) control: ControlPlane,
     /// The base of the gateway's HTTP port.
     pub(in crate::registration) http: Option<Uri>,
+    pub(in crate::registration) services: Arc<[Resolved]>,
     pub(in crate::registration) expected: Arc<[Expected]>,
 }
 
@@ -98,9 +102,13 @@ impl Inquiry {
                 (Some(ours), Some(theirs)) => ours != theirs,
                 _ => false,
             };
-        let other = self.expected.iter().zip(&hashes).find(is_other);
-        if let Some((expected, _)) = other {
-            evidence.difference = self.difference(expected).await;
+        let other = self
+            .expected
+            .iter()
+            .zip(&hashes)
+            .position(|it| is_other(&it));
+        if let Some(service) = other.and_then(|place| self.services.get(place)) {
+            evidence.difference = self.difference(service).await;
         }
         let complete = hashes.iter().all(Option::is_some);
         evidence.listed = Some(hashes);
@@ -179,18 +187,19 @@ impl Inquiry {
     }
 
     #[cfg(feature = "preflight")]
-    async fn difference(&self, expected: &Expected) -> Option<String> {
-        let ours = expected.descriptors.as_ref()?;
-        let uri = self.uri("proto", &expected.namespace)?;
+    async fn difference(&self, service: &Resolved) -> Option<String> {
+        let uri = self.uri("proto", &service.namespace)?;
         let answer = timeout(ANSWER_TIMEOUT, http::get(&uri)).await.ok()?.ok()?;
         match answer {
-            (StatusCode::OK, theirs) => super::difference::between(&theirs, ours),
+            (StatusCode::OK, theirs) => {
+                super::difference::between(&theirs, &descriptors_of(service)?)
+            }
             _ => None,
         }
     }
 
     #[cfg(not(feature = "preflight"))]
-    async fn difference(&self, _: &Expected) -> Option<String> {
+    async fn difference(&self, _: &Resolved) -> Option<String> {
         None
     }
 

@@ -13,10 +13,12 @@ use crate::error::Error;
 use crate::registration::awaited::{finished, optional_sleep};
 use crate::registration::core::Core;
 use crate::registration::status::State;
+use crate::service::Resolved;
 
 /// Reads a registration back from its making until it is forgotten or left.
 pub(in crate::registration) struct ReadBack {
     core: Arc<Core>,
+    services: Arc<[Resolved]>,
     expected: Arc<[Expected]>,
     http: Option<Uri>,
     verifier: Verifier,
@@ -44,6 +46,7 @@ pub(in crate::registration) struct Seen {
 impl ReadBack {
     pub(in crate::registration) fn new(
         core: Arc<Core>,
+        services: Arc<[Resolved]>,
         expected: Arc<[Expected]>,
         http: Option<Uri>,
         seed: u64,
@@ -51,6 +54,7 @@ impl ReadBack {
         Self {
             core,
             verifier: Verifier::new(&expected, seed),
+            services,
             expected,
             http,
             evidence: Evidence::default(),
@@ -115,6 +119,7 @@ impl ReadBack {
                         let inquiry = Inquiry {
                             control,
                             http: self.http.clone(),
+                            services: Arc::clone(&self.services),
                             expected: Arc::clone(&self.expected),
                         };
                         self.look = Some(tokio::spawn(inquiry.gather()));

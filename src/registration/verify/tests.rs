@@ -14,8 +14,6 @@ fn expected(version: &str, hash: Option<&str>) -> Expected {
         hash: hash.map(str::to_owned),
         route: Some("/greeter.v1.Greeter/Hello".to_owned()),
         is_visible: true,
-        #[cfg(feature = "preflight")]
-        descriptors: None,
     }
 }
 
