@@ -90,6 +90,10 @@ pub enum ErrorKind {
     IntrospectionFailed,
     /// A younger process has taken the exclusive identity of this one over.
     Displaced,
+    /// The gateway has the service, but does not route it.
+    Blocked,
+    /// Two schemas take one `unstable` slot in turns.
+    Flapping,
     /// What the call names is not registered.
     NotFound,
     /// The gateway refused the request as such.

@@ -79,7 +79,7 @@ mod server;
 mod service;
 
 pub use error::{Error, ErrorKind};
-pub use options::{GatewayAddress, Options};
+pub use options::{GatewayAddress, OnRefusal, Options};
 pub use registration::{
     Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use http::Uri;
 use prost::Message;
 
 use super::Options;
@@ -164,6 +165,27 @@ pub(super) fn not_allowable(options: &Options) -> Vec<Finding> {
     };
     let in_vain = allowed.into_iter().filter(|rule| !rule.is_allowable());
     in_vain.map(finding).collect()
+}
+
+/// Credentials of the control plane never go there.
+pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Error> {
+    let Some(text) = &options.gateway_http else {
+        return Ok(None);
+    };
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        uri.scheme_str() == Some("http") && uri.host().is_some() && is_bare
+    });
+    if uri.is_none() {
+        return Err(Error::new(
+            ErrorKind::InvalidGatewayAddress,
+            format!(
+                "gateway_http(`{text}`) is not the base URL of a gateway's HTTP port: write \
+                 `http://host:port`, without a path"
+            ),
+        ));
+    }
+    Ok(uri)
 }
 
 /// The address must serve every kind of service that is registered under it.

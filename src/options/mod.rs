@@ -44,6 +44,8 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`quiet`](Self::quiet) | 100 ms |
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
+/// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
+/// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`seed`](Self::seed) | random |
 /// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
 /// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
@@ -72,8 +74,23 @@ pub struct Options {
     pub(crate) exempt: Vec<String>,
     pub(crate) seed: Option<u64>,
     pub(crate) on_event: Option<EventCallback>,
+    pub(crate) gateway_http: Option<String>,
+    pub(crate) on_refusal: OnRefusal,
     pub(crate) allowed: Vec<Rule>,
     pub(crate) unchecked: bool,
+}
+
+/// What becomes of the server when a gateway refuses the content of its registration.
+///
+/// Other failures, such as a gateway that is down, never stop a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnRefusal {
+    /// It serves on; the refusal is shown as the status and offered again slowly. The default.
+    #[default]
+    KeepServing,
+    /// The shutdown future resolves, after leaving; the report's reason is `Refused`.
+    Stop,
 }
 
 // === impl Options ===
@@ -120,6 +137,8 @@ impl Options {
             exempt: ENDLESS.map(str::to_owned).into(),
             seed: None,
             on_event: None,
+            gateway_http: None,
+            on_refusal: OnRefusal::default(),
             allowed: Vec::new(),
             unchecked: false,
         }
@@ -285,6 +304,25 @@ impl Options {
     /// Makes the jitter of heartbeats and retries repeatable.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// The base URL of the gateway's HTTP port (`http://gateway:8080`), or of any node of its
+    /// cluster. Nothing is sent there; with it the registration can tell whose schema blocks the
+    /// gateway, what differs from a schema that stands in its place, and whether its own is at
+    /// fault.
+    ///
+    /// It is not used with several independent gateways of which another one answers there, and
+    /// must be plain `http`; a text that is no such URL is a fault that `check` finds.
+    pub fn gateway_http(mut self, url: impl Into<String>) -> Self {
+        self.gateway_http = Some(url.into());
+        self
+    }
+
+    /// What becomes of the server when the gateway refuses the content of the registration.
+    /// Default: it serves on.
+    pub fn on_refusal(mut self, what: OnRefusal) -> Self {
+        self.on_refusal = what;
         self
     }
 

@@ -1,8 +1,10 @@
 //! Options whose faults are ruled out: what the registration's task works with.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use tonic::transport::Endpoint;
 
 use super::checks;
@@ -21,7 +23,9 @@ const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Plan {
     /// At least one; the first goes first.
     pub(crate) gateways: Vec<PlannedGateway>,
-    pub(crate) services: Vec<Resolved>,
+    pub(crate) services: Arc<[Resolved]>,
+    /// The base of the gateway's HTTP port.
+    pub(crate) gateway_http: Option<Uri>,
     /// 0: the gateway's default.
     pub(crate) ttl_seconds: u32,
     /// What is only worth knowing.
@@ -50,6 +54,7 @@ impl Plan {
         found.keep(checks::heartbeat(options));
         found.extend(checks::timeouts(options));
         found.keep(options.credentials.check());
+        let gateway_http = found.keep(checks::gateway_http(options)).flatten();
         found.extend(checks::advertised(&options.advertise, &services));
         found.extend(checks::sizes(&services));
         found.extend(checks::unchecked(options));
@@ -58,7 +63,8 @@ impl Plan {
         let warnings = found.into_result()?;
         Ok(Self {
             gateways,
-            services,
+            services: services.into(),
+            gateway_http,
             ttl_seconds: ttl_seconds.unwrap_or_default(),
             warnings,
         })

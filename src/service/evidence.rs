@@ -1,6 +1,6 @@
 //! What is known of a service's schema without asking a gateway.
 
-use super::Resolved;
+use super::{Resolved, ServiceKind};
 use crate::rules::schema_hash::SchemaHash;
 
 /// What the compiled schema tells; nothing without the feature `preflight`.
@@ -8,21 +8,39 @@ use crate::rules::schema_hash::SchemaHash;
 pub(crate) struct Evidence {
     /// `None` for GraphQL, whose hash is that of the introspection reply.
     hash: Option<SchemaHash>,
-    /// `/package.Service/Method` of the methods that a gateway routes.
-    routes: Vec<String>,
+    /// `/package.Service/Method` of a method that a gateway routes.
+    route: Option<String>,
+    /// A gateway's schema must show something of it.
+    has_operations: bool,
 }
 
 /// The canonical hash of a service; `None` where only a gateway can know it.
-#[allow(dead_code, reason = "for the read-back")]
 pub(crate) fn hash_of(service: &Resolved) -> Option<&SchemaHash> {
     service.evidence.hash.as_ref()
 }
 
-/// The methods that a gateway routes, as `/package.Service/Method`: unary and server-streaming
-/// ones of a proto binding.
-#[allow(dead_code, reason = "for the route probe")]
-pub(crate) fn routes_of(service: &Resolved) -> &[String] {
-    &service.evidence.routes
+/// A method that a gateway routes, as `/package.Service/Method`.
+pub(crate) fn route_of(service: &Resolved) -> Option<&str> {
+    service.evidence.route.as_deref()
+}
+
+/// Whether a gateway's schema must show something of it; false where that is not known.
+pub(crate) fn has_operations(service: &Resolved) -> bool {
+    service.kind == ServiceKind::GraphQl || service.evidence.has_operations
+}
+
+/// The encoded FileDescriptorSet that a gateway makes of a proto; compiled anew.
+#[cfg(feature = "preflight")]
+pub(crate) fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
+    use crate::rules::{hash, proto};
+
+    if service.kind != ServiceKind::Proto {
+        return None;
+    }
+    let binding = &service.binding;
+    let (source, imports) = (&binding.proto_source, &binding.proto_imports);
+    let compiled = proto::compile(&service.namespace, source, imports).ok()?;
+    Some(hash::descriptor_set(&compiled).0)
 }
 
 #[cfg(feature = "preflight")]
@@ -48,10 +66,11 @@ mod inspect {
             ServiceKind::Proto => of_proto(binding, entry),
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
-                let (found, _) = openapi_check::check(&binding.version, document);
+                let (found, read) = openapi_check::check(&binding.version, document);
                 let evidence = Evidence {
                     hash: Some(SchemaHash::exact(hash::of_bytes(document))),
-                    routes: Vec::new(),
+                    route: None,
+                    has_operations: read.is_some_and(|it| !it.operations().is_empty()),
                 };
                 (found, evidence)
             }
@@ -69,14 +88,16 @@ mod inspect {
         let evidence = match &outcome {
             Ok(compiled) => Evidence {
                 hash: Some(hash::of_proto(compiled)),
-                routes: compiled
+                route: compiled
                     .routed_methods()
-                    .map(|it| proto::path_of(&it))
-                    .collect(),
+                    .next()
+                    .map(|it| proto::path_of(&it)),
+                has_operations: compiled.routed_methods().next().is_some(),
             },
             Err(fault) => Evidence {
                 hash: Some(SchemaHash::unsure(None, &*fault.text)),
-                routes: Vec::new(),
+                route: None,
+                has_operations: false,
             },
         };
         (found, evidence)
