@@ -5,22 +5,21 @@ use prost::encoding::WireType;
 use prost_reflect::FileDescriptor;
 use prost_reflect::prost_types::field_descriptor_proto::Type;
 use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, SourceCodeInfo};
-use sha2::{Digest, Sha256};
 
 use super::lex::Source;
 use super::proto::Compiled;
 use super::schema_hash::SchemaHash;
-use super::source_info;
+use super::{sha256, source_info};
 
 /// The hash of raw bytes: an OpenAPI document, or the `data` member of an introspection reply.
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(&sha256::digest(bytes))
 }
 
 /// The hash of a compiled proto: over its [`descriptor_set`].
 pub(crate) fn of_proto(compiled: &Compiled) -> SchemaHash {
     let (set, doubt) = descriptor_set(compiled);
-    let hex = hex(&Sha256::digest(set));
+    let hex = hex(&sha256::digest(&set));
     match doubt {
         None => SchemaHash::exact(hex),
         Some(doubt) => SchemaHash::unsure(Some(hex), doubt),
