@@ -1,5 +1,6 @@
 //! The canonical hash of a schema (contract § 4), computed.
 
+use hmac_sha256::Hash;
 use prost::Message;
 use prost::encoding::WireType;
 use prost_reflect::FileDescriptor;
@@ -9,17 +10,17 @@ use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, SourceCod
 use super::lex::Source;
 use super::proto::Compiled;
 use super::schema_hash::SchemaHash;
-use super::{sha256, source_info};
+use super::source_info;
 
 /// The hash of raw bytes: an OpenAPI document, or the `data` member of an introspection reply.
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
-    hex(&sha256::digest(bytes))
+    hex(&Hash::hash(bytes))
 }
 
 /// The hash of a compiled proto: over its [`descriptor_set`].
 pub(crate) fn of_proto(compiled: &Compiled) -> SchemaHash {
     let (set, doubt) = descriptor_set(compiled);
-    let hex = hex(&sha256::digest(&set));
+    let hex = hex(&Hash::hash(&set));
     match doubt {
         None => SchemaHash::exact(hex),
         Some(doubt) => SchemaHash::unsure(Some(hex), doubt),

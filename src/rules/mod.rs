@@ -31,8 +31,6 @@ pub(crate) mod render;
 pub(crate) mod rule;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod schema_hash;
-#[cfg(feature = "preflight")]
-mod sha256;
 pub(crate) mod size;
 #[cfg(feature = "preflight")]
 mod source_info;

@@ -2,8 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac_sha256::HMAC;
 use tonic::Status;
 
 use super::unix_ms;
@@ -78,12 +77,8 @@ impl Signing {
 }
 
 fn sign(secret: &[u8], channel: &str, timestamp: i64) -> String {
-    #[allow(clippy::expect_used)]
-    let mut mac =
-        // invariant: HMAC takes keys of every length.
-        Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of every length");
-    mac.update(format!("{channel}\n{timestamp}").as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    let text = format!("{channel}\n{timestamp}");
+    STANDARD.encode(HMAC::mac(text.as_bytes(), secret))
 }
 
 #[cfg(test)]
