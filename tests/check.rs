@@ -105,6 +105,26 @@ fn faults_of_protos_have_their_place() {
     // Both faults, in the imported file.
     assert_eq!(place(&found[0]), (Some("common/a.proto"), Some(3), Some(3)));
     assert_eq!(place(&found[1]), (Some("common/a.proto"), Some(4), Some(3)));
+    // In a large file, too; very many faults are told without, but soon.
+    for (count, located) in [(3, 3), (20_000, 0)] {
+        let faults = "message M { Nope n = 1; }\n".replace("M {", "M {\n");
+        let faults: String = (0..count)
+            .map(|n| faults.replace('M', &format!("M{n}")))
+            .collect();
+        let source = format!("syntax = \"proto3\";\n{faults}// {}", "x".repeat(100_000));
+        let begun = std::time::Instant::now();
+        let found = errors(&of(Service::proto(source).namespace("s")));
+        assert_eq!(place(&found[0]).0, Some("s.proto"), "{}", found[0]);
+        assert_eq!(
+            found.iter().filter(|it| it.line().is_some()).count(),
+            located
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
     let unended = of(Service::proto("syntax = \"proto3\";\nmessage A {\n").namespace("s"));
     assert_eq!(
         place(&errors(&unended)[0]),

@@ -382,7 +382,7 @@ impl Options {
         if self.is_disabled() {
             return Ok(Findings::default());
         }
-        Plan::new(self).map(|plan| plan.warnings)
+        Plan::check(self)
     }
 
     pub(crate) fn is_disabled(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
 use crate::rules::address::{AddressForm, form_of};
 use crate::rules::findings::Findings;
-use crate::service::{Checks, Resolved, ServiceKind};
+use crate::service::{Checks, Purpose, Resolved, ServiceKind};
 
 /// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
 /// entry on the gateway that nobody knows. The registration has its own deadlines.
@@ -46,9 +46,18 @@ pub(crate) struct PlannedGateway {
 impl Plan {
     /// Everything that is wrong at once, or a plan and what is only worth knowing.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        Self::with(options, Purpose::Register)
+    }
+
+    /// Everything that is wrong at once, or what is only worth knowing.
+    pub(crate) fn check(options: &Options) -> Result<Findings, Error> {
+        Self::with(options, Purpose::Check).map(|plan| plan.warnings)
+    }
+
+    fn with(options: &Options, purpose: Purpose) -> Result<Self, Error> {
         let mut found = Findings::default();
         let gateways = found.keep(gateways(options)).unwrap_or_default();
-        let services = services(options, &mut found);
+        let services = services(options, purpose, &mut found);
         let ttl_seconds = found.keep(checks::ttl_seconds(options.ttl));
         found.keep(checks::instance(options));
         found.keep(checks::heartbeat(options));
@@ -170,7 +179,7 @@ fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Error> {
 }
 
 /// Every service of which there is a binding.
-fn services(options: &Options, found: &mut Findings) -> Vec<Resolved> {
+fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Resolved> {
     if options.services.is_empty() {
         found.add(Error::new(
             ErrorKind::NoServices,
@@ -184,7 +193,7 @@ fn services(options: &Options, found: &mut Findings) -> Vec<Resolved> {
     let mut names = HashSet::new();
     let mut services = Vec::new();
     for (service, position) in options.services.iter().zip(1..) {
-        let (resolved, of_service) = service.resolve(position, checks);
+        let (resolved, of_service) = service.resolve(position, checks, purpose);
         found.extend(of_service);
         let Some(service) = resolved else { continue };
         let name = service.name();

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
+use miette::Diagnostic;
 use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor};
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
@@ -52,16 +54,9 @@ pub(crate) fn compile(
         .filter_map(|(name, bytes)| Some((name.clone(), std::str::from_utf8(bytes).ok()?.into())))
         .collect();
 
-    let mut compiler = Compiler::with_file_resolver(Memory {
-        files,
-        builtin: GoogleFileResolver::new(),
-    });
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_file(Path::new(&entry))
-        .map_err(|error| CompileFault::new(&error, &texts))?;
-
+    let files = Arc::new(files);
+    let compiler =
+        compile_files(&entry, &files).map_err(|error| CompileFault::new(&error, &texts))?;
     let pool = compiler.descriptor_pool();
     let used: BTreeSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
     let sources = texts
@@ -73,6 +68,43 @@ pub(crate) fn compile(
         entry,
         sources,
     })
+}
+
+/// Files above this size are first compiled without places: the compiler then takes a time that
+/// grows with the number of faults times the size.
+const LARGEST_AT_ONCE: usize = 64 << 10;
+
+/// With more faults in such files no fault has a place.
+const MOST_PLACES: usize = 500;
+
+fn compile_files(
+    entry: &str,
+    files: &Arc<HashMap<String, Vec<u8>>>,
+) -> Result<Compiler, protox::Error> {
+    if files.values().any(|it| it.len() > LARGEST_AT_ONCE)
+        && let Err(error) = compile_once(entry, files, false)
+        && error.related().map_or(0, Iterator::count) > MOST_PLACES
+    {
+        return Err(error);
+    }
+    compile_once(entry, files, true)
+}
+
+fn compile_once(
+    entry: &str,
+    files: &Arc<HashMap<String, Vec<u8>>>,
+    with_places: bool,
+) -> Result<Compiler, protox::Error> {
+    let mut compiler = Compiler::with_file_resolver(Memory {
+        files: Arc::clone(files),
+        builtin: GoogleFileResolver::new(),
+        with_places,
+    });
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file(Path::new(entry))?;
+    Ok(compiler)
 }
 
 // === impl CompileFault ===
@@ -157,8 +189,9 @@ impl Compiled {
 
 /// Files in memory by exact name, then the built-in ones.
 struct Memory {
-    files: HashMap<String, Vec<u8>>,
+    files: Arc<HashMap<String, Vec<u8>>>,
     builtin: GoogleFileResolver,
+    with_places: bool,
 }
 
 impl FileResolver for Memory {
@@ -176,7 +209,13 @@ impl FileResolver for Memory {
                         error.valid_up_to()
                     ))
                 })?;
-                File::from_source(name, text)
+                let file = File::from_source(name, text)?;
+                if self.with_places {
+                    return Ok(file);
+                }
+                let mut descriptor = file.file_descriptor_proto().clone();
+                descriptor.source_code_info = None;
+                Ok(File::from_file_descriptor_proto(descriptor))
             }
             None => self.builtin.open_file(name),
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 /// How many nodes aliases may add to a document, and anchors may keep for them: a "billion laughs"
 /// document must not eat the memory.
-const MAX_COPIES: usize = 1_000_000;
+const MAX_COPIES: usize = 100_000;
 
 /// How deep a document may be nested, as serde_json limits JSON.
 const MAX_DEPTH: usize = 128;

@@ -53,7 +53,7 @@ mod inspect {
     use crate::rules::finding::Finding;
     use crate::rules::schema_hash::SchemaHash;
     use crate::rules::{hash, openapi_check, proto, proto_check};
-    use crate::service::ServiceKind;
+    use crate::service::{Purpose, ServiceKind};
 
     /// Compiles or reads the schema of a binding once, for all that is to be known of it. `entry`
     /// is what the user calls the entry file of a proto.
@@ -61,9 +61,10 @@ mod inspect {
         binding: &ServiceBinding,
         kind: ServiceKind,
         entry: &str,
+        purpose: Purpose,
     ) -> (Vec<Finding>, Evidence) {
         match kind {
-            ServiceKind::Proto => of_proto(binding, entry),
+            ServiceKind::Proto => of_proto(binding, entry, purpose),
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
                 let (found, read) = openapi_check::check(&binding.version, document);
@@ -78,7 +79,11 @@ mod inspect {
         }
     }
 
-    fn of_proto(binding: &ServiceBinding, entry: &str) -> (Vec<Finding>, Evidence) {
+    fn of_proto(
+        binding: &ServiceBinding,
+        entry: &str,
+        purpose: Purpose,
+    ) -> (Vec<Finding>, Evidence) {
         let namespace = match binding.namespace.as_str() {
             "" => proto::UNNAMED,
             namespace => namespace,
@@ -87,7 +92,8 @@ mod inspect {
         let found = proto_check::check(namespace, &binding.version, entry, &outcome);
         let evidence = match &outcome {
             Ok(compiled) => Evidence {
-                hash: Some(hash::of_proto(compiled)),
+                // It takes nearly as long as all the rest.
+                hash: (purpose == Purpose::Register).then(|| hash::of_proto(compiled)),
                 route: compiled
                     .routed_methods()
                     .next()

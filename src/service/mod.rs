@@ -10,7 +10,7 @@ use std::fmt;
 use crate::rules::rule::Rule;
 pub use crate::rules::version::Version;
 pub use proto_files::ProtoFiles;
-pub(crate) use resolve::{Checks, Resolved, ServiceKind};
+pub(crate) use resolve::{Checks, Purpose, Resolved, ServiceKind};
 pub use schema::OpenApiDocument;
 
 use schema::{ProtoSource, Schema};
@@ -179,7 +179,7 @@ impl Service {
     /// ```
     #[cfg(feature = "preflight")]
     pub fn hash(&self) -> Result<crate::SchemaHash, crate::Error> {
-        let (resolved, mut found) = self.resolve(1, Checks::All);
+        let (resolved, mut found) = self.resolve(1, Checks::All, Purpose::Register);
         // What cannot be rendered has a hash all the same.
         found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
         found.into_result()?;

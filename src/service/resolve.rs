@@ -49,6 +49,15 @@ pub(crate) struct Resolved {
     pub(crate) evidence: Evidence,
 }
 
+/// What a service is resolved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To tell what is wrong with it.
+    Check,
+    /// To register it: its evidence is wanted, the hash included.
+    Register,
+}
+
 // === impl Resolved ===
 
 impl Resolved {
@@ -73,7 +82,12 @@ impl fmt::Display for ServiceKind {
 impl Service {
     /// One binding, if the namespace, the version and the files are such that there is one, and
     /// everything found. `position` counts from 1 and names a service that has no namespace.
-    pub(crate) fn resolve(&self, position: usize, checks: Checks) -> (Option<Resolved>, Findings) {
+    pub(crate) fn resolve(
+        &self,
+        position: usize,
+        checks: Checks,
+        purpose: Purpose,
+    ) -> (Option<Resolved>, Findings) {
         let mut found = Findings::default();
         let kind = self.schema.kind();
         let namespace = found.keep(self.any_namespace(checks)).flatten();
@@ -94,7 +108,7 @@ impl Service {
         };
         let is_complete = found.keep(self.fill(&mut binding)).is_some();
         let evidence = match is_complete && binding.encoded_len() <= MAX_REQUEST_BYTES {
-            true => self.inspect(&binding, checks, &mut found),
+            true => self.inspect(&binding, checks, purpose, &mut found),
             false => Evidence::default(),
         };
         found.allow(&self.allowed);
@@ -113,7 +127,13 @@ impl Service {
     }
 
     #[cfg(feature = "preflight")]
-    fn inspect(&self, binding: &ServiceBinding, checks: Checks, found: &mut Findings) -> Evidence {
+    fn inspect(
+        &self,
+        binding: &ServiceBinding,
+        checks: Checks,
+        purpose: Purpose,
+        found: &mut Findings,
+    ) -> Evidence {
         let entry = match &self.schema {
             Schema::Proto(ProtoSource {
                 entry: Entry::Tree { path, .. },
@@ -121,7 +141,8 @@ impl Service {
             }) => path.replace('\\', "/"),
             _ => format!("{}.proto", binding.namespace),
         };
-        let (schema, evidence) = super::evidence::inspect(binding, self.schema.kind(), &entry);
+        let (schema, evidence) =
+            super::evidence::inspect(binding, self.schema.kind(), &entry, purpose);
         if checks == Checks::All {
             found.extend(schema);
         }
@@ -130,7 +151,7 @@ impl Service {
 
     #[cfg(not(feature = "preflight"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
-    fn inspect(&self, _: &ServiceBinding, _: Checks, _: &mut Findings) -> Evidence {
+    fn inspect(&self, _: &ServiceBinding, _: Checks, _: Purpose, _: &mut Findings) -> Evidence {
         Evidence::default()
     }
 
