@@ -65,6 +65,22 @@ async fn one_that_dies_is_left_for_the_next_at_once() {
 }
 
 #[tokio::test]
+async fn the_first_is_returned_to_where_that_is_wanted() {
+    let (first, second) = (gateway().await, gateway().await);
+    let server = tonic_greeter(options(&[&first, &second]).prefer_first()).await;
+    registered(&server.registration).await;
+    first.kill().await;
+    listed(&second, 1).await;
+    first.revive().await.expect("the same ports");
+    listed(&first, 1).await;
+    listed(&second, 0).await;
+    assert_eq!(greet(first.address()).await, "Hello, Ada!");
+    let report = server.stop().await;
+    assert!(report.is_clean(), "{report}");
+    assert_orderly(&second);
+}
+
+#[tokio::test]
 async fn one_that_falls_silent_is_left_after_two_thirds_of_the_ttl_and_cleaned_up_later() {
     let (first, second) = (gateway().await, gateway().await);
     let ttl = Duration::from_secs(3);

@@ -45,6 +45,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
 /// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
+/// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`seed`](Self::seed) | random |
 /// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
@@ -76,6 +77,7 @@ pub struct Options {
     pub(crate) on_event: Option<EventCallback>,
     pub(crate) gateway_http: Option<String>,
     pub(crate) on_refusal: OnRefusal,
+    pub(crate) prefer_first: bool,
     pub(crate) allowed: Vec<Rule>,
     pub(crate) unchecked: bool,
 }
@@ -139,6 +141,7 @@ impl Options {
             on_event: None,
             gateway_http: None,
             on_refusal: OnRefusal::default(),
+            prefer_first: false,
             allowed: Vec::new(),
             unchecked: false,
         }
@@ -316,6 +319,14 @@ impl Options {
     /// must be plain `http`; a text that is no such URL is a fault that `check` finds.
     pub fn gateway_http(mut self, url: impl Into<String>) -> Self {
         self.gateway_http = Some(url.into());
+        self
+    }
+
+    /// Returns to the first of several gateways when that can be reached again, which is looked for
+    /// every 5 s: registers there, then deregisters from the other one. Default: the registration
+    /// stays where it is.
+    pub fn prefer_first(mut self) -> Self {
+        self.prefer_first = true;
         self
     }
 

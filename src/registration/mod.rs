@@ -18,6 +18,7 @@ mod lease;
 mod leaving;
 mod machine;
 mod pace;
+mod preferred;
 pub(crate) mod proof;
 mod report;
 #[cfg_attr(

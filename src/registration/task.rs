@@ -23,6 +23,7 @@ use super::lease::Ending;
 use super::leaving::Leaving;
 use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
 use super::pace::{Pace, random_seed};
+use super::preferred::Preferred;
 use super::status::State;
 use super::verify::{ReadBack, Remedy, Seen};
 use crate::control::Liveness;
@@ -43,6 +44,8 @@ pub(super) struct Worker {
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
     read_back: ReadBack,
+    /// Where the first gateway is to be returned to.
+    preferred: Option<Preferred>,
     /// Gives the number of calls that were still open.
     drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -70,6 +73,8 @@ impl Worker {
         let pace = Pace::new(options.heartbeat_interval, seed);
         let (services, gateway_http) = (Arc::clone(&plan.services), plan.gateway_http.clone());
         let caller = Caller::new(options, plan, bound, seed);
+        let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
+        let preferred = options.prefer_first.then(first);
         let expected = caller.expected();
         let machine = machine(&core, &caller, pace, options.leave_timeout);
         Self {
@@ -82,6 +87,7 @@ impl Worker {
             caller,
             call: None,
             probe: None,
+            preferred,
             read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
             drain: None,
             failure: None,
@@ -124,6 +130,7 @@ impl Worker {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
                 seen = self.read_back.next(), if !left => self.saw(&seen),
+                () = first_is_there(&mut self.preferred), if !left => self.step(Event::FirstIsBack),
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
                 }
@@ -176,7 +183,12 @@ impl Worker {
                     let call = self.caller.call(call, self.machine.gateway());
                     self.call = Some(tokio::spawn(call));
                 }
-                Action::Turn { .. } => {
+                Action::Turn { to } => {
+                    match &mut self.preferred {
+                        Some(preferred) if to == 0 => preferred.stop(),
+                        Some(preferred) => preferred.watch(),
+                        None => {}
+                    }
                     self.read_back.pause();
                     self.last_resort.disarm(Which::Former);
                     self.last_resort.disarm(Which::Hold);
@@ -362,6 +374,13 @@ impl Worker {
         let left_behind = self.left_behind.subscribe();
         let core = Arc::clone(&self.core);
         self.drain = Some(Box::pin(drain(core, quiet, left_behind)));
+    }
+}
+
+async fn first_is_there(preferred: &mut Option<Preferred>) {
+    match preferred {
+        Some(preferred) => preferred.is_there().await,
+        None => std::future::pending().await,
     }
 }
 

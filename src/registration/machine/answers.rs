@@ -58,7 +58,9 @@ impl Machine {
                 self.former.set_due(now);
                 self.tell(Which::Service, Note::Displaced, actions);
             }
-            (_, Answer::NotSent | Answer::Broken) if is_dead && self.gateways > 1 => {
+            (_, Answer::NotSent | Answer::Broken)
+                if is_dead && self.gateways > 1 && self.serves() =>
+            {
                 self.fail_over(now, actions);
             }
             (_, answer) => self.failed(which, &answer, now, actions),
@@ -107,6 +109,7 @@ impl Machine {
         };
         if which == Which::Service {
             self.looks = false;
+            self.give_up_what_was_left(now, actions);
             // It has been replaced.
             self.former.set_due(now);
         }

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::answers::SWEEP;
+use super::homecoming::Left;
 use super::{Action, HoldAt, Machine, Note, Which};
 use crate::registration::lease::{Ending, Lease, LeaseState};
 
@@ -39,16 +40,18 @@ impl Machine {
         let gateway = self.gateway;
         for which in Which::ALL {
             if let LeaseState::Held { id, ttl, .. } = &self.lease(which).state {
-                actions.push(Action::CleanUp {
-                    gateway,
-                    id: id.clone(),
-                    until: now + *ttl + SWEEP,
-                });
+                let (id, until) = (id.clone(), now + *ttl + SWEEP);
+                if which == Which::Hold {
+                    self.old_holds.push((id, until));
+                } else {
+                    actions.push(Action::CleanUp { gateway, id, until });
+                }
             }
             self.lease_mut(which).end(Ending::NothingHeld);
         }
-        for (id, until) in self.old_holds.drain(..).filter(|(_, until)| *until > now) {
-            actions.push(Action::CleanUp { gateway, id, until });
+        // A gateway that is only cut off may have calls in flight.
+        for (id, until) in self.old_holds.drain(..) {
+            self.left.push(Left::hold(gateway, id, until));
         }
     }
 }

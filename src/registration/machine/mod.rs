@@ -8,6 +8,7 @@
 mod answers;
 mod cure;
 mod failover;
+mod homecoming;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use super::lease::{Ending, Lease, LeaseState};
 use super::pace::Pace;
 use crate::control::Liveness;
 use cure::Withdrawn;
+use homecoming::Left;
 
 pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Which};
 
@@ -56,6 +58,10 @@ pub(crate) struct Machine {
     gateway: usize,
     /// Gateways in a row that could not be reached.
     unreached: usize,
+    /// The first gateway is there again, and wanted.
+    return_due: bool,
+    /// What was left on other gateways and is not given up yet.
+    left: Vec<Left>,
     /// Counts the registrations that the gateway forgot.
     spelling: u32,
     /// Holds of earlier spellings, and until when the gateway may keep them.
@@ -132,6 +138,8 @@ impl Machine {
             gateways,
             gateway: 0,
             unreached: 0,
+            return_due: false,
+            left: Vec::new(),
             spelling: 0,
             old_holds: Vec::new(),
             flight: None,
@@ -153,16 +161,21 @@ impl Machine {
             Event::Disconnected => self.disconnected(now),
             Event::Probed(found) => self.probed(found, now, &mut actions),
             Event::Listed { replicas } => self.pace.set_herd(replicas),
-            Event::Leave { drain } => self.leave(drain, now),
+            Event::Leave { drain } => {
+                self.leave(drain, now);
+                self.give_up_what_was_left(now, &mut actions);
+            }
             Event::Drained => self.drained(),
             Event::Hurry => self.hurry(now),
             Event::Cure => self.cure_due = true,
             Event::Withdraw { for_good } => self.withdraw(for_good, now),
             Event::Proved => self.proved(),
+            Event::FirstIsBack => self.return_due = true,
             Event::Woken => {}
         }
         self.want_again(now);
         self.cure_if_due(now);
+        self.return_if_due(now, &mut actions);
         self.end_what_is_not_wanted();
         self.change_phase(now, &mut actions);
         self.call_what_is_due(now, &mut actions);

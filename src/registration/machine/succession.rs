@@ -16,6 +16,8 @@ impl Machine {
         self.spelling = former.spelling;
         self.looks = former.looks;
         self.conflicts = former.conflicts;
+        self.left.clone_from(&former.left);
+        self.old_holds.clone_from(&former.old_holds);
         self.withdrawn = former.withdrawn;
         if self.withdrawn.is_some() {
             self.service = Lease::over();

@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Withdraw { for_good: bool },
     /// The gateway lists the service as it is.
     Proved,
+    /// The first gateway answers, and is to be returned to.
+    FirstIsBack,
     /// `wake_at` has come.
     Woken,
 }

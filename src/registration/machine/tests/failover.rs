@@ -24,6 +24,23 @@ fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
 }
 
 #[test]
+fn the_first_gateway_has_the_service_before_the_other_one_loses_it() {
+    let mut sim = Sim::with_gateways(2, HoldAt::Never, 1);
+    sim.answer(Answer::NotSent);
+    sim.answer(granted("a"));
+    assert_eq!(sim.machine.gateway(), 1);
+    sim.on(Event::FirstIsBack);
+    assert_eq!((sim.turns, sim.machine.gateway()), (2, 0));
+    assert!(sim.call.as_ref().is_some_and(is_register));
+    assert_eq!(sim.left_behind, Vec::<String>::new(), "not yet");
+    sim.answer(granted("b"));
+    assert_eq!(sim.left_behind, ["a"]);
+    // There is nothing better.
+    sim.on(Event::FirstIsBack);
+    assert_eq!((sim.turns, sim.call.clone()), (2, None));
+}
+
+#[test]
 fn gateways_none_of_which_can_be_reached_are_polled_in_turn() {
     let mut sim = Sim::with_gateways(3, HoldAt::Never, 1);
     for round in 0..100 {

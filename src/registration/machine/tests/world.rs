@@ -160,7 +160,8 @@ impl World {
                 .iter()
                 .filter(|it| it.which == Which::Service && it.is_ours());
             // A cure has the new one registered before it removes the old one.
-            let most = if self.sim.machine.replaces() { 2 } else { 1 };
+            let replaced = usize::from(self.sim.machine.replaces());
+            let most = 1 + replaced + self.sim.machine.services_left();
             assert!(live.count() <= most, "registered twice: {list:?}");
         }
         // Progress: something is due, or a probe is out, which has a deadline, or all is over.

@@ -1,0 +1,82 @@
+//! Watches for the return of the first gateway, while another one is registered with.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::awaited::{finished, optional_sleep};
+use super::pace::Pace;
+use crate::control::ControlPlane;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// For one look.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Asks the first gateway now and then whether it is there.
+#[derive(Debug)]
+pub(super) struct Preferred {
+    control: ControlPlane,
+    pace: Pace,
+    look_at: Option<Instant>,
+    look: Option<JoinHandle<bool>>,
+}
+
+// === impl Preferred ===
+
+impl Preferred {
+    pub(super) fn new(control: ControlPlane, seed: u64) -> Self {
+        Self {
+            control,
+            pace: Pace::new(None, seed),
+            look_at: None,
+            look: None,
+        }
+    }
+
+    /// Another gateway is registered with.
+    pub(super) fn watch(&mut self) {
+        self.look_at = Some(Instant::now() + self.pace.about(INTERVAL));
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.look_at = None;
+        if let Some(look) = self.look.take() {
+            look.abort();
+        }
+    }
+
+    /// Resolves each time the gateway has answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(super) async fn is_there(&mut self) {
+        loop {
+            tokio::select! {
+                there = finished(&mut self.look) => {
+                    self.watch();
+                    if there.unwrap_or(false) {
+                        return;
+                    }
+                }
+                () = optional_sleep(self.look_at), if self.look.is_none() => {
+                    self.look_at = None;
+                    let control = self.control.clone();
+                    self.look = Some(tokio::spawn(async move {
+                        // Changes nothing, and may be cancelled.
+                        let answer = timeout(TIMEOUT, control.is_clustered()).await;
+                        matches!(answer, Ok(Some(_)))
+                    }));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Preferred {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
