@@ -28,6 +28,8 @@ pub(crate) mod proto_check;
 mod proto_fault;
 #[cfg(feature = "preflight")]
 pub(crate) mod render;
+#[cfg(feature = "preflight")]
+mod render_types;
 pub(crate) mod rule;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod schema_hash;
