@@ -1,3 +1,4 @@
+mod cure;
 mod failover;
 mod fleet;
 mod hold;
