@@ -1,15 +1,15 @@
 //! From what the user said to one binding of a Register request, or the fault in it.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use super::collect::collect;
 use super::schema::{Entry, OpenApiDocument, ProtoSource, Schema};
 use super::{Service, Version};
 use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
 use crate::rules::name::{self, NameFault};
+use crate::rules::title;
 use crate::rules::version::VersionFault;
-use crate::rules::{imports, title};
 
 /// The kind of a service's schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -211,119 +211,4 @@ fn check_graphql_endpoint(endpoint: &str, label: &str) -> Result<(), Error> {
              this server such as `/graphql`"
         ),
     ))
-}
-
-/// Files by the path of the `import` statement.
-type Imports = HashMap<String, Vec<u8>>;
-
-/// Reads the entry file and, transitively, what it imports.
-fn collect(proto: &ProtoSource, namespace: &str, label: &str) -> Result<(Vec<u8>, Imports), Error> {
-    let collector = Collector { proto, label };
-    let (entry_path, entry) = collector.entry()?;
-    let own_name = format!("{namespace}.proto");
-    let mut sent = HashMap::new();
-    let mut seen = HashSet::new();
-    // (file, chain of files that led to it)
-    let mut open: Vec<(String, String)> = collector
-        .imports_of(&entry, &entry_path)?
-        .into_iter()
-        .map(|path| (path, entry_path.clone()))
-        .collect();
-    while let Some((path, chain)) = open.pop() {
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        let chain_here = format!("{chain} → {path}");
-        if path == own_name || path == entry_path {
-            return Err(Error::new(
-                ErrorKind::InvalidProto,
-                format!(
-                    "{label}: the gateway compiles the entry file as `{own_name}`, and `{path}` is \
-                     also imported ({chain_here}): choose another namespace or rename that file"
-                ),
-            ));
-        }
-        match collector.read(&path)? {
-            Some(source) => {
-                let next = collector.imports_of(&source, &path)?;
-                open.extend(next.into_iter().map(|path| (path, chain_here.clone())));
-                sent.insert(path, source);
-            }
-            None if path.starts_with("google/protobuf/") => {}
-            None => return Err(collector.missing(&path, &chain_here)),
-        }
-    }
-    Ok((entry, sent))
-}
-
-struct Collector<'a> {
-    proto: &'a ProtoSource,
-    label: &'a str,
-}
-
-// === impl Collector ===
-
-impl Collector<'_> {
-    fn entry(&self) -> Result<(String, Vec<u8>), Error> {
-        let label = self.label;
-        let missing = |why: String| Error::new(ErrorKind::MissingProtoEntry, why);
-        match &self.proto.entry {
-            Entry::Text(source) if source.iter().all(u8::is_ascii_whitespace) => Err(missing(
-                format!("{label}: the proto source is empty; give the text of the entry file"),
-            )),
-            Entry::Text(source) => Ok(("the entry file".to_owned(), source.clone())),
-            Entry::Tree { files, path } => {
-                let path = path.replace('\\', "/");
-                let source = self.read(&path)?.ok_or_else(|| {
-                    missing(format!(
-                        "{label}: the entry file `{path}` is not in {files}; its path is relative \
-                         to the root of the tree"
-                    ))
-                })?;
-                Ok((path, source))
-            }
-        }
-    }
-
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(source) = self.proto.imports.get(path) {
-            return Ok(Some(source.clone()));
-        }
-        let Entry::Tree { files, .. } = &self.proto.entry else {
-            return Ok(None);
-        };
-        files.read(path).map_err(|cause| {
-            let message = format!(
-                "{}: `{path}` in {files} cannot be read; check that it is a file and its permissions",
-                self.label
-            );
-            Error::new(ErrorKind::UnreadableProto, message).caused_by(cause)
-        })
-    }
-
-    fn imports_of(&self, source: &[u8], path: &str) -> Result<Vec<String>, Error> {
-        let text = std::str::from_utf8(source).map_err(|cause| {
-            let message = format!("{}: {path} is not UTF-8 text; save it as UTF-8", self.label);
-            Error::new(ErrorKind::UnreadableProto, message).caused_by(cause)
-        })?;
-        Ok(imports::imports(text))
-    }
-
-    fn missing(&self, path: &str, chain: &str) -> Error {
-        let label = self.label;
-        let (place, remedy) = match &self.proto.entry {
-            Entry::Text(_) => (
-                "was not given".to_owned(),
-                format!("add `.import(\"{path}\", …)`"),
-            ),
-            Entry::Tree { files, .. } => (
-                format!("is not in {files}"),
-                "add it under exactly this path".to_owned(),
-            ),
-        };
-        Error::new(
-            ErrorKind::MissingProtoImport,
-            format!("{label}: `{path}` is imported ({chain}) but {place}; {remedy}"),
-        )
-    }
 }

@@ -130,10 +130,10 @@ pub(in crate::embedded) fn check_content(binding: &Binding, addr: &str) -> Resul
         Schema::OpenApi(document) => document.validate().map_err(|reason| {
             MountFault(format!("openapi: validate {}: {reason}", binding.name()))
         }),
-        Schema::GraphQl(None) => Err(MountFault(format!(
+        Schema::GraphQl { data: None, .. } => Err(MountFault(format!(
             "graphql: parse introspection {}: no data",
             binding.name()
         ))),
-        Schema::GraphQl(Some(_)) | Schema::Internal => Ok(()),
+        Schema::GraphQl { .. } | Schema::Internal => Ok(()),
     }
 }
