@@ -36,7 +36,7 @@ pub(crate) mod schema_hash;
 pub(crate) mod size;
 #[cfg(feature = "preflight")]
 mod source_info;
-mod spot;
+pub(crate) mod spot;
 pub(crate) mod title;
 pub(crate) mod version;
 #[cfg(feature = "preflight")]
