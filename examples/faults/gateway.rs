@@ -158,11 +158,13 @@ async fn evict(
     let entries = gateway.registrations();
     let entry = entries.iter().find(|it| it.namespaces.contains(&name));
     let id = &entry.ok_or("the gateway lists no entry")?.id;
+    let mut told = service.registration.status();
+    // The event comes before the status.
+    timeout(DEADLINE, told.wait_for(tower_gwag::Status::is_registered)).await??;
     let start = Instant::now();
     if !gateway.evict(id) {
         return Err("the entry was gone".into());
     }
-    let mut told = service.registration.status();
     let forgotten = told.wait_for(|now| now.state() == State::Registering);
     let told = timeout(DEADLINE, forgotten).await??.since().into_std();
     let back = service.registered(2).await?;

@@ -11,7 +11,7 @@ const POLL: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(5
 const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
 /// Before a registration is made again, for each replica that the gateway listed: a restarted
 /// gateway is registered with by all of them at once. Up to the longest.
-const SPREAD: Duration = Duration::from_millis(10);
+const SPREAD: Duration = Duration::from_millis(4);
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 const BACKOFF_START: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);

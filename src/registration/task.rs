@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -47,6 +48,8 @@ pub(super) struct Worker {
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// What was left on gateways that could not be reached, until they are told.
     clean_ups: JoinSet<bool>,
+    /// How many of them there are.
+    left_behind: watch::Sender<usize>,
     /// Entries that could not be removed before their TTL was over.
     abandoned: usize,
     failure: Option<Arc<Error>>,
@@ -73,6 +76,7 @@ impl Worker {
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
             clean_ups: JoinSet::new(),
+            left_behind: watch::Sender::new(0),
             abandoned: 0,
             machine,
             caller,
@@ -150,6 +154,7 @@ impl Worker {
                 }
                 Some(told) = self.clean_ups.join_next() => {
                     self.abandoned += usize::from(!told.unwrap_or(false));
+                    self.left_behind.send_replace(self.clean_ups.len());
                 }
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
@@ -353,7 +358,10 @@ impl Worker {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.core.options.quiet,
         };
-        self.drain = Some(Box::pin(drain(Arc::clone(&self.core), quiet)));
+        self.left_behind.send_replace(self.clean_ups.len());
+        let left_behind = self.left_behind.subscribe();
+        let core = Arc::clone(&self.core);
+        self.drain = Some(Box::pin(drain(core, quiet, left_behind)));
     }
 }
 
