@@ -133,6 +133,36 @@ fn faults_of_protos_have_their_place() {
 }
 
 #[test]
+fn every_missing_import_is_told_with_the_line_that_names_it() {
+    let tree = [
+        (
+            "a.proto",
+            "syntax = \"proto3\";\nimport \"b.proto\";\nimport \"no/1.proto\";\n",
+        ),
+        (
+            "b.proto",
+            "import \"no/2.proto\";\nimport \"google/api/http.proto\";\n",
+        ),
+    ];
+    let found = errors(&of(Service::proto_dir(tree, "a.proto")));
+    assert!(found.iter().all(|it| it.rule() == Rule::ProtoImportMissing));
+    let places: Vec<_> = found.iter().map(place).collect();
+    assert_eq!(
+        places,
+        [
+            (Some("b.proto"), Some(1), Some(8)),
+            (Some("b.proto"), Some(2), Some(8)),
+            (Some("a.proto"), Some(3), Some(8)),
+        ]
+    );
+    assert!(
+        found[1]
+            .message()
+            .contains("a.proto → b.proto → google/api/http.proto")
+    );
+}
+
+#[test]
 fn faults_of_documents_have_their_place_in_json_and_in_yaml() {
     let yaml = "openapi: 3.0.0\ninfo:\n  title: Pets\n  version: '1'\npaths:\n  /pets/{pet-id}:\n    get:\n\
                 \x20     parameters:\n        - {in: path, name: pet-id}\n    post:\n      operationId: add\n";

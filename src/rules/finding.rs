@@ -36,7 +36,7 @@ pub struct Finding {
     severity: Severity,
     rule: Rule,
     service: Option<String>,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     message: String,
     remedy: Option<String>,
 }
@@ -74,9 +74,8 @@ impl Finding {
         self
     }
 
-    #[cfg(feature = "preflight")]
     pub(crate) fn at(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+        self.place = place.map(Box::new);
         self
     }
 

@@ -82,8 +82,13 @@ impl<'a> Tokens<'a> {
                 break;
             }
             if c == '\\' {
-                // No path needs an escape other than the escaped character itself.
-                text.extend(chars.next().map(|(_, escaped)| escaped));
+                // A quote or `\` stands for itself; any other escape is kept, because in a path it
+                // is a directory's `\` that should be `/`, which the error can then say.
+                let escaped = chars.next().map(|(_, escaped)| escaped);
+                if !matches!(escaped, Some('"' | '\'' | '\\')) {
+                    text.push('\\');
+                }
+                text.extend(escaped);
             } else {
                 text.push(c);
             }

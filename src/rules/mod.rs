@@ -28,13 +28,15 @@ pub(crate) mod proto_check;
 mod proto_fault;
 #[cfg(feature = "preflight")]
 pub(crate) mod render;
+#[cfg(feature = "preflight")]
+mod render_types;
 pub(crate) mod rule;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod schema_hash;
 pub(crate) mod size;
 #[cfg(feature = "preflight")]
 mod source_info;
-mod spot;
+pub(crate) mod spot;
 pub(crate) mod title;
 pub(crate) mod version;
 #[cfg(feature = "preflight")]

@@ -24,7 +24,8 @@ pub(crate) struct ProtoFault {
 
 /// What compilers do not agree upon, or what this one knows only in part: custom options and their
 /// text format, names that JSON gives to fields, limits, and rarely used characters.
-const UNCERTAIN: [&str; 15] = [
+const UNCERTAIN: [&str; 16] = [
+    "listed twice",
     "option field",
     "for option",
     "expected an extension to",

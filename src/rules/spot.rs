@@ -16,7 +16,6 @@ pub(crate) struct Spot {
     width: usize,
 }
 
-#[cfg(feature = "preflight")]
 /// A text, to find places in.
 pub(crate) struct Lines<'a> {
     text: &'a str,
@@ -27,16 +26,13 @@ pub(crate) struct Lines<'a> {
 // === impl Spot ===
 
 /// Longer lines are shown in part.
-#[cfg(feature = "preflight")]
 const LONGEST_LINE: usize = 100;
 
 /// What of a long line is shown before the place itself.
-#[cfg(feature = "preflight")]
 const BEFORE: usize = 40;
 
 impl Spot {
     /// `column` from 0.
-    #[cfg(feature = "preflight")]
     fn new(text: &str, line: usize, column: usize, width: usize) -> Self {
         let text = text.trim_end();
         // Characters beyond these are not shown, and not counted either.
@@ -76,7 +72,6 @@ impl Spot {
 
 // === impl Lines ===
 
-#[cfg(feature = "preflight")]
 impl<'a> Lines<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
         let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
@@ -102,12 +97,14 @@ impl<'a> Lines<'a> {
         Spot::new(line, index + 1, column, line[from..to].chars().count())
     }
 
+    #[cfg(feature = "preflight")]
     /// A line and a byte of it, both from 0, and the byte where the place ends.
     pub(crate) fn at_line(&self, index: usize, from: usize, to: usize) -> Spot {
         let start = self.starts.get(index).copied().unwrap_or(self.text.len());
         self.at_bytes(start + from, start.saturating_add(to))
     }
 
+    #[cfg(feature = "preflight")]
     /// A line and a column in characters, both from 1.
     pub(crate) fn at_mark(&self, line: usize, column: usize, width: usize) -> Spot {
         let text = self.line(line.saturating_sub(1));
@@ -116,7 +113,6 @@ impl<'a> Lines<'a> {
 }
 
 /// The nearest char boundary at or before a byte offset.
-#[cfg(feature = "preflight")]
 fn floor(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {

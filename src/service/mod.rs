@@ -1,5 +1,6 @@
 //! What is registered: a namespace, a version and one schema.
 
+mod collect;
 pub(crate) mod evidence;
 mod proto_files;
 mod resolve;
@@ -72,8 +73,12 @@ impl Service {
     ///
     /// The tree is a directory on disk (a path), an `include_dir!` tree (feature `include_dir`)
     /// or any list of (path, bytes). Only what the entry file imports, directly or not, is read
-    /// and sent, under the paths that the `import` statements use. Without
-    /// [`namespace`](Self::namespace) the stem of the entry file's name is the namespace.
+    /// and sent, under the paths that the `import` statements use; other files of the tree may be
+    /// broken. `google/protobuf/*` is left to the gateway unless the tree has a file of that path;
+    /// other common trees, such as `google/api`, are sent like any import and must be there.
+    ///
+    /// Without [`namespace`](Self::namespace) the stem of the entry file's name is the namespace,
+    /// with `_` for characters that no name has: `shop/v1/pet-shop.proto` becomes `pet_shop`.
     ///
     /// # Examples
     ///

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
 
-/// A tree of proto files: a directory on disk, an `include_dir!` tree, or a list of (path, bytes).
+/// A tree of proto files: directories on disk, an `include_dir!` tree, or a list of (path, bytes).
 ///
-/// Paths in the tree use `/` on every system, as `import` statements do.
+/// Paths in the tree use `/` on every system, as `import` statements do; `\` in given paths is
+/// taken as `/`. On disk symbolic links are followed. Files whose path is not UTF-8 cannot be
+/// imported and are as if not there.
 #[derive(Clone)]
 pub struct ProtoFiles(Files);
 
 #[derive(Clone)]
 enum Files {
-    Directory(PathBuf),
+    /// Searched in order, as a compiler searches its include directories.
+    Directories(Vec<PathBuf>),
     Memory(BTreeMap<String, Vec<u8>>),
 }
 
@@ -20,42 +24,92 @@ enum Files {
 
 impl ProtoFiles {
     /// Files from any iterator of (path, bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::ProtoFiles;
+    ///
+    /// let files = [("a.proto", "syntax = \"proto3\";")];
+    /// let tree = ProtoFiles::from_files(files.into_iter().filter(|(path, _)| path.ends_with(".proto")));
+    /// ```
     pub fn from_files<P, B>(files: impl IntoIterator<Item = (P, B)>) -> Self
     where
-        P: Into<String>,
+        P: AsRef<Path>,
         B: Into<Vec<u8>>,
     {
         let files = files
             .into_iter()
-            .map(|(path, bytes)| (path.into().replace('\\', "/"), bytes.into()))
+            .filter_map(|(path, bytes)| Some((normal(path.as_ref().to_str()?), bytes.into())))
             .collect();
         Self(Files::Memory(files))
+    }
+
+    /// Several directories on disk, searched in order: what a compiler calls include paths.
+    pub fn from_directories<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> Self {
+        let directories = directories.into_iter().map(Into::into).collect();
+        Self(Files::Directories(directories))
+    }
+
+    /// Where on disk the file at `path` is.
+    #[cfg(feature = "build")]
+    pub(crate) fn locate(&self, path: &str) -> Option<PathBuf> {
+        match &self.0 {
+            Files::Memory(_) => None,
+            Files::Directories(roots) if stays_inside(path) => {
+                let places = roots.iter().map(|root| root.join(path));
+                places.into_iter().find(|place| place.exists())
+            }
+            Files::Directories(_) => None,
+        }
     }
 
     /// The file at `path`; `Ok(None)` when there is none.
     pub(super) fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
         match &self.0 {
             Files::Memory(files) => Ok(files.get(path).cloned()),
-            Files::Directory(root) => {
-                let escapes = path.split('/').any(|part| part == "..") || path.starts_with('/');
-                if escapes {
-                    return Ok(None);
+            Files::Directories(_) if !stays_inside(path) => Ok(None),
+            Files::Directories(roots) => {
+                for root in roots {
+                    match std::fs::read(root.join(path)) {
+                        Ok(bytes) => return Ok(Some(bytes)),
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        // A directory named like the first part of the path is a file here.
+                        Err(error) if error.kind() == ErrorKind::NotADirectory => {}
+                        Err(error) => return Err(error),
+                    }
                 }
-                match std::fs::read(root.join(path)) {
-                    Ok(bytes) => Ok(Some(bytes)),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(error),
-                }
+                Ok(None)
             }
         }
     }
+}
+
+/// A path as `import` statements write it.
+pub(super) fn normal(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    path.trim_start_matches("./").to_owned()
+}
+
+/// Whether a path of an `import` statement leads to no other place of the disk.
+fn stays_inside(path: &str) -> bool {
+    let ordinary = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    Path::new(path).components().all(ordinary)
 }
 
 /// Names the tree in errors.
 impl fmt::Display for ProtoFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Files::Directory(root) => write!(f, "the directory `{}`", root.display()),
+            Files::Directories(roots) => {
+                let many = if roots.len() == 1 { "y" } else { "ies" };
+                write!(f, "the director{many}")?;
+                for (root, at) in roots.iter().zip(0..) {
+                    let comma = if at == 0 { "" } else { "," };
+                    write!(f, "{comma} `{}`", root.display())?;
+                }
+                Ok(())
+            }
             Files::Memory(files) => write!(f, "the {} given files", files.len()),
         }
     }
@@ -69,35 +123,47 @@ impl fmt::Debug for ProtoFiles {
 
 impl From<&str> for ProtoFiles {
     fn from(directory: &str) -> Self {
-        Self(Files::Directory(directory.into()))
+        Self::from_directories([directory])
     }
 }
 
 impl From<String> for ProtoFiles {
     fn from(directory: String) -> Self {
-        Self(Files::Directory(directory.into()))
+        Self::from_directories([directory])
     }
 }
 
 impl From<&Path> for ProtoFiles {
     fn from(directory: &Path) -> Self {
-        Self(Files::Directory(directory.to_owned()))
+        Self::from_directories([directory])
     }
 }
 
 impl From<PathBuf> for ProtoFiles {
     fn from(directory: PathBuf) -> Self {
-        Self(Files::Directory(directory))
+        Self::from_directories([directory])
     }
 }
 
-impl<P: Into<String>, B: Into<Vec<u8>>> From<Vec<(P, B)>> for ProtoFiles {
+impl<P: AsRef<Path>, B: Into<Vec<u8>>> FromIterator<(P, B)> for ProtoFiles {
+    fn from_iter<I: IntoIterator<Item = (P, B)>>(files: I) -> Self {
+        Self::from_files(files)
+    }
+}
+
+impl<P: AsRef<Path>, B: Into<Vec<u8>>> From<BTreeMap<P, B>> for ProtoFiles {
+    fn from(files: BTreeMap<P, B>) -> Self {
+        Self::from_files(files)
+    }
+}
+
+impl<P: AsRef<Path>, B: Into<Vec<u8>>> From<Vec<(P, B)>> for ProtoFiles {
     fn from(files: Vec<(P, B)>) -> Self {
         Self::from_files(files)
     }
 }
 
-impl<P: Into<String>, B: Into<Vec<u8>>, const N: usize> From<[(P, B); N]> for ProtoFiles {
+impl<P: AsRef<Path>, B: Into<Vec<u8>>, const N: usize> From<[(P, B); N]> for ProtoFiles {
     fn from(files: [(P, B); N]) -> Self {
         Self::from_files(files)
     }

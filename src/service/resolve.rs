@@ -1,12 +1,12 @@
 //! From what the user said to one binding of a Register request, or the fault in it.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use prost::Message;
 
+use super::collect::collect;
 use super::evidence::Evidence;
-use super::schema::{Entry, OpenApiDocument, ProtoSource, Schema};
+use super::schema::{Entry, OpenApiDocument, Schema};
 use super::{Service, Version};
 use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
@@ -15,11 +15,8 @@ use crate::rules::findings::Findings;
 use crate::rules::name::{self, NameFault};
 use crate::rules::rule::Rule;
 use crate::rules::size::MAX_REQUEST_BYTES;
+use crate::rules::title;
 use crate::rules::version::VersionFault;
-use crate::rules::{imports, title};
-
-/// How faults of files begin; the service is named besides.
-const LABEL: &str = "the proto source";
 
 /// What is checked of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +103,9 @@ impl Service {
             max_concurrency_per_instance: self.max_concurrency_per_instance,
             ..ServiceBinding::default()
         };
-        let is_complete = found.keep(self.fill(&mut binding)).is_some();
+        let filled = self.fill(&mut binding);
+        let is_complete = filled.is_ok();
+        found.extend(filled.err().into_iter().flatten());
         let evidence = match is_complete && binding.encoded_len() <= MAX_REQUEST_BYTES {
             true => self.inspect(&binding, checks, purpose, &mut found),
             false => Evidence::default(),
@@ -135,7 +134,7 @@ impl Service {
         found: &mut Findings,
     ) -> Evidence {
         let entry = match &self.schema {
-            Schema::Proto(ProtoSource {
+            Schema::Proto(super::schema::ProtoSource {
                 entry: Entry::Tree { path, .. },
                 ..
             }) => path.replace('\\', "/"),
@@ -156,39 +155,29 @@ impl Service {
     }
 
     /// The schema and what it needs.
-    fn fill(&self, binding: &mut ServiceBinding) -> Result<(), Error> {
+    fn fill(&self, binding: &mut ServiceBinding) -> Result<(), Vec<Finding>> {
         match &self.schema {
             Schema::Proto(proto) => {
-                if let Entry::Tree { path, files } = &proto.entry
-                    && path.is_empty()
-                {
-                    return Err(Error::new(
-                        ErrorKind::MissingProtoEntry,
-                        format!("`proto_dir` needs the path of the entry file within {files}"),
-                    ));
-                }
-                let (source, imports) = collect(proto, &binding.namespace, LABEL)?;
+                let (source, imports) = collect(proto, &binding.namespace)?;
                 binding.proto_source = source;
                 binding.proto_imports = imports;
             }
             Schema::OpenApi(OpenApiDocument(document)) => {
                 if is_no_text(document) {
-                    return Err(Error::new(
-                        ErrorKind::InvalidOpenApi,
-                        "the OpenAPI document is empty or no text; give JSON or YAML",
-                    ));
+                    let message = "the OpenAPI document is empty or no text";
+                    let finding = Finding::error(Rule::OpenApiSyntax, message);
+                    return Err(vec![finding.help("give JSON or YAML")]);
                 }
                 binding.openapi_spec.clone_from(document);
             }
             Schema::GraphQl(endpoint) => {
-                check_graphql_endpoint(endpoint)?;
+                check_graphql_endpoint(endpoint).map_err(|error| vec![error.into()])?;
                 binding.graphql_endpoint.clone_from(endpoint);
             }
             Schema::ImportOn(kind) => {
-                return Err(Error::new(
-                    ErrorKind::Misuse,
-                    format!("`import` has no meaning for {kind}; remove the call"),
-                ));
+                let message = format!("`import` has no meaning for {kind}");
+                let finding = Finding::error(Rule::ImportWithoutProto, message);
+                return Err(vec![finding.help("remove the call")]);
             }
         }
         Ok(())
@@ -313,119 +302,4 @@ fn check_graphql_endpoint(endpoint: &str) -> Result<(), Error> {
              this server such as `/graphql`"
         ),
     ))
-}
-
-/// Files by the path of the `import` statement.
-type Imports = HashMap<String, Vec<u8>>;
-
-/// Reads the entry file and, transitively, what it imports.
-fn collect(proto: &ProtoSource, namespace: &str, label: &str) -> Result<(Vec<u8>, Imports), Error> {
-    let collector = Collector { proto, label };
-    let (entry_path, entry) = collector.entry()?;
-    let own_name = format!("{namespace}.proto");
-    let mut sent = HashMap::new();
-    let mut seen = HashSet::new();
-    // (file, chain of files that led to it)
-    let mut open: Vec<(String, String)> = collector
-        .imports_of(&entry, &entry_path)?
-        .into_iter()
-        .map(|path| (path, entry_path.clone()))
-        .collect();
-    while let Some((path, chain)) = open.pop() {
-        if !seen.insert(path.clone()) {
-            continue;
-        }
-        let chain_here = format!("{chain} → {path}");
-        if path == own_name || path == entry_path {
-            return Err(Error::new(
-                ErrorKind::InvalidProto,
-                format!(
-                    "{label}: the gateway compiles the entry file as `{own_name}`, and `{path}` is \
-                     also imported ({chain_here}): choose another namespace or rename that file"
-                ),
-            ));
-        }
-        match collector.read(&path)? {
-            Some(source) => {
-                let next = collector.imports_of(&source, &path)?;
-                open.extend(next.into_iter().map(|path| (path, chain_here.clone())));
-                sent.insert(path, source);
-            }
-            None if path.starts_with("google/protobuf/") => {}
-            None => return Err(collector.missing(&path, &chain_here)),
-        }
-    }
-    Ok((entry, sent))
-}
-
-struct Collector<'a> {
-    proto: &'a ProtoSource,
-    label: &'a str,
-}
-
-// === impl Collector ===
-
-impl Collector<'_> {
-    fn entry(&self) -> Result<(String, Vec<u8>), Error> {
-        let label = self.label;
-        let missing = |why: String| Error::new(ErrorKind::MissingProtoEntry, why);
-        match &self.proto.entry {
-            Entry::Text(source) if source.iter().all(u8::is_ascii_whitespace) => Err(missing(
-                format!("{label}: the proto source is empty; give the text of the entry file"),
-            )),
-            Entry::Text(source) => Ok(("the entry file".to_owned(), source.clone())),
-            Entry::Tree { files, path } => {
-                let path = path.replace('\\', "/");
-                let source = self.read(&path)?.ok_or_else(|| {
-                    missing(format!(
-                        "{label}: the entry file `{path}` is not in {files}; its path is relative \
-                         to the root of the tree"
-                    ))
-                })?;
-                Ok((path, source))
-            }
-        }
-    }
-
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(source) = self.proto.imports.get(path) {
-            return Ok(Some(source.clone()));
-        }
-        let Entry::Tree { files, .. } = &self.proto.entry else {
-            return Ok(None);
-        };
-        files.read(path).map_err(|cause| {
-            let message = format!(
-                "{}: `{path}` in {files} cannot be read; check that it is a file and its permissions",
-                self.label
-            );
-            Error::new(ErrorKind::UnreadableProto, message).caused_by(cause)
-        })
-    }
-
-    fn imports_of(&self, source: &[u8], path: &str) -> Result<Vec<String>, Error> {
-        let text = std::str::from_utf8(source).map_err(|cause| {
-            let message = format!("{}: {path} is not UTF-8 text; save it as UTF-8", self.label);
-            Error::new(ErrorKind::UnreadableProto, message).caused_by(cause)
-        })?;
-        Ok(imports::imports(text))
-    }
-
-    fn missing(&self, path: &str, chain: &str) -> Error {
-        let label = self.label;
-        let (place, remedy) = match &self.proto.entry {
-            Entry::Text(_) => (
-                "was not given".to_owned(),
-                format!("add `.import(\"{path}\", …)`"),
-            ),
-            Entry::Tree { files, .. } => (
-                format!("is not in {files}"),
-                "add it under exactly this path".to_owned(),
-            ),
-        };
-        Error::new(
-            ErrorKind::MissingProtoImport,
-            format!("{label}: `{path}` is imported ({chain}) but {place}; {remedy}"),
-        )
-    }
 }

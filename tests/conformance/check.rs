@@ -24,7 +24,11 @@ const OTHER_REASONS: [&str; 9] = [
 ];
 
 /// What a gateway accepts and `check` refuses.
-const STRICTER: [(&str, &str); 2] = [
+const STRICTER: [(&str, &str); 3] = [
+    (
+        "import-key-equals-entry",
+        "an unused import of the entry's name replaces a source that is garbage; it is not sent",
+    ),
     (
         "proto-ns-empty",
         "a gateway calls every such service `entry`, so that the second one collides",

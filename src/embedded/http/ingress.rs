@@ -27,7 +27,7 @@ use crate::embedded::registry::slot::Chosen;
 
 /// Calls OpenAPI services, with connections that are used again.
 #[derive(Clone, Debug)]
-pub(in crate::embedded) struct Forwarder(Client<Dialer, Incoming>);
+pub(in crate::embedded) struct Forwarder(pub(super) Client<Dialer, HttpBody>);
 
 impl Forwarder {
     pub(in crate::embedded) fn new(tasks: Tasks, gate: Gate) -> Self {
@@ -111,14 +111,14 @@ fn upstream_uri(addr: &str, path: &str, query: Option<&str>) -> Result<Uri, Stri
     }
 }
 
-fn outgoing(request: Request<Incoming>, uri: Uri) -> Request<Incoming> {
+fn outgoing(request: Request<Incoming>, uri: Uri) -> Request<HttpBody> {
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     parts.version = http::Version::HTTP_11;
     parts.extensions = http::Extensions::new();
     parts.headers.remove(HOST);
     strip(&mut parts.headers);
-    Request::from_parts(parts, body)
+    Request::from_parts(parts, body.boxed())
 }
 
 /// Takes away what concerns one connection only.
@@ -168,7 +168,7 @@ impl Body for Counted {
 
 /// Connects to services through the gate.
 #[derive(Clone, Debug)]
-struct Dialer(Gate);
+pub(super) struct Dialer(Gate);
 
 impl Service<Uri> for Dialer {
     type Response = TokioIo<Gated<TcpStream>>;

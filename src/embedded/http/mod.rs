@@ -1,5 +1,6 @@
-//! The HTTP port: the ingress of OpenAPI services, and what the gateway shows of itself.
+//! The HTTP port: the ingress of OpenAPI and GraphQL services, and what the gateway shows of itself.
 
+mod graphql;
 mod ingress;
 mod pages;
 mod schema;
@@ -26,6 +27,7 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
         return schema::answer(life, form, request.uri().query().unwrap_or_default());
     }
     match (request.method(), path.as_str()) {
+        (&Method::POST, "/api/graphql") => graphql::call(life, request).await,
         (&Method::GET, "/") => page(
             StatusCode::OK,
             "text/html; charset=utf-8",
@@ -43,7 +45,7 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
         ),
         _ => text(
             StatusCode::NOT_FOUND,
-            "not found: this gateway has /, /api/health, /api/services, /api/schema/{graphql,proto,openapi}?service=… and /api/ingress/…",
+            "not found: this gateway has /, /api/health, /api/services, /api/schema/{graphql,proto,openapi}?service=…, /api/graphql and /api/ingress/…",
         ),
     }
 }

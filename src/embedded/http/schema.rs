@@ -126,7 +126,7 @@ impl Sketch {
                     let _ = writeln!(operations, "  {id}: JSON");
                 }
             }
-            Schema::GraphQl(data) => {
+            Schema::GraphQl { data, .. } => {
                 let data = data.as_deref().unwrap_or_default();
                 self.foreign(namespace, data, &mut operations);
             }

@@ -146,7 +146,8 @@ impl Life {
         }
         let dials = upstream.is_some();
         let (id, addr) = (registration.clone(), addr.clone());
-        let replica = Replica::new(id, addr, upstream, at_zero, binding.caps);
+        let replica = Replica::new(id, addr, upstream, at_zero, binding.caps)
+            .with_endpoint(binding.endpoint());
         let addr = replica.addr.clone();
         registry.add_replica(&binding.key, replica);
         if matches!(join, Join::New { .. }) && !self.rebuild(registry) && dials {

@@ -48,7 +48,8 @@ impl Life {
         }
         let upstream = (binding.kind == Kind::Proto).then(|| self.upstreams.acquire(addr));
         let (id, addr) = (id.to_owned(), addr.to_owned());
-        let replica = Replica::new(id, addr, upstream, AtZero::Close, binding.caps);
+        let replica = Replica::new(id, addr, upstream, AtZero::Close, binding.caps)
+            .with_endpoint(binding.endpoint());
         registry.add_replica(&binding.key, replica);
         Ok(())
     }

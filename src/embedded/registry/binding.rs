@@ -67,8 +67,11 @@ pub(in crate::embedded) struct Binding {
 pub(in crate::embedded) enum Schema {
     Proto(Compiled),
     OpenApi(Document),
-    /// The `data` member of the introspection reply, as it came, if there was one.
-    GraphQl(Option<String>),
+    GraphQl {
+        endpoint: String,
+        /// The `data` member of the introspection reply, as it came, if there was one.
+        data: Option<String>,
+    },
     Internal,
 }
 
@@ -123,6 +126,14 @@ impl Binding {
             .collect()
     }
 
+    /// The URL of a GraphQL service.
+    pub(in crate::embedded) fn endpoint(&self) -> Option<&str> {
+        match &self.schema {
+            Schema::GraphQl { endpoint, .. } => Some(endpoint),
+            _ => None,
+        }
+    }
+
     /// The operations that the HTTP ingress routes.
     pub(in crate::embedded) fn operations(&self) -> Vec<Operation> {
         match &self.schema {
@@ -137,7 +148,7 @@ fn unrenderable((namespace, version): &Key, schema: &Schema) -> Option<Unrendera
     let of_schema = || match schema {
         Schema::Proto(compiled) => render::proto(version, compiled).into_iter().next(),
         Schema::OpenApi(document) => render::openapi(version, document).into_iter().next(),
-        Schema::GraphQl(_) | Schema::Internal => None,
+        Schema::GraphQl { .. } | Schema::Internal => None,
     };
     render::namespace(namespace).or_else(of_schema)
 }

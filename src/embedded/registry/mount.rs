@@ -134,10 +134,10 @@ pub(in crate::embedded) fn check_content(binding: &Binding, addr: &str) -> Resul
                 binding.name()
             ))),
         },
-        Schema::GraphQl(None) => Err(MountFault(format!(
+        Schema::GraphQl { data: None, .. } => Err(MountFault(format!(
             "graphql: parse introspection {}: no data",
             binding.name()
         ))),
-        Schema::GraphQl(Some(_)) | Schema::Internal => Ok(()),
+        Schema::GraphQl { .. } | Schema::Internal => Ok(()),
     }
 }

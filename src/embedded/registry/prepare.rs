@@ -140,10 +140,10 @@ async fn prepare_binding(
                 ));
             }
             let key = claim(service.namespace)?;
-            let url = &service.graphql_endpoint;
-            let data = introspect(url, conditions.gate, conditions.deadline).await?;
+            let endpoint = service.graphql_endpoint;
+            let data = introspect(&endpoint, conditions.gate, conditions.deadline).await?;
             let hash = hash::of_bytes(data.as_deref().unwrap_or_default().as_bytes());
-            (key, Kind::GraphQl, hash, Schema::GraphQl(data))
+            (key, Kind::GraphQl, hash, Schema::GraphQl { endpoint, data })
         }
         [false, false, false] => {
             return Err(refuse(

@@ -13,6 +13,8 @@ use super::slot::{Pool, Slot};
 pub(in crate::embedded) struct Routes {
     grpc: HashMap<String, GrpcRoute>,
     http: Vec<HttpRoute>,
+    /// The newest version of each GraphQL namespace.
+    graphql: HashMap<String, Arc<Pool>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,10 @@ impl Registry {
                     },
                 );
             }
+            if slot.binding.endpoint().is_some() {
+                let namespace = slot.binding.key.0.clone();
+                routes.graphql.insert(namespace, Arc::clone(&slot.pool));
+            }
             for operation in slot.binding.operations() {
                 routes.http.push(HttpRoute {
                     service: service.clone(),
@@ -106,6 +112,10 @@ impl Routes {
             }
         }
         best.map(|(_, route)| route)
+    }
+
+    pub(in crate::embedded) fn graphql(&self, namespace: &str) -> Option<&Arc<Pool>> {
+        self.graphql.get(namespace)
     }
 
     /// Whether the path is there under another method.

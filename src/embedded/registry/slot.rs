@@ -14,6 +14,8 @@ pub(in crate::embedded) struct Replica {
     /// The registration it belongs to.
     pub(in crate::embedded) registration: String,
     pub(in crate::embedded) addr: String,
+    /// Its URL, where it is a GraphQL service.
+    pub(in crate::embedded) endpoint: Option<String>,
     /// Where its gRPC calls go; `None` for other kinds and for what cannot be dialled.
     pub(in crate::embedded) upstream: Option<Arc<Upstream>>,
     /// What this node does with the connection when the last replica of the address goes.
@@ -33,11 +35,17 @@ impl Replica {
         Self {
             registration,
             addr,
+            endpoint: None,
             upstream,
             at_zero,
             in_flight: AtomicUsize::new(0),
             slots: semaphore(caps.per_instance),
         }
+    }
+
+    pub(in crate::embedded) fn with_endpoint(mut self, endpoint: Option<&str>) -> Self {
+        self.endpoint = endpoint.map(str::to_owned);
+        self
     }
 
     pub(in crate::embedded) fn in_flight(&self) -> usize {
