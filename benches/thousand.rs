@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tower_gwag::embedded::EmbeddedGateway;
-use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, State};
+use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -134,7 +134,7 @@ async fn register(gateway: SocketAddr, number: usize) -> Result<Registration, Bo
 }
 
 fn is_registered(registration: &Registration) -> bool {
-    registration.status().borrow().state() == State::Registered
+    registration.status().borrow().is_registered()
 }
 
 /// What this process uses.

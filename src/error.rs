@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::rules::findings::Findings;
+
 /// What failed and what to do about it.
 ///
 /// The text (`Display`) names the service or option at fault and the remedy; `kind` is for code,
@@ -11,6 +13,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    findings: Option<Box<Findings>>,
 }
 
 /// The class of an [`Error`].
@@ -64,6 +67,9 @@ pub enum ErrorKind {
     InvalidTls,
     /// The request is larger than a gateway receives (4 MiB).
     TooLarge,
+    /// No gateway's schema can be made from this one; found before any network call where it can
+    /// be, else told by a gateway.
+    Unrenderable,
     /// A call in the wrong order, such as a second listener for one registration.
     Misuse,
     /// The registration has ended: make a new layer for a new one.
@@ -80,12 +86,14 @@ pub enum ErrorKind {
     KindConflict,
     /// The gateway's tier policy does not take this version.
     TierRefused,
-    /// The gateway cannot make its schema from this one.
-    Unrenderable,
     /// The gateway could not introspect the GraphQL endpoint.
     IntrospectionFailed,
     /// A younger process has taken the exclusive identity of this one over.
     Displaced,
+    /// The gateway has the service, but does not route it.
+    Blocked,
+    /// Two schemas take one `unstable` slot in turns.
+    Flapping,
     /// What the call names is not registered.
     NotFound,
     /// The gateway refused the request as such.
@@ -102,7 +110,15 @@ impl Error {
             kind,
             message: message.into(),
             source: None,
+            findings: None,
         }
+    }
+
+    /// What a check found, errors among it; `kind` is that of the first.
+    pub(crate) fn found(kind: ErrorKind, findings: Findings) -> Self {
+        let mut error = Self::new(kind, findings.to_string());
+        error.findings = Some(Box::new(findings));
+        error
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -115,6 +131,13 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
+
+    /// All that [`Options::check`](crate::Options::check) found, warnings included; `None` for
+    /// other errors.
+    #[must_use]
+    pub fn findings(&self) -> Option<&Findings> {
+        self.findings.as_deref()
+    }
 }
 
 impl fmt::Display for Error {
@@ -125,6 +148,10 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `main` shows an error so; what was found is made for reading.
+        if let Some(findings) = &self.findings {
+            return write!(f, "{:?}\n\n{findings}\n", self.kind);
+        }
         let mut out = f.debug_struct("Error");
         out.field("kind", &self.kind)
             .field("message", &self.message);

@@ -57,8 +57,8 @@
 //!
 //! # Features
 //!
-//! `tonic` and `axum` are on by default; `tls`, `utoipa`, `include_dir` and `embedded-gateway` are
-//! not.
+//! `tonic`, `axum` and `preflight` (the check of the schemas themselves) are on by default; `tls`,
+//! `utoipa`, `include_dir` and `embedded-gateway` are not.
 
 // In the library only: tests and examples may.
 #![warn(
@@ -79,10 +79,14 @@ mod server;
 mod service;
 
 pub use error::{Error, ErrorKind};
-pub use options::{GatewayAddress, Options};
+pub use options::{GatewayAddress, OnRefusal, Options};
 pub use registration::{
     Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };
+pub use rules::finding::{Finding, Severity};
+pub use rules::findings::Findings;
+pub use rules::rule::Rule;
+pub use rules::schema_hash::SchemaHash;
 #[cfg(all(feature = "axum", feature = "tonic"))]
 pub use server::IncomingListener;
 #[cfg(any(feature = "axum", feature = "tonic"))]

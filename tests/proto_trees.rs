@@ -166,10 +166,7 @@ fn cycles_are_told_with_their_chain() {
 #[test]
 fn a_diamond_is_no_cycle() {
     let files = [
-        (
-            "a.proto",
-            "import \"b.proto\"; import \"c.proto\"; import \"b.proto\";",
-        ),
+        ("a.proto", "import \"b.proto\"; import \"c.proto\";"),
         ("b.proto", "import \"d.proto\";"),
         ("c.proto", "import \"d.proto\";"),
         ("d.proto", ""),

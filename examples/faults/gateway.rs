@@ -80,11 +80,7 @@ pub(crate) async fn frozen(scale: Scale) -> Result<Vec<Row>, BoxError> {
         now.rpc_counts.of(Rpc::Heartbeat).answered > beats
     };
     until(&gateway, "a beat after the thaw", beaten).await?;
-    timeout(
-        DEADLINE,
-        status.wait_for(|now| now.state() == State::Registered),
-    )
-    .await??;
+    timeout(DEADLINE, status.wait_for(tower_gwag::Status::is_registered)).await??;
     let back = thaw.elapsed();
     let gone = |now: &tower_gwag::embedded::GatewayView| now.service("leaver", "v1").is_none();
     until(&gateway, "the entry of the one that left is gone", gone).await?;

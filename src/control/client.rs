@@ -11,9 +11,10 @@ use super::credentials::Credentials;
 use super::proto::control_plane_client::ControlPlaneClient;
 use super::proto::{
     DeregisterRequest, HeartbeatRequest, ListPeersRequest, ListRegistrationsRequest,
-    ListServicesRequest, RegisterRequest, Registration,
+    ListServicesRequest, RegisterRequest, Registration, ServiceInfo,
 };
 use super::refusal;
+use super::route_probe::{self, RouteProbe};
 use crate::error::{Error, ErrorKind};
 
 /// How much longer an answer may take on a connection than on a new one.
@@ -223,12 +224,29 @@ impl ControlPlane {
         Some(replicas.saturating_sub(u32::try_from(registered).ok()?))
     }
 
-    /// How many replicas of all services the gateway lists.
-    pub(crate) async fn replicas(&self) -> Option<u32> {
+    /// The services of all registrations, of the whole cluster; `None` when it does not say.
+    pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
         let (mut client, request) = self.prepare(ListServicesRequest {}).await.ok()?;
-        let listed = client.list_services(request).await.ok()?.into_inner();
-        let counts = listed.services.iter().map(|it| it.replica_count);
-        Some(counts.fold(0, u32::saturating_add))
+        let listed = client.list_services(request).await.ok()?;
+        Some(listed.into_inner().services)
+    }
+
+    /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
+    pub(crate) async fn is_clustered(&self) -> Option<bool> {
+        let (mut client, request) = self.prepare(ListPeersRequest {}).await.ok()?;
+        let listed = client.list_peers(request).await.ok()?;
+        Some(!listed.into_inner().peers.is_empty())
+    }
+
+    /// Asks for a route without calling what is behind it.
+    pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
+        match self.gateway.connection().await {
+            Ok(connection) => {
+                let request = self.with_headers(());
+                route_probe::probe(connection.channel.clone(), request, method).await
+            }
+            Err(_) => RouteProbe::NoEvidence,
+        }
     }
 
     /// The registrations that this node took.

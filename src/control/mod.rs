@@ -4,11 +4,13 @@ mod client;
 mod connection;
 mod credentials;
 mod refusal;
+mod route_probe;
 
 pub(crate) use client::{CallError, ControlPlane, Liveness};
 pub(crate) use connection::Gateway;
 pub(crate) use credentials::Credentials;
 pub(crate) use refusal::is_transient;
+pub(crate) use route_probe::RouteProbe;
 
 /// The control plane's messages, client and server, made from `proto/control_plane.proto`.
 #[allow(

@@ -1,12 +1,22 @@
 //! Faults of single options.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use http::Uri;
+use prost::Message;
 
 use super::Options;
 use crate::error::{Error, ErrorKind};
 use crate::registration::address::Advertise;
 use crate::rules::address::{AddressForm, form_of};
-use crate::service::{Resolved, ServiceKind};
+use crate::rules::finding::Finding;
+use crate::rules::rule::Rule;
+use crate::rules::size::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
+use crate::service::{Resolved, Service, ServiceKind};
+
+/// Room for the address, the instance id and a spelling of the address not known yet.
+const REQUEST_SLACK_BYTES: usize = 4_096;
 
 /// A gateway answers some ten thousand beats a second, of all its services.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -71,36 +81,118 @@ pub(super) fn heartbeat(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn timeouts(options: &Options) -> Result<(), Error> {
-    let fault = |message: String| Err(Error::new(ErrorKind::InvalidTimeout, message));
+pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
     let (leave, drain, quiet) = (options.leave_timeout, options.drain_timeout, options.quiet);
+    let mut found = Vec::new();
+    let mut fault = |message: String| found.push(Finding::error(Rule::Timeouts, message));
     if [leave, drain, quiet].iter().any(|it| *it > LONGEST_TIMEOUT) {
-        return fault("a timeout is longer than a day: nobody waits so long for a stop".into());
+        fault("a timeout is longer than a day: nobody waits so long for a stop".into());
     }
     if leave.is_zero() {
-        return fault(
-            "leave_timeout is zero: leaving needs time for one call; 25 s is usual".into(),
-        );
+        fault("leave_timeout is zero: leaving needs time for one call; 25 s is usual".into());
     }
     if drain > leave {
-        return fault(format!(
+        fault(format!(
             "drain_timeout {drain:?} is longer than leave_timeout {leave:?}, which holds it: \
              lengthen the latter or shorten the former"
         ));
     }
     if quiet > drain {
-        return fault(format!(
+        fault(format!(
             "quiet {quiet:?} is longer than drain_timeout {drain:?}, which holds it: shorten it"
         ));
     }
-    Ok(())
+    found
+}
+
+/// The request must be one that a gateway receives, each service one that a clustered one stores.
+pub(super) fn sizes(services: &[Resolved]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let size = |service: &Resolved| service.binding.encoded_len();
+    let bytes = services.iter().map(size).sum::<usize>() + REQUEST_SLACK_BYTES;
+    if bytes > MAX_REQUEST_BYTES {
+        let largest = services.iter().max_by_key(|service| size(service));
+        let name = largest.map(Resolved::name).unwrap_or_default();
+        let message = format!(
+            "the registration takes about {bytes} bytes, and a gateway receives at most \
+             {MAX_REQUEST_BYTES}; the largest service is `{name}`"
+        );
+        let help = "send fewer or smaller schemas";
+        return vec![Finding::error(Rule::RequestSize, message).help(help)];
+    }
+    for service in services {
+        let binding = &service.binding;
+        let imports = binding.proto_imports.iter();
+        let imports = imports.map(|(name, text)| (name.len(), text.len()));
+        let schemas = [&binding.proto_source, &binding.openapi_spec];
+        let schemas = schemas.into_iter().map(|text| (0, text.len()));
+        let stored = stored_bytes(imports.chain(schemas));
+        if stored > MAX_STORED_BYTES {
+            let message = format!(
+                "the schema takes about {stored} bytes in a clustered gateway's store, which takes \
+                 at most {MAX_STORED_BYTES}: such a gateway refuses it, a standalone one does not"
+            );
+            let mut finding = Finding::warning(Rule::ClusteredSize, message)
+                .help("send fewer or smaller files, or split the service");
+            finding.name(&service.namespace);
+            found.push(finding);
+        }
+    }
+    found
+}
+
+/// That the schemas were not checked, if so.
+pub(super) fn unchecked(options: &Options) -> Option<Finding> {
+    if options.unchecked {
+        let message = "the schemas are not checked, as `unchecked_schemas` wants it";
+        return Some(Finding::warning(Rule::SchemasUnchecked, message));
+    }
+    cfg!(not(feature = "preflight")).then(|| {
+        let message = "the schemas are not checked: tower-gwag was built without `preflight`";
+        let help = "switch the feature on: a schema that a clustered gateway cannot serve blocks \
+                    every other service";
+        Finding::warning(Rule::SchemasUnchecked, message).help(help)
+    })
+}
+
+/// What was allowed and cannot be.
+pub(super) fn not_allowable(options: &Options) -> Vec<Finding> {
+    let services = options.services.iter().flat_map(Service::allowed);
+    let allowed: BTreeSet<Rule> = options.allowed.iter().chain(services).copied().collect();
+    let finding = |rule: Rule| {
+        let message = format!("`allow` has no effect on `{rule}`, which no gateway lets pass");
+        Finding::warning(Rule::NotAllowable, message).help("remove the call")
+    };
+    let in_vain = allowed.into_iter().filter(|rule| !rule.is_allowable());
+    in_vain.map(finding).collect()
+}
+
+/// Credentials of the control plane never go there.
+pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Error> {
+    let Some(text) = &options.gateway_http else {
+        return Ok(None);
+    };
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        uri.scheme_str() == Some("http") && uri.host().is_some() && is_bare
+    });
+    if uri.is_none() {
+        return Err(Error::new(
+            ErrorKind::InvalidGatewayAddress,
+            format!(
+                "gateway_http(`{text}`) is not the base URL of a gateway's HTTP port: write \
+                 `http://host:port`, without a path"
+            ),
+        ));
+    }
+    Ok(uri)
 }
 
 /// The address must serve every kind of service that is registered under it.
-pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Result<(), Error> {
-    let fault = |message: String| Err(Error::new(ErrorKind::InvalidAdvertisedAddress, message));
+pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Vec<Finding> {
+    let fault = |message: String| vec![Finding::error(Rule::AdvertisedAddress, message)];
     let address = match advertise {
-        Advertise::Bound => return Ok(()),
+        Advertise::Bound => return Vec::new(),
         Advertise::Host(host) => {
             if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
                 return fault(format!(
@@ -114,7 +206,7 @@ pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Result
                      `advertise` to name both"
                 ));
             }
-            return Ok(());
+            return Vec::new();
         }
         Advertise::Exactly(address) => address,
     };
@@ -126,32 +218,29 @@ pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Result
             ));
         }
     };
+    let mut found = Vec::new();
     for service in services {
         let name = service.name();
-        match (form, service.kind) {
-            (AddressForm::BaseUrl, ServiceKind::Proto) => {
-                return fault(format!(
-                    "service `{name}` is gRPC, and every call to `{address}` would fail: a gRPC \
+        found.extend(match (form, service.kind) {
+            (AddressForm::BaseUrl, ServiceKind::Proto) => fault(format!(
+                "service `{name}` is gRPC, and every call to `{address}` would fail: a gRPC \
                      service is advertised as host:port; put OpenAPI services that need a base \
                      URL into a registration of their own"
-                ));
-            }
-            (AddressForm::GrpcTarget, ServiceKind::OpenApi) => {
-                return fault(format!(
-                    "service `{name}` is HTTP, and `{address}` is a gRPC target: advertise \
+            )),
+            (AddressForm::GrpcTarget, ServiceKind::OpenApi) => fault(format!(
+                "service `{name}` is HTTP, and `{address}` is a gRPC target: advertise \
                      host:port or a base URL"
-                ));
-            }
+            )),
             (AddressForm::GrpcTarget, ServiceKind::GraphQl)
                 if service.binding.graphql_endpoint.starts_with('/') =>
             {
-                return fault(format!(
+                fault(format!(
                     "service `{name}` has a GraphQL path, which `{address}` cannot complete: \
                      advertise host:port, or give the endpoint's whole URL"
-                ));
+                ))
             }
-            _ => {}
-        }
+            _ => Vec::new(),
+        });
     }
-    Ok(())
+    found
 }

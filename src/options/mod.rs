@@ -16,6 +16,8 @@ use crate::control::Credentials;
 use crate::error::Error;
 use crate::registration::address::Advertise;
 use crate::registration::{Event, Hold};
+use crate::rules::findings::Findings;
+use crate::rules::rule::Rule;
 use crate::service::Service;
 
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -42,7 +44,11 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`quiet`](Self::quiet) | 100 ms |
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
+/// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
+/// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`seed`](Self::seed) | random |
+/// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
+/// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
 ///
 /// `GWAG_ENABLED=0` in the environment switches every registration of the process off.
 #[derive(Clone)]
@@ -68,6 +74,23 @@ pub struct Options {
     pub(crate) exempt: Vec<String>,
     pub(crate) seed: Option<u64>,
     pub(crate) on_event: Option<EventCallback>,
+    pub(crate) gateway_http: Option<String>,
+    pub(crate) on_refusal: OnRefusal,
+    pub(crate) allowed: Vec<Rule>,
+    pub(crate) unchecked: bool,
+}
+
+/// What becomes of the server when a gateway refuses the content of its registration.
+///
+/// Other failures, such as a gateway that is down, never stop a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnRefusal {
+    /// It serves on; the refusal is shown as the status and offered again slowly. The default.
+    #[default]
+    KeepServing,
+    /// The shutdown future resolves, after leaving; the report's reason is `Refused`.
+    Stop,
 }
 
 // === impl Options ===
@@ -114,6 +137,10 @@ impl Options {
             exempt: ENDLESS.map(str::to_owned).into(),
             seed: None,
             on_event: None,
+            gateway_http: None,
+            on_refusal: OnRefusal::default(),
+            allowed: Vec::new(),
+            unchecked: false,
         }
     }
 
@@ -280,6 +307,25 @@ impl Options {
         self
     }
 
+    /// The base URL of the gateway's HTTP port (`http://gateway:8080`), or of any node of its
+    /// cluster. Nothing is sent there; with it the registration can tell whose schema blocks the
+    /// gateway, what differs from a schema that stands in its place, and whether its own is at
+    /// fault.
+    ///
+    /// It is not used with several independent gateways of which another one answers there, and
+    /// must be plain `http`; a text that is no such URL is a fault that `check` finds.
+    pub fn gateway_http(mut self, url: impl Into<String>) -> Self {
+        self.gateway_http = Some(url.into());
+        self
+    }
+
+    /// What becomes of the server when the gateway refuses the content of the registration.
+    /// Default: it serves on.
+    pub fn on_refusal(mut self, what: OnRefusal) -> Self {
+        self.on_refusal = what;
+        self
+    }
+
     /// Calls `callback` for each event of the registration's life.
     ///
     /// It is called where the event happens, on the registration's task or that of a request or of
@@ -290,19 +336,53 @@ impl Options {
         self
     }
 
-    /// Checks everything that can be known without a network.
+    /// Allows what a rule about schemas forbids: for a proven false alarm, because a gateway that
+    /// takes what it cannot serve blocks every other service.
+    ///
+    /// Rules that every gateway enforces cannot be allowed, see
+    /// [`Rule::is_allowable`]; [`check`](Self::check) then says so.
+    pub fn allow(mut self, rule: Rule) -> Self {
+        self.allowed.push(rule);
+        self
+    }
+
+    /// Registers schemas without checking them, names included: for tests of gateways. What every
+    /// gateway refuses is still refused.
+    pub fn unchecked_schemas(mut self) -> Self {
+        self.unchecked = true;
+        self
+    }
+
+    /// Checks everything that can be known without a network, and tells all of it at once.
     ///
     /// `Registration::listener` and `Registration::incoming` do the same before they take the
-    /// listener. Proto directories are read.
+    /// listener. Proto directories are read. Schemas are checked with the feature `preflight`, which
+    /// is on by default: proto sources are compiled, OpenAPI documents read.
+    ///
+    /// What it returns is only worth knowing, and logged once when the registration starts.
     ///
     /// # Errors
     ///
-    /// The first fault found; its text names the service and the remedy, its kind the rule.
-    pub fn check(&self) -> Result<(), Error> {
+    /// There is at least one [`Finding`](crate::Finding) that would keep a gateway from serving: the
+    /// text tells each with its place and remedy, [`Error::findings`] has them, and the kind is
+    /// that of the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let options = Options::new("gateway:50090")
+    ///     .service(Service::proto("syntax = \"proto3\"; package greeter.v1;").namespace("my-greeter"))
+    ///     .service(Service::graphql("/graphql"));
+    /// let error = options.check().unwrap_err();
+    /// assert_eq!(error.findings().unwrap().errors().count(), 2);
+    /// ```
+    pub fn check(&self) -> Result<Findings, Error> {
         if self.is_disabled() {
-            return Ok(());
+            return Ok(Findings::default());
         }
-        Plan::new(self).map(drop)
+        Plan::new(self).map(|plan| plan.warnings)
     }
 
     pub(crate) fn is_disabled(&self) -> bool {

@@ -1,9 +1,10 @@
 //! Options whose faults are ruled out: what the registration's task works with.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
+use http::Uri;
 use tonic::transport::Endpoint;
 
 use super::checks;
@@ -11,25 +12,24 @@ use super::{Options, Target};
 use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
 use crate::rules::address::{AddressForm, form_of};
-use crate::service::{Resolved, ServiceKind};
-
-/// The largest message a gateway receives (contract § 1).
-const MAX_REQUEST_BYTES: usize = 4_194_304;
+use crate::rules::findings::Findings;
+use crate::service::{Checks, Resolved, ServiceKind};
 
 /// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
 /// entry on the gateway that nobody knows. The registration has its own deadlines.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Room for the address, the instance id and a spelling of the address not known yet.
-const REQUEST_SLACK_BYTES: usize = 4_096;
-
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// At least one; the first goes first.
     pub(crate) gateways: Vec<PlannedGateway>,
-    pub(crate) services: Vec<Resolved>,
+    pub(crate) services: Arc<[Resolved]>,
+    /// The base of the gateway's HTTP port.
+    pub(crate) gateway_http: Option<Uri>,
     /// 0: the gateway's default.
     pub(crate) ttl_seconds: u32,
+    /// What is only worth knowing.
+    pub(crate) warnings: Findings,
 }
 
 /// A gateway, and how to connect to it.
@@ -44,22 +44,30 @@ pub(crate) struct PlannedGateway {
 // === impl Plan ===
 
 impl Plan {
+    /// Everything that is wrong at once, or a plan and what is only worth knowing.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        let gateways = gateways(options)?;
-        let services = services(options)?;
-        let ttl_seconds = checks::ttl_seconds(options.ttl)?;
-        checks::instance(options)?;
-        checks::heartbeat(options)?;
-        checks::timeouts(options)?;
-        options.credentials.check()?;
-        checks::advertised(&options.advertise, &services)?;
-        let plan = Self {
+        let mut found = Findings::default();
+        let gateways = found.keep(gateways(options)).unwrap_or_default();
+        let services = services(options, &mut found);
+        let ttl_seconds = found.keep(checks::ttl_seconds(options.ttl));
+        found.keep(checks::instance(options));
+        found.keep(checks::heartbeat(options));
+        found.extend(checks::timeouts(options));
+        found.keep(options.credentials.check());
+        let gateway_http = found.keep(checks::gateway_http(options)).flatten();
+        found.extend(checks::advertised(&options.advertise, &services));
+        found.extend(checks::sizes(&services));
+        found.extend(checks::unchecked(options));
+        found.allow(&options.allowed);
+        found.extend(checks::not_allowable(options));
+        let warnings = found.into_result()?;
+        Ok(Self {
             gateways,
-            services,
-            ttl_seconds,
-        };
-        plan.check_size()?;
-        Ok(plan)
+            services: services.into(),
+            gateway_http,
+            ttl_seconds: ttl_seconds.unwrap_or_default(),
+            warnings,
+        })
     }
 
     /// The bindings for the advertised address; GraphQL paths are completed with it.
@@ -91,26 +99,6 @@ impl Plan {
         self.services
             .iter()
             .any(|service| service.kind == ServiceKind::Proto)
-    }
-
-    fn check_size(&self) -> Result<(), Error> {
-        let bindings = self.services.iter().map(|service| &service.binding);
-        let bytes = bindings.map(ServiceBinding::encoded_len).sum::<usize>() + REQUEST_SLACK_BYTES;
-        if bytes <= MAX_REQUEST_BYTES {
-            return Ok(());
-        }
-        let largest = self
-            .services
-            .iter()
-            .max_by_key(|service| service.binding.encoded_len());
-        let name = largest.map(Resolved::name).unwrap_or_default();
-        Err(Error::new(
-            ErrorKind::TooLarge,
-            format!(
-                "the registration takes about {bytes} bytes, and a gateway receives at most \
-                 {MAX_REQUEST_BYTES}; the largest service is `{name}`: send fewer or smaller schemas"
-            ),
-        ))
     }
 }
 
@@ -181,26 +169,29 @@ fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Error> {
     })
 }
 
-fn services(options: &Options) -> Result<Vec<Resolved>, Error> {
+/// Every service of which there is a binding.
+fn services(options: &Options, found: &mut Findings) -> Vec<Resolved> {
     if options.services.is_empty() {
-        return Err(Error::new(
+        found.add(Error::new(
             ErrorKind::NoServices,
             "there is no service to register: add one with `Options::service(Service::proto(…))`",
         ));
     }
-    let services = options
-        .services
-        .iter()
-        .zip(1..)
-        .map(|(service, position)| service.resolve(position))
-        .collect::<Result<Vec<_>, _>>()?;
+    let checks = match options.unchecked {
+        true => Checks::StructureOnly,
+        false => Checks::All,
+    };
     let mut names = HashSet::new();
-    for service in &services {
+    let mut services = Vec::new();
+    for (service, position) in options.services.iter().zip(1..) {
+        let (resolved, of_service) = service.resolve(position, checks);
+        found.extend(of_service);
+        let Some(service) = resolved else { continue };
         let name = service.name();
         if service.version.is_unstable()
             && let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty())
         {
-            return Err(Error::new(
+            found.add(Error::new(
                 ErrorKind::UnstableInTaggedBuild,
                 format!(
                     "service `{name}`: the build is tagged `{tag}`, and a release must not \
@@ -209,11 +200,12 @@ fn services(options: &Options) -> Result<Vec<Resolved>, Error> {
             ));
         }
         if !names.insert(name.clone()) {
-            return Err(Error::new(
+            found.add(Error::new(
                 ErrorKind::DuplicateService,
                 format!("service `{name}` is given twice: change a namespace or a version"),
             ));
         }
+        services.push(service);
     }
-    Ok(services)
+    services
 }

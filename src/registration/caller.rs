@@ -1,10 +1,11 @@
 //! Turns the machine's calls into calls of the control plane.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::{self, Advertise};
@@ -13,6 +14,7 @@ use super::hold::{self, Hold};
 use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
+use super::verify::{self, Expected};
 use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
@@ -23,8 +25,8 @@ use crate::service::Resolved;
 /// For the look at what is left of us.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// For the look at how many there are.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the look at who has a service's place.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Between two attempts to tell a gateway that cannot be reached what was left there.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
@@ -36,6 +38,7 @@ struct Shared {
     /// In the order of the options; a machine's number of a gateway is its place here.
     controls: Vec<ControlPlane>,
     plan: Plan,
+    expected: Arc<[Expected]>,
     advertise: Advertise,
     instance_id: Option<String>,
     hold: Hold,
@@ -76,6 +79,7 @@ impl Caller {
         };
         Self(Arc::new(Shared {
             controls: plan.gateways.iter().map(control).collect(),
+            expected: plan.services.iter().map(Expected::of).collect(),
             plan,
             advertise: options.advertise.clone(),
             instance_id: options.instance_id.clone(),
@@ -98,16 +102,14 @@ impl Caller {
         self.0.control(gateway)
     }
 
-    /// How many replicas of all services the gateway lists; `None` when it does not say in time.
-    pub(super) fn replicas(
-        &self,
-        gateway: usize,
-    ) -> impl Future<Output = Option<u32>> + Send + use<> {
-        let control = self.control(gateway).clone();
-        async move {
-            let listed = timeout(LOOK_TIMEOUT, control.replicas()).await;
-            listed.ok().flatten()
-        }
+    /// What the gateway should make of the services.
+    pub(super) fn expected(&self) -> Arc<[Expected]> {
+        Arc::clone(&self.0.expected)
+    }
+
+    /// Where the calls of the gateway that was last registered with come from.
+    pub(super) fn gateway_hosts(&self) -> Vec<IpAddr> {
+        lock(&self.0.gateways).iter().map(SocketAddr::ip).collect()
     }
 
     /// Deregisters an entry that was left on a gateway, as soon as that can be reached; whether
@@ -127,6 +129,22 @@ impl Caller {
                 }
             };
             timeout_at(until, told).await.is_ok()
+        }
+    }
+
+    /// Waits for a call that nobody else waits for any more, and takes back what it registered.
+    pub(super) fn take_back(
+        &self,
+        gateway: usize,
+        call: JoinHandle<Reply>,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        let control = self.control(gateway).clone();
+        async move {
+            match call.await.map(|reply| reply.answer) {
+                Ok(Answer::Registered { id, .. }) => control.deregister(id).await.is_ok(),
+                Ok(_) => true,
+                Err(_) => false,
+            }
         }
     }
 
@@ -155,8 +173,9 @@ impl Caller {
             let control = shared.control(gateway);
             let mut address = String::new();
             let result = match call.verb.clone() {
-                Verb::Register { spelling } => {
-                    let register = shared.register(gateway, call.which, spelling, &mut address);
+                Verb::Register { spelling, looks } => {
+                    let register =
+                        shared.register(gateway, call.which, (spelling, looks), &mut address);
                     register.await
                 }
                 Verb::Heartbeat(id) => {
@@ -203,7 +222,7 @@ impl Shared {
         &self,
         gateway: usize,
         which: Which,
-        spelling: u32,
+        (spelling, looks): (u32, bool),
         address: &mut String,
     ) -> Result<Answer, CallError> {
         let control = self.control(gateway);
@@ -214,8 +233,12 @@ impl Shared {
         if let Some(first) = self.first_spelling {
             *address = respelled(address, first.wrapping_add(spelling));
         }
+        if looks {
+            self.look(control).await?;
+        }
         let services = match which {
-            Which::Service => {
+            // A former entry is never registered.
+            Which::Service | Which::Former => {
                 let bindings = self.plan.bindings(address);
                 let urls = bindings.iter().map(|it| &it.graphql_endpoint);
                 let urls = urls.filter(|it| !it.is_empty());
@@ -248,6 +271,30 @@ impl Shared {
             id: granted.id,
             ttl: granted.ttl.max(Duration::from_secs(1)),
         })
+    }
+
+    /// A clustered gateway takes a schema that conflicts, and lets it lurk: such a one is not sent.
+    async fn look(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let look = async { tokio::join!(control.services(), control.is_clustered()) };
+        let Ok((Some(services), Some(true))) = timeout(LOOK_TIMEOUT, look).await else {
+            // Standalone, it refuses by itself; without an answer nothing is known.
+            return Ok(());
+        };
+        for expected in self.expected.iter().filter(|it| !it.is_unstable) {
+            let Some(ours) = &expected.hash else { continue };
+            let other = services.iter().find(|it| {
+                it.namespace == expected.namespace
+                    && it.version == expected.version
+                    && it.replica_count > 0
+                    && it.hash_hex != *ours
+            });
+            if let Some(other) = other {
+                let name = expected.name();
+                let error = verify::conflict(&name, Some(ours), &other.hash_hex, None);
+                return Err(CallError::Refused(error));
+            }
+        }
+        Ok(())
     }
 
     async fn address(&self, gateway: usize) -> Result<String, Error> {

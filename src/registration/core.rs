@@ -1,5 +1,6 @@
 //! What the layer, the listener, the handles and the task of one registration share.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -13,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::address;
 use super::event::Event;
 use super::in_flight::InFlight;
+use super::proof::Proof;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
 use super::sever::Severer;
 use super::status::{State, Status};
-use super::task;
+use super::supervisor;
 use crate::error::{Error, ErrorKind};
-use crate::options::{Options, Plan};
+use crate::options::{OnRefusal, Options, Plan};
 
 /// For callers to take the last bytes, and for servers to end connections in their own way.
 const SEVER_AFTER: Duration = Duration::from_secs(1);
@@ -28,6 +30,7 @@ const SEVER_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) in_flight: InFlight,
+    pub(crate) proof: Proof,
     stage: Mutex<Stage>,
     status: watch::Sender<Status>,
     leave: watch::Sender<Option<LeaveRequest>>,
@@ -41,6 +44,8 @@ pub(crate) struct Core {
     /// Leaving has begun: connections are not kept.
     closing: AtomicBool,
     report: watch::Sender<Option<LeaveReport>>,
+    /// The gateway refused, and the user wants the server to stop then.
+    refused: CancellationToken,
     wiring: Wiring,
     was_registered: AtomicBool,
 }
@@ -80,6 +85,13 @@ enum Part {
     Shutdown = 4,
 }
 
+/// A report that is given when everything else is done, also by a log that panics: others wait
+/// for it.
+struct Due<'a> {
+    core: &'a Core,
+    report: LeaveReport,
+}
+
 /// Leaves when the layer, its services, the listener and every handle are gone.
 #[derive(Debug)]
 pub(crate) struct Handle {
@@ -98,6 +110,7 @@ impl Core {
         Self {
             options,
             in_flight: InFlight::new(),
+            proof: Proof::default(),
             stage: Mutex::new(Stage::Idle),
             status: watch::Sender::new(Status::new(state, None)),
             leave: watch::Sender::new(None),
@@ -107,6 +120,7 @@ impl Core {
             severer: Severer::default(),
             closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
+            refused: CancellationToken::new(),
             wiring: Wiring::default(),
             was_registered: AtomicBool::new(false),
         }
@@ -167,7 +181,10 @@ impl Core {
             let plan = plan.clone();
             *stage = Stage::Running;
             drop(stage);
-            tokio::spawn(task::run(Arc::clone(self), *plan, bound));
+            for finding in &plan.warnings {
+                tracing::warn!(rule = finding.rule().id(), "{finding}");
+            }
+            tokio::spawn(supervisor::run(Arc::clone(self), *plan, bound));
         }
     }
 
@@ -251,13 +268,13 @@ impl Core {
 
     pub(super) fn conclude(&self, report: LeaveReport) {
         self.leaving.cancel();
-        tracing::info!(target: "tower_gwag", "{report}");
         *self.stage() = Stage::Left;
+        let report = Due { core: self, report };
+        tracing::info!(target: "tower_gwag", "{}", report.report);
         if !self.is_disabled() {
             self.set_status(State::Left, None);
         }
-        self.emit(&Event::Left(report.clone()));
-        self.report.send_replace(Some(report));
+        self.emit(&Event::Left(report.report.clone()));
     }
 
     /// The report, once leaving is over.
@@ -273,6 +290,26 @@ impl Core {
             })
     }
 
+    /// The gateway refused the content.
+    pub(super) fn was_refused(&self) {
+        if self.options.on_refusal == OnRefusal::Stop {
+            self.refused.cancel();
+            self.request_leave(LeaveRequest {
+                reason: LeaveReason::Refused,
+                drain: true,
+            });
+        }
+    }
+
+    /// Cancelled when the server is to stop because the gateway refused.
+    pub(crate) fn refused(&self) -> &CancellationToken {
+        &self.refused
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.status.borrow().state()
+    }
+
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
@@ -281,11 +318,13 @@ impl Core {
     /// is then the latest.
     pub(super) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
         let next = Status::new(state, reason);
+        let mut repeated = 0;
         let changed = self.status.send_if_modified(|status| {
             let same = status.state() == next.state() && status.reason_kind() == next.reason_kind();
             if same {
                 status.explain(&next);
             } else {
+                repeated = status.failures().saturating_sub(1);
                 *status = next.clone();
             }
             !same
@@ -293,10 +332,15 @@ impl Core {
         if !changed {
             return;
         }
+        let mut line = next.to_string();
+        if repeated > 0 {
+            // Formatting into a string does not fail.
+            let _ = write!(line, "; {repeated} more like the last were not logged");
+        }
         match state {
-            State::Unreachable => tracing::warn!(target: "tower_gwag", "{next}"),
-            State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{next}"),
-            _ => tracing::info!(target: "tower_gwag", "{next}"),
+            State::Unreachable | State::Blocked => tracing::warn!(target: "tower_gwag", "{line}"),
+            State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{line}"),
+            _ => tracing::info!(target: "tower_gwag", "{line}"),
         }
         self.emit(&Event::StatusChanged(next));
     }
@@ -374,6 +418,14 @@ impl Core {
             tracing::warn!(target: "tower_gwag", "{text}");
             self.emit(&Event::HalfWired(text.to_owned()));
         }
+    }
+}
+
+// === impl Due ===
+
+impl Drop for Due<'_> {
+    fn drop(&mut self) {
+        self.core.report.send_replace(Some(self.report.clone()));
     }
 }
 

@@ -26,6 +26,9 @@ pub enum Event {
     HalfWired(String),
     /// The advertised address cannot be dialled from another host; the text says what to do.
     SuspiciousAddress(String),
+    /// The registration's own task panicked, and goes on if it can; the text says why. Please
+    /// report it.
+    Panicked(String),
     /// The registration has ended.
     Left(LeaveReport),
 }
@@ -43,7 +46,9 @@ impl fmt::Display for Event {
                 "registered {address} as {registration_id}, TTL {} s",
                 ttl.as_secs()
             ),
-            Self::HalfWired(text) | Self::SuspiciousAddress(text) => f.write_str(text),
+            Self::HalfWired(text) | Self::SuspiciousAddress(text) | Self::Panicked(text) => {
+                f.write_str(text)
+            }
             Self::Left(report) => write!(f, "{report}"),
         }
     }

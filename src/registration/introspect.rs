@@ -4,17 +4,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use ::http::{StatusCode, Uri};
 use tokio::time::timeout;
 
+use super::http;
 use crate::error::{Error, ErrorKind};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const QUERY: &str = r#"{"query":"{ __schema { queryType { name } } }"}"#;
 
 /// Whether an endpoint answers an introspection query: `path` on the server that is bound to
@@ -43,11 +39,11 @@ async fn check_url(endpoint: &str) -> Result<(), Error> {
     };
     let uri: Uri = endpoint
         .parse()
-        .map_err(|cause: http::uri::InvalidUri| fault("is not a URL").caused_by(cause))?;
+        .map_err(|cause: ::http::uri::InvalidUri| fault("is not a URL").caused_by(cause))?;
     if uri.scheme_str() != Some("http") {
         return Ok(());
     }
-    match timeout(TIMEOUT, ask(uri)).await {
+    match timeout(TIMEOUT, http::post(&uri, QUERY)).await {
         Ok(Ok((StatusCode::OK, body))) => {
             let answer: serde_json::Value = serde_json::from_slice(&body)
                 .map_err(|cause| fault("does not answer with JSON").caused_by(cause))?;
@@ -73,37 +69,5 @@ fn from_here(bound: SocketAddr) -> SocketAddr {
             (Ipv6Addr::LOCALHOST, bound.port()).into()
         }
         _ => bound,
-    }
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn ask(uri: Uri) -> Result<(StatusCode, Bytes), BoxError> {
-    let authority = uri.authority().ok_or("the URL names no host")?.clone();
-    let host = authority.host().trim_matches(['[', ']']);
-    let port = authority.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((host, port)).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::post(path)
-        .header(header::HOST, authority.as_str())
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT, "application/json")
-        .body(Full::new(Bytes::from_static(QUERY.as_bytes())))?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
-        Ok::<_, BoxError>((status, body.collect().await?.to_bytes()))
-    };
-    tokio::pin!(exchange);
-    // The connection is driven here, so that nothing outlives the deadline.
-    tokio::select! {
-        answer = &mut exchange => answer,
-        ended = connection => {
-            ended?;
-            exchange.await
-        }
     }
 }

@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
     /// The service first: the hold is there for its last calls.
-    held: BTreeMap<Which, (ControlPlane, String)>,
+    held: BTreeMap<Which, (ControlPlane, String, Duration)>,
 }
 
 // === impl LastResort ===
@@ -25,8 +25,21 @@ impl LastResort {
         }
     }
 
-    pub(super) fn arm(&mut self, which: Which, control: ControlPlane, id: String) {
-        self.held.insert(which, (control, id));
+    pub(super) fn arm(&mut self, which: Which, control: ControlPlane, id: String, ttl: Duration) {
+        self.held.insert(which, (control, id, ttl));
+    }
+
+    /// What is registered: under which id, with which TTL.
+    pub(super) fn held(&self) -> impl Iterator<Item = (Which, String, Duration)> {
+        let held = self.held.iter();
+        held.map(|(which, (_, id, ttl))| (*which, id.clone(), *ttl))
+    }
+
+    /// The service's entry, if there is one, is to be replaced by the next.
+    pub(super) fn succeed(&mut self) {
+        if let Some(former) = self.held.remove(&Which::Service) {
+            self.held.insert(Which::Former, former);
+        }
     }
 
     pub(super) fn disarm(&mut self, which: Which) {
@@ -43,7 +56,7 @@ impl LastResort {
         let held: Vec<(ControlPlane, String)> = self
             .held
             .values()
-            .map(|(control, id)| (control.apart(), id.clone()))
+            .map(|(control, id, _)| (control.apart(), id.clone()))
             .collect();
         self.held.clear();
         let (done, ended) = mpsc::channel();

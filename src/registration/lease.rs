@@ -60,6 +60,17 @@ impl Lease {
         }
     }
 
+    /// Nothing is held, and nothing is wanted.
+    pub(super) fn over() -> Self {
+        Self {
+            state: LeaseState::Over,
+            failures: 0,
+            is_in_doubt: false,
+            withdrawals: 0,
+            ending: Some(Ending::NothingHeld),
+        }
+    }
+
     /// Held only to be deregistered, at `due`.
     pub(super) fn held(id: String, due: Instant) -> Self {
         let mut lease = Self::wanted(due);

@@ -1,13 +1,16 @@
 //! The life of a registration.
 
 pub(crate) mod address;
+mod awaited;
 mod caller;
 pub(crate) mod core;
+mod drain;
 mod event;
 mod exclusive;
 mod gauge;
 mod hold;
 mod host_name;
+mod http;
 pub(crate) mod in_flight;
 mod introspect;
 mod last_resort;
@@ -15,6 +18,7 @@ mod lease;
 mod leaving;
 mod machine;
 mod pace;
+pub(crate) mod proof;
 mod report;
 #[cfg_attr(
     not(any(feature = "axum", feature = "tonic")),
@@ -22,7 +26,9 @@ mod report;
 )]
 pub(crate) mod sever;
 mod status;
+mod supervisor;
 mod task;
+mod verify;
 
 /// What `gauge` counts with; loom's in its test.
 mod sync {

@@ -43,7 +43,7 @@ impl Pace {
     pub(crate) fn beat(&mut self, granted: Duration) -> Duration {
         let usual = (granted / 3).min(LONGEST_INTERVAL);
         let interval = self.interval.unwrap_or(usual).min(LONGEST_INTERVAL);
-        interval.mul_f64(0.9 + 0.2 * self.unit()).min(granted / 2)
+        self.about(interval).min(granted / 2)
     }
 
     /// To the next attempt to reach a gateway that cannot be reached.
@@ -79,6 +79,11 @@ impl Pace {
         self.between([REFUSAL_START, most.max(REFUSAL_START)])
     }
 
+    /// About as long, so that many do not do it at one moment: ± 10 %.
+    pub(crate) fn about(&mut self, usual: Duration) -> Duration {
+        usual.mul_f64(0.9 + 0.2 * self.unit())
+    }
+
     fn between(&mut self, [least, most]: [Duration; 2]) -> Duration {
         least + (most - least).mul_f64(self.unit())
     }
@@ -97,6 +102,12 @@ impl Pace {
 
 fn doubled(start: Duration, times: u32, cap: Duration) -> Duration {
     start.saturating_mul(1 << times.min(16)).min(cap)
+}
+
+/// The standard library's own source of randomness: one per process and hasher.
+pub(super) fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
 }
 
 #[cfg(test)]

@@ -39,8 +39,12 @@ pub enum LeaveReason {
     HandlesDropped,
     /// `Registration::finish` was called before anything else ended it.
     Finished,
+    /// The gateway refused the content, and [`OnRefusal::Stop`](crate::OnRefusal::Stop) is set.
+    Refused,
     /// The tokio runtime on which the server ran has ended.
     RuntimeEnded,
+    /// The registration's own task panicked again and again; please report it.
+    Panicked,
 }
 
 /// What the gateway knows of the service now.
@@ -206,7 +210,9 @@ impl fmt::Display for LeaveReport {
             LeaveReason::ServerDropped => "because the server was dropped",
             LeaveReason::HandlesDropped => "because every handle was dropped",
             LeaveReason::Finished => "at the end",
+            LeaveReason::Refused => "because the gateway refused",
             LeaveReason::RuntimeEnded => "because the runtime ended",
+            LeaveReason::Panicked => "because its task panicked",
         };
         let outcome = match self.outcome {
             LeaveOutcome::Deregistered => "deregistered",

@@ -16,11 +16,12 @@ pub struct Status {
     state: State,
     since: Instant,
     reason: Option<Arc<Error>>,
+    failures: u64,
 }
 
 /// The states of a registration.
 ///
-/// The usual way: `Idle`, `Registering`, `Registered`, `Leaving`, `Left`.
+/// The usual way: `Idle`, `Registering`, `Registered`, `Listed`, `Routed`, `Leaving`, `Left`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -30,11 +31,24 @@ pub enum State {
     Registering,
     /// The gateway took the registration and answers its heartbeats.
     Registered,
+    /// The gateway lists every service with our schema, and nothing says that it does not route
+    /// them. What only the gateway can know (the hash of a GraphQL schema) is taken from its list.
+    Listed,
+    /// Proved: a call came from the gateway's host since it was registered.
+    ///
+    /// gRPC calls must also come from Go's client. An axum server that does not tell its requests
+    /// from whom they are (`into_make_service_with_connect_info`) counts any request once the
+    /// gateway's host has connected.
+    Routed,
+    /// The gateway lists the service, but does not route it, most often because the schema of
+    /// another one cannot be rendered. Registered anew, so that it is routed as soon as it can be.
+    Blocked,
     /// The gateway cannot be reached or does not answer; tried until it does. The server serves.
     Unreachable,
     /// The gateway refused the content; tried again slowly. The server serves.
     Refused,
-    /// A younger process has the exclusive identity of this one: it stays out. The server serves.
+    /// Another one has the place: a younger process the exclusive identity of this one, or another
+    /// schema the service's name and version. The server serves.
     Displaced,
     /// The registration is being taken back; requests that still come are served.
     Leaving,
@@ -51,6 +65,7 @@ impl Status {
         Self {
             state,
             since: Instant::now(),
+            failures: reason.is_some().into(),
             reason,
         }
     }
@@ -58,6 +73,7 @@ impl Status {
     /// Takes the reason of `latest`; the state goes on.
     pub(crate) fn explain(&mut self, latest: &Self) {
         self.reason.clone_from(&latest.reason);
+        self.failures += latest.failures;
     }
 
     /// The state.
@@ -90,10 +106,22 @@ impl Status {
         self.reason().map(Error::kind)
     }
 
-    /// Whether the gateway routes, as far as it says: `Registered`.
+    /// How many attempts have failed since the state began, that which began it included; 0 in
+    /// states without a reason. Only the first is logged, the others are counted in the line of the
+    /// next state.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Whether the gateway has the registration and nothing says that it does not route:
+    /// `Registered`, `Listed` or `Routed`.
     #[must_use]
     pub fn is_registered(&self) -> bool {
-        self.state == State::Registered
+        matches!(
+            self.state,
+            State::Registered | State::Listed | State::Routed
+        )
     }
 }
 

@@ -1,60 +1,47 @@
 //! The one task of a registration: does what the machine decides, and tells it what happened.
 
+mod conclusion;
+mod recovery;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 
+use super::awaited::{finished, optional, optional_sleep};
 use super::caller::{Caller, Reply};
 use super::core::{Core, LeaveRequest};
+use super::drain::drain;
 use super::event::Event as UserEvent;
 use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
 use super::leaving::Leaving;
 use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
-use super::pace::Pace;
-use super::report::{HoldOutcome, LeaveReason};
+use super::pace::{Pace, random_seed};
 use super::status::State;
+use super::verify::{ReadBack, Remedy, Seen};
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
 
 /// For the answer to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// When the number of replicas is asked for after a registration, which others may make at the
-/// same moment, and how often after that: only an order of magnitude is needed.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-/// Runs from the first poll for a connection until nothing is registered any more.
-///
-/// The worker is made at once: whoever drops the future, polled or not, gets a report made.
-pub(super) fn run(
-    core: Arc<Core>,
-    plan: Plan,
-    bound: Option<SocketAddr>,
-) -> impl Future<Output = ()> + Send {
-    let worker = Worker::new(core, plan, bound);
-    async move { worker.run().await }
-}
-
-struct Worker {
-    core: Arc<Core>,
+pub(super) struct Worker {
+    pub(super) core: Arc<Core>,
     machine: Machine,
     caller: Caller,
     /// Tells the gateway when the runtime goes away under us.
     last_resort: LastResort,
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
-    /// When to ask how many replicas there are, and the answer.
-    look_at: Option<Instant>,
-    look: Option<JoinHandle<Option<u32>>>,
+    read_back: ReadBack,
     /// Gives the number of calls that were still open.
     drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -65,28 +52,23 @@ struct Worker {
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
+    /// What was asked for, and when it must be over.
+    left: Option<(LeaveRequest, Instant)>,
     finished: bool,
 }
 
 // === impl Worker ===
 
 impl Worker {
-    fn new(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) -> Self {
+    /// Whoever drops it, run or not, gets a report made.
+    pub(super) fn new(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) -> Self {
         let options = &core.options;
         let seed = options.seed.unwrap_or_else(random_seed);
         let pace = Pace::new(options.heartbeat_interval, seed);
-        let bindings = u32::try_from(plan.services.len()).unwrap_or(u32::MAX);
-        let hold_at = match options.hold {
-            _ if !plan.wants_hold() => HoldAt::Never,
-            Hold::AtStart => HoldAt::Start,
-            Hold::AtLeave => HoldAt::Leave,
-            Hold::Off => HoldAt::Never,
-        };
-        let leave_timeout = options.leave_timeout;
+        let (services, gateway_http) = (Arc::clone(&plan.services), plan.gateway_http.clone());
         let caller = Caller::new(options, plan, bound, seed);
-        let gateways = caller.gateways();
-        let now = Instant::now();
-        let machine = Machine::new(pace, bindings, hold_at, gateways, leave_timeout, now);
+        let expected = caller.expected();
+        let machine = machine(&core, &caller, pace, options.leave_timeout);
         Self {
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
@@ -96,19 +78,26 @@ impl Worker {
             caller,
             call: None,
             probe: None,
-            look_at: None,
-            look: None,
+            read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
             drain: None,
             failure: None,
             hold_failure: None,
             leaving: None,
+            left: None,
             finished: false,
             core,
         }
     }
 
-    async fn run(mut self) {
-        self.core.set_status(State::Registering, None);
+    /// Runs until nothing is registered any more; after a panic and [`recover`](Self::recover),
+    /// once more.
+    pub(super) async fn run(&mut self) {
+        if let Some((request, _)) = self.left {
+            let drain = request.drain;
+            self.step(Event::Leave { drain });
+        } else if !self.machine.is_busy() {
+            self.core.set_status(State::Registering, None);
+        }
         let mut leave_requests = self.core.leave_requests();
         let hurried = self.core.hurried();
         let mut hurry_heard = false;
@@ -126,20 +115,11 @@ impl Worker {
                 .into_iter()
                 .flatten()
                 .min();
-            let left = self.leaving.is_some();
+            let left = self.left.is_some();
             tokio::select! {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
-                replicas = finished(&mut self.look) => {
-                    if let Some(replicas) = replicas.flatten() {
-                        self.step(Event::Listed { replicas });
-                    }
-                }
-                () = optional_sleep(self.look_at), if !left && self.look.is_none() => {
-                    self.look_at = None;
-                    let look = self.caller.replicas(self.machine.gateway());
-                    self.look = Some(tokio::spawn(look));
-                }
+                seen = self.read_back.next(), if !left => self.saw(&seen),
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
                 }
@@ -164,6 +144,8 @@ impl Worker {
                 }
                 () = &mut self.disconnected => {
                     self.watch_connection();
+                    // Whoever answers next may not be the one that was asked last.
+                    self.read_back.doubt();
                     self.step(Event::Disconnected);
                 }
                 Some(told) = self.clean_ups.join_next() => {
@@ -172,24 +154,9 @@ impl Worker {
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
         }
-        self.last_resort.disarm(Which::Hold);
-        self.last_resort.disarm(Which::Service);
-    }
-
-    /// The runtime ended under us: tells the gateway, and those that wait for the report.
-    fn abandoned(&mut self) {
-        let told = self.last_resort.act();
-        if self.finished {
-            return;
+        for which in Which::ALL {
+            self.last_resort.disarm(which);
         }
-        let ending = match (self.machine.ending(Which::Service), told) {
-            (Ending::Failed, Some(true)) => Ending::Deregistered,
-            (ending, _) => ending,
-        };
-        let leaving = self.leaving.take();
-        let leaving = leaving
-            .unwrap_or_else(|| Leaving::begin(LeaveReason::RuntimeEnded, &self.core.in_flight));
-        self.conclude(&leaving, ending);
     }
 
     fn watch_connection(&mut self) {
@@ -205,6 +172,8 @@ impl Worker {
                     self.call = Some(tokio::spawn(call));
                 }
                 Action::Turn { .. } => {
+                    self.read_back.pause();
+                    self.last_resort.disarm(Which::Former);
                     self.last_resort.disarm(Which::Hold);
                     self.last_resort.disarm(Which::Service);
                     self.watch_connection();
@@ -244,52 +213,67 @@ impl Worker {
             // What cannot be reached for one cannot be reached for the other.
             _ if reply.answer == Answer::NotSent => {
                 self.failure.clone_from(&reply.failure);
-                self.hold_failure = reply.failure;
+                self.hold_failure.clone_from(&reply.failure);
             }
-            Which::Hold => self.hold_failure = reply.failure,
-            Which::Service => self.failure = reply.failure,
+            Which::Hold => self.hold_failure.clone_from(&reply.failure),
+            Which::Service => self.failure.clone_from(&reply.failure),
+            // Only to be removed: the gateway removes it by itself, too.
+            Which::Former => {}
         }
         if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
             leaving.ghosts = Some(ghosts);
         }
+        self.note_lease(&reply);
+        if let (Which::Service, Answer::Registered { id, ttl }) = (which, &reply.answer) {
+            let event = UserEvent::Registered {
+                registration_id: id.clone(),
+                ttl: *ttl,
+                address: reply.address.clone(),
+            };
+            tracing::info!(target: "tower_gwag", "{event}");
+            self.core.emit(&event);
+            self.warn_of_address(&reply.address);
+        }
+        self.step(Event::Answered(reply.answer));
+    }
+
+    /// What is registered, for those that come after this machine.
+    fn note_lease(&mut self, reply: &Reply) {
+        let which = reply.call.which;
         match (&reply.call.verb, &reply.answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
-                let control = self.caller.control(self.machine.gateway());
-                self.last_resort.arm(which, control.clone(), id.clone());
+                let control = self.caller.control(self.machine.gateway()).clone();
                 if which == Which::Service {
-                    let event = UserEvent::Registered {
-                        registration_id: id.clone(),
-                        ttl: *ttl,
-                        address: reply.address.clone(),
-                    };
-                    tracing::info!(target: "tower_gwag", "{event}");
-                    self.core.emit(&event);
-                    self.warn_of_address(&reply.address);
+                    self.last_resort.succeed();
                 }
+                self.last_resort.arm(which, control, id.clone(), *ttl);
             }
             (Verb::Heartbeat(_), Answer::Beat { known: false })
             | (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
             _ => {}
         }
-        self.step(Event::Answered(reply.answer));
     }
 
     fn tell(&mut self, note: Note) {
         let failure = self.failure.clone();
         match note {
             Note::Registered => {
-                self.look_at = Some(Instant::now() + LOOK_AFTER);
+                let control = self.caller.control(self.machine.gateway()).clone();
+                self.read_back.begin(control, &self.caller.gateway_hosts());
                 self.core.latch_ready();
-                self.core.set_status(State::Registered, None);
+                self.show_standing();
                 self.core.check_wiring();
             }
-            Note::Alive => {
-                self.look_at.get_or_insert(Instant::now() + LOOK_INTERVAL);
-                self.core.set_status(State::Registered, None);
+            Note::Alive => self.show_standing(),
+            Note::Forgotten => {
+                self.read_back.pause();
+                self.core.set_status(State::Registering, None);
             }
-            Note::Forgotten => self.core.set_status(State::Registering, None),
             Note::Unreachable => self.core.set_status(State::Unreachable, failure),
-            Note::Refused(_) => self.core.set_status(State::Refused, failure),
+            Note::Refused(_) => {
+                self.core.set_status(State::Refused, failure);
+                self.core.was_refused();
+            }
             Note::Displaced => {
                 // Whichever of the two was to be registered first was told.
                 let told = failure.or_else(|| self.hold_failure.clone());
@@ -309,6 +293,34 @@ impl Worker {
         }
     }
 
+    fn saw(&mut self, seen: &Seen) {
+        if let Some(replicas) = seen.replicas {
+            self.step(Event::Listed { replicas });
+        }
+        if self.machine.holds_the_service() && self.core.state() != State::Unreachable {
+            self.show_standing();
+        }
+        match seen.remedy {
+            Remedy::None if seen.is_listed => self.step(Event::Proved),
+            Remedy::None => {}
+            Remedy::Cure => self.step(Event::Cure),
+            Remedy::GiveWay | Remedy::Withdraw => {
+                let for_good = seen.remedy == Remedy::Withdraw;
+                self.read_back.pause();
+                self.step(Event::Withdraw { for_good });
+                if for_good {
+                    self.core.was_refused();
+                }
+            }
+        }
+    }
+
+    /// What is known of a registration that the gateway has.
+    fn show_standing(&self) {
+        let (state, reason) = self.read_back.standing();
+        self.core.set_status(state, reason);
+    }
+
     fn warn_of_address(&self, address: &str) {
         if let Some(what) = self.caller.unreachable_address(address) {
             let text = format!(
@@ -324,7 +336,10 @@ impl Worker {
 
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
+        self.read_back.pause();
         self.leaving = Some(Leaving::begin(request.reason, &self.core.in_flight));
+        let end = Instant::now() + self.core.options.leave_timeout;
+        self.left = Some((request, end));
         self.core.set_status(State::Leaving, None);
         self.step(Event::Leave {
             drain: request.drain,
@@ -338,83 +353,24 @@ impl Worker {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.core.options.quiet,
         };
-        let in_flight = self.core.in_flight.clone();
-        let limit = self.core.options.drain_timeout;
-        let hurried = self.core.hurried();
-        let core = Arc::clone(&self.core);
-        self.drain = Some(Box::pin(async move {
-            if !hurried.is_cancelled() {
-                // Either way it is over.
-                let _ = timeout(limit, in_flight.drained(quiet)).await;
-            }
-            if core.stops() {
-                in_flight.cut_and_tell().await
-            } else {
-                in_flight.open()
-            }
-        }));
-    }
-
-    fn finish(&mut self) {
-        self.finished = true;
-        self.drain = None;
-        if let Some(leaving) = &self.leaving {
-            self.conclude(leaving, self.machine.ending(Which::Service));
-        }
-    }
-
-    fn conclude(&self, leaving: &Leaving, ending: Ending) {
-        let mut report = leaving.report(
-            ending,
-            self.caller.hold(),
-            self.core.stops(),
-            &self.core.in_flight,
-        );
-        report.abandoned = self.abandoned + self.clean_ups.len();
-        if !report.is_clean() {
-            report.failure.clone_from(&self.failure);
-        }
-        if report.hold() == HoldOutcome::Missing {
-            report.hold_failure.clone_from(&self.hold_failure);
-        }
-        self.core.conclude(report);
+        self.drain = Some(Box::pin(drain(Arc::clone(&self.core), quiet)));
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.abandoned();
-    }
-}
-
-/// Takes the task's result when it has ended; `None` when it panicked. Pending without a task.
-async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
-    match task {
-        Some(running) => {
-            let result = running.await;
-            *task = None;
-            result.ok()
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn optional<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn optional_sleep(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The standard library's own source of randomness: one per process and hasher.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0_u8)
+fn machine(core: &Core, caller: &Caller, pace: Pace, leave_timeout: Duration) -> Machine {
+    let hold_at = match caller.hold() {
+        Some(Hold::AtStart) => HoldAt::Start,
+        Some(Hold::AtLeave) => HoldAt::Leave,
+        Some(Hold::Off) | None => HoldAt::Never,
+    };
+    let bindings = u32::try_from(core.options.services.len()).unwrap_or(u32::MAX);
+    let gateways = caller.gateways();
+    Machine::new(
+        pace,
+        bindings,
+        hold_at,
+        gateways,
+        leave_timeout,
+        Instant::now(),
+    )
 }

@@ -1,4 +1,4 @@
-//! The canonical hash of a schema (contract § 4).
+//! The canonical hash of a schema (contract § 4), computed.
 
 use prost::Message;
 use prost::encoding::WireType;
@@ -9,31 +9,21 @@ use sha2::{Digest, Sha256};
 
 use super::lex::Source;
 use super::proto::Compiled;
+use super::schema_hash::SchemaHash;
 use super::source_info;
 
-/// A canonical hash, and whether it is surely what a gateway computes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SchemaHash {
-    /// 64 lower-case hex digits.
-    pub(crate) hex: String,
-    /// Why a gateway may compute another one; `None` when the hash is exact.
-    pub(crate) unsure: Option<&'static str>,
-}
-
 /// The hash of raw bytes: an OpenAPI document, or the `data` member of an introspection reply.
-pub(crate) fn of_bytes(bytes: &[u8]) -> SchemaHash {
-    SchemaHash {
-        hex: hex(&Sha256::digest(bytes)),
-        unsure: None,
-    }
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// The hash of a compiled proto: over its [`descriptor_set`].
 pub(crate) fn of_proto(compiled: &Compiled) -> SchemaHash {
-    let (set, unsure) = descriptor_set(compiled);
-    SchemaHash {
-        hex: hex(&Sha256::digest(set)),
-        unsure,
+    let (set, doubt) = descriptor_set(compiled);
+    let hex = hex(&Sha256::digest(set));
+    match doubt {
+        None => SchemaHash::exact(hex),
+        Some(doubt) => SchemaHash::unsure(Some(hex), doubt),
     }
 }
 
@@ -183,10 +173,10 @@ mod tests {
                     continue;
                 }
             };
-            match hash.unsure {
-                None if hash.hex == vector.hash_hex => exact += 1,
-                None => wrong.push((vector.name, hash.hex)),
-                Some(_) => {}
+            if hash.is_exact() && hash.hex() == Some(&vector.hash_hex) {
+                exact += 1;
+            } else if hash.is_exact() {
+                wrong.push((vector.name, hash.to_string()));
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");

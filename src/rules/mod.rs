@@ -4,6 +4,8 @@
 pub(crate) mod address;
 #[cfg(feature = "preflight")]
 mod comments;
+pub(crate) mod finding;
+pub(crate) mod findings;
 #[cfg(feature = "preflight")]
 pub(crate) mod hash;
 pub(crate) mod imports;
@@ -13,11 +15,26 @@ pub(crate) mod name;
 #[cfg(feature = "preflight")]
 pub(crate) mod openapi;
 #[cfg(feature = "preflight")]
+pub(crate) mod openapi_check;
+#[cfg(feature = "preflight")]
+mod openapi_names;
+#[cfg(feature = "preflight")]
+mod openapi_spots;
+#[cfg(feature = "preflight")]
 pub(crate) mod proto;
 #[cfg(feature = "preflight")]
+pub(crate) mod proto_check;
+#[cfg(feature = "preflight")]
+mod proto_fault;
+#[cfg(feature = "preflight")]
 pub(crate) mod render;
+pub(crate) mod rule;
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
+pub(crate) mod schema_hash;
+pub(crate) mod size;
 #[cfg(feature = "preflight")]
 mod source_info;
+mod spot;
 pub(crate) mod title;
 pub(crate) mod version;
 #[cfg(feature = "preflight")]

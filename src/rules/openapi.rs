@@ -1,13 +1,16 @@
 //! OpenAPI documents: read, checked and taken apart as a gateway does (contract § 2).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
+use std::fmt;
 
 use serde_json::Value;
 
+use super::render::Site;
+use super::rule::Rule;
 use super::yaml;
 
 /// The HTTP methods that make an operation of a path item.
-const METHODS: [&str; 8] = [
+pub(super) const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
 
@@ -25,53 +28,118 @@ pub(crate) struct Operation {
     /// The path as written, with its `{parameters}`.
     pub(crate) path: String,
     pub(crate) id: Option<String>,
+    /// The JSON pointer of the operation.
+    pub(crate) pointer: String,
 }
 
-/// Reads JSON or YAML and follows every `$ref`; the error is the reason alone.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Document, String> {
+/// What keeps a document from being used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) rule: Rule,
+    /// What a gateway says, as far as it matters.
+    pub(crate) text: String,
+    pub(crate) site: Site,
+}
+
+impl Fault {
+    pub(super) fn new(rule: Rule, text: impl Into<String>, site: Site) -> Self {
+        let text = text.into();
+        Self { rule, text, site }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Reads JSON or YAML and follows every `$ref`; the first fault.
+#[cfg(any(test, feature = "embedded-gateway"))]
+pub(crate) fn parse(bytes: &[u8]) -> Result<Document, Fault> {
+    let document = read(bytes)?;
+    match document.references().into_iter().next() {
+        None => Ok(document),
+        Some(fault) => Err(fault),
+    }
+}
+
+/// Reads JSON or YAML.
+pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
     let root = match serde_json::from_slice::<Value>(bytes) {
         Ok(root) => root,
         Err(json) => {
-            let text = std::str::from_utf8(bytes).map_err(|_| "neither JSON nor YAML text")?;
-            yaml::parse(text).map_err(|yaml| format!("no JSON ({json}) and no YAML ({yaml})"))?
+            let text = std::str::from_utf8(bytes).map_err(|_| {
+                let text = "neither JSON nor YAML text";
+                Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
+            })?;
+            yaml::parse(text).map_err(|yaml| no_document(text, &json, &yaml))?
         }
     };
     if !root.is_object() {
-        return Err("no JSON or YAML object".to_owned());
+        let text = "no JSON or YAML object";
+        return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
     }
-    check_references(&root, &root)?;
     Ok(Document { root })
 }
 
+fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Fault {
+    let meant_as_json = text.trim_start().starts_with(['{', '[']);
+    let is_deep = json.to_string().contains("recursion limit");
+    let site = match yaml.at {
+        _ if meant_as_json => Site::Mark(json.line(), json.column()),
+        Some((line, column)) => Site::Mark(line, column),
+        None => Site::Nowhere,
+    };
+    // A limit of this reader is no fault of the document.
+    let rule = match is_deep || yaml.is_limit {
+        true => Rule::OpenApiUnverified,
+        false => Rule::OpenApiSyntax,
+    };
+    let text = format!("no JSON ({json}) and no YAML ({})", yaml.text);
+    Fault::new(rule, text, site)
+}
+
+/// A JSON pointer one step deeper.
+pub(super) fn step(pointer: &str, key: &str) -> String {
+    let key = key.replace('~', "~0").replace('/', "~1");
+    format!("{pointer}/{key}")
+}
+
 /// Finds references that a gateway does not follow or that lead nowhere.
-fn check_references(root: &Value, value: &Value) -> Result<(), String> {
+fn references(root: &Value, value: &Value, pointer: &str, found: &mut Vec<Fault>) {
     match value {
         Value::Object(entries) => {
             if let Some(Value::String(target)) = entries.get("$ref") {
-                check_reference(root, target)?;
+                found.extend(bad_reference(root, target, pointer));
             }
-            entries
-                .iter()
+            for (key, value) in entries {
                 // Examples and defaults are data of the user, not of the document.
-                .filter(|(key, _)| !matches!(key.as_str(), "example" | "examples" | "default"))
-                .try_for_each(|(_, value)| check_references(root, value))
+                if !matches!(key.as_str(), "example" | "examples" | "default") {
+                    references(root, value, &step(pointer, key), found);
+                }
+            }
         }
-        Value::Array(items) => items
-            .iter()
-            .try_for_each(|value| check_references(root, value)),
-        _ => Ok(()),
+        Value::Array(items) => {
+            for (at, value) in items.iter().enumerate() {
+                references(root, value, &format!("{pointer}/{at}"), found);
+            }
+        }
+        _ => {}
     }
 }
 
-fn check_reference(root: &Value, target: &str) -> Result<(), String> {
+fn bad_reference(root: &Value, target: &str, pointer: &str) -> Option<Fault> {
+    let site = || Site::OpenApi(step(pointer, "$ref"));
     let Some(fragment) = target.strip_prefix('#') else {
-        return Err(format!("disallowed external reference {target:?}"));
+        let text = format!("disallowed external reference {target:?}");
+        return Some(Fault::new(Rule::OpenApiExternalReference, text, site()));
     };
-    if fragment.is_empty() || root.pointer(fragment).is_some() {
-        Ok(())
-    } else {
-        Err(format!("the reference {target:?} leads nowhere"))
-    }
+    let leads_somewhere = fragment.is_empty() || root.pointer(fragment).is_some();
+    (!leads_somewhere).then(|| {
+        let text = format!("the reference {target:?} leads nowhere");
+        Fault::new(Rule::OpenApiSyntax, text, site())
+    })
 }
 
 // === impl Document ===
@@ -83,6 +151,7 @@ impl Document {
     }
 
     /// `info.title`, empty where there is none.
+    #[cfg(any(test, feature = "embedded-gateway"))]
     pub(crate) fn title(&self) -> &str {
         self.root
             .pointer("/info/title")
@@ -90,62 +159,53 @@ impl Document {
             .unwrap_or_default()
     }
 
-    /// What keeps this from being an OpenAPI document that a gateway mounts; the first fault only.
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        let non_empty = |pointer: &str| {
-            self.root
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .is_some_and(|text| !text.is_empty())
+    /// References that a gateway does not follow or that lead nowhere.
+    pub(crate) fn references(&self) -> Vec<Fault> {
+        let mut found = Vec::new();
+        references(&self.root, &self.root, "", &mut found);
+        found
+    }
+
+    /// What keeps this from being an OpenAPI document that a gateway mounts.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let mut found = Vec::new();
+        let mut require = |holds: bool, pointer: &str, text: &str| {
+            if !holds {
+                let site = Site::OpenApi(pointer.to_owned());
+                found.push(Fault::new(Rule::OpenApiRequired, text, site));
+            }
         };
-        if !non_empty("/openapi") {
-            return Err("the value of openapi must be a non-empty string".to_owned());
-        }
-        if !self.root.get("info").is_some_and(Value::is_object) {
-            return Err("invalid info: must be an object".to_owned());
-        }
-        if !self.root.get("paths").is_some_and(Value::is_object) {
-            return Err("invalid paths: must be an object".to_owned());
-        }
-        for (pointer, name) in [("/info/title", "title"), ("/info/version", "version")] {
-            if !non_empty(pointer) {
-                return Err(format!(
-                    "invalid info: the value of {name} must be a non-empty string"
-                ));
+        let non_empty = |pointer: &str| {
+            let text = self.root.pointer(pointer).and_then(Value::as_str);
+            text.is_some_and(|text| !text.is_empty())
+        };
+        let is_object = |key: &str| self.root.get(key).is_some_and(Value::is_object);
+        let text = "the value of openapi must be a non-empty string";
+        require(non_empty("/openapi"), "/openapi", text);
+        require(
+            is_object("info"),
+            "/info",
+            "invalid info: must be an object",
+        );
+        let text = "invalid paths: must be an object";
+        require(is_object("paths"), "/paths", text);
+        if is_object("info") {
+            for (pointer, name) in [("/info/title", "title"), ("/info/version", "version")] {
+                let text = format!("invalid info: the value of {name} must be a non-empty string");
+                require(non_empty(pointer), pointer, &text);
             }
         }
         let mut ids = HashSet::new();
-        for id in self.operations().into_iter().filter_map(|op| op.id) {
-            if !ids.insert(id.clone()) {
-                return Err(format!(
-                    "invalid paths: the operationId {id:?} is there twice"
-                ));
+        for operation in self.operations() {
+            if let Some(id) = &operation.id
+                && !ids.insert(id.clone())
+            {
+                let text = format!("invalid paths: the operationId {id:?} is there twice");
+                let site = Site::OpenApi(step(&operation.pointer, "operationId"));
+                found.push(Fault::new(Rule::OpenApiOperationIdDuplicate, text, site));
             }
         }
-        Ok(())
-    }
-
-    /// Every name that the schema gets from bodies and parameters: path and query parameters,
-    /// string enum values of bodies, and the components that bodies use.
-    pub(crate) fn schema_names(&self) -> Vec<String> {
-        let mut names = Names {
-            root: &self.root,
-            components: BTreeSet::new(),
-            found: Vec::new(),
-        };
-        let paths = self.root.get("paths").and_then(Value::as_object);
-        for item in paths.into_iter().flatten().map(|(_, item)| item) {
-            names.parameters(item);
-            for operation in METHODS.iter().filter_map(|method| item.get(method)) {
-                names.parameters(operation);
-                names.content(operation.get("requestBody"));
-                let responses = operation.get("responses").and_then(Value::as_object);
-                for (_, response) in responses.into_iter().flatten() {
-                    names.content(Some(response));
-                }
-            }
-        }
-        names.found
+        found
     }
 
     /// Every operation, by path and method.
@@ -158,6 +218,7 @@ impl Document {
                 METHODS.iter().filter_map(move |method| {
                     let operation = item.get(method)?;
                     Some(Operation {
+                        pointer: step(&step("/paths", path), method),
                         method: method.to_ascii_uppercase(),
                         path: path.clone(),
                         id: operation
@@ -172,82 +233,6 @@ impl Document {
     }
 }
 
-/// Collects the names of a schema.
-struct Names<'a> {
-    root: &'a Value,
-    /// References that were followed, so that recursion ends.
-    components: BTreeSet<String>,
-    found: Vec<String>,
-}
-
-impl<'a> Names<'a> {
-    /// What a value stands for, where it is a reference.
-    fn target(&self, value: &'a Value) -> &'a Value {
-        let target = value.get("$ref").and_then(Value::as_str);
-        target
-            .and_then(|target| self.root.pointer(target.strip_prefix('#')?))
-            .unwrap_or(value)
-    }
-
-    /// Headers and cookies are left out: they are no arguments.
-    fn parameters(&mut self, holder: &'a Value) {
-        let parameters = holder.get("parameters").and_then(Value::as_array);
-        for parameter in parameters.into_iter().flatten() {
-            let parameter = self.target(parameter);
-            let place = parameter.get("in").and_then(Value::as_str);
-            if matches!(place, Some("path" | "query"))
-                && let Some(name) = parameter.get("name").and_then(Value::as_str)
-            {
-                self.found.push(name.to_owned());
-            }
-        }
-    }
-
-    fn content(&mut self, body: Option<&'a Value>) {
-        let Some(body) = body else { return };
-        let content = self.target(body).get("content").and_then(Value::as_object);
-        for (_, media) in content.into_iter().flatten() {
-            if let Some(schema) = media.get("schema") {
-                self.schema(schema);
-            }
-        }
-    }
-
-    fn schema(&mut self, schema: &'a Value) {
-        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            if !self.components.insert(reference.to_owned()) {
-                return;
-            }
-            let name = reference.rsplit('/').next().unwrap_or_default();
-            self.found.push(name.to_owned());
-            let target = self.target(schema);
-            // A reference to itself is nothing to walk.
-            if !std::ptr::eq(target, schema) {
-                self.schema(target);
-            }
-            return;
-        }
-        let values = schema.get("enum").and_then(Value::as_array);
-        let texts = values.into_iter().flatten().filter_map(Value::as_str);
-        self.found.extend(texts.map(str::to_owned));
-        for key in ["items", "additionalProperties", "not"] {
-            if let Some(inner) = schema.get(key) {
-                self.schema(inner);
-            }
-        }
-        for key in ["allOf", "anyOf", "oneOf"] {
-            let inner = schema.get(key).and_then(Value::as_array);
-            for schema in inner.into_iter().flatten() {
-                self.schema(schema);
-            }
-        }
-        let properties = schema.get("properties").and_then(Value::as_object);
-        for (_, schema) in properties.into_iter().flatten() {
-            self.schema(schema);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +243,7 @@ mod tests {
     #[test]
     fn operations_are_found() {
         let document = parse(PETS.as_bytes()).unwrap();
-        assert_eq!(document.validate(), Ok(()));
+        assert_eq!(document.faults(), []);
         assert_eq!(document.title(), "Pets");
         let found: Vec<_> = document
             .operations()
@@ -296,8 +281,11 @@ mod tests {
                 "title",
             ),
         ] {
-            let found = parse(text.as_bytes()).unwrap().validate().unwrap_err();
-            assert!(found.contains(fault), "{text}: {found}");
+            let found = parse(text.as_bytes()).unwrap().faults();
+            assert!(
+                found.iter().any(|it| it.text.contains(fault)),
+                "{text}: {found:?}"
+            );
         }
     }
 }

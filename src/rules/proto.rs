@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor};
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
-use super::lex::Source;
+use super::proto_fault::{self, ProtoFault};
+use super::render::Site;
 
 /// The name that a gateway gives to a proto binding without a namespace.
 pub(crate) const UNNAMED: &str = "entry";
@@ -25,8 +26,10 @@ pub(crate) struct Compiled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CompileFault {
     pub(crate) text: String,
-    /// A real gateway may still compile it: the source uses editions, which cannot be read here.
+    /// A real gateway may still compile it.
     pub(crate) unsupported: bool,
+    /// At least one: each fault that the compiler told.
+    pub(crate) details: Vec<ProtoFault>,
 }
 
 /// Compiles `source` as the file `<namespace>.proto`.
@@ -57,11 +60,7 @@ pub(crate) fn compile(
         .include_imports(true)
         .include_source_info(true)
         .open_file(Path::new(&entry))
-        .map_err(|error| CompileFault {
-            // The Debug form of this error is `file:line:column: reason`.
-            text: format!("{error:?}"),
-            unsupported: texts.values().any(|text| uses_editions(text)),
-        })?;
+        .map_err(|error| CompileFault::new(&error, &texts))?;
 
     let pool = compiler.descriptor_pool();
     let used: BTreeSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
@@ -76,13 +75,23 @@ pub(crate) fn compile(
     })
 }
 
-/// Whether a source begins with `edition = …`.
-fn uses_editions(text: &str) -> bool {
-    let source = Source::read(text);
-    source
-        .tokens
-        .first()
-        .is_some_and(|token| token.text == "edition")
+// === impl CompileFault ===
+
+impl CompileFault {
+    fn new(error: &protox::Error, texts: &HashMap<String, String>) -> Self {
+        let details = proto_fault::faults(error, texts);
+        Self {
+            // The Debug form of this error is `file:line:column: reason`.
+            text: format!("{error:?}"),
+            unsupported: details.iter().all(|fault| !fault.is_certain),
+            details,
+        }
+    }
+}
+
+/// The path of a method on the wire: `/package.Service/Method`.
+pub(crate) fn path_of(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
 // === impl Compiled ===
@@ -91,6 +100,48 @@ impl Compiled {
     /// The entry file.
     pub(crate) fn entry(&self) -> Option<FileDescriptor> {
         self.pool.get_file_by_name(&self.entry)
+    }
+
+    /// The methods that a gateway routes: unary and server-streaming ones.
+    pub(crate) fn routed_methods(&self) -> impl Iterator<Item = MethodDescriptor> {
+        let services: Vec<_> = self
+            .entry()
+            .iter()
+            .flat_map(FileDescriptor::services)
+            .collect();
+        services
+            .into_iter()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .filter(|method| !method.is_client_streaming())
+    }
+
+    /// The methods that a gateway leaves out, and where they stand.
+    pub(crate) fn streaming_methods(&self) -> impl Iterator<Item = (MethodDescriptor, Site)> {
+        let entry = self.entry();
+        let services: Vec<_> = entry.iter().flat_map(FileDescriptor::services).collect();
+        let methods = services
+            .into_iter()
+            .flat_map(|service| service.methods().collect::<Vec<_>>());
+        let name = self.entry.clone();
+        methods
+            .filter(MethodDescriptor::is_client_streaming)
+            .map(move |method| {
+                let path = method.path().iter().copied().chain([1]).collect();
+                (method, Site::Proto(name.clone(), path))
+            })
+    }
+
+    /// The line of a declaration, and the bytes of it where it begins and ends; all from 0.
+    pub(super) fn span_of(&self, file: &str, path: &[i32]) -> Option<(usize, usize, usize)> {
+        let file = self.pool.get_file_by_name(file)?;
+        let info = file.file_descriptor_proto().source_code_info.as_ref()?;
+        let location = info.location.iter().find(|it| it.path == path)?;
+        let at = |index: usize| usize::try_from(*location.span.get(index)?).ok();
+        match location.span.len() {
+            3 => Some((at(0)?, at(1)?, at(2)?)),
+            // The rest of the first line.
+            _ => Some((at(0)?, at(1)?, usize::MAX)),
+        }
     }
 
     /// Every file of the set, the entry included, in no particular order.

@@ -6,52 +6,77 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{
+    EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+};
 
 use super::name::is_name;
-use super::openapi::Document;
+use super::openapi::{Document, step};
+use super::openapi_names;
 use super::proto::Compiled;
+use super::rule::Rule;
 
 /// One thing that cannot be rendered. The text is what a standalone gateway says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unrenderable {
-    /// Not `[_A-Za-z][_0-9A-Za-z]*`: a namespace, an operationId, a parameter, an enum value, …
-    NotAName(String),
-    /// Two things of one name in the schema, or one that is called like the version.
-    Collision(String),
-    /// A type that becomes free JSON, while the gateway's own services have such a type too.
-    FreeJson(String),
-    /// Two types that get one name.
-    SameTypeName(String),
+pub(crate) struct Unrenderable {
+    pub(crate) rule: Rule,
+    /// What is not named as it should be, or what the rule is about.
+    pub(crate) name: String,
+    pub(crate) site: Site,
+}
+
+/// Where in a schema something stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Site {
+    Nowhere,
+    /// A file, and a path into its FileDescriptorProto.
+    Proto(String, Vec<i32>),
+    /// A JSON pointer into an OpenAPI document.
+    OpenApi(String),
+    /// A line of an OpenAPI document, and a column in characters; both from 1.
+    Mark(usize, usize),
+}
+
+impl Unrenderable {
+    fn new(rule: Rule, name: impl Into<String>, site: Site) -> Self {
+        let name = name.into();
+        Self { rule, name, site }
+    }
 }
 
 impl fmt::Display for Unrenderable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAName(name) => write!(
+        let name = &self.name;
+        match self.rule {
+            Rule::ProtoTwoServices | Rule::ProtoMethodName | Rule::OpenApiOperationIdCollision => {
+                write!(
+                    f,
+                    "runtime render: the version sub-group and {name:?}: one collides with op of the \
+                     other"
+                )
+            }
+            Rule::ProtoFreeJson => write!(
                 f,
-                "graphql.NewSchema: Names must match [_A-Za-z][_0-9A-Za-z]*, which {name:?} does not"
-            ),
-            Self::Collision(name) => write!(
-                f,
-                "runtime render: the version sub-group and {name:?}: one collides with op of the other"
-            ),
-            Self::FreeJson(field) => write!(
-                f,
-                "graphql.NewSchema: a schema must contain unique named types, and {field} makes a \
+                "graphql.NewSchema: a schema must contain unique named types, and {name} makes a \
                  second one named \"JSON\""
             ),
-            Self::SameTypeName(name) => write!(
+            Rule::ProtoTypeName => write!(
                 f,
-                "graphql.NewSchema: a schema must contain unique named types, and there are two named {name:?}"
+                "graphql.NewSchema: a schema must contain unique named types, and there are two \
+                 named {name:?}"
+            ),
+            _ => write!(
+                f,
+                "graphql.NewSchema: Names must match [_A-Za-z][_0-9A-Za-z]*, which {name:?} does not"
             ),
         }
     }
 }
 
 /// What of a namespace and version alone cannot be rendered.
+#[cfg(feature = "embedded-gateway")]
 pub(crate) fn namespace(namespace: &str) -> Option<Unrenderable> {
-    (!is_name(namespace)).then(|| Unrenderable::NotAName(namespace.to_owned()))
+    (!is_name(namespace)).then(|| Unrenderable::new(Rule::NamespaceName, namespace, Site::Nowhere))
 }
 
 /// Everything in a proto that cannot be rendered under this version.
@@ -61,17 +86,32 @@ pub(crate) fn proto(version: &str, compiled: &Compiled) -> Vec<Unrenderable> {
     };
     let mut found = Vec::new();
     let services: Vec<_> = entry.services().collect();
-    if let [_, second, ..] = services.as_slice() {
-        found.push(Unrenderable::Collision(second.name().to_owned()));
+    for service in services.iter().skip(1) {
+        let site = site(&entry, service.path(), Some(1));
+        found.push(Unrenderable::new(
+            Rule::ProtoTwoServices,
+            service.name(),
+            site,
+        ));
     }
     let methods: Vec<MethodDescriptor> = services
         .iter()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .collect();
-    let served = methods
+    let served: Vec<_> = methods
         .iter()
-        .filter(|method| !method.is_client_streaming());
-    found.extend(collisions(version, served.map(MethodDescriptor::name)));
+        .filter(|method| !method.is_client_streaming())
+        .collect();
+    for at in collisions(version, served.iter().map(|method| method.name())) {
+        if let Some(method) = served.get(at) {
+            let site = site(&entry, method.path(), Some(1));
+            found.push(Unrenderable::new(
+                Rule::ProtoMethodName,
+                method.name(),
+                site,
+            ));
+        }
+    }
     found.extend(types(&methods));
     found
 }
@@ -81,36 +121,58 @@ pub(crate) fn openapi(version: &str, document: &Document) -> Vec<Unrenderable> {
     let mut found = Vec::new();
     let operations = document.operations();
     for operation in &operations {
-        let name = match &operation.id {
-            Some(id) => id.clone(),
-            None => format!("{}{}", operation.method, operation.path),
-        };
-        if !is_name(&name) {
-            found.push(Unrenderable::NotAName(name));
+        let pointer = operation.pointer.clone();
+        match &operation.id {
+            Some(id) if is_name(id) => {}
+            Some(id) => {
+                let site = Site::OpenApi(step(&pointer, "operationId"));
+                found.push(Unrenderable::new(Rule::OpenApiOperationIdName, id, site));
+            }
+            None => {
+                let name = format!("{}{}", operation.method, operation.path);
+                let site = Site::OpenApi(pointer);
+                found.push(Unrenderable::new(
+                    Rule::OpenApiOperationIdMissing,
+                    name,
+                    site,
+                ));
+            }
         }
     }
-    let names = document.schema_names().into_iter();
-    found.extend(
-        names
-            .filter(|name| !is_name(name))
-            .map(Unrenderable::NotAName),
-    );
-    let ids = operations
+    for named in openapi_names::names(document) {
+        if !is_name(&named.name) {
+            let site = Site::OpenApi(named.pointer);
+            found.push(Unrenderable::new(named.rule, named.name, site));
+        }
+    }
+    let identified: Vec<_> = operations
         .iter()
-        .filter_map(|operation| operation.id.as_deref());
-    found.extend(collisions(version, ids));
+        .filter_map(|operation| Some((operation.id.as_deref()?, &operation.pointer)))
+        .collect();
+    for at in collisions(version, identified.iter().map(|(id, _)| *id)) {
+        if let Some((id, pointer)) = identified.get(at) {
+            let site = Site::OpenApi(step(pointer, "operationId"));
+            found.push(Unrenderable::new(
+                Rule::OpenApiOperationIdCollision,
+                *id,
+                site,
+            ));
+        }
+    }
     found
 }
 
-/// Operations that are called like the version or its alias, and two that become one.
-fn collisions<'a>(version: &str, operations: impl Iterator<Item = &'a str>) -> Vec<Unrenderable> {
+/// Operations that are called like the version or its alias, and those that become like an earlier
+/// one: which of them.
+fn collisions<'a>(version: &str, operations: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut seen = HashSet::new();
     operations
-        .filter(|name| {
+        .enumerate()
+        .filter(|(_, name)| {
             let camel = lower_camel(name);
             camel == version || camel == "stable" || !seen.insert(camel)
         })
-        .map(|name| Unrenderable::Collision(name.to_owned()))
+        .map(|(at, _)| at)
         .collect()
 }
 
@@ -122,18 +184,35 @@ fn lower_camel(name: &str) -> String {
     }
 }
 
+/// The place of a declaration, or of a part of it.
+fn site(file: &FileDescriptor, path: &[i32], part: Option<i32>) -> Site {
+    let path = path.iter().copied().chain(part).collect();
+    Site::Proto(file.name().to_owned(), path)
+}
+
 /// Walks the types that the methods reach.
 fn types(methods: &[MethodDescriptor]) -> Vec<Unrenderable> {
     let mut walk = Walk::default();
     for method in methods {
-        walk.message(&method.input(), true);
-        walk.message(&method.output(), false);
+        // Input and output type of a method.
+        for (message, is_request, part) in [(method.input(), true, 2), (method.output(), false, 3)]
+        {
+            let file = method.parent_service().parent_file();
+            walk.open
+                .push((message, is_request, site(&file, method.path(), Some(part))));
+            // A list instead of calls: messages may be nested as deep as they like.
+            while let Some((message, is_request, from)) = walk.open.pop() {
+                walk.message(&message, is_request, &from);
+            }
+        }
     }
     walk.found
 }
 
 #[derive(Default)]
 struct Walk {
+    /// Messages to walk, whether each is the top of a request, and where it is used.
+    open: Vec<(MessageDescriptor, bool, Site)>,
     /// Messages walked as the top of a request, and those walked as anything else.
     tops: HashSet<String>,
     seen: HashSet<String>,
@@ -143,7 +222,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn message(&mut self, message: &MessageDescriptor, top_of_request: bool) {
+    fn message(&mut self, message: &MessageDescriptor, top_of_request: bool, from: &Site) {
         let full_name = message.full_name();
         let walked = if top_of_request {
             &mut self.tops
@@ -157,34 +236,51 @@ impl Walk {
             full_name,
             "google.protobuf.Struct" | "google.protobuf.Value" | "google.protobuf.ListValue"
         ) {
-            self.found
-                .push(Unrenderable::FreeJson(full_name.to_owned()));
+            let found = Unrenderable::new(Rule::ProtoFreeJson, full_name, from.clone());
+            self.found.push(found);
             return;
         }
-        self.name(full_name, message.package_name());
+        let own = site(&message.parent_file(), message.path(), Some(1));
+        self.name(full_name, message.package_name(), own);
         for field in message.fields() {
-            // A map at the top of a request becomes arguments, not a type.
-            if field.is_map() && !top_of_request {
-                self.found
-                    .push(Unrenderable::FreeJson(field.full_name().to_owned()));
-            }
-            match field.kind() {
-                Kind::Message(inner) if field.is_map() => {
-                    if let Some(value) = inner.get_field_by_name("value")
-                        && let Kind::Message(value) = value.kind()
-                    {
-                        self.message(&value, false);
-                    }
+            self.field(&field, top_of_request);
+        }
+    }
+
+    fn field(&mut self, field: &FieldDescriptor, top_of_request: bool) {
+        let file = field.parent_message().parent_file();
+        // A map at the top of a request becomes arguments, not a type.
+        if field.is_map() && !top_of_request {
+            let site = site(&file, field.path(), Some(1));
+            let name = field.full_name();
+            self.found
+                .push(Unrenderable::new(Rule::ProtoFreeJson, name, site));
+        }
+        let used = site(&file, field.path(), Some(6));
+        match field.kind() {
+            Kind::Message(inner) if field.is_map() => {
+                let used = site(&file, field.path(), None);
+                if let Some(value) = inner.get_field_by_name("value")
+                    && let Kind::Message(value) = value.kind()
+                {
+                    self.open.push((value, false, used));
                 }
-                Kind::Message(inner) => self.message(&inner, false),
-                Kind::Enum(inner) => self.name(inner.full_name(), inner.package_name()),
-                _ => {}
             }
+            Kind::Message(inner) => self.open.push((inner, false, used)),
+            Kind::Enum(inner) => self.enumeration(&inner),
+            _ => {}
+        }
+    }
+
+    fn enumeration(&mut self, inner: &EnumDescriptor) {
+        if self.seen.insert(inner.full_name().to_owned()) {
+            let own = site(&inner.parent_file(), inner.path(), Some(1));
+            self.name(inner.full_name(), inner.package_name(), own);
         }
     }
 
     /// Two types may not become one when the dots of their names become underscores.
-    fn name(&mut self, full_name: &str, package: &str) {
+    fn name(&mut self, full_name: &str, package: &str, own: Site) {
         let local = full_name
             .strip_prefix(package)
             .unwrap_or(full_name)
@@ -195,7 +291,8 @@ impl Walk {
             .entry(format!("{package}/{flat}"))
             .or_insert_with(|| full_name.to_owned());
         if holder != full_name {
-            self.found.push(Unrenderable::SameTypeName(flat));
+            self.found
+                .push(Unrenderable::new(Rule::ProtoTypeName, flat, own));
         }
     }
 }
@@ -230,7 +327,7 @@ mod tests {
                 )
             } else {
                 let document = super::super::openapi::parse(source).unwrap();
-                (document.validate().is_ok(), openapi("v1", &document))
+                (document.faults().is_empty(), openapi("v1", &document))
             };
             if (valid && found.is_empty()) != case.served
                 || (valid && !found.is_empty()) != case.blocks_others

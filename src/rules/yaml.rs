@@ -1,29 +1,61 @@
-//! YAML to JSON values, for OpenAPI documents: the core schema, anchors, no merge keys.
+//! YAML to JSON values, for OpenAPI documents: the core schema, anchors, merge keys.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
-/// What an anchored value may grow to when it is repeated by aliases, in nodes of the document:
-/// a "billion laughs" document must not eat the memory.
-const MAX_NODES: usize = 1_000_000;
+/// How many nodes aliases may add to a document, and anchors may keep for them: a "billion laughs"
+/// document must not eat the memory.
+const MAX_COPIES: usize = 1_000_000;
 
 /// How deep a document may be nested, as serde_json limits JSON.
 const MAX_DEPTH: usize = 128;
 
+/// Why a text cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) text: String,
+    /// Line and column in characters, both from 1.
+    pub(crate) at: Option<(usize, usize)>,
+    /// It is a limit of this reader; others may have none.
+    pub(crate) is_limit: bool,
+}
+
 /// Reads the first document of `text`; the error tells where it stopped.
-pub(crate) fn parse(text: &str) -> Result<Value, String> {
+pub(crate) fn parse(text: &str) -> Result<Value, Fault> {
     let mut builder = Builder::default();
     // Event by event: `Parser::load` would nest calls as deep as the document.
     for event in Parser::new_from_str(text) {
-        let (event, _) = event.map_err(|error| error.to_string())?;
+        let (event, span) = event.map_err(|error| {
+            let mark = error.marker();
+            fault(error.info(), Some((mark.line(), mark.col() + 1)), false)
+        })?;
         if event == Event::DocumentEnd {
             break;
         }
-        builder.take(event)?;
+        let at = (span.start.line(), span.start.col() + 1);
+        builder
+            .take(event)
+            .map_err(|Stop(text, is_limit)| fault(text, Some(at), is_limit))?;
     }
     Ok(builder.root.unwrap_or(Value::Null))
+}
+
+fn fault(text: &str, at: Option<(usize, usize)>, is_limit: bool) -> Fault {
+    let text = text.to_owned();
+    Fault { text, at, is_limit }
+}
+
+/// Why the document cannot be built, and whether that is a limit of this reader.
+struct Stop(&'static str, bool);
+
+/// What an anchor stands for.
+#[derive(Clone)]
+struct Anchored {
+    value: Value,
+    nodes: usize,
+    depth: usize,
 }
 
 /// A collection that is being read; the anchor is 0 where there is none.
@@ -35,15 +67,15 @@ enum Open {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    anchors: HashMap<usize, (Value, usize)>,
+    anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
-    nodes: usize,
+    copies: usize,
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+    fn take(&mut self, event: Event<'_>) -> Result<(), Stop> {
         if self.open.len() > MAX_DEPTH {
-            return Err("the document is nested too deep".to_owned());
+            return Err(Stop("the document is nested too deep", true));
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -53,12 +85,22 @@ impl Builder {
                 } else {
                     Value::String(text.into_owned())
                 };
-                self.push(value, anchor, 1)
+                self.push(value, anchor)
             }
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some((value, nodes)) => self.push(value, 0, nodes),
-                None => Err("an alias without its anchor".to_owned()),
-            },
+            Event::Alias(anchor) => {
+                let Some(anchored) = self.anchors.get(&anchor) else {
+                    return Err(Stop("an alias without its anchor", false));
+                };
+                if self.open.len() + anchored.depth > MAX_DEPTH {
+                    return Err(Stop("the document is nested too deep", true));
+                }
+                self.copies += anchored.nodes;
+                if self.copies > MAX_COPIES {
+                    return Err(Stop("the document is too large", true));
+                }
+                let value = anchored.value.clone();
+                self.push(value, 0)
+            }
             Event::SequenceStart(anchor, _) => {
                 self.open.push(Open::Sequence(anchor, Vec::new()));
                 Ok(())
@@ -68,9 +110,10 @@ impl Builder {
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor, 1),
-                Some(Open::Mapping(anchor, entries, _)) => {
-                    self.push(Value::Object(entries), anchor, 1)
+                Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor),
+                Some(Open::Mapping(anchor, mut entries, _)) => {
+                    merge(&mut entries);
+                    self.push(Value::Object(entries), anchor)
                 }
                 None => Ok(()),
             },
@@ -78,14 +121,20 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, value: Value, anchor: usize, nodes: usize) -> Result<(), String> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err("the document is too large".to_owned());
-        }
+    fn push(&mut self, value: Value, anchor: usize) -> Result<(), Stop> {
         if anchor != 0 {
-            let size = count(&value);
-            self.anchors.insert(anchor, (value.clone(), size));
+            let (nodes, depth) = extent(&value);
+            self.copies += nodes;
+            if self.copies > MAX_COPIES {
+                return Err(Stop("the document is too large", true));
+            }
+            let value = value.clone();
+            let anchored = Anchored {
+                value,
+                nodes,
+                depth,
+            };
+            self.anchors.insert(anchor, anchored);
         }
         match self.open.last_mut() {
             None => self.root = Some(value),
@@ -99,7 +148,7 @@ impl Builder {
                     Value::Null => *key = Some("null".to_owned()),
                     Value::Bool(_) | Value::Number(_) => *key = Some(value.to_string()),
                     Value::Array(_) | Value::Object(_) => {
-                        return Err("a key of a mapping is no scalar".to_owned());
+                        return Err(Stop("a key of a mapping is no scalar", false));
                     }
                 },
             },
@@ -108,11 +157,34 @@ impl Builder {
     }
 }
 
-fn count(value: &Value) -> usize {
+/// What `<<` names is taken over, unless the mapping has it itself.
+fn merge(entries: &mut Map<String, Value>) {
+    let Some(merged) = entries.remove("<<") else {
+        return;
+    };
+    let sources = match merged {
+        Value::Array(items) => items,
+        other => vec![other],
+    };
+    for source in sources {
+        if let Value::Object(more) = source {
+            for (key, value) in more {
+                entries.entry(key).or_insert(value);
+            }
+        }
+    }
+}
+
+/// The nodes of a value, and how deep it is. Calls nest no deeper than [`MAX_DEPTH`].
+fn extent(value: &Value) -> (usize, usize) {
+    let add = |(nodes, depth): (usize, usize), value| {
+        let (more, deeper) = extent(value);
+        (nodes + more, depth.max(deeper + 1))
+    };
     match value {
-        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Value::Object(entries) => 1 + entries.values().map(count).sum::<usize>(),
-        _ => 1,
+        Value::Array(items) => items.iter().fold((1, 1), add),
+        Value::Object(entries) => entries.values().fold((1, 1), add),
+        _ => (1, 0),
     }
 }
 
@@ -177,6 +249,34 @@ mod tests {
             let alias = format!("*a{}, ", n - 1).repeat(10);
             text.push_str(&format!("a{n}: &a{n} [{alias}]\n"));
         }
-        assert_eq!(parse(&text).unwrap_err(), "the document is too large");
+        let fault = parse(&text).unwrap_err();
+        assert_eq!(
+            (fault.text.as_str(), fault.is_limit),
+            ("the document is too large", true)
+        );
+        // Each anchor inside another would keep a copy of all that follows.
+        let nested: String = (0..100).map(|n| format!("&a{n} [")).collect();
+        let text = format!("{nested}{}{}", "1,".repeat(50_000), "]".repeat(100));
+        assert_eq!(parse(&text).unwrap_err().text, "the document is too large");
+        let chain: String = (1..2000)
+            .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
+            .collect();
+        let fault = parse(&format!("a0: &a0 x\n{chain}")).unwrap_err();
+        assert_eq!(fault.text, "the document is nested too deep");
+    }
+
+    #[test]
+    fn large_documents_without_aliases_are_read() {
+        let text = "- x\n".repeat(300_000);
+        assert_eq!(parse(&text).unwrap().as_array().unwrap().len(), 300_000);
+    }
+
+    #[test]
+    fn merge_keys_are_followed() {
+        let text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc:\n  <<: [*a, {z: 4}]\n";
+        let expected = json!({
+            "a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2, "z": 4},
+        });
+        assert_eq!(parse(text).unwrap(), expected);
     }
 }

@@ -85,6 +85,8 @@ where
         let keeps_alive = request.version() < Version::HTTP_2;
         let closing = keeps_alive.then(|| Arc::clone(core));
         let is_grpc = has_content_type(request.headers(), b"application/grpc");
+        core.proof
+            .saw_call(request.extensions(), request.headers(), is_grpc);
         GwagRegistrationFuture {
             inner: self.inner.call(request),
             guard: Some(guard),

@@ -35,10 +35,14 @@ impl Registration {
             tokio::select! {
                 biased;
                 _ = &mut signal => {}
+                () = core.refused().cancelled() => {}
                 // With nothing registered, no request may ever come that would tell.
                 () = tokio::time::sleep(WIRING_GRACE) => {
                     core.check_listener();
-                    signal.await;
+                    tokio::select! {
+                        _ = &mut signal => {}
+                        () = core.refused().cancelled() => {}
+                    }
                 }
             }
             core.server_stops();

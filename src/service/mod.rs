@@ -1,15 +1,17 @@
 //! What is registered: a namespace, a version and one schema.
 
 mod collect;
+pub(crate) mod evidence;
 mod proto_files;
 mod resolve;
 mod schema;
 
 use std::fmt;
 
+use crate::rules::rule::Rule;
 pub use crate::rules::version::Version;
 pub use proto_files::ProtoFiles;
-pub(crate) use resolve::{Resolved, ServiceKind};
+pub(crate) use resolve::{Checks, Resolved, ServiceKind};
 pub use schema::OpenApiDocument;
 
 use schema::{ProtoSource, Schema};
@@ -36,6 +38,7 @@ pub struct Service {
     schema: Schema,
     namespace: Option<String>,
     version: VersionText,
+    allowed: Vec<Rule>,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
 }
@@ -52,6 +55,7 @@ impl Service {
             schema,
             namespace: None,
             version: VersionText(String::new()),
+            allowed: Vec::new(),
             max_concurrency: 0,
             max_concurrency_per_instance: 0,
         }
@@ -146,6 +150,47 @@ impl Service {
     pub fn max_concurrency_per_instance(mut self, calls: u32) -> Self {
         self.max_concurrency_per_instance = calls;
         self
+    }
+
+    /// Allows what a rule forbids in this service alone, see [`Options::allow`](crate::Options::allow).
+    pub fn allow(mut self, rule: Rule) -> Self {
+        self.allowed.push(rule);
+        self
+    }
+
+    /// The rules that are allowed.
+    pub(crate) fn allowed(&self) -> &[Rule] {
+        &self.allowed
+    }
+
+    /// The canonical hash of the schema, as the gateway lists it, without asking one. A directory
+    /// of proto files is read.
+    ///
+    /// # Errors
+    ///
+    /// The namespace, version or schema cannot be registered, as
+    /// [`Options::check`](crate::Options::check) tells it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let greeter = Service::proto("syntax = \"proto3\"; package greeter.v1;").namespace("greeter");
+    /// let hash = greeter.hash()?;
+    /// assert!(hash.is_exact());
+    /// println!("{hash}");
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn hash(&self) -> Result<crate::SchemaHash, crate::Error> {
+        let (resolved, mut found) = self.resolve(1, Checks::All);
+        // What cannot be rendered has a hash all the same.
+        found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
+        found.into_result()?;
+        let hash = resolved.as_ref().and_then(evidence::hash_of).cloned();
+        let introspected = || crate::SchemaHash::unsure(None, "that of the introspection reply");
+        Ok(hash.unwrap_or_else(introspected))
     }
 }
 

@@ -2,14 +2,33 @@
 
 use std::fmt;
 
+use prost::Message;
+
 use super::collect::collect;
+use super::evidence::Evidence;
 use super::schema::{Entry, OpenApiDocument, ProtoSource, Schema};
 use super::{Service, Version};
 use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
+use crate::rules::finding::Finding;
+use crate::rules::findings::Findings;
 use crate::rules::name::{self, NameFault};
+use crate::rules::rule::Rule;
+use crate::rules::size::MAX_REQUEST_BYTES;
 use crate::rules::title;
 use crate::rules::version::VersionFault;
+
+/// How faults of files begin; the service is named besides.
+const LABEL: &str = "the proto source";
+
+/// What is checked of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// Only what every gateway refuses whatever the schema.
+    StructureOnly,
+    /// The schema, too.
+    All,
+}
 
 /// The kind of a service's schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +46,7 @@ pub(crate) struct Resolved {
     pub(crate) kind: ServiceKind,
     /// As it goes over the wire, but for a GraphQL path, which wants the advertised address.
     pub(crate) binding: ServiceBinding,
+    pub(crate) evidence: Evidence,
 }
 
 // === impl Resolved ===
@@ -51,57 +71,109 @@ impl fmt::Display for ServiceKind {
 // === impl Service ===
 
 impl Service {
-    /// `position` counts from 1 and names a service that has no namespace.
-    pub(crate) fn resolve(&self, position: usize) -> Result<Resolved, Error> {
+    /// One binding, if the namespace, the version and the files are such that there is one, and
+    /// everything found. `position` counts from 1 and names a service that has no namespace.
+    pub(crate) fn resolve(&self, position: usize, checks: Checks) -> (Option<Resolved>, Findings) {
+        let mut found = Findings::default();
         let kind = self.schema.kind();
-        let label = match &self.namespace {
-            Some(namespace) => format!("service `{namespace}`"),
-            None => format!("service no. {position} ({kind})"),
+        let namespace = found.keep(self.any_namespace(checks)).flatten();
+        let name = match &namespace {
+            Some(namespace) => namespace.clone(),
+            None => format!("no. {position}"),
         };
-        let version = self.resolve_version(&label)?;
+        if let Some(namespace) = &namespace {
+            found.extend(check_namespace(namespace, checks));
+        }
+        let version = found.keep(self.resolve_version());
         let mut binding = ServiceBinding {
-            version: version.to_string(),
+            namespace: namespace.clone().unwrap_or_default(),
+            version: version.map(|it| it.to_string()).unwrap_or_default(),
             max_concurrency: self.max_concurrency,
             max_concurrency_per_instance: self.max_concurrency_per_instance,
             ..ServiceBinding::default()
         };
-        let namespace = match &self.schema {
+        let is_complete = found.keep(self.fill(&mut binding)).is_some();
+        let evidence = match is_complete && binding.encoded_len() <= MAX_REQUEST_BYTES {
+            true => self.inspect(&binding, checks, &mut found),
+            false => Evidence::default(),
+        };
+        found.allow(&self.allowed);
+        found.name(&name);
+        let resolved = match (namespace, version) {
+            (Some(namespace), Some(version)) if is_complete => Some(Resolved {
+                namespace,
+                version,
+                kind,
+                binding,
+                evidence,
+            }),
+            _ => None,
+        };
+        (resolved, found)
+    }
+
+    #[cfg(feature = "preflight")]
+    fn inspect(&self, binding: &ServiceBinding, checks: Checks, found: &mut Findings) -> Evidence {
+        let entry = match &self.schema {
+            Schema::Proto(ProtoSource {
+                entry: Entry::Tree { path, .. },
+                ..
+            }) => super::proto_files::normal(path),
+            _ => format!("{}.proto", binding.namespace),
+        };
+        let (schema, evidence) = super::evidence::inspect(binding, self.schema.kind(), &entry);
+        if checks == Checks::All {
+            found.extend(schema);
+        }
+        evidence
+    }
+
+    #[cfg(not(feature = "preflight"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn inspect(&self, _: &ServiceBinding, _: Checks, _: &mut Findings) -> Evidence {
+        Evidence::default()
+    }
+
+    /// The schema and what it needs.
+    fn fill(&self, binding: &mut ServiceBinding) -> Result<(), Error> {
+        match &self.schema {
             Schema::Proto(proto) => {
-                let namespace = self.proto_namespace(proto, &label)?;
-                let (source, imports) = collect(proto, &namespace, &label)?;
+                if let Entry::Tree { path, files } = &proto.entry
+                    && path.is_empty()
+                {
+                    return Err(Error::new(
+                        ErrorKind::MissingProtoEntry,
+                        format!("`proto_dir` needs the path of the entry file within {files}"),
+                    ));
+                }
+                let (source, imports) = collect(proto, &binding.namespace, LABEL)?;
                 binding.proto_source = source;
                 binding.proto_imports = imports;
-                namespace
             }
             Schema::OpenApi(OpenApiDocument(document)) => {
-                let namespace = self.openapi_namespace(document, &label)?;
+                if is_no_text(document) {
+                    return Err(Error::new(
+                        ErrorKind::InvalidOpenApi,
+                        "the OpenAPI document is empty or no text; give JSON or YAML",
+                    ));
+                }
                 binding.openapi_spec.clone_from(document);
-                namespace
             }
             Schema::GraphQl(endpoint) => {
-                let namespace = self.given_namespace(&label)?;
-                check_graphql_endpoint(endpoint, &label)?;
+                check_graphql_endpoint(endpoint)?;
                 binding.graphql_endpoint.clone_from(endpoint);
-                namespace
             }
             Schema::ImportOn(kind) => {
                 return Err(Error::new(
                     ErrorKind::Misuse,
-                    format!("{label}: `import` has no meaning for {kind}; remove the call"),
+                    format!("`import` has no meaning for {kind}; remove the call"),
                 ));
             }
-        };
-        check_namespace(&namespace, &label)?;
-        binding.namespace.clone_from(&namespace);
-        Ok(Resolved {
-            namespace,
-            version,
-            kind,
-            binding,
-        })
+        }
+        Ok(())
     }
 
-    fn resolve_version(&self, label: &str) -> Result<Version, Error> {
+    fn resolve_version(&self) -> Result<Version, Error> {
         let text = &self.version.0;
         Version::parse(text).map_err(|fault| {
             let why = match fault {
@@ -112,91 +184,100 @@ impl Service {
                     "write `unstable` or `vN` with N from 1, lower case, no leading zero"
                 }
             };
-            let message = format!("{label}: the version `{text}` cannot be registered: {why}");
+            let message = format!("the version `{text}` cannot be registered: {why}");
             Error::new(ErrorKind::InvalidVersion, message)
         })
     }
 
-    fn given_namespace(&self, label: &str) -> Result<String, Error> {
-        match &self.namespace {
-            Some(namespace) if !namespace.is_empty() => Ok(namespace.clone()),
-            _ => Err(Error::new(
-                ErrorKind::MissingNamespace,
-                format!(
-                    "{label} has no namespace, and its schema tells none: call `.namespace(\"…\")`"
-                ),
-            )),
+    /// The namespace as given, or as the schema tells it; `None` where another finding says why
+    /// the schema tells nothing.
+    fn any_namespace(&self, checks: Checks) -> Result<Option<String>, Error> {
+        if let Some(namespace) = self.namespace.as_ref().filter(|it| !it.is_empty()) {
+            return Ok(Some(namespace.clone()));
         }
-    }
-
-    fn proto_namespace(&self, proto: &ProtoSource, label: &str) -> Result<String, Error> {
-        match (&self.namespace, &proto.entry) {
-            (_, Entry::Tree { path, files }) if path.is_empty() => Err(Error::new(
-                ErrorKind::MissingProtoEntry,
-                format!("{label}: `proto_dir` needs the path of the entry file within {files}"),
-            )),
-            (None, Entry::Tree { path, .. }) => {
-                let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
-                Ok(name::suggest(file.strip_suffix(".proto").unwrap_or(file)))
+        let told = match (&self.namespace, &self.schema) {
+            (None, Schema::Proto(proto)) => match &proto.entry {
+                Entry::Tree { path, .. } if path.is_empty() => return Ok(None),
+                Entry::Tree { path, .. } => Some(name::suggest(stem(path))),
+                Entry::Text(_) => None,
+            },
+            (None, Schema::OpenApi(OpenApiDocument(document))) => {
+                if is_no_text(document) || (checks == Checks::All && is_unreadable(document)) {
+                    return Ok(None);
+                }
+                title_of(document).map(|title| name::fold_title(&title))
             }
-            _ => self.given_namespace(label),
-        }
-    }
-
-    fn openapi_namespace(&self, document: &[u8], label: &str) -> Result<String, Error> {
-        if std::str::from_utf8(document).map_or(true, |text| text.trim().is_empty()) {
-            return Err(Error::new(
-                ErrorKind::InvalidOpenApi,
-                format!("{label}: the OpenAPI document is empty or no text; give JSON or YAML"),
-            ));
-        }
-        if self.namespace.is_some() {
-            return self.given_namespace(label);
-        }
-        title::title(document)
-            .map(|title| name::fold_title(&title))
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::MissingNamespace,
-                    format!(
-                        "{label} has no namespace, and no `info.title` was found in its document: \
-                         call `.namespace(\"…\")`"
-                    ),
-                )
-            })
-    }
-}
-
-fn check_namespace(namespace: &str, label: &str) -> Result<(), Error> {
-    name::check_namespace(namespace).map_err(|fault| {
-        let (kind, why) = match fault {
-            NameFault::Reserved(c) => (
-                ErrorKind::InvalidNamespace,
-                format!("contains `{c}`, which no gateway takes"),
-            ),
-            NameFault::NotAName => (
-                ErrorKind::InvalidName,
-                "is not of the form [_A-Za-z][_0-9A-Za-z]*, so the gateway cannot make a schema \
-                 of it, and a clustered one would stop serving everybody's changes"
-                    .to_owned(),
-            ),
-            NameFault::TooLong(bytes) => (
-                ErrorKind::InvalidNamespace,
-                format!(
-                    "is {bytes} bytes long; {} are the most",
-                    name::MAX_NAMESPACE_BYTES
-                ),
-            ),
+            (None, Schema::ImportOn(_)) => return Ok(None),
+            _ => None,
         };
-        let suggestion = name::suggest(namespace);
-        Error::new(
-            kind,
-            format!("{label}: the namespace {why}; `{suggestion}` would do"),
-        )
-    })
+        let kind = self.schema.kind();
+        told.map(Some).ok_or_else(|| {
+            let why = match kind {
+                ServiceKind::OpenApi => "no `info.title` was found in its document",
+                ServiceKind::Proto | ServiceKind::GraphQl => "its schema tells none",
+            };
+            Error::new(
+                ErrorKind::MissingNamespace,
+                format!("a {kind} service has no namespace, and {why}: call `.namespace(\"…\")`"),
+            )
+        })
+    }
 }
 
-fn check_graphql_endpoint(endpoint: &str, label: &str) -> Result<(), Error> {
+/// The name of a file without its ending.
+fn stem(path: &str) -> &str {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    file.strip_suffix(".proto").unwrap_or(file)
+}
+
+fn is_no_text(document: &[u8]) -> bool {
+    std::str::from_utf8(document).map_or(true, |text| text.trim().is_empty())
+}
+
+/// Whether the schema check says what is wrong with the document.
+fn is_unreadable(document: &[u8]) -> bool {
+    #[cfg(feature = "preflight")]
+    return crate::rules::openapi::read(document).is_err();
+    #[cfg(not(feature = "preflight"))]
+    return document.is_empty();
+}
+
+fn title_of(document: &[u8]) -> Option<String> {
+    #[cfg(feature = "preflight")]
+    if let Ok(document) = crate::rules::openapi::read(document) {
+        let title = document.as_json().pointer("/info/title")?;
+        return title.as_str().map(str::to_owned);
+    }
+    title::title(document)
+}
+
+fn check_namespace(namespace: &str, checks: Checks) -> Option<Finding> {
+    let fault = name::check_namespace(namespace).err()?;
+    let (rule, why) = match fault {
+        NameFault::Reserved(c) => (
+            Rule::NamespaceReserved,
+            format!("contains `{c}`, which no gateway takes"),
+        ),
+        NameFault::NotAName if checks == Checks::StructureOnly => return None,
+        NameFault::NotAName => (
+            Rule::NamespaceName,
+            "is not of the form [_A-Za-z][_0-9A-Za-z]*, so the gateway cannot make a schema of it, \
+             and a clustered one would stop serving everybody's changes"
+                .to_owned(),
+        ),
+        NameFault::TooLong(bytes) => (
+            Rule::NamespaceLength,
+            format!(
+                "is {bytes} bytes long; {} are the most",
+                name::MAX_NAMESPACE_BYTES
+            ),
+        ),
+    };
+    let help = format!("`{}` would do", name::suggest(namespace));
+    Some(Finding::error(rule, format!("the namespace {why}")).help(help))
+}
+
+fn check_graphql_endpoint(endpoint: &str) -> Result<(), Error> {
     let is_path = endpoint.starts_with('/') && !endpoint.starts_with("//");
     let is_url = endpoint.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
@@ -207,7 +288,7 @@ fn check_graphql_endpoint(endpoint: &str, label: &str) -> Result<(), Error> {
     Err(Error::new(
         ErrorKind::InvalidGraphQlEndpoint,
         format!(
-            "{label}: the GraphQL endpoint `{endpoint}` is neither an http(s) URL nor a path on \
+            "the GraphQL endpoint `{endpoint}` is neither an http(s) URL nor a path on \
              this server such as `/graphql`"
         ),
     ))

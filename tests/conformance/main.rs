@@ -1,6 +1,7 @@
 //! The embedded gateway against what real gateways answered: tests/data/cases.json.
 
 mod cases;
+mod check;
 mod endpoint;
 mod wire;
 

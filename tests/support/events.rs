@@ -42,7 +42,20 @@ impl Events {
     }
 
     /// The states gone through, in their order.
+    /// What is known beyond `Registered` comes when it comes, and is left out.
     pub fn states(&self) -> Vec<State> {
+        let state = |event: &Event| match event {
+            Event::StatusChanged(status) if status.is_registered() => Some(State::Registered),
+            Event::StatusChanged(status) => Some(status.state()),
+            _ => None,
+        };
+        let mut states: Vec<State> = self.0.borrow().iter().filter_map(state).collect();
+        states.dedup();
+        states
+    }
+
+    /// Every state.
+    pub fn all_states(&self) -> Vec<State> {
         let state = |event: &Event| match event {
             Event::StatusChanged(status) => Some(status.state()),
             _ => None,

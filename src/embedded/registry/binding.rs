@@ -5,7 +5,7 @@ use std::fmt;
 use prost_reflect::MessageDescriptor;
 
 use crate::rules::openapi::{Document, Operation};
-use crate::rules::proto::Compiled;
+use crate::rules::proto::{Compiled, path_of};
 use crate::rules::render::{self, Unrenderable};
 
 /// The namespace and the version, both as text: what a slot is found by.
@@ -118,13 +118,9 @@ impl Binding {
             return Vec::new();
         }
         compiled
-            .entry()
-            .into_iter()
-            .flat_map(|file| file.services().collect::<Vec<_>>())
-            .flat_map(|service| service.methods().collect::<Vec<_>>())
-            .filter(|method| !method.is_client_streaming())
+            .routed_methods()
             .map(|method| Method {
-                path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
+                path: path_of(&method),
                 input: method.input(),
             })
             .collect()

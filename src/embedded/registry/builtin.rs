@@ -18,7 +18,7 @@ pub(super) fn slots(profile: Profile) -> BTreeMap<Key, Slot> {
         .into_iter()
         .map(|(namespace, kind)| {
             let key = (namespace.to_owned(), "v1".to_owned());
-            let hash = hash::of_bytes(namespace.as_bytes()).hex;
+            let hash = hash::of_bytes(namespace.as_bytes());
             let (caps, schema) = (Caps::default(), Schema::Internal);
             let binding = Binding::new(key.clone(), kind, hash, caps, schema, 0);
             let slot = Slot {

@@ -10,6 +10,7 @@ use super::introspect::introspect;
 use crate::control::proto::{RegisterRequest, ServiceBinding};
 use crate::embedded::builder::Tier;
 use crate::embedded::gate::Gate;
+use crate::rules::size::stored_bytes;
 use crate::rules::version::{Version, VersionFault};
 use crate::rules::{hash, name, openapi, proto};
 
@@ -116,8 +117,10 @@ async fn prepare_binding(
                     },
                 )?;
             let hash = hash::of_proto(&compiled);
+            // A compiled source has a hash.
+            let hash = hash.hex().unwrap_or_default().to_owned();
             let key = claim(namespace)?;
-            (key, Kind::Proto, hash.hex, Schema::Proto(compiled))
+            (key, Kind::Proto, hash, Schema::Proto(compiled))
         }
         [false, true, false] => {
             let document = openapi::parse(&service.openapi_spec)
@@ -128,7 +131,7 @@ async fn prepare_binding(
             };
             let hash = hash::of_bytes(&service.openapi_spec);
             let key = claim(namespace)?;
-            (key, Kind::OpenApi, hash.hex, Schema::OpenApi(document))
+            (key, Kind::OpenApi, hash, Schema::OpenApi(document))
         }
         [false, false, true] => {
             if service.namespace.is_empty() {
@@ -140,12 +143,7 @@ async fn prepare_binding(
             let endpoint = service.graphql_endpoint;
             let data = introspect(&endpoint, conditions.gate, conditions.deadline).await?;
             let hash = hash::of_bytes(data.as_deref().unwrap_or_default().as_bytes());
-            (
-                key,
-                Kind::GraphQl,
-                hash.hex,
-                Schema::GraphQl { endpoint, data },
-            )
+            (key, Kind::GraphQl, hash, Schema::GraphQl { endpoint, data })
         }
         [false, false, false] => {
             return Err(refuse(
@@ -197,13 +195,10 @@ fn check_version(text: &str, tiers: &[Tier]) -> Result<String, Status> {
     Ok(version.to_string())
 }
 
-/// What a binding takes in a cluster's store: JSON, bytes in base64.
+/// What a binding takes in a cluster's store.
 fn stored_size(service: &ServiceBinding) -> usize {
-    let base64 = |bytes: &[u8]| bytes.len().div_ceil(3) * 4;
-    let imports: usize = service
-        .proto_imports
-        .iter()
-        .map(|(name, bytes)| name.len() + base64(bytes) + 8)
-        .sum();
-    base64(&service.proto_source) + imports + base64(&service.openapi_spec) + 512
+    let imports = service.proto_imports.iter();
+    let imports = imports.map(|(name, text)| (name.len(), text.len()));
+    let schemas = [&service.proto_source, &service.openapi_spec];
+    stored_bytes(imports.chain(schemas.into_iter().map(|text| (0, text.len()))))
 }

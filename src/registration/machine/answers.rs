@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cure::Withdrawn;
 use super::{Action, Answer, HoldAt, Machine, Note, Verb, Which};
 use crate::control::is_transient;
 use crate::error::ErrorKind;
@@ -40,21 +41,7 @@ impl Machine {
             (Verb::Deregister(_), Answer::Deregistered) => {
                 self.lease_mut(which).end(Ending::Deregistered);
             }
-            (Verb::Deregister(_), answer) => {
-                // A gateway that restarts is there again in a moment.
-                let soon = now
-                    + match answer {
-                        Answer::NotSent => self.pace.poll(),
-                        _ => self.pace.soon(),
-                    };
-                let lease = self.lease_mut(which);
-                lease.withdrawals += 1;
-                if lease.withdrawals < WITHDRAWALS {
-                    lease.set_due(soon);
-                } else {
-                    lease.end(Ending::Failed);
-                }
-            }
+            (Verb::Deregister(_), answer) => self.not_deregistered(which, &answer, now),
             (Verb::Register { .. }, answer) if !self.registers(which) => {
                 // Broken: the gateway may have taken it, under an id that nobody knows.
                 let ending = match answer {
@@ -66,8 +53,9 @@ impl Machine {
             // The question has become idle; the Deregister is due.
             (Verb::Heartbeat(_), _) if !self.keeps(which) => self.lease_mut(which).set_due(now),
             (_, Answer::Refused(ErrorKind::Displaced)) => {
-                self.retire_hold(now);
+                self.withdrawn = Some(Withdrawn::ForGood);
                 self.service.end(Ending::NothingHeld);
+                self.former.set_due(now);
                 self.tell(Which::Service, Note::Displaced, actions);
             }
             (_, Answer::NotSent | Answer::Broken) if is_dead && self.gateways > 1 => {
@@ -78,6 +66,24 @@ impl Machine {
         // It was the last thing that the connection brought.
         if arrived && flight.connection_ended {
             self.disconnected(now);
+        }
+    }
+
+    /// A gateway that restarts is there again in a moment. While the server serves there is time.
+    fn not_deregistered(&mut self, which: Which, answer: &Answer, now: Instant) {
+        let tried = self.lease(which).withdrawals;
+        let pause = match answer {
+            Answer::NotSent => self.pace.poll(),
+            _ if self.serves() => self.pace.backoff(tried),
+            _ => self.pace.soon(),
+        };
+        let may_wait = self.serves();
+        let lease = self.lease_mut(which);
+        lease.withdrawals = tried.saturating_add(1);
+        if may_wait || lease.withdrawals < WITHDRAWALS {
+            lease.set_due(now + pause);
+        } else {
+            lease.end(Ending::Failed);
         }
     }
 
@@ -99,6 +105,11 @@ impl Machine {
             due,
             confirmed: sent,
         };
+        if which == Which::Service {
+            self.looks = false;
+            // It has been replaced.
+            self.former.set_due(now);
+        }
         self.tell(which, Note::Registered, actions);
     }
 
@@ -137,11 +148,14 @@ impl Machine {
             return;
         }
         match which {
+            Which::Former => self.former.end(Ending::NothingHeld),
             Which::Hold => {
                 self.hold = Lease::wanted(now + self.pace.again());
                 // A gateway that forgot one has most often forgotten both.
                 self.service.beat_by(now);
             }
+            // It was to be removed.
+            Which::Service if self.withdrawn.is_some() => self.service.end(Ending::NothingHeld),
             Which::Service => {
                 let again = now + self.pace.again();
                 self.service = Lease::wanted(again);
@@ -154,7 +168,7 @@ impl Machine {
 
     /// The hold must have the service's new spelling, and be there before the service is: where
     /// both are due, it goes first.
-    fn renew_hold(&mut self, at: Instant) {
+    pub(super) fn renew_hold(&mut self, at: Instant) {
         self.retire_hold(at);
         if self.hold_at == HoldAt::Start {
             self.hold = Lease::wanted(at);
@@ -163,7 +177,7 @@ impl Machine {
 
     /// The old one, if the gateway still has it, keeps calls in flight alive until its TTL is
     /// over.
-    fn retire_hold(&mut self, now: Instant) {
+    pub(super) fn retire_hold(&mut self, now: Instant) {
         self.old_holds.retain(|(_, until)| *until > now);
         if let LeaseState::Held { id, ttl, .. } = &self.hold.state {
             self.old_holds.push((id.clone(), now + *ttl + SWEEP));
@@ -200,9 +214,10 @@ impl Machine {
         };
         lease.set_due(now + delay);
         if *answer == Answer::NotSent {
-            // One attempt is made, and tells, for both.
-            self.hold.not_before(now + delay);
-            self.service.not_before(now + delay);
+            // One attempt is made, and tells, for all.
+            for which in Which::ALL {
+                self.lease_mut(which).not_before(now + delay);
+            }
             self.tell(Which::Service, note, actions);
         } else {
             self.tell(which, note, actions);

@@ -22,9 +22,13 @@ impl Machine {
             now
         };
         self.spelling += 1;
-        self.service = Lease::wanted(at);
-        if self.hold_at == HoldAt::Start {
-            self.hold = Lease::wanted(at);
+        self.looks = true;
+        // What was withdrawn stays so.
+        if self.withdrawn.is_none() {
+            self.service = Lease::wanted(at);
+            if self.hold_at == HoldAt::Start {
+                self.hold = Lease::wanted(at);
+            }
         }
         self.tell(Which::Service, Note::Unreachable, actions);
     }
@@ -33,7 +37,7 @@ impl Machine {
     /// live on one node.
     fn abandon(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let gateway = self.gateway;
-        for which in [Which::Hold, Which::Service] {
+        for which in Which::ALL {
             if let LeaseState::Held { id, ttl, .. } = &self.lease(which).state {
                 actions.push(Action::CleanUp {
                     gateway,

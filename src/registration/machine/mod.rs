@@ -6,7 +6,9 @@
 //! answer is still an event; the service is never registered once leaving has begun.
 
 mod answers;
+mod cure;
 mod failover;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 use super::lease::{Ending, Lease, LeaseState};
 use super::pace::Pace;
 use crate::control::Liveness;
+use cure::Withdrawn;
 
 pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Which};
 
@@ -38,6 +41,15 @@ const HURRIED_TIMEOUT: Duration = Duration::from_millis(200);
 pub(crate) struct Machine {
     hold: Lease,
     service: Lease,
+    /// The entry that the service's is to replace.
+    former: Lease,
+    /// The service's entry is dead, and to be replaced.
+    cure_due: bool,
+    withdrawn: Option<Withdrawn>,
+    /// Withdrawals in a row because of a conflict.
+    conflicts: u32,
+    /// The next Register looks first whether somebody else has the place.
+    looks: bool,
     hold_at: HoldAt,
     /// How many there are, and which one the calls go to.
     gateways: usize,
@@ -105,13 +117,17 @@ impl Machine {
         leave_timeout: Duration,
         now: Instant,
     ) -> Self {
-        let mut hold = Lease::wanted(now);
-        if hold_at != HoldAt::Start {
-            hold.end(Ending::NothingHeld);
-        }
         Self {
-            hold,
+            hold: match hold_at {
+                HoldAt::Start => Lease::wanted(now),
+                HoldAt::Leave | HoldAt::Never => Lease::over(),
+            },
             service: Lease::wanted(now),
+            former: Lease::over(),
+            cure_due: false,
+            withdrawn: None,
+            conflicts: 0,
+            looks: true,
             hold_at,
             gateways,
             gateway: 0,
@@ -140,8 +156,13 @@ impl Machine {
             Event::Leave { drain } => self.leave(drain, now),
             Event::Drained => self.drained(),
             Event::Hurry => self.hurry(now),
+            Event::Cure => self.cure_due = true,
+            Event::Withdraw { for_good } => self.withdraw(for_good, now),
+            Event::Proved => self.proved(),
             Event::Woken => {}
         }
+        self.want_again(now);
+        self.cure_if_due(now);
         self.end_what_is_not_wanted();
         self.change_phase(now, &mut actions);
         self.call_what_is_due(now, &mut actions);
@@ -172,7 +193,7 @@ impl Machine {
 
     /// Whether an answer is still awaited or owed, after the end too.
     pub(crate) fn is_busy(&self) -> bool {
-        self.flight.is_some() || self.service.is_held() || self.hold.is_held()
+        self.flight.is_some() || Which::ALL.iter().any(|which| self.lease(*which).is_held())
     }
 
     /// Whether the gateway has the hold, as far as is known.
@@ -180,16 +201,17 @@ impl Machine {
         self.hold.is_held()
     }
 
+    /// Whether the gateway has the service, as far as is known.
+    pub(crate) fn holds_the_service(&self) -> bool {
+        self.service.is_held() || self.former.is_held()
+    }
+
     /// How a lease ended, as far as is known now.
     pub(crate) fn ending(&self, which: Which) -> Ending {
         let lease = self.lease(which);
-        let in_flight = self
-            .flight
-            .as_ref()
-            .is_some_and(|it| it.call.which == which);
         match lease.ending {
             Some(ending) => ending,
-            None if in_flight => Ending::Unanswered,
+            None if self.is_in_flight(which) => Ending::Unanswered,
             None if lease.is_held() => Ending::Failed,
             None => Ending::NothingHeld,
         }
@@ -199,13 +221,20 @@ impl Machine {
         match which {
             Which::Hold => &self.hold,
             Which::Service => &self.service,
+            Which::Former => &self.former,
         }
+    }
+
+    fn is_in_flight(&self, which: Which) -> bool {
+        let flight = self.flight.as_ref();
+        flight.is_some_and(|flight| flight.call.which == which)
     }
 
     fn lease_mut(&mut self, which: Which) -> &mut Lease {
         match which {
             Which::Hold => &mut self.hold,
             Which::Service => &mut self.service,
+            Which::Former => &mut self.former,
         }
     }
 
@@ -216,7 +245,11 @@ impl Machine {
     /// Whether a lease that is held is beaten, or else deregistered.
     fn keeps(&self, which: Which) -> bool {
         match self.phase {
-            Phase::Serving => true,
+            Phase::Serving => match which {
+                Which::Hold => true,
+                Which::Service => self.withdrawn.is_none(),
+                Which::Former => self.withdrawn.is_none() && !self.service.is_held(),
+            },
             Phase::Withdrawing { .. } | Phase::Draining { .. } => which == Which::Hold,
             Phase::Releasing { .. } | Phase::Finished => false,
         }
@@ -225,24 +258,24 @@ impl Machine {
     /// Whether a lease that is not held is to be registered.
     fn registers(&self, which: Which) -> bool {
         match self.phase {
-            Phase::Serving => true,
+            Phase::Serving => which != Which::Former,
             Phase::Withdrawing { .. } => which == Which::Hold && self.hold_at == HoldAt::Leave,
             Phase::Draining { .. } | Phase::Releasing { .. } | Phase::Finished => false,
         }
     }
 
-    /// The hold goes first where both are due: it must be there before the service is.
+    /// Where several are due at once, they go in the order of [`Which::ALL`].
     fn next_call(&self) -> Option<(Instant, Which)> {
-        let due = |which| self.lease(which).due().map(|due| (due, which));
-        match (due(Which::Hold), due(Which::Service)) {
-            (Some(hold), Some(service)) if service.0 < hold.0 => Some(service),
-            (hold, service) => hold.or(service),
-        }
+        let due = |which: &Which| self.lease(*which).due().map(|due| (due, *which));
+        Which::ALL
+            .iter()
+            .filter_map(due)
+            .min_by_key(|(due, _)| *due)
     }
 
     fn end_what_is_not_wanted(&mut self) {
         let busy_with = self.flight.as_ref().map(|flight| flight.call.which);
-        for which in [Which::Hold, Which::Service] {
+        for which in Which::ALL {
             let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
             if wanted && busy_with != Some(which) && !self.registers(which) {
                 let lease = self.lease_mut(which);
@@ -257,7 +290,7 @@ impl Machine {
 
     fn change_phase(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Phase::Withdrawing { until, end, drain } = self.phase
-            && (self.service.is_over() || now >= until)
+            && (self.service.is_over() && self.former.is_over() || now >= until)
         {
             self.phase = Phase::Draining { end, over: !drain };
             if drain && now < end {
@@ -307,7 +340,8 @@ impl Machine {
         let (verb, patience) = match &self.lease(which).state {
             LeaseState::Wanted { .. } => {
                 let spelling = self.spelling;
-                (Verb::Register { spelling }, self.register_wait)
+                let looks = self.looks && which == Which::Service;
+                (Verb::Register { spelling, looks }, self.register_wait)
             }
             LeaseState::Held { id, ttl, .. } if self.keeps(which) => {
                 let patience = SLOW_BEAT.min(*ttl / 3);
@@ -338,7 +372,8 @@ impl Machine {
         }
         if !flight.slow {
             flight.slow = true;
-            if serves && flight.call.which == Which::Service {
+            // Whichever was asked: it is one gateway.
+            if serves {
                 actions.push(Action::Tell(Note::Slow));
             }
         }
@@ -346,6 +381,7 @@ impl Machine {
         let lease = match flight.call.which {
             Which::Hold => &self.hold,
             Which::Service => &self.service,
+            Which::Former => &self.former,
         };
         let probe_at = match (&flight.call.verb, &lease.state) {
             (Verb::Heartbeat(_), LeaseState::Held { ttl, confirmed, .. }) => {
@@ -402,6 +438,7 @@ impl Machine {
         let soon = now + self.pace.soon();
         self.hold.beat_by(soon);
         self.service.beat_by(soon);
+        self.former.beat_by(soon);
         // What was refused may be taken by whoever is behind the address next.
         for which in [Which::Hold, Which::Service] {
             let failures = self.lease(which).failures;
@@ -429,7 +466,11 @@ impl Machine {
         if drain && self.hold_at == HoldAt::Leave {
             self.hold = Lease::wanted(now);
         }
-        self.service.set_due(now);
+        self.leave_with_the_former();
+        for lease in [&mut self.service, &mut self.former] {
+            lease.withdrawals = 0;
+            lease.set_due(now);
+        }
     }
 
     fn hurry(&mut self, now: Instant) {

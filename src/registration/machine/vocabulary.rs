@@ -24,6 +24,12 @@ pub(crate) enum Event {
     Drained,
     /// Leaving, begun or to begin, is to end at once.
     Hurry,
+    /// The gateway has the service and does not route it.
+    Cure,
+    /// Another schema has the service's place, or its own does harm.
+    Withdraw { for_good: bool },
+    /// The gateway lists the service as it is.
+    Proved,
     /// `wake_at` has come.
     Woken,
 }
@@ -53,12 +59,20 @@ pub(crate) enum Action {
     },
 }
 
-/// Which of the two leases.
+/// Which of the leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Which {
     Service,
+    /// An entry of the service that is being replaced.
+    Former,
     /// Keeps the gateway's connections open while the service leaves.
     Hold,
+}
+
+impl Which {
+    /// The hold first: it must be there before the service is. The former last: it goes once the
+    /// service is there.
+    pub(crate) const ALL: [Self; 3] = [Self::Hold, Self::Service, Self::Former];
 }
 
 /// A call that changes the gateway's list.
@@ -73,6 +87,8 @@ pub(crate) enum Verb {
     /// The spelling of the address: a new number for each life of the registration.
     Register {
         spelling: u32,
+        /// Whether to look first who has the service's place.
+        looks: bool,
     },
     Heartbeat(String),
     Deregister(String),

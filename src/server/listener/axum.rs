@@ -14,9 +14,10 @@ use crate::registration::Registration;
 use crate::server::severable::Severable;
 
 /// A listener for `axum::serve` that starts its registration at the first poll for a connection.
-pub struct Listening<L> {
+pub struct Listening<L: Listener> {
     inner: L,
     tie: Tie,
+    peer: fn(&L::Addr) -> Option<SocketAddr>,
 }
 
 /// What [`Registration::listener`] takes: any `axum::serve::Listener`, a `TcpListener` among
@@ -84,7 +85,12 @@ impl Registration {
             .and_then(|address| socket_address(&address));
         self.core().wire(bound)?;
         let tie = Tie::new(Arc::clone(self.handle()), bound);
-        Ok(Listening { inner, tie }.tap_io(|_| {}))
+        let listening = Listening {
+            inner,
+            tie,
+            peer: socket_address,
+        };
+        Ok(listening.tap_io(|_| {}))
     }
 }
 
@@ -102,6 +108,9 @@ impl<L: Listener> Listener for Listening<L> {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         self.tie.begin();
         let (io, address) = self.inner.accept().await;
+        if let Some(peer) = (self.peer)(&address) {
+            self.tie.handle.core.proof.saw_connection(peer);
+        }
         (Severable::new(io, self.tie.watch()), address)
     }
 
@@ -110,7 +119,7 @@ impl<L: Listener> Listener for Listening<L> {
     }
 }
 
-impl<L: fmt::Debug> fmt::Debug for Listening<L> {
+impl<L: Listener + fmt::Debug> fmt::Debug for Listening<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listening")
             .field("inner", &self.inner)

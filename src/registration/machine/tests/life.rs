@@ -37,7 +37,10 @@ fn a_forgotten_registration_is_made_again_at_once() {
     sim.wake_until_called();
     sim.answer(Answer::Beat { known: false });
     let wait = sim.wake_until_called();
-    let verb = Verb::Register { spelling: 1 };
+    let verb = Verb::Register {
+        spelling: 1,
+        looks: false,
+    };
     let which = Which::Service;
     assert_eq!(sim.call, Some(Call { which, verb }), "in a fresh spelling");
     assert!(wait <= Duration::from_millis(100), "{wait:?}");

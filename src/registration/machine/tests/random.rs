@@ -21,6 +21,9 @@ enum Step {
     Disconnected,
     Probed(Liveness),
     Listed(u32),
+    Cure,
+    Withdraw(bool),
+    Proved,
     Leave,
     Drained,
     Hurry,
@@ -52,6 +55,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Disconnected),
         6 => liveness.prop_map(Step::Probed),
         1 => any::<u32>().prop_map(Step::Listed),
+        2 => Just(Step::Cure),
+        1 => any::<u8>().prop_map(|choice| Step::Withdraw(choice > 250)),
+        1 => Just(Step::Proved),
         1 => Just(Step::Leave),
         2 => Just(Step::Drained),
         1 => Just(Step::Hurry),
@@ -88,6 +94,9 @@ fn take(step: Step, world: &mut World) {
         Step::Disconnected => sim.on(Event::Disconnected),
         Step::Probed(found) if sim.probing => sim.probed(found),
         Step::Listed(replicas) => sim.on(Event::Listed { replicas }),
+        Step::Cure => sim.on(Event::Cure),
+        Step::Withdraw(for_good) => sim.on(Event::Withdraw { for_good }),
+        Step::Proved => sim.on(Event::Proved),
         Step::Leave => sim.leave(),
         Step::Hurry => sim.on(Event::Hurry),
         Step::Drained if sim.draining => sim.drained(),
@@ -103,7 +112,7 @@ fn recover(world: &mut World) -> Duration {
         // A beat may be needed first, to tell that it was forgotten.
         if world.sim.call.is_some() {
             world.answer(Fate::Answered);
-        } else if world.is_registered() {
+        } else if world.is_registered() || world.sim.machine.is_withdrawn_for_good() {
             return world.sim.now - start;
         } else if world.sim.probing {
             world.sim.probed(Liveness::Slow);

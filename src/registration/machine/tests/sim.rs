@@ -7,11 +7,17 @@ pub(super) const LEAVE: Duration = Duration::from_secs(25);
 
 pub(super) const REGISTER: Call = Call {
     which: Which::Service,
-    verb: Verb::Register { spelling: 0 },
+    verb: Verb::Register {
+        spelling: 0,
+        looks: true,
+    },
 };
 pub(super) const REGISTER_HOLD: Call = Call {
     which: Which::Hold,
-    verb: Verb::Register { spelling: 0 },
+    verb: Verb::Register {
+        spelling: 0,
+        looks: false,
+    },
 };
 
 /// A machine, its clock, and what it has out.

@@ -1,0 +1,101 @@
+//! What follows from the evidence that the gateway has the service, but does not route it.
+
+use tokio::time::Instant;
+
+use super::{HoldAt, Machine, Which};
+use crate::registration::lease::{Ending, Lease};
+
+/// The service is to be deregistered although the server serves on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Withdrawn {
+    /// And registered again then, if nothing stands against it.
+    Until(Instant),
+    /// Its schema harms the gateway.
+    ForGood,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// Registers again in a fresh spelling, then deregisters the entry that is dead: in this order
+    /// every node of a cluster routes again, also when a block ends only later (contract, A
+    /// blocked gateway). A call for the entry that is in flight is waited for.
+    pub(super) fn cure_if_due(&mut self, now: Instant) {
+        if !self.cure_due || self.is_in_flight(Which::Service) {
+            return;
+        }
+        self.cure_due = false;
+        let free = self.former.is_over() && self.withdrawn.is_none();
+        if !self.serves() || !self.service.is_held() || !free {
+            return;
+        }
+        // Beaten like the service, until that is registered.
+        self.former = std::mem::replace(&mut self.service, Lease::wanted(now));
+        self.spelling += 1;
+        self.renew_hold(now);
+    }
+
+    /// Deregisters the service: somebody else has its place, or its own schema is at fault.
+    pub(super) fn withdraw(&mut self, for_good: bool, now: Instant) {
+        if !self.serves() || !self.service.is_held() || self.withdrawn.is_some() {
+            return;
+        }
+        self.looks = true;
+        self.withdrawn = Some(if for_good {
+            Withdrawn::ForGood
+        } else {
+            let again = now + self.pace.refusal(self.conflicts);
+            self.conflicts = self.conflicts.saturating_add(1);
+            Withdrawn::Until(again)
+        });
+        self.service.set_due(now);
+        self.former.set_due(now);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_withdrawn_for_good(&self) -> bool {
+        self.withdrawn == Some(Withdrawn::ForGood)
+    }
+
+    /// A new entry is there, or on its way, and the old one is not removed yet.
+    #[cfg(test)]
+    pub(super) fn replaces(&self) -> bool {
+        self.former.is_held()
+    }
+
+    /// The gateway routes it, as far as it says.
+    pub(super) fn proved(&mut self) {
+        self.conflicts = 0;
+    }
+
+    /// Once the entry is gone, the service may be wanted again.
+    pub(super) fn want_again(&mut self, now: Instant) {
+        if !self.serves() || !self.service.is_over() || self.is_in_flight(Which::Service) {
+            return;
+        }
+        match self.withdrawn {
+            Some(Withdrawn::Until(again)) => {
+                self.withdrawn = None;
+                self.service = Lease::wanted(again.max(now));
+                if self.hold_at == HoldAt::Start && self.hold.is_over() {
+                    self.hold = Lease::wanted(again.max(now));
+                }
+            }
+            Some(Withdrawn::ForGood) => {
+                self.service.end(Ending::NothingHeld);
+                if !self.hold.is_over() {
+                    self.retire_hold(now);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// At the end the entry that was to be replaced may be the only one.
+    pub(super) fn leave_with_the_former(&mut self) {
+        let has_none = !self.service.is_held() && !self.is_in_flight(Which::Service);
+        if has_none && self.former.is_held() && !self.is_in_flight(Which::Former) {
+            self.service = std::mem::replace(&mut self.former, Lease::over());
+        }
+    }
+}

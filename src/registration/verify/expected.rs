@@ -1,0 +1,39 @@
+//! What the gateway should list and route, one for each service.
+
+use crate::service::Resolved;
+use crate::service::evidence::{has_operations, hash_of, route_of};
+
+/// One service as the gateway should have it.
+#[derive(Clone, Debug)]
+pub(in crate::registration) struct Expected {
+    pub(in crate::registration) namespace: String,
+    pub(in crate::registration) version: String,
+    pub(in crate::registration) is_unstable: bool,
+    /// The canonical hash; `None` where only the gateway knows it.
+    pub(in crate::registration) hash: Option<String>,
+    /// A method that a gateway routes, as a path.
+    pub(in crate::registration) route: Option<String>,
+    /// The gateway's public schema must show something of it.
+    pub(in crate::registration) is_visible: bool,
+}
+
+// === impl Expected ===
+
+impl Expected {
+    pub(in crate::registration) fn of(service: &Resolved) -> Self {
+        let is_hidden = service.namespace.starts_with('_');
+        let hash = hash_of(service).filter(|hash| hash.is_exact());
+        Self {
+            namespace: service.namespace.clone(),
+            version: service.version.to_string(),
+            is_unstable: service.version.is_unstable(),
+            hash: hash.and_then(|hash| hash.hex().map(str::to_owned)),
+            route: route_of(service).filter(|_| !is_hidden).map(str::to_owned),
+            is_visible: has_operations(service) && !is_hidden,
+        }
+    }
+
+    pub(in crate::registration) fn name(&self) -> String {
+        format!("{}/{}", self.namespace, self.version)
+    }
+}

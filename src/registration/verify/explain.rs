@@ -1,0 +1,125 @@
+//! Verdicts in words, with what to do next.
+
+use super::{Evidence, Expected, Verdict};
+use crate::error::{Error, ErrorKind};
+
+/// Why the registration does not stand as it should; `None` where it does.
+pub(in crate::registration) fn explain(
+    verdict: &Verdict,
+    expected: &[Expected],
+    evidence: &Evidence,
+    target: &str,
+) -> Option<Error> {
+    let name = |service: usize| {
+        expected
+            .get(service)
+            .map(Expected::name)
+            .unwrap_or_default()
+    };
+    let error = match verdict {
+        Verdict::NotYet | Verdict::Listed => return None,
+        Verdict::Blocked { service } => blocked(&name(*service), evidence, target),
+        Verdict::Displaced { service, theirs } => {
+            let expected = expected.get(*service)?;
+            let ours = expected.hash.as_deref();
+            if expected.is_unstable {
+                replaced(&expected.name(), ours, theirs, evidence)
+            } else {
+                conflict(
+                    &expected.name(),
+                    ours,
+                    theirs,
+                    evidence.difference.as_deref(),
+                )
+            }
+        }
+        Verdict::Flapping { service, theirs } => flapping(&name(*service), theirs, evidence),
+        Verdict::Guilty { service, reason } => Error::new(
+            ErrorKind::Unrenderable,
+            format!(
+                "the gateway {target} cannot make its schema of `{}`: {reason}. It was withdrawn, \
+                 because it keeps every other service's changes from being served; repair the \
+                 schema and start again",
+                name(*service)
+            ),
+        ),
+    };
+    Some(error)
+}
+
+fn blocked(name: &str, evidence: &Evidence, target: &str) -> Error {
+    let whose = match &evidence.culprit {
+        Some((namespace, reason)) => format!(
+            "the schema of `{namespace}` cannot be rendered ({reason}), which blocks every other \
+             service's: have it deregistered or repaired"
+        ),
+        None => "most often because somebody's schema cannot be rendered and blocks the gateway: \
+                 look into its log, or give `Options::gateway_http`, so that its name can be told"
+            .to_owned(),
+    };
+    Error::new(
+        ErrorKind::Blocked,
+        format!(
+            "the gateway {target} lists `{name}` but does not route it, {whose}. It is registered \
+             anew, so that it is routed as soon as the gateway can"
+        ),
+    )
+}
+
+/// Another schema is registered under our vN.
+pub(in crate::registration) fn conflict(
+    name: &str,
+    ours: Option<&str>,
+    theirs: &str,
+    difference: Option<&str>,
+) -> Error {
+    Error::new(
+        ErrorKind::SchemaConflict,
+        format!(
+            "another schema is registered as `{name}`: {}{}. Cut a new version vN for a new schema, \
+             or use `unstable`; it is looked at again slowly, and registered once the other is gone",
+            hashes(ours, theirs),
+            differs(difference)
+        ),
+    )
+}
+
+fn replaced(name: &str, ours: Option<&str>, theirs: &str, evidence: &Evidence) -> Error {
+    Error::new(
+        ErrorKind::SchemaConflict,
+        format!(
+            "`{name}` was replaced by another schema, which gets the calls now: {}{}. That is usual \
+             while a new build is rolled out; stop what is older",
+            hashes(ours, theirs),
+            differs(evidence.difference.as_deref())
+        ),
+    )
+}
+
+fn flapping(name: &str, theirs: &str, evidence: &Evidence) -> Error {
+    Error::new(
+        ErrorKind::Flapping,
+        format!(
+            "`{name}` goes back and forth between this schema and another one ({}){}: each \
+             heartbeat of either takes the slot. Stop one of the two, or give them versions vN",
+            short(theirs),
+            differs(evidence.difference.as_deref())
+        ),
+    )
+}
+
+fn hashes(ours: Option<&str>, theirs: &str) -> String {
+    match ours {
+        Some(ours) => format!("its hash is {}, ours {}", short(theirs), short(ours)),
+        None => format!("its hash is {}", short(theirs)),
+    }
+}
+
+fn differs(difference: Option<&str>) -> String {
+    difference.map_or_else(String::new, |difference| format!("; {difference}"))
+}
+
+/// As many digits as people compare.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

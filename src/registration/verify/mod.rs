@@ -1,0 +1,323 @@
+//! Registered is not routed: what the gateway lists and routes is read back, and a verdict found.
+//!
+//! Pure: evidence and the time go in, a verdict and what to do about it come out. Absence of
+//! evidence is never acted upon (contract § 6).
+
+mod expected;
+mod explain;
+mod gather;
+mod read_back;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "preflight")]
+mod difference;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::pace::Pace;
+
+pub(super) use expected::Expected;
+pub(super) use explain::conflict;
+use explain::explain;
+use gather::{Evidence, Inquiry, SchemaAnswer};
+pub(super) use read_back::{ReadBack, Seen};
+
+/// The first look after a registration; each following one waits twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// While the gateway does not list the service yet, which can take a minute on a busy one.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// While a route may only be in the making.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+/// How long a listed service may be without a route: a gateway that makes its schema anew needs
+/// 50-140 ms (contract, The hold).
+const MOUNT_PATIENCE: Duration = Duration::from_millis(500);
+/// While something is wrong.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
+/// When replicas that registered at the same moment are all listed.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// Once all is well: only to count the replicas, and to notice a displacement.
+const USUAL_INTERVAL: Duration = Duration::from_secs(60);
+/// How long another schema may stand in a slot before ours was ever there: a vN goes to the first,
+/// `unstable` to the newest, whenever the gateway comes to it.
+const VN_PATIENCE: Duration = Duration::from_secs(1);
+const UNSTABLE_PATIENCE: Duration = Duration::from_secs(10);
+/// For so long a slot that changed hands must be ours before it counts as ours again.
+const FLAPPING_OVER: Duration = Duration::from_secs(30);
+
+/// What the evidence says of a registration. Indices are places in the list of services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Not all services are listed yet, or a route is not there yet.
+    NotYet,
+    /// Every service is listed with our schema, and nothing refutes its route.
+    Listed,
+    /// Listed, but not routed: somebody's schema blocks the gateway, or did.
+    Blocked { service: usize },
+    /// Another schema has the slot.
+    Displaced { service: usize, theirs: String },
+    /// An `unstable` slot goes back and forth between two schemas.
+    Flapping { service: usize, theirs: String },
+    /// The gateway cannot make its schema of ours.
+    Guilty { service: usize, reason: String },
+}
+
+/// What to do about a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    None,
+    /// Register in a fresh spelling, deregister the dead entry.
+    Cure,
+    /// Deregister: a lurking schema would take the name over when its owner leaves.
+    GiveWay,
+    /// Deregister for good: the schema harms every other service.
+    Withdraw,
+}
+
+/// Finds verdicts over the evidence of one registration.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    slots: Vec<Slot>,
+    pace: Pace,
+    verdict: Verdict,
+    /// Since the registration was made, or something changed.
+    looks: u32,
+    refuted_since: Option<Instant>,
+    guilty_since: Option<Instant>,
+    cures: u32,
+    next_cure: Option<Instant>,
+}
+
+/// One service's place on the gateway.
+#[derive(Debug)]
+struct Slot {
+    /// As computed here, where that is exact, or else as the gateway first listed it.
+    hash: Option<String>,
+    is_exact: bool,
+    is_unstable: bool,
+    was_ours: bool,
+    other_since: Option<Instant>,
+    /// When the slot last came back, and how often it changed hands.
+    back_since: Option<Instant>,
+    changes: u32,
+}
+
+/// How one slot looks now.
+enum View {
+    Ours,
+    Absent,
+    /// Perhaps only not replaced yet.
+    OtherYet,
+    Other(String),
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    pub(super) fn new(expected: &[Expected], seed: u64) -> Self {
+        Self {
+            slots: expected.iter().map(Slot::new).collect(),
+            pace: Pace::new(None, seed),
+            verdict: Verdict::NotYet,
+            looks: 0,
+            refuted_since: None,
+            guilty_since: None,
+            cures: 0,
+            next_cure: None,
+        }
+    }
+
+    /// A registration was made; returns when to look at it first.
+    pub(super) fn begin(&mut self, now: Instant) -> Instant {
+        self.looks = 0;
+        self.refuted_since = None;
+        // What is known to be wrong stays so until evidence says otherwise.
+        if self.verdict == Verdict::Listed {
+            self.verdict = Verdict::NotYet;
+        }
+        for slot in &mut self.slots {
+            slot.begin();
+        }
+        now + self.pace.about(FIRST_LOOK)
+    }
+
+    pub(super) fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// A call of the gateway has arrived: whatever kept it away is over.
+    pub(super) fn routed(&mut self) {
+        if matches!(self.verdict, Verdict::NotYet | Verdict::Blocked { .. }) {
+            self.verdict = Verdict::Listed;
+        }
+    }
+
+    /// Judges the evidence; returns what to do, and when to look again.
+    pub(super) fn see(&mut self, evidence: &Evidence, now: Instant) -> (Remedy, Instant) {
+        self.looks = self.looks.saturating_add(1);
+        let was = self.verdict.clone();
+        let remedy = match &evidence.listed {
+            Some(listed) => self.judge(listed, evidence, now),
+            // The gateway did not say, which proves nothing.
+            None => Remedy::None,
+        };
+        if was != self.verdict && self.verdict == Verdict::Listed {
+            self.looks = 0;
+        }
+        let pause = match &self.verdict {
+            _ if self.guilty_since.is_some() && remedy == Remedy::None => PROBE_PAUSE,
+            Verdict::NotYet if self.refuted_since.is_some() => PROBE_PAUSE,
+            Verdict::NotYet => (FIRST_LOOK * (1 << self.looks.min(12))).min(LONGEST_WAIT),
+            Verdict::Listed if self.looks == 0 => SECOND_LOOK,
+            Verdict::Listed | Verdict::Guilty { .. } => USUAL_INTERVAL,
+            Verdict::Blocked { .. } | Verdict::Displaced { .. } | Verdict::Flapping { .. } => {
+                DOUBT_INTERVAL
+            }
+        };
+        (remedy, now + self.pace.about(pause))
+    }
+
+    fn judge(&mut self, listed: &[Option<String>], evidence: &Evidence, now: Instant) -> Remedy {
+        let guilty = |(service, answer): (usize, &SchemaAnswer)| match answer {
+            SchemaAnswer::Guilty(reason) => Some((service, reason.clone())),
+            _ => None,
+        };
+        if let Some((service, reason)) = evidence.schemas.iter().enumerate().find_map(guilty) {
+            // Once may be an accident.
+            let since = *self.guilty_since.get_or_insert(now);
+            if now.duration_since(since) < MOUNT_PATIENCE {
+                return Remedy::None;
+            }
+            self.verdict = Verdict::Guilty { service, reason };
+            return Remedy::Withdraw;
+        }
+        self.guilty_since = None;
+        let mut complete = true;
+        let mut lost = None;
+        for (service, slot) in self.slots.iter_mut().enumerate() {
+            let seen = listed.get(service).cloned().flatten();
+            match slot.see(seen, now) {
+                View::Ours => {}
+                View::Absent | View::OtherYet => complete = false,
+                View::Other(theirs) => lost = lost.or(Some((service, theirs))),
+            }
+        }
+        let flapping = self.slots.iter().position(|slot| slot.flaps(now));
+        if let Some(service) = flapping {
+            let theirs = match (&lost, &self.verdict) {
+                (Some((_, theirs)), _)
+                | (None, Verdict::Flapping { theirs, .. } | Verdict::Displaced { theirs, .. }) => {
+                    theirs.clone()
+                }
+                _ => String::new(),
+            };
+            self.verdict = Verdict::Flapping { service, theirs };
+            return Remedy::None;
+        }
+        if let Some((service, theirs)) = lost {
+            let is_unstable = self.slots[service].is_unstable;
+            self.verdict = Verdict::Displaced { service, theirs };
+            // A newer `unstable` schema takes the slot by right.
+            return if is_unstable {
+                Remedy::None
+            } else {
+                Remedy::GiveWay
+            };
+        }
+        if !complete {
+            // Absence is "not yet", and no reason to forget what was seen before.
+            if !matches!(self.verdict, Verdict::Listed) {
+                self.verdict = Verdict::NotYet;
+            }
+            self.refuted_since = None;
+            return Remedy::None;
+        }
+        match evidence.refuted() {
+            Some(service) => self.refuted(service, now),
+            None => {
+                self.refuted_since = None;
+                self.verdict = Verdict::Listed;
+                Remedy::None
+            }
+        }
+    }
+
+    fn refuted(&mut self, service: usize, now: Instant) -> Remedy {
+        let since = *self.refuted_since.get_or_insert(now);
+        if now.duration_since(since) < MOUNT_PATIENCE {
+            // After a cure the block is known.
+            if self.verdict == Verdict::Listed {
+                self.verdict = Verdict::NotYet;
+            }
+            return Remedy::None;
+        }
+        self.verdict = Verdict::Blocked { service };
+        if self.next_cure.is_some_and(|next| now < next) {
+            return Remedy::None;
+        }
+        // Once; it works also while the block lasts. Then slowly.
+        self.next_cure = Some(now + self.pace.refusal(self.cures));
+        self.cures = self.cures.saturating_add(1);
+        Remedy::Cure
+    }
+}
+
+impl Slot {
+    fn new(expected: &Expected) -> Self {
+        Self {
+            hash: expected.hash.clone(),
+            is_exact: expected.hash.is_some(),
+            is_unstable: expected.is_unstable,
+            was_ours: false,
+            other_since: None,
+            back_since: None,
+            changes: 0,
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.is_exact {
+            self.hash = None;
+        }
+        self.was_ours = false;
+        self.other_since = None;
+        self.back_since = None;
+        self.changes = 0;
+    }
+
+    fn see(&mut self, seen: Option<String>, now: Instant) -> View {
+        let Some(seen) = seen else {
+            return View::Absent;
+        };
+        if *self.hash.get_or_insert_with(|| seen.clone()) == seen {
+            let came_back = self.other_since.take().is_some();
+            if came_back && std::mem::replace(&mut self.was_ours, true) {
+                self.changes += 1;
+                self.back_since = Some(now);
+            }
+            self.was_ours = true;
+            return View::Ours;
+        }
+        let since = *self.other_since.get_or_insert(now);
+        let patience = match (self.was_ours, self.is_unstable) {
+            (true, _) => Duration::ZERO,
+            (false, true) => UNSTABLE_PATIENCE,
+            (false, false) => VN_PATIENCE,
+        };
+        if now.duration_since(since) < patience {
+            return View::OtherYet;
+        }
+        View::Other(seen)
+    }
+
+    /// It was ours, was another's, and came back, without a registration of ours.
+    fn flaps(&self, now: Instant) -> bool {
+        let settled = self.other_since.is_none()
+            && self
+                .back_since
+                .is_none_or(|back| now.duration_since(back) >= FLAPPING_OVER);
+        self.is_unstable && self.was_ours && self.changes > 0 && !settled
+    }
+}

@@ -1,0 +1,166 @@
+//! Looks at what the gateway made of a registration, when it is due.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ::http::Uri;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier, explain};
+use crate::control::ControlPlane;
+use crate::error::Error;
+use crate::registration::awaited::{finished, optional_sleep};
+use crate::registration::core::Core;
+use crate::registration::status::State;
+use crate::service::Resolved;
+
+/// Reads a registration back from its making until it is forgotten or left.
+pub(in crate::registration) struct ReadBack {
+    core: Arc<Core>,
+    services: Arc<[Resolved]>,
+    expected: Arc<[Expected]>,
+    http: Option<Uri>,
+    verifier: Verifier,
+    /// What the last look found.
+    evidence: Evidence,
+    /// The gateway that has the registration.
+    control: Option<ControlPlane>,
+    look_at: Option<Instant>,
+    look: Option<JoinHandle<Evidence>>,
+    routed: bool,
+}
+
+/// What a look, or a call of the gateway, brought.
+#[derive(Debug)]
+pub(in crate::registration) struct Seen {
+    pub(in crate::registration) remedy: Remedy,
+    /// How many replicas of all services the gateway lists.
+    pub(in crate::registration) replicas: Option<u32>,
+    /// Every service is listed as it is.
+    pub(in crate::registration) is_listed: bool,
+}
+
+// === impl ReadBack ===
+
+impl ReadBack {
+    pub(in crate::registration) fn new(
+        core: Arc<Core>,
+        services: Arc<[Resolved]>,
+        expected: Arc<[Expected]>,
+        http: Option<Uri>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            core,
+            verifier: Verifier::new(&expected, seed),
+            services,
+            expected,
+            http,
+            evidence: Evidence::default(),
+            control: None,
+            look_at: None,
+            look: None,
+            routed: false,
+        }
+    }
+
+    /// A gateway took the registration; its calls come from one of these hosts.
+    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, hosts: &[IpAddr]) {
+        self.pause();
+        self.control = Some(control);
+        self.look_at = Some(self.verifier.begin(Instant::now()));
+        self.core.proof.await_from(hosts);
+    }
+
+    /// Something happened that may have changed what the gateway knows: looks soon again.
+    pub(in crate::registration) fn doubt(&mut self) {
+        if let Some(at) = &mut self.look_at {
+            *at = (*at).min(Instant::now() + SECOND_LOOK);
+        }
+    }
+
+    /// There is nothing to be read back any more, or for now.
+    pub(in crate::registration) fn pause(&mut self) {
+        self.core.proof.forget();
+        self.look_at = None;
+        self.routed = false;
+        if let Some(look) = self.look.take() {
+            look.abort();
+        }
+    }
+
+    /// The next thing that is seen.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is lost.
+    pub(in crate::registration) async fn next(&mut self) -> Seen {
+        let core = Arc::clone(&self.core);
+        loop {
+            tokio::select! {
+                biased;
+                () = core.proof.found() => {
+                    self.routed = true;
+                    self.verifier.routed();
+                    return self.seen(Remedy::None);
+                }
+                evidence = finished(&mut self.look) => {
+                    self.evidence = evidence.unwrap_or_default();
+                    let now = Instant::now();
+                    let (remedy, next) = self.verifier.see(&self.evidence, now);
+                    self.look_at = Some(next);
+                    self.routed &= *self.verifier.verdict() == Verdict::Listed;
+                    return self.seen(remedy);
+                }
+                () = optional_sleep(self.look_at), if self.look.is_none() => {
+                    self.look_at = None;
+                    if let Some(control) = self.control.clone() {
+                        let inquiry = Inquiry {
+                            control,
+                            http: self.http.clone(),
+                            services: Arc::clone(&self.services),
+                            expected: Arc::clone(&self.expected),
+                        };
+                        self.look = Some(tokio::spawn(inquiry.gather()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn seen(&self, remedy: Remedy) -> Seen {
+        Seen {
+            remedy,
+            replicas: self.evidence.replicas,
+            is_listed: *self.verifier.verdict() == Verdict::Listed,
+        }
+    }
+
+    /// Where a registration that the gateway has stands, and why.
+    pub(in crate::registration) fn standing(&self) -> (State, Option<Arc<Error>>) {
+        let state = match self.verifier.verdict() {
+            Verdict::Listed if self.routed => State::Routed,
+            Verdict::Listed => State::Listed,
+            Verdict::NotYet => State::Registered,
+            Verdict::Blocked { .. } => State::Blocked,
+            Verdict::Displaced { .. } | Verdict::Flapping { .. } => State::Displaced,
+            Verdict::Guilty { .. } => State::Refused,
+        };
+        let control = self.control.as_ref();
+        let target = control.map(|it| it.gateway().target().to_string());
+        let reason = explain(
+            self.verifier.verdict(),
+            &self.expected,
+            &self.evidence,
+            &target.unwrap_or_default(),
+        );
+        (state, reason.map(Arc::new))
+    }
+}
+
+impl Drop for ReadBack {
+    fn drop(&mut self) {
+        self.pause();
+    }
+}

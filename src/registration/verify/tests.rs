@@ -1,0 +1,196 @@
+//! Verdicts over time, from evidence as a gateway would give it.
+
+use super::*;
+use gather::Route;
+
+const OURS: &str = "aaaaaaaaaaaaaaaa";
+const THEIRS: &str = "bbbbbbbbbbbbbbbb";
+
+fn expected(version: &str, hash: Option<&str>) -> Expected {
+    Expected {
+        namespace: "greeter".to_owned(),
+        version: version.to_owned(),
+        is_unstable: version == "unstable",
+        hash: hash.map(str::to_owned),
+        route: Some("/greeter.v1.Greeter/Hello".to_owned()),
+        is_visible: true,
+    }
+}
+
+fn listed(hash: Option<&str>) -> Evidence {
+    Evidence {
+        listed: Some(vec![hash.map(str::to_owned)]),
+        ..Evidence::default()
+    }
+}
+
+fn refuted() -> Evidence {
+    Evidence {
+        routes: vec![Route::Refuted],
+        ..listed(Some(OURS))
+    }
+}
+
+/// A verifier with its clock.
+struct Watch {
+    verifier: Verifier,
+    now: Instant,
+    remedies: Vec<Remedy>,
+}
+
+impl Watch {
+    fn of(version: &str, hash: Option<&str>) -> Self {
+        let mut verifier = Verifier::new(&[expected(version, hash)], 1);
+        let now = verifier.begin(Instant::now());
+        Self {
+            verifier,
+            now,
+            remedies: Vec::new(),
+        }
+    }
+
+    /// Shows the evidence at every look that is due within `span`; returns how many there were.
+    fn see_for(&mut self, evidence: &Evidence, span: Duration) -> usize {
+        let end = self.now + span;
+        let mut looks = 0;
+        while self.now <= end {
+            let (remedy, next) = self.verifier.see(evidence, self.now);
+            if remedy != Remedy::None {
+                self.remedies.push(remedy);
+            }
+            assert!(next > self.now, "spins");
+            self.now = next;
+            looks += 1;
+        }
+        looks
+    }
+
+    fn see(&mut self, evidence: &Evidence) -> &Verdict {
+        self.see_for(evidence, Duration::ZERO);
+        self.verifier.verdict()
+    }
+}
+
+#[test]
+fn absence_is_not_yet_for_as_long_as_it_lasts() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    let looks = watch.see_for(&listed(None), Duration::from_secs(120));
+    assert_eq!(*watch.verifier.verdict(), Verdict::NotYet);
+    assert!(looks < 30, "{looks} looks in 2 min");
+    assert_eq!(*watch.see(&listed(Some(OURS))), Verdict::Listed);
+    // Once listed, a list without it proves nothing, and neither does no list.
+    watch.see_for(&listed(None), Duration::from_secs(300));
+    watch.see_for(&Evidence::default(), Duration::from_secs(300));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    assert_eq!(watch.remedies, []);
+}
+
+#[test]
+fn a_registration_that_stands_is_looked_at_once_a_minute() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    let looks = watch.see_for(&listed(Some(OURS)), Duration::from_secs(600));
+    assert!((10..=14).contains(&looks), "{looks} looks in 10 min");
+}
+
+#[test]
+fn a_route_that_is_only_being_made_is_waited_for() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&refuted(), Duration::from_millis(200));
+    assert_eq!(*watch.see(&listed(Some(OURS))), Verdict::Listed);
+    assert_eq!(watch.remedies, []);
+}
+
+#[test]
+fn a_blocked_route_is_cured_once_and_then_slowly() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&refuted(), Duration::from_secs(1));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
+    assert_eq!(watch.remedies, [Remedy::Cure]);
+    // The cure is a new registration; the block lasts, and is known.
+    watch.now = watch.verifier.begin(watch.now);
+    watch.see_for(&refuted(), Duration::from_secs(25));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
+    assert_eq!(watch.remedies, [Remedy::Cure]);
+    watch.see_for(&refuted(), Duration::from_secs(20));
+    assert_eq!(watch.remedies, [Remedy::Cure; 2]);
+    assert_eq!(*watch.see(&listed(Some(OURS))), Verdict::Listed);
+}
+
+#[test]
+fn another_schema_in_a_vn_is_given_way_to_after_a_moment() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    assert_eq!(*watch.see(&listed(Some(THEIRS))), Verdict::NotYet);
+    watch.see_for(&listed(Some(THEIRS)), Duration::from_secs(2));
+    let theirs = THEIRS.to_owned();
+    assert_eq!(
+        *watch.verifier.verdict(),
+        Verdict::Displaced { service: 0, theirs }
+    );
+    assert_eq!(watch.remedies.first(), Some(&Remedy::GiveWay));
+}
+
+#[test]
+fn a_newer_unstable_schema_is_told_and_left_alone() {
+    let mut watch = Watch::of("unstable", Some(OURS));
+    // The slot is replaced when the gateway comes to it.
+    watch.see_for(&listed(Some(THEIRS)), Duration::from_secs(5));
+    assert_eq!(*watch.verifier.verdict(), Verdict::NotYet);
+    assert_eq!(*watch.see(&listed(Some(OURS))), Verdict::Listed);
+    watch.see(&listed(Some(THEIRS)));
+    assert!(matches!(
+        watch.verifier.verdict(),
+        Verdict::Displaced { .. }
+    ));
+    watch.see_for(&listed(Some(THEIRS)), Duration::from_secs(600));
+    assert_eq!(watch.remedies, []);
+}
+
+#[test]
+fn a_slot_that_goes_back_and_forth_flaps_until_it_stays() {
+    let mut watch = Watch::of("unstable", Some(OURS));
+    watch.see(&listed(Some(OURS)));
+    watch.see(&listed(Some(THEIRS)));
+    for _ in 0..5 {
+        watch.see(&listed(Some(OURS)));
+        assert!(matches!(watch.verifier.verdict(), Verdict::Flapping { .. }));
+        watch.see(&listed(Some(THEIRS)));
+        assert!(matches!(watch.verifier.verdict(), Verdict::Flapping { .. }));
+    }
+    watch.see_for(&listed(Some(OURS)), Duration::from_secs(40));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    assert_eq!(watch.remedies, []);
+}
+
+#[test]
+fn a_hash_that_only_the_gateway_knows_is_taken_from_its_list() {
+    let mut watch = Watch::of("v1", None);
+    assert_eq!(*watch.see(&listed(Some(THEIRS))), Verdict::Listed);
+    watch.see(&listed(Some(OURS)));
+    assert!(matches!(
+        watch.verifier.verdict(),
+        Verdict::Displaced { .. }
+    ));
+}
+
+#[test]
+fn guilt_is_proved_twice_before_it_counts() {
+    let guilty = Evidence {
+        schemas: vec![SchemaAnswer::Guilty("no name".to_owned())],
+        ..listed(Some(OURS))
+    };
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see(&guilty);
+    watch.see(&listed(Some(OURS)));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    watch.see_for(&guilty, Duration::from_secs(1));
+    assert!(matches!(watch.verifier.verdict(), Verdict::Guilty { .. }));
+    assert_eq!(watch.remedies.first(), Some(&Remedy::Withdraw));
+}
+
+#[test]
+fn a_call_of_the_gateway_ends_every_doubt_about_the_route() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&refuted(), Duration::from_secs(1));
+    watch.verifier.routed();
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+}

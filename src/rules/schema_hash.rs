@@ -1,0 +1,63 @@
+//! The canonical hash of a schema: what a gateway tells two schemas apart by.
+
+use std::fmt;
+
+/// The hash by which a gateway tells two schemas apart, as far as it can be known without asking
+/// one: `hash_hex` in its list of services.
+///
+/// It is exact for proto3, for protos without a `syntax` line and for OpenAPI documents. Where a
+/// gateway's compiler may describe a source in another way than the one used here (custom options,
+/// some proto2 defaults, editions) it is unsure: an equal hash still proves an equal schema, another
+/// one proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaHash {
+    hex: Option<String>,
+    doubt: Option<String>,
+}
+
+// === impl SchemaHash ===
+
+impl SchemaHash {
+    pub(crate) fn exact(hex: String) -> Self {
+        Self {
+            hex: Some(hex),
+            doubt: None,
+        }
+    }
+
+    pub(crate) fn unsure(hex: Option<String>, doubt: impl Into<String>) -> Self {
+        Self {
+            hex,
+            doubt: Some(doubt.into()),
+        }
+    }
+
+    /// 64 lower-case hex digits; `None` where the source cannot be compiled here at all.
+    #[must_use]
+    pub fn hex(&self) -> Option<&str> {
+        self.hex.as_deref()
+    }
+
+    /// Whether every gateway computes this hash.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.doubt.is_none()
+    }
+
+    /// Why a gateway may compute another hash; `None` when it is exact.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+}
+
+/// The hex digits; an unsure hash with its reason.
+impl fmt::Display for SchemaHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.hex().unwrap_or("unknown"))?;
+        match self.doubt() {
+            None => Ok(()),
+            Some(doubt) => write!(f, " (unsure: {doubt})"),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What is known of a service's schema without asking a gateway.
+
+use super::{Resolved, ServiceKind};
+use crate::rules::schema_hash::SchemaHash;
+
+/// What the compiled schema tells; nothing without the feature `preflight`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Evidence {
+    /// `None` for GraphQL, whose hash is that of the introspection reply.
+    hash: Option<SchemaHash>,
+    /// `/package.Service/Method` of a method that a gateway routes.
+    route: Option<String>,
+    /// A gateway's schema must show something of it.
+    has_operations: bool,
+}
+
+/// The canonical hash of a service; `None` where only a gateway can know it.
+pub(crate) fn hash_of(service: &Resolved) -> Option<&SchemaHash> {
+    service.evidence.hash.as_ref()
+}
+
+/// A method that a gateway routes, as `/package.Service/Method`.
+pub(crate) fn route_of(service: &Resolved) -> Option<&str> {
+    service.evidence.route.as_deref()
+}
+
+/// Whether a gateway's schema must show something of it; false where that is not known.
+pub(crate) fn has_operations(service: &Resolved) -> bool {
+    service.kind == ServiceKind::GraphQl || service.evidence.has_operations
+}
+
+/// The encoded FileDescriptorSet that a gateway makes of a proto; compiled anew.
+#[cfg(feature = "preflight")]
+pub(crate) fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
+    use crate::rules::{hash, proto};
+
+    if service.kind != ServiceKind::Proto {
+        return None;
+    }
+    let binding = &service.binding;
+    let (source, imports) = (&binding.proto_source, &binding.proto_imports);
+    let compiled = proto::compile(&service.namespace, source, imports).ok()?;
+    Some(hash::descriptor_set(&compiled).0)
+}
+
+#[cfg(feature = "preflight")]
+pub(super) use inspect::inspect;
+
+#[cfg(feature = "preflight")]
+mod inspect {
+    use super::Evidence;
+    use crate::control::proto::ServiceBinding;
+    use crate::rules::finding::Finding;
+    use crate::rules::schema_hash::SchemaHash;
+    use crate::rules::{hash, openapi_check, proto, proto_check};
+    use crate::service::ServiceKind;
+
+    /// Compiles or reads the schema of a binding once, for all that is to be known of it. `entry`
+    /// is what the user calls the entry file of a proto.
+    pub(in crate::service) fn inspect(
+        binding: &ServiceBinding,
+        kind: ServiceKind,
+        entry: &str,
+    ) -> (Vec<Finding>, Evidence) {
+        match kind {
+            ServiceKind::Proto => of_proto(binding, entry),
+            ServiceKind::OpenApi => {
+                let document = &binding.openapi_spec;
+                let (found, read) = openapi_check::check(&binding.version, document);
+                let evidence = Evidence {
+                    hash: Some(SchemaHash::exact(hash::of_bytes(document))),
+                    route: None,
+                    has_operations: read.is_some_and(|it| !it.operations().is_empty()),
+                };
+                (found, evidence)
+            }
+            ServiceKind::GraphQl => (Vec::new(), Evidence::default()),
+        }
+    }
+
+    fn of_proto(binding: &ServiceBinding, entry: &str) -> (Vec<Finding>, Evidence) {
+        let namespace = match binding.namespace.as_str() {
+            "" => proto::UNNAMED,
+            namespace => namespace,
+        };
+        let outcome = proto::compile(namespace, &binding.proto_source, &binding.proto_imports);
+        let found = proto_check::check(namespace, &binding.version, entry, &outcome);
+        let evidence = match &outcome {
+            Ok(compiled) => Evidence {
+                hash: Some(hash::of_proto(compiled)),
+                route: compiled
+                    .routed_methods()
+                    .next()
+                    .map(|it| proto::path_of(&it)),
+                has_operations: compiled.routed_methods().next().is_some(),
+            },
+            Err(fault) => Evidence {
+                hash: Some(SchemaHash::unsure(None, &*fault.text)),
+                route: None,
+                has_operations: false,
+            },
+        };
+        (found, evidence)
+    }
+}
