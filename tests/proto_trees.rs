@@ -76,6 +76,8 @@ async fn trees_of_1_40_and_400_files_are_sent_without_what_nobody_imports() {
         assert_eq!(expected.len(), count - 1);
         assert_eq!(from_disk, expected);
         let memory = ProtoFiles::from_files(files);
+        let own = Service::proto_dir(memory.clone(), "shop.proto").hash();
+        assert_eq!(own.expect("good").hex(), Some(&*hash), "{count} files");
         assert_eq!(sent(memory).await, (expected, hash), "{count} files");
     }
 }
