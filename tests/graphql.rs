@@ -80,6 +80,34 @@ async fn a_path_on_this_server_is_registered_with_its_address() {
     listed(&gateway, 0).await;
 }
 
+/// The service sees its own query, without the namespace; the answer is put under it.
+#[tokio::test]
+async fn a_graphql_service_is_called_through_the_gateway() {
+    let gateway = gateway().await;
+    let handler = async |body: String| match body.contains("__schema") {
+        true => SCHEMA.to_owned(),
+        false => serde_json::json!({ "data": { "asked": body } }).to_string(),
+    };
+    let app = Router::new().route("/graphql", post(handler));
+    let server = axum_app(options(&gateway, "/graphql"), app).await;
+    registered(&server.registration).await;
+    listed(&gateway, 1).await;
+    let url = format!("{}/api/graphql", gateway.http_url());
+    let query = r#"{"query":"{ shop { asked } }","variables":{"n":1}}"#;
+    let (status, answer) = support::net::request("POST", &url, query).await;
+    assert_eq!(status, 200, "{answer}");
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    let asked = answer["data"]["shop"]["asked"].as_str().expect("a text");
+    let asked: serde_json::Value = serde_json::from_str(asked).expect("JSON");
+    let expected = serde_json::json!({ "query": "{ asked }", "variables": { "n": 1 } });
+    assert_eq!(asked, expected);
+    let query = r#"{"query":"{ nobody { asked } }"}"#;
+    let (status, answer) = support::net::request("POST", &url, query).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.contains("nobody"), "{answer}");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn nothing_is_registered_before_the_endpoint_answers() {
     let gateway = gateway().await;

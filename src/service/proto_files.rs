@@ -51,19 +51,6 @@ impl ProtoFiles {
         Self(Files::Directories(directories))
     }
 
-    /// Where on disk the file at `path` is.
-    #[cfg(feature = "build")]
-    pub(crate) fn locate(&self, path: &str) -> Option<PathBuf> {
-        match &self.0 {
-            Files::Memory(_) => None,
-            Files::Directories(roots) if stays_inside(path) => {
-                let places = roots.iter().map(|root| root.join(path));
-                places.into_iter().find(|place| place.exists())
-            }
-            Files::Directories(_) => None,
-        }
-    }
-
     /// The file at `path`; `Ok(None)` when there is none.
     pub(super) fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
         match &self.0 {

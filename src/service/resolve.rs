@@ -137,7 +137,7 @@ impl Service {
             Schema::Proto(super::schema::ProtoSource {
                 entry: Entry::Tree { path, .. },
                 ..
-            }) => path.replace('\\', "/"),
+            }) => super::proto_files::normal(path),
             _ => format!("{}.proto", binding.namespace),
         };
         let (schema, evidence) =

@@ -111,18 +111,61 @@ impl From<&str> for OpenApiDocument {
     }
 }
 
+/// The bytes are stable as long as the document is, because the gateway locks a vN to them: keys
+/// are sorted, whatever features of serde_json are on.
 impl From<serde_json::Value> for OpenApiDocument {
     fn from(document: serde_json::Value) -> Self {
-        Self(document.to_string().into_bytes())
+        Self(sorted(document).to_string().into_bytes())
     }
 }
 
-/// The document's bytes are stable as long as the document is: the gateway locks a vN to them.
+/// An object that is filled in the order of its keys has them in that order in either kind of map.
+fn sorted(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => {
+            let entries: BTreeMap<String, Value> = entries.into_iter().collect();
+            let entries = entries.into_iter();
+            Value::Object(entries.map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+/// The bytes are stable as long as the document is, as those of a JSON value: utoipa itself keeps
+/// extensions in a map without order.
 #[cfg(feature = "utoipa")]
 impl From<utoipa::openapi::OpenApi> for OpenApiDocument {
     fn from(document: utoipa::openapi::OpenApi) -> Self {
         // invariant: an OpenApi holds nothing that JSON cannot express; an empty document is
         // refused by the check like any other that is not OpenAPI.
-        Self(document.to_json().unwrap_or_default().into_bytes())
+        let json = document.to_json().unwrap_or_default();
+        match serde_json::from_str::<serde_json::Value>(&json) {
+            Ok(value) => value.into(),
+            Err(_) => Self(json.into_bytes()),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "utoipa"))]
+mod tests {
+    use super::*;
+
+    /// utoipa's own JSON has the extensions in another order each time.
+    #[test]
+    fn the_bytes_of_a_utoipa_document_are_stable() {
+        use utoipa::openapi::{InfoBuilder, OpenApi, Paths, extensions::Extensions};
+        let document = || {
+            let extensions: Extensions = (0..20)
+                .map(|n| (format!("x-{n}"), serde_json::json!(n)))
+                .collect();
+            let info = InfoBuilder::new().extensions(Some(extensions)).build();
+            OpenApiDocument::from(OpenApi::new(info, Paths::new())).0
+        };
+        let first = document();
+        for _ in 0..20 {
+            assert_eq!(document(), first);
+        }
     }
 }
