@@ -424,6 +424,13 @@ proptest! {
     }
 }
 
+/// Unoptimized code is ten times as slow.
+const MANY: usize = if cfg!(debug_assertions) {
+    3_000
+} else {
+    20_000
+};
+
 /// Large ones: what takes more than linear time takes for ever here.
 #[test]
 fn large_sources_end_too() {
@@ -432,21 +439,18 @@ fn large_sources_end_too() {
         |body: String| Service::proto(format!("syntax = \"proto3\"; {body}")).namespace("s");
     ends(proto(many(
         |n| format!("message M{n} {{ M{} m = 1; }}\n", n + 1),
-        5_000,
+        MANY / 4,
     )));
     ends(proto(many(
         |n| format!("message M{n} {{ Missing m = 1; }} "),
-        2_000,
+        MANY / 10,
     )));
     ends(proto(many(
         |n| format!("message M {{ string a{n} = 1; }} "),
-        2_000,
+        MANY / 10,
     )));
-    let chain = many(
-        |n| format!("message M{n} {{ M{} m = 1; }}\n", n + 1),
-        20_000,
-    );
-    let chain = format!("{chain} message M20000 {{}} service S {{ rpc R(M0) returns (M0); }}");
+    let chain = many(|n| format!("message M{n} {{ M{} m = 1; }}\n", n + 1), MANY);
+    let chain = format!("{chain} message M{MANY} {{}} service S {{ rpc R(M0) returns (M0); }}");
     ends(proto(chain));
     let schemas = many(
         |n| {
@@ -455,16 +459,16 @@ fn large_sources_end_too() {
                 n + 1
             )
         },
-        20_000,
+        MANY,
     );
     ends(Service::openapi(format!(
         "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"t\",\"version\":\"1\"}},\"paths\":{{\"/\":{{\"get\":{{\
          \"operationId\":\"a\",\"responses\":{{\"200\":{{\"content\":{{\"x\":{{\"schema\":{{\"$ref\":\
-         \"#/components/schemas/A0\"}}}}}}}}}}}}}}}},\"components\":{{\"schemas\":{{{schemas}\"A20000\":{{}}}}}}}}"
+         \"#/components/schemas/A0\"}}}}}}}}}}}}}}}},\"components\":{{\"schemas\":{{{schemas}\"A{MANY}\":{{}}}}}}}}"
     )));
     let bad = many(
         |n| format!("  /p{n}:\n    get: {{operationId: a-b}}\n"),
-        5_000,
+        MANY / 4,
     );
     ends(Service::openapi(format!(
         "openapi: 3.0.0\ninfo: {{title: t, version: '1'}}\npaths:\n{bad}"
