@@ -7,6 +7,7 @@
 
 mod answers;
 mod cure;
+mod doubt;
 mod failover;
 mod homecoming;
 mod succession;
@@ -20,7 +21,6 @@ use tokio::time::Instant;
 
 use super::lease::{Ending, Lease, LeaseState};
 use super::pace::Pace;
-use crate::control::Liveness;
 use cure::Withdrawn;
 use homecoming::Left;
 
@@ -28,8 +28,6 @@ pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Whi
 
 /// A beat that takes longer is called slow; nothing else follows from it.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
-/// Between two probes of a gateway that answers, but not the call.
-const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
 /// leave timeout.
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
@@ -373,70 +371,6 @@ impl Machine {
             connection_ended: false,
         });
         actions.push(Action::Call(call));
-    }
-
-    fn doubt_the_flight(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let serves = self.serves();
-        let Some(flight) = &mut self.flight else {
-            return;
-        };
-        if flight.doubt_at.is_none_or(|at| at > now) {
-            return;
-        }
-        if !flight.slow {
-            flight.slow = true;
-            // Whichever was asked: it is one gateway.
-            if serves {
-                actions.push(Action::Tell(Note::Slow));
-            }
-        }
-        // Slow changes nothing yet: only silence for 2/3 of the lease is looked into.
-        let lease = match flight.call.which {
-            Which::Hold => &self.hold,
-            Which::Service => &self.service,
-            Which::Former => &self.former,
-        };
-        let probe_at = match (&flight.call.verb, &lease.state) {
-            (Verb::Heartbeat(_), LeaseState::Held { ttl, confirmed, .. }) => {
-                *confirmed + ttl.mul_f64(2.0 / 3.0)
-            }
-            _ => now,
-        };
-        if probe_at > now {
-            flight.doubt_at = Some(probe_at);
-        } else {
-            flight.doubt_at = None;
-            if !self.probing {
-                self.probing = true;
-                actions.push(Action::Probe);
-            }
-        }
-    }
-
-    fn probed(&mut self, found: Liveness, now: Instant, actions: &mut Vec<Action>) {
-        self.probing = false;
-        let (several, serves) = (self.gateways > 1, self.serves());
-        // The call that was in doubt may have been answered, and another be under way.
-        let doubted = |flight: &&mut Flight| flight.doubt_at.is_none();
-        let Some(flight) = self.flight.as_mut().filter(doubted) else {
-            return;
-        };
-        match found {
-            // The call never ends by itself.
-            Liveness::Dead => actions.push(Action::Disconnect),
-            // With nowhere else to go, silence proves nothing, and the call is waited for.
-            Liveness::Silent if several && serves => {
-                flight.given_up = true;
-                actions.push(Action::Disconnect);
-            }
-            Liveness::Silent | Liveness::Slow => {}
-        }
-        let pause = match found {
-            // As with any gateway that cannot be reached: it may be back in a moment.
-            Liveness::Silent => self.pace.poll(),
-            Liveness::Dead | Liveness::Slow => PROBE_INTERVAL,
-        };
-        flight.doubt_at = Some(now + pause);
     }
 
     /// With a call in flight, its answer tells; it may have come before the end.

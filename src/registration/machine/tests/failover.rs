@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::sim::*;
+use crate::control::Liveness;
 
 #[test]
 fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {

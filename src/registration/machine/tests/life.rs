@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::sim::*;
+use crate::control::Liveness;
 use crate::error::ErrorKind;
 
 #[test]

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::*;
 use super::sim::*;
 use super::world::{Fate, World};
+use crate::control::Liveness;
 use crate::error::ErrorKind;
 
 #[derive(Clone, Copy, Debug)]

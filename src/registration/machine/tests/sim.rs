@@ -1,6 +1,7 @@
 //! A machine, its clock, and a check of the invariants at every step.
 
 use super::super::*;
+use crate::control::Liveness;
 
 pub(super) const TTL: Duration = Duration::from_secs(30);
 pub(super) const LEAVE: Duration = Duration::from_secs(25);

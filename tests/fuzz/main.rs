@@ -1,0 +1,126 @@
+//! Any names, versions, protos and OpenAPI documents: `Options::check` and `Service::hash` end
+//! soon, in bounded memory, without a panic. `PROPTEST_CASES` says how often.
+
+mod documents;
+mod hashing;
+mod protos;
+mod sources;
+
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use tower_gwag::{Options, Service};
+
+use documents::any_document;
+use protos::any_proto;
+use sources::{MONEY, PROTO2, mutated};
+
+/// No check takes so long, not where the machine is busy with other things either.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// More memory than any check takes at its height, in bytes.
+const LARGEST: u64 = 400 << 20;
+
+fn ends(service: Service) {
+    let begun = Instant::now();
+    let used = allocation_counter::measure(|| {
+        let _ = service.hash();
+        let options = Options::new("gateway:1").service(service);
+        let shown = match options.check() {
+            Ok(findings) => findings.to_string(),
+            Err(error) => error.to_string(),
+        };
+        drop(shown);
+    });
+    assert!(begun.elapsed() < LONGEST, "{:?}", begun.elapsed());
+    assert!(used.bytes_max < LARGEST, "{} bytes", used.bytes_max);
+}
+
+proptest! {
+    #[test]
+    fn names_and_versions(namespace in "(?s).{0,40}|[a-z_-]{200,300}", version in "(?s).{0,8}|v[0-9]{0,25}",
+        endpoint in "(?s).{0,20}|https?://.{0,10}", title in "(?s).{0,30}") {
+        ends(Service::proto("syntax = \"proto3\"; message M {}").namespace(&*namespace).version(&*version));
+        ends(Service::graphql(endpoint).namespace(namespace));
+        let document = serde_json::json!({
+            "openapi": "3.0.0", "info": {"title": title, "version": version}, "paths": {},
+        });
+        ends(Service::openapi(document));
+    }
+
+    #[test]
+    fn protos(source in any_proto(), namespace in select(&["s", "common/money", "my-svc", ""][..])) {
+        ends(Service::proto(source).namespace(namespace).import("common/money.proto", MONEY));
+    }
+
+    #[test]
+    fn proto_files(entry in any_proto(), imported in mutated(&[MONEY, PROTO2])) {
+        let files = [("shop.proto", entry.as_str()), ("common/money.proto", &imported)];
+        ends(Service::proto_dir(files, "shop.proto"));
+    }
+
+    #[test]
+    fn openapi_documents(document in any_document()) {
+        ends(Service::openapi(document.as_str()));
+        ends(Service::openapi(document).namespace("s"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text(bytes in vec(any::<u8>(), 0..200)) {
+        ends(Service::proto(bytes.as_slice()).namespace("s"));
+        ends(Service::openapi(bytes));
+    }
+}
+
+/// Unoptimized code is ten times as slow.
+const MANY: usize = if cfg!(debug_assertions) {
+    3_000
+} else {
+    20_000
+};
+
+/// Large ones: what takes more than linear time takes for ever here.
+#[test]
+fn large_sources_end_too() {
+    let many = |piece: fn(usize) -> String, count: usize| (0..count).map(piece).collect::<String>();
+    let proto =
+        |body: String| Service::proto(format!("syntax = \"proto3\"; {body}")).namespace("s");
+    ends(proto(many(
+        |n| format!("message M{n} {{ M{} m = 1; }}\n", n + 1),
+        MANY / 4,
+    )));
+    ends(proto(many(
+        |n| format!("message M{n} {{ Missing m = 1; }} "),
+        MANY / 10,
+    )));
+    ends(proto(many(
+        |n| format!("message M {{ string a{n} = 1; }} "),
+        MANY / 10,
+    )));
+    let chain = many(|n| format!("message M{n} {{ M{} m = 1; }}\n", n + 1), MANY);
+    let chain = format!("{chain} message M{MANY} {{}} service S {{ rpc R(M0) returns (M0); }}");
+    ends(proto(chain));
+    let schemas = many(
+        |n| {
+            format!(
+                "\"A{n}\":{{\"properties\":{{\"a\":{{\"$ref\":\"#/components/schemas/A{}\"}}}}}},",
+                n + 1
+            )
+        },
+        MANY,
+    );
+    ends(Service::openapi(format!(
+        "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"t\",\"version\":\"1\"}},\"paths\":{{\"/\":{{\"get\":{{\
+         \"operationId\":\"a\",\"responses\":{{\"200\":{{\"content\":{{\"x\":{{\"schema\":{{\"$ref\":\
+         \"#/components/schemas/A0\"}}}}}}}}}}}}}}}},\"components\":{{\"schemas\":{{{schemas}\"A{MANY}\":{{}}}}}}}}"
+    )));
+    let bad = many(
+        |n| format!("  /p{n}:\n    get: {{operationId: a-b}}\n"),
+        MANY / 4,
+    );
+    ends(Service::openapi(format!(
+        "openapi: 3.0.0\ninfo: {{title: t, version: '1'}}\npaths:\n{bad}"
+    )));
+}
