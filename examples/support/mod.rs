@@ -13,7 +13,9 @@ pub(crate) struct Gateway {
     pub(crate) control_plane: String,
     /// Base URL of its HTTP side.
     pub(crate) http: String,
-    _embedded: Option<EmbeddedGateway>,
+    /// The gateway in this process; it lives as long as this.
+    #[allow(dead_code, reason = "not every example asks it")]
+    pub(crate) embedded: Option<EmbeddedGateway>,
 }
 
 impl Gateway {
@@ -24,14 +26,14 @@ impl Gateway {
             return Ok(Self {
                 control_plane,
                 http: http.trim_end_matches('/').to_owned(),
-                _embedded: None,
+                embedded: None,
             });
         }
         let embedded = EmbeddedGateway::builder().start().await?;
         let gateway = Self {
             control_plane: embedded.target(),
             http: embedded.http_url(),
-            _embedded: Some(embedded),
+            embedded: Some(embedded),
         };
         println!(
             "gateway    {} (embedded; set GWAG_GATEWAY to use another), services at {}",
