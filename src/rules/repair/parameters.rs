@@ -18,15 +18,22 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
         .map(str::to_owned)
         .collect();
     for old in names {
-        if is_fixed(root, &old) {
+        // A template without its parameter is nothing that the check minds.
+        if !is_declared(root, &old) || is_fixed(root, &old) {
             continue;
         }
         let taken = neighbours(root, &old);
         let new = free_name(&suggest(&old), |new| {
             !taken.contains(new) && !makes_paths_equal(root, &old, new)
         });
-        rename_parameter(root, &old, &new);
-        rename_paths(root, &old, &new);
+        let mut renamed = root.clone();
+        rename_parameter(&mut renamed, &old, &new);
+        // It may be declared where nothing is renamed.
+        if is_declared(&renamed, &old) {
+            continue;
+        }
+        rename_paths(&mut renamed, &old, &new);
+        *root = renamed;
         done.push(format!("the path parameter `{old}` became `{new}`"));
     }
     done
@@ -87,6 +94,28 @@ fn mentions(value: &Value, text: &str) -> bool {
     }
 }
 
+/// The parameters of a path and of its operations.
+fn parameters<'a>(root: &'a Value, item: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let operations = METHODS.iter().filter_map(|method| item.get(*method));
+    std::iter::once(item)
+        .chain(operations)
+        .filter_map(|holder| holder.get("parameters")?.as_array())
+        .flatten()
+        .map(|parameter| {
+            let target = parameter.get("$ref").and_then(Value::as_str);
+            let target = target.and_then(|it| root.pointer(it.strip_prefix('#')?));
+            target.unwrap_or(parameter)
+        })
+}
+
+/// Whether a path has a path parameter of this name.
+fn is_declared(root: &Value, name: &str) -> bool {
+    paths(root)
+        .flat_map(|(_, item)| parameters(root, item))
+        .filter_map(Value::as_object)
+        .any(|it| is_path_parameter(it, name))
+}
+
 /// The names of all parameters of the paths that have this one.
 fn neighbours(root: &Value, name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -95,15 +124,9 @@ fn neighbours(root: &Value, name: &str) -> BTreeSet<String> {
             continue;
         }
         found.extend(template_names(path).map(str::to_owned));
-        let operations = METHODS.iter().filter_map(|method| item.get(*method));
-        for holder in std::iter::once(item).chain(operations) {
-            let parameters = holder.get("parameters").and_then(Value::as_array);
-            for parameter in parameters.into_iter().flatten() {
-                let target = parameter.get("$ref").and_then(Value::as_str);
-                let target = target.and_then(|it| root.pointer(it.strip_prefix('#')?));
-                let name = target.unwrap_or(parameter).get("name");
-                found.extend(name.and_then(Value::as_str).map(str::to_owned));
-            }
+        for parameter in parameters(root, item) {
+            let name = parameter.get("name").and_then(Value::as_str);
+            found.extend(name.map(str::to_owned));
         }
     }
     found

@@ -105,6 +105,14 @@ fn names_that_go_over_the_wire_stay() {
 }
 
 #[test]
+fn templates_that_no_parameter_names_stay() {
+    let operation = json!({"operationId": "get", "parameters": [{"name": "rest", "in": "path"}]});
+    let before = document(json!({"/{rest+}": {"get": operation}}), json!({}));
+    assert!(is_acceptable(&before));
+    assert_eq!(repaired(before.clone()), (before, vec![]));
+}
+
+#[test]
 fn parameters_that_links_and_callbacks_name_stay() {
     let parameters = json!([{"name": "pet-id", "in": "path"}]);
     for more in [

@@ -61,7 +61,7 @@ fn replace(value: Option<&mut Value>, change: &impl Fn(&str) -> Option<String>) 
 }
 
 fn is_data(key: &str, in_map: bool) -> bool {
-    !in_map && (DATA.contains(&key) || key.starts_with("x-"))
+    !in_map && DATA.contains(&key)
 }
 
 fn each(value: &Value, is_map: bool, visit: &mut impl FnMut(&Map<String, Value>)) {
