@@ -41,19 +41,21 @@ pub(super) fn objects_mut(root: &mut Value, visit: &mut impl FnMut(&mut Map<Stri
 pub(super) fn references(root: &mut Value, change: &impl Fn(&str) -> Option<String>) {
     objects_mut(root, &mut |object| {
         for key in ["$ref", "operationRef"] {
-            replace(object.get_mut(key), change);
+            if let Some(target) = object.get_mut(key) {
+                replace(target, change);
+            }
         }
         let mapping = object.get_mut("discriminator");
         let mapping = mapping.and_then(|it| it.get_mut("mapping"));
         let mapping = mapping.and_then(Value::as_object_mut);
         for (_, target) in mapping.into_iter().flatten() {
-            replace(Some(target), change);
+            replace(target, change);
         }
     });
 }
 
-fn replace(value: Option<&mut Value>, change: &impl Fn(&str) -> Option<String>) {
-    if let Some(Value::String(text)) = value
+fn replace(value: &mut Value, change: &impl Fn(&str) -> Option<String>) {
+    if let Value::String(text) = value
         && let Some(changed) = change(text)
     {
         *text = changed;
