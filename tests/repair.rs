@@ -77,7 +77,7 @@ fn query_parameters_stay_an_error() {
     let document = JSON.replace("\"in\":\"path\"", "\"in\":\"query\"");
     let error = of(Service::openapi(document).repair()).check().unwrap_err();
     let findings = error.findings().unwrap();
-    let rules: Vec<_> = findings.errors().map(|it| it.rule()).collect();
+    let rules: Vec<_> = findings.errors().map(tower_gwag::Finding::rule).collect();
     assert_eq!(rules, [Rule::OpenApiParameterName]);
     assert_eq!(error.kind(), ErrorKind::Unrenderable);
 }
