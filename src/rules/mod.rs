@@ -30,6 +30,8 @@ mod proto_fault;
 pub(crate) mod render;
 #[cfg(feature = "preflight")]
 mod render_types;
+#[cfg(feature = "preflight")]
+pub(crate) mod repair;
 pub(crate) mod rule;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod schema_hash;

@@ -145,6 +145,11 @@ fn bad_reference(root: &Value, target: &str, pointer: &str) -> Option<Fault> {
 // === impl Document ===
 
 impl Document {
+    /// A document that was read before.
+    pub(super) fn of(root: Value) -> Self {
+        Self { root }
+    }
+
     /// The document as it was read.
     pub(crate) fn as_json(&self) -> &Value {
         &self.root

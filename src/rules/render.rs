@@ -174,7 +174,7 @@ fn collisions<'a>(version: &str, operations: impl Iterator<Item = &'a str>) -> V
         .collect()
 }
 
-fn lower_camel(name: &str) -> String {
+pub(super) fn lower_camel(name: &str) -> String {
     let mut chars = name.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),

@@ -140,6 +140,8 @@ rules! {
     OpenApiEnumValue = "openapi-enum-value", Unrenderable, Schema;
     /// A component schema that is used is a name.
     OpenApiComponentName = "openapi-component-name", Unrenderable, Schema;
+    /// Warning: a document was repaired, because [`Service::repair`](crate::Service::repair) says so.
+    OpenApiRepaired = "openapi-repaired", InvalidOpenApi, Schema;
 }
 
 impl Rule {

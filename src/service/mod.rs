@@ -39,6 +39,7 @@ pub struct Service {
     namespace: Option<String>,
     version: VersionText,
     allowed: Vec<Rule>,
+    is_repaired: bool,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
 }
@@ -56,6 +57,7 @@ impl Service {
             namespace: None,
             version: VersionText(String::new()),
             allowed: Vec::new(),
+            is_repaired: false,
             max_concurrency: 0,
             max_concurrency_per_instance: 0,
         }
@@ -155,6 +157,41 @@ impl Service {
     /// Allows what a rule forbids in this service alone, see [`Options::allow`](crate::Options::allow).
     pub fn allow(mut self, rule: Rule) -> Self {
         self.allowed.push(rule);
+        self
+    }
+
+    /// Repairs what gateways cannot take of an OpenAPI document, where HTTP stays as it is; no
+    /// change for proto and GraphQL. Default: off.
+    ///
+    /// Each repair is a warning of [`Options::check`](crate::Options::check), and logged:
+    ///
+    /// - operationIds that are missing, no names or colliding are made from method and path;
+    /// - path parameters are renamed (`{pet-id}` becomes `{pet_id}`), but for those whose names are
+    ///   part of the URL (`style: matrix` and `label`) or that links and callbacks name;
+    /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references;
+    ///   discriminators keep the values on the wire by their `mapping`;
+    /// - string enums of bodies whose values are no names become plain strings, whose descriptions
+    ///   tell the values.
+    ///
+    /// What else is wrong, such as the name of a query parameter, stays an error. A document that
+    /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) and the places
+    /// of findings are those of that JSON; one with nothing to repair keeps its bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Rule, Service};
+    ///
+    /// let pets = r#"{"openapi":"3.1.0","info":{"title":"Pets","version":"1"},
+    ///     "paths":{"/pets":{"get":{"responses":{}}}}}"#;
+    /// let options = Options::new("gateway:50090").service(Service::openapi(pets).repair());
+    /// let found = options.check()?;
+    /// assert!(found.iter().any(|it| it.rule() == Rule::OpenApiRepaired));
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn repair(mut self) -> Self {
+        self.is_repaired = true;
         self
     }
 

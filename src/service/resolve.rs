@@ -106,6 +106,9 @@ impl Service {
         let filled = self.fill(&mut binding);
         let is_complete = filled.is_ok();
         found.extend(filled.err().into_iter().flatten());
+        if self.is_repaired {
+            found.extend(repair(&mut binding));
+        }
         let evidence = match is_complete && binding.encoded_len() <= MAX_REQUEST_BYTES {
             true => self.inspect(&binding, checks, purpose, &mut found),
             false => Evidence::default(),
@@ -232,6 +235,28 @@ impl Service {
             )
         })
     }
+}
+
+/// Repairs the document of a binding; one that cannot be read is left to the check.
+#[cfg(feature = "preflight")]
+fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
+    use crate::rules::{openapi, repair};
+
+    let Ok(document) = openapi::read(&binding.openapi_spec) else {
+        return Vec::new();
+    };
+    // Sorted first, so that the order of a map decides nothing.
+    let mut root = super::schema::sorted(document.as_json().clone());
+    let repaired = repair::repair(&binding.version, &mut root);
+    if !repaired.is_empty() {
+        binding.openapi_spec = OpenApiDocument::from(root).0;
+    }
+    repaired
+}
+
+#[cfg(not(feature = "preflight"))]
+fn repair(_: &mut ServiceBinding) -> Vec<Finding> {
+    Vec::new()
 }
 
 /// The name of a file without its ending.

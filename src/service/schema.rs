@@ -120,7 +120,7 @@ impl From<serde_json::Value> for OpenApiDocument {
 }
 
 /// An object that is filled in the order of its keys has them in that order in either kind of map.
-fn sorted(value: serde_json::Value) -> serde_json::Value {
+pub(super) fn sorted(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
         Value::Object(entries) => {

@@ -1,0 +1,159 @@
+//! Component schemas that are used and whose names are no names are renamed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::super::name::{is_name, suggest};
+use super::super::openapi::{Document, step};
+use super::super::openapi_names::names;
+use super::super::rule::Rule;
+use super::{free_name, walk};
+
+const SCHEMAS: &str = "/components/schemas";
+
+pub(super) fn rename(root: &mut Value) -> Vec<String> {
+    let found = names(&Document::of(root.clone()));
+    let used: BTreeSet<_> = found
+        .into_iter()
+        .filter(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name))
+        .map(|it| it.pointer)
+        .collect();
+    let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {
+        return Vec::new();
+    };
+    // Only whole components: what lies deeper in one is named by something else.
+    let old: Vec<String> = schemas
+        .keys()
+        .filter(|key| used.contains(&step(SCHEMAS, key)))
+        .cloned()
+        .collect();
+    let mut taken: BTreeSet<String> = schemas.keys().cloned().collect();
+    let mut renamed = BTreeMap::new();
+    for name in old {
+        let new = free_name(&suggest(&name), |it| !taken.contains(it));
+        taken.insert(new.clone());
+        renamed.insert(name, new);
+    }
+    if renamed.is_empty() {
+        return Vec::new();
+    }
+    keep_wire_values(root, &renamed);
+    if let Some(Value::Object(schemas)) = root.pointer_mut(SCHEMAS) {
+        let entries = std::mem::take(schemas).into_iter();
+        *schemas = entries
+            .map(|(key, schema)| (renamed.get(&key).cloned().unwrap_or(key), schema))
+            .collect();
+    }
+    walk::references(root, &|target| follow(target, &renamed));
+    let told = renamed.iter();
+    told.map(|(old, new)| format!("the component `{old}` became `{new}`"))
+        .collect()
+}
+
+fn reference(name: &str) -> String {
+    format!("#{}", step(SCHEMAS, name))
+}
+
+/// What a reference, or a bare name of a discriminator's mapping, becomes.
+fn follow(target: &str, renamed: &BTreeMap<String, String>) -> Option<String> {
+    if let Some(new) = renamed.get(target) {
+        return Some(new.clone());
+    }
+    let rest = target.strip_prefix("#/components/schemas/")?;
+    let (name, deeper) = match rest.split_once('/') {
+        Some((name, deeper)) => (name, format!("/{deeper}")),
+        None => (rest, String::new()),
+    };
+    let name = name.replace("~1", "/").replace("~0", "~");
+    Some(format!("{}{deeper}", reference(renamed.get(&name)?)))
+}
+
+/// Without an entry in `mapping`, the name of a component is the value on the wire: such names are
+/// entered.
+fn keep_wire_values(root: &mut Value, renamed: &BTreeMap<String, String>) {
+    let parents = parents(root);
+    if let Some(Value::Object(schemas)) = root.pointer_mut(SCHEMAS) {
+        for (name, schema) in schemas.iter_mut() {
+            let heirs = heirs(name, &parents);
+            if let Some(schema) = schema.as_object_mut()
+                && !["oneOf", "anyOf"]
+                    .iter()
+                    .any(|key| schema.contains_key(*key))
+            {
+                enter(schema, heirs.iter().map(String::as_str), renamed);
+            }
+        }
+    }
+    walk::objects_mut(root, &mut |schema| {
+        let mut choices = Vec::new();
+        for key in ["oneOf", "anyOf"] {
+            let items = schema.get(key).and_then(Value::as_array);
+            choices.extend(items.into_iter().flatten().filter_map(component_of));
+        }
+        enter(schema, choices.iter().map(String::as_str), renamed);
+    });
+}
+
+/// The component that a schema refers to.
+fn component_of(schema: &Value) -> Option<String> {
+    let target = schema.get("$ref")?.as_str()?;
+    let name = target.strip_prefix("#/components/schemas/")?;
+    (!name.contains('/')).then(|| name.replace("~1", "/").replace("~0", "~"))
+}
+
+/// What each component extends by `allOf`.
+fn parents(root: &Value) -> BTreeMap<String, Vec<String>> {
+    let schemas = root.pointer(SCHEMAS).and_then(Value::as_object);
+    let schemas = schemas.into_iter().flatten();
+    schemas
+        .map(|(name, schema)| {
+            let all = schema.get("allOf").and_then(Value::as_array);
+            let parents = all.into_iter().flatten().filter_map(component_of);
+            (name.clone(), parents.collect())
+        })
+        .collect()
+}
+
+/// A component and all that extend it.
+fn heirs(name: &str, parents: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([name.to_owned()]);
+    loop {
+        let more: Vec<_> = parents
+            .iter()
+            .filter(|(heir, of)| !found.contains(*heir) && of.iter().any(|it| found.contains(it)))
+            .map(|(heir, _)| heir.clone())
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn enter<'a>(
+    schema: &mut Map<String, Value>,
+    components: impl Iterator<Item = &'a str>,
+    renamed: &BTreeMap<String, String>,
+) {
+    let found = schema.get_mut("discriminator");
+    let Some(discriminator) = found.and_then(Value::as_object_mut) else {
+        return;
+    };
+    let mapping = discriminator.get("mapping").and_then(Value::as_object);
+    let mut mapping = mapping.cloned().unwrap_or_default();
+    let before = mapping.len();
+    for name in components.filter(|it| renamed.contains_key(*it)) {
+        let target = reference(name);
+        let is_there = mapping
+            .values()
+            .filter_map(Value::as_str)
+            .any(|it| it == target || it == name);
+        if !is_there && !mapping.contains_key(name) {
+            mapping.insert(name.to_owned(), target.into());
+        }
+    }
+    if mapping.len() > before {
+        discriminator.insert("mapping".to_owned(), mapping.into());
+    }
+}

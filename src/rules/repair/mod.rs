@@ -1,0 +1,39 @@
+//! Repairs of an OpenAPI document that keep its meaning: what goes over HTTP stays as it is.
+
+mod components;
+mod enums;
+mod operations;
+mod parameters;
+mod walk;
+
+use serde_json::Value;
+
+use super::finding::Finding;
+use super::rule::Rule;
+
+/// Repairs what can be repaired; what was changed, in words.
+pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
+    let mut done = components::rename(root);
+    done.extend(enums::loosen(root));
+    // Before the operations, whose ids are made from paths.
+    done.extend(parameters::rename(root));
+    done.extend(operations::name(version, root));
+    let findings = done.into_iter();
+    findings
+        .map(|text| Finding::warning(Rule::OpenApiRepaired, text))
+        .collect()
+}
+
+/// The first of `name`, `name_2`, `name_3` … that is free.
+fn free_name(name: &str, is_free: impl Fn(&str) -> bool) -> String {
+    let mut free = name.to_owned();
+    let mut number = 1_u64;
+    while !is_free(&free) {
+        number += 1;
+        free = format!("{name}_{number}");
+    }
+    free
+}
+
+#[cfg(test)]
+mod tests;

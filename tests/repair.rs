@@ -1,0 +1,83 @@
+//! `Service::repair`: what is told, what is registered, and that good documents stay as they are.
+
+use tower_gwag::{ErrorKind, Options, Rule, Service};
+
+const JSON: &str = r##"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},"paths":{
+    "/pets/{pet-id}":{"get":{"operationId":"pets.get",
+        "parameters":[{"name":"pet-id","in":"path","required":true,"schema":{"type":"string"}}],
+        "responses":{"200":{"description":"ok","content":{"application/json":{
+            "schema":{"$ref":"#/components/schemas/My-Pet"}}}}}}}},
+    "components":{"schemas":{"My-Pet":{"type":"object","properties":{
+        "kind":{"type":"string","enum":["a-b"]}}}}}}"##;
+
+const YAML: &str = r##"
+openapi: "3.0.3"
+info: { title: Pets, version: "1" }
+paths:
+  /pets/{pet-id}:
+    get:
+      operationId: pets.get
+      parameters:
+        - { name: pet-id, in: path, required: true, schema: { type: string } }
+      responses:
+        "200":
+          description: ok
+          content:
+            application/json:
+              schema: { $ref: "#/components/schemas/My-Pet" }
+components:
+  schemas:
+    My-Pet:
+      type: object
+      properties:
+        kind: { type: string, enum: [a-b] }
+"##;
+
+fn of(service: Service) -> Options {
+    Options::new("gateway:1").service(service)
+}
+
+#[test]
+fn a_repaired_document_passes_and_each_repair_is_told() {
+    for document in [JSON, YAML] {
+        assert!(of(Service::openapi(document)).check().is_err());
+        let found = of(Service::openapi(document).repair()).check().unwrap();
+        let told: Vec<_> = found
+            .iter()
+            .filter(|it| it.rule() == Rule::OpenApiRepaired)
+            .map(|it| it.message().to_owned())
+            .collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        for name in ["`My_Pet`", "`a-b`", "`pet_id`", "`get_pets_by_pet_id`"] {
+            assert!(told.iter().any(|it| it.contains(name)), "{name}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn the_hash_is_that_of_the_repaired_document() {
+    let hash = |service: Service| service.hash().unwrap().to_string();
+    let repaired = hash(Service::openapi(JSON).repair());
+    assert_ne!(repaired, hash(Service::openapi(JSON)));
+    // The same document in another notation gets the same bytes.
+    assert_eq!(repaired, hash(Service::openapi(YAML).repair()));
+}
+
+#[test]
+fn a_good_document_keeps_its_bytes() {
+    let good = "{ \"paths\": {}, \"openapi\": \"3.1.0\",\n \"info\": {\"title\":\"T\",\"version\":\"1\"} }";
+    let plain = Service::openapi(good).hash().unwrap().to_string();
+    let repaired = Service::openapi(good).repair();
+    assert_eq!(repaired.hash().unwrap().to_string(), plain);
+    assert!(of(repaired).check().unwrap().is_empty());
+}
+
+#[test]
+fn query_parameters_stay_an_error() {
+    let document = JSON.replace("\"in\":\"path\"", "\"in\":\"query\"");
+    let error = of(Service::openapi(document).repair()).check().unwrap_err();
+    let findings = error.findings().unwrap();
+    let rules: Vec<_> = findings.errors().map(tower_gwag::Finding::rule).collect();
+    assert_eq!(rules, [Rule::OpenApiParameterName]);
+    assert_eq!(error.kind(), ErrorKind::Unrenderable);
+}
