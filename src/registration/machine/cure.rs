@@ -57,10 +57,11 @@ impl Machine {
         self.withdrawn == Some(Withdrawn::ForGood)
     }
 
-    /// A new entry is there, or on its way, and the old one is not removed yet.
+    /// A new entry is there, or on its way, and the old one is not removed yet, or, at the end,
+    /// could not be.
     #[cfg(test)]
     pub(super) fn replaces(&self) -> bool {
-        self.former.is_held()
+        self.former.is_held() || self.former.ending == Some(Ending::Failed)
     }
 
     /// The gateway routes it, as far as it says.
