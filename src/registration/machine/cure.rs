@@ -19,9 +19,9 @@ pub(super) enum Withdrawn {
 impl Machine {
     /// Registers again in a fresh spelling, then deregisters the entry that is dead: in this order
     /// every node of a cluster routes again, also when a block ends only later (contract, A
-    /// blocked gateway). A call for the entry that is in flight is waited for.
+    /// blocked gateway). A call that is in flight is waited for.
     pub(super) fn cure_if_due(&mut self, now: Instant) {
-        if !self.cure_due || self.is_in_flight(Which::Service) {
+        if !self.cure_due || self.flight.is_some() {
             return;
         }
         self.cure_due = false;
@@ -71,7 +71,7 @@ impl Machine {
 
     /// Once the entry is gone, the service may be wanted again.
     pub(super) fn want_again(&mut self, now: Instant) {
-        if !self.serves() || !self.service.is_over() || self.is_in_flight(Which::Service) {
+        if !self.serves() || !self.service.is_over() || self.flight.is_some() {
             return;
         }
         match self.withdrawn {
