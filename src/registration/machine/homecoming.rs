@@ -54,6 +54,9 @@ impl Machine {
             }
             self.lease_mut(which).end(Ending::NothingHeld);
         }
+        for (id, until) in self.old_holds.drain(..) {
+            self.left.push(Left::hold(self.gateway, id, until));
+        }
         self.gateway = 0;
         actions.push(Action::Turn { to: 0 });
         self.spelling += 1;
