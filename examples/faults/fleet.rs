@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::transport::Endpoint;
 use tower_gwag::embedded::{EmbeddedGateway, Rpc};
-use tower_gwag::{GwagRegistrationLayer, Registration};
+use tower_gwag::{GwagRegistrationLayer, Registration, State};
 
 use crate::gateway::RESTART;
 use crate::report::Row;
-use crate::service::{DEADLINE, Times, options, replicas, until};
+use crate::service::{DEADLINE, Times, options, replicas};
 use crate::{BoxError, Scale};
 
 const CLIENTS: usize = 200;
@@ -42,10 +42,11 @@ pub(crate) async fn restart(_: Scale) -> Result<Vec<Row>, BoxError> {
         client.registered.nth(1).await?;
     }
     // Each has looked by then how many there are.
-    let looked = |now: &tower_gwag::embedded::GatewayView| {
-        now.rpc_counts.of(Rpc::ListServices).answered >= CLIENTS as u64
-    };
-    until(&gateway, "looked around", looked).await?;
+    for client in &clients {
+        let mut status = client.registration.status();
+        let listed = status.wait_for(|now| matches!(now.state(), State::Listed | State::Routed));
+        timeout(DEADLINE, listed).await??;
+    }
 
     let before = registers(&gateway);
     gateway.kill().await;

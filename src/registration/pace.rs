@@ -13,6 +13,8 @@ const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
 /// gateway is registered with by all of them at once. Up to the longest.
 const SPREAD: Duration = Duration::from_millis(4);
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
+/// The same while nobody has looked yet how many there are.
+const UNKNOWN_SPREAD: Duration = Duration::from_millis(500);
 const BACKOFF_START: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
 const REFUSAL_START: Duration = Duration::from_secs(30);
@@ -23,8 +25,8 @@ const REFUSAL_CAP: Duration = Duration::from_secs(300);
 pub(crate) struct Pace {
     /// What the user wants between two beats.
     interval: Option<Duration>,
-    /// Replicas that the gateway listed when it was last asked.
-    herd: u32,
+    /// Replicas that the gateway listed when it was last asked, if it was.
+    herd: Option<u32>,
     state: u64,
 }
 
@@ -34,7 +36,7 @@ impl Pace {
     pub(crate) fn new(interval: Option<Duration>, seed: u64) -> Self {
         Self {
             interval,
-            herd: 0,
+            herd: None,
             state: seed,
         }
     }
@@ -57,12 +59,13 @@ impl Pace {
     }
 
     pub(crate) fn set_herd(&mut self, replicas: u32) {
-        self.herd = replicas;
+        self.herd = Some(replicas);
     }
 
     /// To the registration that follows a not-ok: the more replicas, the wider spread.
     pub(crate) fn again(&mut self) -> Duration {
-        let most = SPREAD.saturating_mul(self.herd).min(LONGEST_SPREAD);
+        let of_herd = |herd| SPREAD.saturating_mul(herd).min(LONGEST_SPREAD);
+        let most = self.herd.map_or(UNKNOWN_SPREAD, of_herd);
         self.between([SOON[0], most.max(SOON[1])])
     }
 
@@ -126,6 +129,8 @@ mod tests {
             prop_assert!(beat <= ttl / 2);
             prop_assert!((POLL[0]..=POLL[1]).contains(&pace.poll()));
             prop_assert!(pace.soon() <= SOON[1]);
+            prop_assert!(pace.again() <= UNKNOWN_SPREAD);
+            pace.set_herd(1);
             prop_assert!(pace.again() <= SOON[1]);
             pace.set_herd(n);
             prop_assert!(pace.again() <= LONGEST_SPREAD);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::Uri;
 use tokio::task::JoinHandle;
@@ -28,14 +29,23 @@ pub(in crate::registration) struct ReadBack {
     control: Option<ControlPlane>,
     look_at: Option<Instant>,
     look: Option<JoinHandle<Evidence>>,
+    /// When the registration was made.
+    begun: Instant,
+    /// How many replicas of all services the gateway has, as far as can be told.
+    replicas: Option<u32>,
     routed: bool,
 }
+
+/// A look this soon after a registration may show only the first of a herd: it counts manifold,
+/// or a gateway that restarts right then would have most of them back in one moment.
+const EARLY: Duration = Duration::from_millis(800);
+const EARLY_FACTOR: u32 = 4;
 
 /// What a look, or a call of the gateway, brought.
 #[derive(Debug)]
 pub(in crate::registration) struct Seen {
     pub(in crate::registration) remedy: Remedy,
-    /// How many replicas of all services the gateway lists.
+    /// How many replicas of all services the gateway has, as far as can be told.
     pub(in crate::registration) replicas: Option<u32>,
     /// Every service is listed as it is.
     pub(in crate::registration) is_listed: bool,
@@ -61,6 +71,8 @@ impl ReadBack {
             control: None,
             look_at: None,
             look: None,
+            begun: Instant::now(),
+            replicas: None,
             routed: false,
         }
     }
@@ -69,7 +81,8 @@ impl ReadBack {
     pub(in crate::registration) fn begin(&mut self, control: ControlPlane, hosts: &[IpAddr]) {
         self.pause();
         self.control = Some(control);
-        self.look_at = Some(self.verifier.begin(Instant::now()));
+        self.begun = Instant::now();
+        self.look_at = Some(self.verifier.begin(self.begun));
         self.core.proof.await_from(hosts);
     }
 
@@ -108,6 +121,10 @@ impl ReadBack {
                 evidence = finished(&mut self.look) => {
                     self.evidence = evidence.unwrap_or_default();
                     let now = Instant::now();
+                    let early = now.duration_since(self.begun) < EARLY;
+                    let factor = if early { EARLY_FACTOR } else { 1 };
+                    let listed = self.evidence.replicas;
+                    self.replicas = listed.map(|listed| listed.saturating_mul(factor));
                     let (remedy, next) = self.verifier.see(&self.evidence, now);
                     self.look_at = Some(next);
                     self.routed &= *self.verifier.verdict() == Verdict::Listed;
@@ -132,7 +149,7 @@ impl ReadBack {
     fn seen(&self, remedy: Remedy) -> Seen {
         Seen {
             remedy,
-            replicas: self.evidence.replicas,
+            replicas: self.replicas,
             is_listed: *self.verifier.verdict() == Verdict::Listed,
         }
     }
