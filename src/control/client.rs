@@ -1,5 +1,6 @@
 //! The control plane's calls that a registration makes, typed.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub(crate) enum Liveness {
     Dead,
     /// Nothing is answered or refused anywhere: frozen, or cut off.
     Silent,
+    /// The same, but the gateway's name has other nodes.
+    NodeSilent,
 }
 
 // === impl ControlPlane ===
@@ -79,11 +82,34 @@ impl ControlPlane {
         &self.gateway
     }
 
-    /// The same over a connection of its own, for another runtime.
-    pub(crate) fn apart(&self) -> Self {
-        let gateway = &self.gateway;
-        let gateway = Gateway::private(gateway.target().clone(), gateway.endpoint().clone());
+    /// The same, or only that node of it, over a connection of its own.
+    pub(crate) fn apart(&self, node: Option<SocketAddr>) -> Self {
+        let gateway = self.gateway.apart(node);
         Self::new(gateway.into(), self.credentials.clone())
+    }
+
+    /// The node to which the last call went that changes something, where the gateway's name has
+    /// several: ids live on one node.
+    pub(crate) fn node(&self) -> Option<SocketAddr> {
+        let connection = self.last()?;
+        self.gateway.has_several_nodes().then_some(connection.node)
+    }
+
+    /// The other nodes of the gateway's name, each by itself.
+    pub(crate) async fn other_nodes(&self) -> Vec<Self> {
+        let home = self.gateway.home();
+        let nodes = self.gateway.addresses().await.into_iter();
+        nodes
+            .filter(|node| home.is_some_and(|home| home != *node))
+            .map(|node| self.apart(Some(node)))
+            .collect()
+    }
+
+    /// The node is dead: the next call goes to another one, if there is one.
+    pub(crate) fn move_on(&self) {
+        if let Some(node) = self.node() {
+            self.gateway.move_on_from(node);
+        }
     }
 
     /// Ends the connection over which the last call went that changes something; a newer one,
@@ -151,6 +177,7 @@ impl ControlPlane {
             () = &mut here => return Liveness::Slow,
             answers = timeout(deadline, elsewhere) => match answers {
                 Ok(true) => {}
+                Ok(false) | Err(_) if self.node().is_some() => return Liveness::NodeSilent,
                 Ok(false) | Err(_) => return Liveness::Silent,
             }
         }

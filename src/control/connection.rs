@@ -6,21 +6,20 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
+use super::nodes::Nodes;
+use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};
 use crate::options::Target;
 
@@ -28,6 +27,10 @@ use crate::options::Target;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For name, address and TLS together.
 const READY_TIMEOUT: Duration = Duration::from_secs(6);
+/// For all addresses of a name.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway and, while there is one, the connection to it.
 pub(crate) struct Gateway {
@@ -36,6 +39,7 @@ pub(crate) struct Gateway {
     live: watch::Sender<Option<Connection>>,
     /// Held while a connection is made, so that there is one; when the last attempt failed.
     connecting: tokio::sync::Mutex<Option<Instant>>,
+    nodes: Mutex<Nodes>,
 }
 
 /// Those in use, by address and runtime.
@@ -45,6 +49,8 @@ type Gateways = HashMap<(Uri, Id), Weak<Gateway>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(super) channel: Channel,
+    /// The node at the other end.
+    pub(super) node: SocketAddr,
     /// Cancelled when the connection has ended, whoever ended it.
     ended: CancellationToken,
     /// Cancel it to end the connection.
@@ -85,20 +91,41 @@ impl Gateway {
             endpoint,
             live: watch::Sender::new(None),
             connecting: tokio::sync::Mutex::new(None),
+            nodes: Mutex::default(),
         }
     }
 
-    /// A gateway for one call from a runtime of its own.
-    pub(crate) fn private(target: Target, endpoint: Endpoint) -> Self {
-        Self::new(target, endpoint)
+    /// The same gateway, or only that node of it, over a connection of its own.
+    pub(super) fn apart(&self, node: Option<SocketAddr>) -> Self {
+        let mut apart = Self::new(self.target.clone(), self.endpoint.clone());
+        if let Some(node) = node {
+            apart.nodes = Nodes::pinned(node).into();
+        }
+        apart
     }
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    /// Whether there are several nodes behind the name, as far as is known.
+    pub(super) fn has_several_nodes(&self) -> bool {
+        self.nodes().has_several()
+    }
+
+    /// The node that was connected to last.
+    pub(super) fn home(&self) -> Option<SocketAddr> {
+        self.nodes().home()
+    }
+
+    /// That node is dead: the next connection is to another one, if there is one.
+    pub(super) fn move_on_from(&self, node: SocketAddr) {
+        self.nodes().move_on_from(node);
+    }
+
+    /// Valid after a panic: it is changed in single steps.
+    fn nodes(&self) -> MutexGuard<'_, Nodes> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection, made if there is none. Bounded by about 6 s.
@@ -118,6 +145,7 @@ impl Gateway {
         }
         match self.connect().await {
             Ok(connection) => {
+                self.nodes().connected_to(connection.node);
                 self.live.send_replace(Some(connection.clone()));
                 Ok(connection)
             }
@@ -169,51 +197,74 @@ impl Gateway {
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         let ended = CancellationToken::new();
         let kill = CancellationToken::new();
-        let (host, port) = self.target.host_port();
-        let stream = Arc::new(Mutex::new(Some((ended.clone(), kill.clone()))));
-        // Gives a stream once: tonic may not reconnect by itself.
-        let connector = tower::service_fn(move |_: Uri| {
-            let tokens = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let host = host.clone();
-            async move {
-                let (ended, kill) = tokens.ok_or_else(|| {
+        let asked = async {
+            let (stream, node) = self.dial().await.map_err(explained)?;
+            let io = WatchedIo {
+                io: stream,
+                killed: Box::pin(kill.clone().cancelled_owned()),
+                _ended: ended.clone().drop_guard(),
+            };
+            // Gives the stream once: tonic may not reconnect by itself.
+            let io = Mutex::new(Some(TokioIo::new(io)));
+            let connector = tower::service_fn(move |_: Uri| {
+                let io = io.lock().unwrap_or_else(PoisonError::into_inner).take();
+                std::future::ready(io.ok_or_else(|| {
                     io::Error::new(io::ErrorKind::NotConnected, "the connection has ended")
-                })?;
-                let io = dial(&host, port).await?;
-                Ok::<_, io::Error>(TokioIo::new(WatchedIo {
-                    io,
-                    killed: Box::pin(kill.cancelled_owned()),
-                    _ended: ended.drop_guard(),
                 }))
-            }
-        });
-        match timeout(
-            READY_TIMEOUT,
-            self.endpoint.connect_with_connector(connector),
-        )
-        .await
-        {
-            Ok(Ok(channel)) => Ok(Connection {
+            });
+            let channel = self.endpoint.connect_with_connector(connector).await;
+            Ok((channel.map_err(explained)?, node))
+        };
+        match timeout(READY_TIMEOUT, asked).await {
+            Ok(Ok((channel, node))) => Ok(Connection {
                 channel,
+                node,
                 ended,
                 kill,
             }),
-            Ok(Err(cause)) => Err(self
-                .unreachable(&root_of(&cause).to_string())
-                .caused_by(cause)),
-            Err(elapsed) => Err(self
-                .unreachable(&root_of(&elapsed).to_string())
-                .caused_by(elapsed)),
+            Ok(Err((why, cause))) => Err(self.unreachable(&why).caused_by(cause)),
+            Err(elapsed) => Err(self.unreachable(&elapsed.to_string()).caused_by(elapsed)),
         }
+    }
+
+    /// Tries the nodes of the name one after the other.
+    async fn dial(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (resolved, mut last) = match self.resolve().await {
+            Ok(resolved) => (resolved, io::ErrorKind::NotFound.into()),
+            Err(error) => (Vec::new(), error),
+        };
+        let nodes = self.nodes().in_order(resolved);
+        // The last one must have its turn, too.
+        let patience = CONNECT_TIMEOUT
+            .min(DIAL_TIMEOUT / u32::try_from(nodes.len()).unwrap_or(u32::MAX).max(1));
+        for node in nodes {
+            match timeout(patience, TcpStream::connect(node)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok((stream, node));
+                }
+                Ok(Err(error)) => last = error,
+                Err(elapsed) => last = io::Error::new(io::ErrorKind::TimedOut, elapsed),
+            }
+        }
+        Err(last)
     }
 
     /// The addresses of the gateway's name; empty when it cannot be resolved in time.
     pub(crate) async fn addresses(&self) -> Vec<SocketAddr> {
-        let (host, port) = self.target.host_port();
-        match timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((host, port))).await {
-            Ok(Ok(addresses)) => addresses.collect(),
+        match timeout(CONNECT_TIMEOUT, self.resolve()).await {
+            Ok(Ok(addresses)) => addresses,
             _ => Vec::new(),
         }
+    }
+
+    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let (host, port) = self.target.host_port();
+        #[cfg(test)]
+        if let Some(addresses) = super::nodes::names::addresses_of(&host) {
+            return Ok(addresses);
+        }
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
     }
 }
 
@@ -223,6 +274,11 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
+/// An error and what is really wrong.
+fn explained<E: std::error::Error + Send + Sync + 'static>(error: E) -> (String, BoxError) {
+    (root_of(&error).to_string(), error.into())
+}
+
 /// What is really wrong: what stands above it only says that connecting failed.
 pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
     let mut root = error;
@@ -230,21 +286,6 @@ pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
         root = source;
     }
     root
-}
-
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error,
-            Err(elapsed) => last = io::Error::new(io::ErrorKind::TimedOut, elapsed),
-        }
-    }
-    Err(last)
 }
 
 // === impl Connection ===
@@ -257,59 +298,5 @@ impl Connection {
     /// Ends the connection; the calls on it fail.
     pub(super) fn kill(&self) {
         self.kill.cancel();
-    }
-}
-
-/// A stream that tells of its end, and that can be ended from outside.
-struct WatchedIo {
-    io: TcpStream,
-    killed: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// hyper drops the stream as soon as the connection is over.
-    _ended: DropGuard,
-}
-
-// === impl WatchedIo ===
-
-impl AsyncRead for WatchedIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        // hyper always has a read pending, so this is where it learns of the end.
-        if self.killed.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for WatchedIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

@@ -3,12 +3,16 @@
 mod client;
 mod connection;
 mod credentials;
+mod nodes;
 mod refusal;
 mod route_probe;
+mod watched_io;
 
 pub(crate) use client::{CallError, ControlPlane, Liveness};
 pub(crate) use connection::Gateway;
 pub(crate) use credentials::Credentials;
+#[cfg(test)]
+pub(crate) use nodes::names;
 pub(crate) use refusal::is_transient;
 pub(crate) use route_probe::RouteProbe;
 

@@ -1,5 +1,6 @@
 //! Turns the machine's calls into calls of the control plane.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,8 @@ struct Shared {
     gateways: Mutex<Vec<SocketAddr>>,
     /// What is advertised to a gateway; hold and service must have it byte by byte.
     address: Mutex<Option<(usize, String)>>,
+    /// The nodes that took registrations, where a gateway's name has several.
+    homes: Mutex<HashMap<String, SocketAddr>>,
     /// The tier policy of the gateway does not take a hold with a vN.
     hold_is_unstable: AtomicBool,
 }
@@ -89,6 +92,7 @@ impl Caller {
             bound,
             gateways: Mutex::new(Vec::new()),
             address: Mutex::new(None),
+            homes: Mutex::default(),
             hold_is_unstable: AtomicBool::new(false),
         }))
     }
@@ -121,7 +125,8 @@ impl Caller {
         until: Instant,
     ) -> impl Future<Output = bool> + Send + use<> {
         // A connection of its own: the shared one may be dead without having ended.
-        let control = self.control(gateway).apart();
+        let home = lock(&self.0.homes).remove(&id);
+        let control = self.control(gateway).apart(home);
         async move {
             let told = async {
                 while control.deregister(id.clone()).await.is_err() {
@@ -130,6 +135,18 @@ impl Caller {
             };
             timeout_at(until, told).await.is_ok()
         }
+    }
+
+    /// Whether the registration was taken by another node than the one that was asked last.
+    pub(super) fn is_elsewhere(&self, gateway: usize, id: &str) -> bool {
+        let asked = self.control(gateway).node();
+        let homes = lock(&self.0.homes);
+        homes.get(id).is_some_and(|home| asked != Some(*home))
+    }
+
+    /// The calls that follow go to another node of the gateway's name, if it has one.
+    pub(super) fn move_on(&self, gateway: usize) {
+        self.control(gateway).move_on();
     }
 
     /// Waits for a call that nobody else waits for any more, and takes back what it registered.
@@ -183,7 +200,10 @@ impl Caller {
                     beat.map(|known| Answer::Beat { known })
                 }
                 Verb::Deregister(id) => {
-                    let told = control.deregister(id).await;
+                    let told = control.deregister(id.clone()).await;
+                    if told.is_ok() {
+                        lock(&shared.homes).remove(&id);
+                    }
                     told.map(|()| Answer::Deregistered)
                 }
             };
@@ -267,6 +287,9 @@ impl Shared {
                 self.hold_is_unstable.store(true, Ordering::Relaxed);
             }
         })?;
+        if let Some(home) = control.node() {
+            lock(&self.homes).insert(granted.id.clone(), home);
+        }
         Ok(Answer::Registered {
             id: granted.id,
             ttl: granted.ttl.max(Duration::from_secs(1)),

@@ -62,16 +62,29 @@ impl Exclusive {
         self.take_over(&controls[gateway]).await?;
         self.settled().insert(gateway);
         if begins {
+            // Those that cannot be reached now are dealt with when they are registered with.
+            self.take_over_nodes(&controls[gateway]).await;
             let others = (0..controls.len()).filter(|it| *it != gateway);
             for other in others {
-                // Those that cannot be reached now are dealt with when they are registered with.
-                let reached = timeout(OTHERS_TIMEOUT, self.take_over(&controls[other])).await;
-                if matches!(reached, Ok(Ok(()))) {
+                if self.takes_over(&controls[other]).await {
                     self.settled().insert(other);
+                    self.take_over_nodes(&controls[other]).await;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The nodes behind one name that were not asked yet.
+    async fn take_over_nodes(&self, control: &ControlPlane) {
+        for node in control.other_nodes().await {
+            self.takes_over(&node).await;
+        }
+    }
+
+    async fn takes_over(&self, control: &ControlPlane) -> bool {
+        let reached = timeout(OTHERS_TIMEOUT, self.take_over(control)).await;
+        matches!(reached, Ok(Ok(())))
     }
 
     fn settled(&self) -> MutexGuard<'_, BTreeSet<usize>> {

@@ -56,7 +56,7 @@ impl LastResort {
         let held: Vec<(ControlPlane, String)> = self
             .held
             .values()
-            .map(|(control, id, _)| (control.apart(), id.clone()))
+            .map(|(control, id, _)| (control.apart(control.node()), id.clone()))
             .collect();
         self.held.clear();
         let (done, ended) = mpsc::channel();

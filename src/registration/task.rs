@@ -21,7 +21,7 @@ use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
 use super::leaving::Leaving;
-use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, Verb, Which};
+use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, SWEEP, Verb, Which};
 use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
 use super::status::State;
@@ -189,6 +189,9 @@ impl Worker {
                         Some(preferred) => preferred.watch(),
                         None => {}
                     }
+                    if self.caller.gateways() == 1 {
+                        self.caller.move_on(to);
+                    }
                     self.read_back.pause();
                     self.last_resort.disarm(Which::Former);
                     self.last_resort.disarm(Which::Hold);
@@ -265,9 +268,27 @@ impl Worker {
                 }
                 self.last_resort.arm(which, control, id.clone(), *ttl);
             }
-            (Verb::Heartbeat(_), Answer::Beat { known: false })
-            | (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
+            (Verb::Heartbeat(id), Answer::Beat { known: false }) => {
+                self.clean_up_elsewhere(which, id);
+                self.last_resort.disarm(which);
+            }
+            (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
             _ => {}
+        }
+    }
+
+    /// Ids live on one node: another one may know nothing of an entry that is there. The hold stays
+    /// for calls in flight, and expires.
+    fn clean_up_elsewhere(&mut self, which: Which, id: &str) {
+        let gateway = self.machine.gateway();
+        if which == Which::Hold || !self.caller.is_elsewhere(gateway, id) {
+            return;
+        }
+        let lease = self.last_resort.held().find(|(held, ..)| *held == which);
+        if let Some((_, id, ttl)) = lease {
+            let until = Instant::now() + ttl + SWEEP;
+            self.clean_ups
+                .spawn(self.caller.clean_up(gateway, id, until));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::registration::lease::{Ending, Lease, LeaseState};
 /// A Deregister that failed is tried again this often: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
 /// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
-pub(super) const SWEEP: Duration = Duration::from_secs(6);
+pub(in crate::registration) const SWEEP: Duration = Duration::from_secs(6);
 
 // === impl Machine ===
 
@@ -27,7 +27,7 @@ impl Machine {
         if arrived {
             self.unreached = 0;
         }
-        let is_dead = answer == Answer::NotSent || flight.given_up;
+        let is_dead = answer == Answer::NotSent && self.gateways > 1 || flight.given_up;
         match (flight.call.verb, answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
                 self.registered(which, id, ttl, flight.since, now, actions);
@@ -58,9 +58,7 @@ impl Machine {
                 self.former.set_due(now);
                 self.tell(Which::Service, Note::Displaced, actions);
             }
-            (_, Answer::NotSent | Answer::Broken)
-                if is_dead && self.gateways > 1 && self.serves() =>
-            {
+            (_, Answer::NotSent | Answer::Broken) if is_dead && self.serves() => {
                 self.fail_over(now, actions);
             }
             (_, answer) => self.failed(which, &answer, now, actions),

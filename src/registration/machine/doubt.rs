@@ -64,15 +64,17 @@ impl Machine {
             // The call never ends by itself.
             Liveness::Dead => actions.push(Action::Disconnect),
             // With nowhere else to go, silence proves nothing, and the call is waited for.
-            Liveness::Silent if several && serves => {
+            Liveness::Silent | Liveness::NodeSilent
+                if serves && (several || found == Liveness::NodeSilent) =>
+            {
                 flight.given_up = true;
                 actions.push(Action::Disconnect);
             }
-            Liveness::Silent | Liveness::Slow => {}
+            Liveness::Silent | Liveness::NodeSilent | Liveness::Slow => {}
         }
         let pause = match found {
             // As with any gateway that cannot be reached: it may be back in a moment.
-            Liveness::Silent => self.pace.poll(),
+            Liveness::Silent | Liveness::NodeSilent => self.pace.poll(),
             Liveness::Dead | Liveness::Slow => PROBE_INTERVAL,
         };
         flight.doubt_at = Some(now + pause);

@@ -1,4 +1,5 @@
-//! To the next gateway, when the one that was registered with cannot be reached.
+//! To the next gateway, when the one that was registered with cannot be reached; where there is one
+//! with several nodes behind its name, to the next node.
 
 use tokio::time::Instant;
 

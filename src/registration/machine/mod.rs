@@ -24,6 +24,7 @@ use super::pace::Pace;
 use cure::Withdrawn;
 use homecoming::Left;
 
+pub(super) use answers::SWEEP;
 pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Which};
 
 /// A beat that takes longer is called slow; nothing else follows from it.

@@ -51,7 +51,7 @@ pub(crate) enum Action {
     Finish,
     /// Something worth telling.
     Tell(Note),
-    /// From now on the calls go to this gateway.
+    /// From now on the calls go to this gateway; if it is the same, to another node of it.
     Turn { to: usize },
     /// Deregister this entry when that gateway can be reached, at the latest at `until`.
     CleanUp {

@@ -35,6 +35,7 @@ fn a_gateway_that_cannot_be_reached_is_polled_until_it_can() {
 #[test]
 fn a_forgotten_registration_is_made_again_at_once() {
     let mut sim = Sim::registered();
+    sim.on(Event::Listed { replicas: 1 });
     sim.wake_until_called();
     sim.answer(Answer::Beat { known: false });
     let wait = sim.wake_until_called();

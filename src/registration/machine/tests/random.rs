@@ -44,7 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
     let liveness = prop_oneof![
         Just(Liveness::Slow),
         Just(Liveness::Dead),
-        Just(Liveness::Silent)
+        Just(Liveness::Silent),
+        Just(Liveness::NodeSilent)
     ];
     prop_oneof![
         16 => Just(Step::Wake),

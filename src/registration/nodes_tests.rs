@@ -1,0 +1,191 @@
+//! One gateway name with several nodes behind it: ids live on the node that gave them.
+
+#![cfg(feature = "embedded-gateway")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::control::names;
+use crate::embedded::{EmbeddedGateway, Rpc};
+use crate::{GwagRegistrationLayer, Hold, Options, Registration, Service};
+
+/// Far above what anything takes here, so that only a hang reaches it.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Nothing is evicted within a test: what goes was deregistered.
+const SWEEP: Duration = Duration::from_secs(600);
+
+async fn node() -> EmbeddedGateway {
+    let builder = EmbeddedGateway::builder().sweep_interval(SWEEP);
+    builder.start().await.expect("the embedded gateway starts")
+}
+
+fn options(name: &str) -> Options {
+    let proto = include_str!("../../examples/greeter/proto/greeter.proto");
+    Options::new(format!("{name}:50090"))
+        .seed(7)
+        .hold(Hold::Off)
+        .heartbeat_interval(Duration::from_millis(50))
+        .service(Service::proto(proto).namespace("greeter"))
+}
+
+fn start(options: Options) -> Registration {
+    let registration = GwagRegistrationLayer::new(options).registration();
+    // Nobody is called here, so that nobody needs to listen.
+    let address = ([127, 0, 0, 1], 20_000).into();
+    registration.start(address).expect("good options");
+    registration
+}
+
+/// It knows of its registration, not only the gateway.
+async fn registered(registration: &Registration) {
+    let registered = timeout(DEADLINE, registration.registered()).await;
+    assert!(matches!(registered, Ok(Ok(()))), "not registered");
+}
+
+async fn until_listed(node: &EmbeddedGateway, count: usize) {
+    let listed = node.wait_until(|now| now.registrations.len() == count);
+    let listed = timeout(DEADLINE, listed).await;
+    let now = node.registrations();
+    assert!(listed.is_ok(), "not {count} registrations: {now:?}");
+}
+
+fn deregistered(node: &EmbeddedGateway) -> u64 {
+    node.rpc_counts().of(Rpc::Deregister).answered
+}
+
+/// A way to a node that can be cut, or closed.
+struct Way {
+    address: SocketAddr,
+    /// Ends the connections of now.
+    cut: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Way {
+    async fn to(node: &EmbeddedGateway, from: SocketAddr) -> Self {
+        let listener = TcpListener::bind(from).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let cut = watch::Sender::new(());
+        let cuts = cut.clone();
+        let node = node.address();
+        let connections = async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut here, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                connections.spawn(async move {
+                    let Ok(mut there) = TcpStream::connect(node).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut here, &mut there) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        };
+        let task = tokio::spawn(connections);
+        Self { address, cut, task }
+    }
+
+    async fn close(self) {
+        self.task.abort();
+        // Only then is the listener gone.
+        let _ = self.task.await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_dies_is_left_for_the_next_of_the_name() {
+    let (first, second) = (node().await, node().await);
+    names::set("dies.test", &[first.address(), second.address()]);
+    let registration = start(options("dies.test"));
+    registered(&registration).await;
+    first.kill().await;
+    until_listed(&second, 1).await;
+    // What the resolver says is no reason to change back.
+    first.revive().await.expect("the same ports");
+    registration.leave().await;
+    assert!(first.registrations().is_empty() && second.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_connection_leads_back_to_the_node_that_took_the_registration() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    names::set("turns.test", &[way.address, second.address()]);
+    let registration = start(options("turns.test"));
+    registered(&registration).await;
+    // As resolvers do that spread the load.
+    names::set("turns.test", &[second.address(), way.address]);
+    way.cut.send_replace(());
+    let beats = first.rpc_counts().of(Rpc::Heartbeat).answered;
+    let beaten = first.wait_until(|now| now.rpc_counts.of(Rpc::Heartbeat).answered > beats + 1);
+    assert!(timeout(DEADLINE, beaten).await.is_ok());
+    assert_eq!(second.rpc_counts().of(Rpc::Heartbeat).received, 0);
+    registration.leave().await;
+    assert!(first.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_left_on_a_node_that_was_out_of_reach_is_removed_there() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    let from = way.address;
+    names::set("unreached.test", &[from, second.address()]);
+    let registration = start(options("unreached.test"));
+    registered(&registration).await;
+    way.close().await;
+    until_listed(&second, 1).await;
+    assert_eq!(first.registrations().len(), 1, "nobody could tell it");
+    let _way = Way::to(&first, from).await;
+    until_listed(&first, 0).await;
+    assert_eq!(deregistered(&first), 1);
+    assert_eq!(second.registrations().len(), 1, "that one stays");
+    let report = registration.leave().await;
+    assert_eq!(report.abandoned(), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_is_left_and_told_when_it_is_back() {
+    let (first, second) = (node().await, node().await);
+    names::set("silent.test", &[first.address(), second.address()]);
+    let registration = start(options("silent.test").ttl(Duration::from_secs(3)));
+    registered(&registration).await;
+    first.freeze();
+    until_listed(&second, 1).await;
+    first.thaw();
+    until_listed(&first, 0).await;
+    assert_eq!(second.registrations().len(), 1, "that one stays");
+    registration.leave().await;
+    assert!(second.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn an_exclusive_identity_takes_over_on_every_node_of_the_name() {
+    let (first, second) = (node().await, node().await);
+    let exclusive = |name| {
+        // So long that the former life does not notice within the test.
+        let beat = Duration::from_secs(10);
+        start(
+            options(name)
+                .heartbeat_interval(beat)
+                .exclusive_instance("greeter-0"),
+        )
+    };
+    names::set("former.test", &[second.address()]);
+    let former = exclusive("former.test");
+    until_listed(&second, 1).await;
+
+    names::set("exclusive.test", &[first.address(), second.address()]);
+    let registration = exclusive("exclusive.test");
+    until_listed(&first, 1).await;
+    assert!(second.registrations().is_empty(), "removed before");
+    registration.leave().await;
+    former.leave().await;
+}
