@@ -39,7 +39,7 @@ impl Copied {
         std::fs::write(self.0.join(path), text).expect(path);
     }
 
-    /// A command of cargo, with the colours of a file.
+    /// A command of cargo, without network and colours.
     fn cargo(&self, arguments: &[&str]) -> Command {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
         let mut command = Command::new(env!("CARGO"));

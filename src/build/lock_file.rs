@@ -89,8 +89,8 @@ fn changed(lock: &Lock, locked: &Entry, hash: &str, entry: &str, is_release: boo
     finding.help(help).at(Some(lock.place_of(locked)))
 }
 
-/// Writes the file. Two builds at once may lose a line of each other; cargo then sees that the file
-/// changed, and the next build adds it.
+/// Writes the file. Two builds at once may lose a line of each other: to cargo a file that was
+/// written during a build has changed since, so that the next build looks again, and adds it.
 fn add(environment: &Environment, path: &Path, text: &str, line: &str) -> Finding {
     let is_copy = MARKS_OF_COPIES
         .iter()
