@@ -57,6 +57,14 @@ pub enum ErrorKind {
     UnreadableProto,
     /// The proto source cannot be compiled.
     InvalidProto,
+    /// The bytes are no bundle of proto files that this version of the crate reads.
+    InvalidBundle,
+    /// In a build script: a vN has another schema than the one that `gwag.lock` has of it.
+    LockedVersion,
+    /// In a build script: `gwag.lock` cannot be read.
+    InvalidLockFile,
+    /// In a build script: a bundle cannot be written.
+    BuildScript,
     /// The OpenAPI document cannot be used.
     InvalidOpenApi,
     /// The GraphQL endpoint is neither an `http(s)` URL nor a path.

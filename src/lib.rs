@@ -51,6 +51,7 @@
 //! - [`Options`]: everything that can be said, with the defaults.
 //! - [`Service`]: what is registered: proto text or trees, OpenAPI documents, GraphQL endpoints.
 //! - [`Registration`]: the handle: status, leaving, servers of another kind.
+//! - `build` (feature `build`): proto files checked and bundled by your build script.
 //! - `embedded` (feature `embedded-gateway`): a gateway in this process, to develop and test against.
 //!
 //! The README tells the life of a registration and what happens at shutdown.
@@ -58,7 +59,7 @@
 //! # Features
 //!
 //! `tonic`, `axum` and `preflight` (the check of the schemas themselves) are on by default; `tls`,
-//! `utoipa`, `include_dir` and `embedded-gateway` are not.
+//! `utoipa`, `include_dir`, `build` and `embedded-gateway` are not.
 
 // In the library only: tests and examples may.
 #![warn(
@@ -68,6 +69,8 @@
     clippy::unwrap_used
 )]
 
+#[cfg(feature = "build")]
+pub mod build;
 mod control;
 #[cfg(feature = "embedded-gateway")]
 pub mod embedded;
@@ -101,7 +104,30 @@ pub use server::{Incoming, IntoIncoming};
 pub use server::{IntoListener, Listening};
 pub use service::{OpenApiDocument, ProtoFiles, Service, Version, VersionText};
 
+/// The bytes of the bundle that the build script of this crate wrote under this name, for
+/// [`Service::proto_bundle`].
+///
+/// `build::bundle` (feature `build`) names a bundle after its entry file: `proto/greeter.proto`
+/// becomes `greeter`.
+///
+/// # Examples
+///
+/// ```ignore
+/// let greeter = tower_gwag::Service::proto_bundle(tower_gwag::include_bundle!("greeter"));
+/// ```
+#[macro_export]
+macro_rules! include_bundle {
+    ($name:literal) => {
+        ::core::include_bytes!(::core::concat!(
+            ::core::env!("OUT_DIR"),
+            "/",
+            $name,
+            ".gwag"
+        ))
+    };
+}
+
 /// The README's code compiles.
-#[cfg(all(doctest, feature = "tonic", feature = "axum"))]
+#[cfg(all(doctest, feature = "tonic", feature = "axum", feature = "build"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

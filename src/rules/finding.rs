@@ -39,6 +39,8 @@ pub struct Finding {
     place: Option<Box<Place>>,
     message: String,
     remedy: Option<String>,
+    /// Whose `allow` lets it pass.
+    allowed_by: &'static str,
 }
 
 /// A place in a source file; lines and columns from 1, columns in characters.
@@ -59,6 +61,7 @@ impl Finding {
             place: None,
             message: message.into(),
             remedy: None,
+            allowed_by: "Options",
         }
     }
 
@@ -81,6 +84,18 @@ impl Finding {
 
     pub(crate) fn name(&mut self, service: &str) {
         self.service = Some(service.to_owned());
+    }
+
+    /// Tells it as a build script wants it: files by their names on disk, and what to write there.
+    #[cfg(feature = "build")]
+    pub(crate) fn for_build_script(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(place) = &mut self.place
+            && let Some(file) = on_disk(&place.file)
+        {
+            place.file = file;
+        }
+        self.allowed_by = "Bundle";
+        self
     }
 
     /// How much it matters.
@@ -184,10 +199,10 @@ impl fmt::Display for Finding {
             write!(f, "\n {:margin$} = help: {remedy}", "")?;
         }
         if self.is_error() && self.rule.is_allowable() {
-            let rule = self.rule;
+            let (owner, rule) = (self.allowed_by, self.rule);
             write!(
                 f,
-                "\n {:margin$} = note: a false alarm? `Options::allow(Rule::{rule:?})`",
+                "\n {:margin$} = note: a false alarm? `{owner}::allow(Rule::{rule:?})`",
                 ""
             )?;
         }

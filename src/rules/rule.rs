@@ -16,7 +16,7 @@ enum Reach {
 
 macro_rules! rules {
     ($($(#[$doc:meta])+ $name:ident = $id:literal, $kind:ident, $reach:ident;)+) => {
-        /// A rule that [`Options::check`](crate::Options::check) applies.
+        /// A rule that [`Options::check`](crate::Options::check), or a build script, applies.
         ///
         /// `Display` and [`FromStr`] use the id, which never changes, such as `proto-two-services`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,6 +94,8 @@ rules! {
     /// The GraphQL endpoint is an `http(s)` URL or a path.
     GraphQlEndpoint = "graphql-endpoint", InvalidGraphQlEndpoint, Structure;
 
+    /// A bundle is one that this version of the crate reads.
+    ProtoBundle = "proto-bundle", InvalidBundle, Structure;
     /// The entry file must be there.
     ProtoEntryMissing = "proto-entry-missing", MissingProtoEntry, Structure;
     /// Every imported file must be there.
@@ -142,6 +144,13 @@ rules! {
     OpenApiComponentName = "openapi-component-name", Unrenderable, Schema;
     /// Warning: a document was repaired, because [`Service::repair`](crate::Service::repair) says so.
     OpenApiRepaired = "openapi-repaired", InvalidOpenApi, Schema;
+
+    /// In a build script: a vN keeps the schema that `gwag.lock` has of it.
+    VersionLocked = "version-locked", LockedVersion, Structure;
+    /// In a build script: `gwag.lock` can be read.
+    LockFile = "lock-file", InvalidLockFile, Structure;
+    /// In a build script: a bundle has a place of its own, and can be written there.
+    BuildScript = "build-script", BuildScript, Structure;
 }
 
 impl Rule {

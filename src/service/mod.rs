@@ -1,5 +1,6 @@
 //! What is registered: a namespace, a version and one schema.
 
+pub(crate) mod bundle;
 mod collect;
 pub(crate) mod evidence;
 mod proto_files;
@@ -98,6 +99,34 @@ impl Service {
     /// ```
     pub fn proto_dir(files: impl Into<ProtoFiles>, entry: impl Into<String>) -> Self {
         Self::new(Schema::Proto(ProtoSource::tree(files.into(), entry.into())))
+    }
+
+    /// A gRPC service, from the bundle that a build script made (feature `build`): the proto files
+    /// with the namespace, the version and the allowed rules that are given there.
+    ///
+    /// [`include_bundle!`](crate::include_bundle) has the bytes of a bundle. What is said of the
+    /// service here goes before what the bundle says. Bytes that are no bundle are an error of the
+    /// options.
+    ///
+    /// # Examples
+    ///
+    /// ```ignore
+    /// // build.rs: tower_gwag::build::bundle("proto/greeter.proto", ["proto"])
+    /// let greeter = Service::proto_bundle(tower_gwag::include_bundle!("greeter"));
+    /// ```
+    pub fn proto_bundle(bundle: impl AsRef<[u8]>) -> Self {
+        let contents = match bundle::Contents::read(bundle.as_ref()) {
+            Ok(contents) => contents,
+            Err(finding) => return Self::new(Schema::NoBundle(finding)),
+        };
+        let rules = contents.rules().collect();
+        let files = contents.files.into_iter().map(|it| (it.path, it.source));
+        Self {
+            namespace: Some(contents.namespace),
+            version: VersionText(contents.version),
+            allowed: rules,
+            ..Self::proto_dir(ProtoFiles::from_files(files), contents.entry)
+        }
     }
 
     /// An HTTP service, from its OpenAPI 3.x document: JSON or YAML, or a utoipa document

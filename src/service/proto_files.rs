@@ -16,7 +16,11 @@ pub struct ProtoFiles(Files);
 #[derive(Clone)]
 enum Files {
     /// Searched in order, as a compiler searches its include directories.
-    Directories(Vec<PathBuf>),
+    Directories {
+        /// What relative roots are relative to; empty for the working directory.
+        base: PathBuf,
+        roots: Vec<PathBuf>,
+    },
     Memory(BTreeMap<String, Vec<u8>>),
 }
 
@@ -47,18 +51,36 @@ impl ProtoFiles {
 
     /// Several directories on disk, searched in order: what a compiler calls include paths.
     pub fn from_directories<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> Self {
-        let directories = directories.into_iter().map(Into::into).collect();
-        Self(Files::Directories(directories))
+        Self::from_directories_in(PathBuf::new(), directories)
+    }
+
+    /// As `from_directories`, with relative ones in `base`; errors name them without it.
+    pub(crate) fn from_directories_in<P: Into<PathBuf>>(
+        base: PathBuf,
+        directories: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let roots = directories.into_iter().map(Into::into).collect();
+        Self(Files::Directories { base, roots })
+    }
+
+    /// Where on disk the file at `path` is, in the directory as it was given.
+    #[cfg(feature = "build")]
+    pub(crate) fn locate(&self, path: &str) -> Option<PathBuf> {
+        let Files::Directories { base, roots } = &self.0 else {
+            return None;
+        };
+        let mut places = roots.iter().map(|root| root.join(path));
+        places.find(|place| base.join(place).is_file())
     }
 
     /// The file at `path`; `Ok(None)` when there is none.
     pub(super) fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
         match &self.0 {
             Files::Memory(files) => Ok(files.get(path).cloned()),
-            Files::Directories(_) if !stays_inside(path) => Ok(None),
-            Files::Directories(roots) => {
+            Files::Directories { .. } if !stays_inside(path) => Ok(None),
+            Files::Directories { base, roots } => {
                 for root in roots {
-                    match std::fs::read(root.join(path)) {
+                    match std::fs::read(base.join(root).join(path)) {
                         Ok(bytes) => return Ok(Some(bytes)),
                         Err(error) if error.kind() == ErrorKind::NotFound => {}
                         // A directory named like the first part of the path is a file here.
@@ -88,7 +110,7 @@ fn stays_inside(path: &str) -> bool {
 impl fmt::Display for ProtoFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Files::Directories(roots) => {
+            Files::Directories { roots, .. } => {
                 let many = if roots.len() == 1 { "y" } else { "ies" };
                 write!(f, "the director{many}")?;
                 for (root, at) in roots.iter().zip(0..) {

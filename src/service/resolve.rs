@@ -177,6 +177,7 @@ impl Service {
                 check_graphql_endpoint(endpoint).map_err(|error| vec![error.into()])?;
                 binding.graphql_endpoint.clone_from(endpoint);
             }
+            Schema::NoBundle(finding) => return Err(vec![finding.clone()]),
             Schema::ImportOn(kind) => {
                 let message = format!("`import` has no meaning for {kind}");
                 let finding = Finding::error(Rule::ImportWithoutProto, message);
@@ -220,7 +221,7 @@ impl Service {
                 }
                 title_of(document).map(|title| name::fold_title(&title))
             }
-            (None, Schema::ImportOn(_)) => return Ok(None),
+            (None, Schema::ImportOn(_) | Schema::NoBundle(_)) => return Ok(None),
             _ => None,
         };
         let kind = self.schema.kind();

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::ProtoFiles;
 use super::resolve::ServiceKind;
+use crate::rules::finding::Finding;
 
 /// An OpenAPI 3.x document: JSON or YAML.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub(super) enum Schema {
     GraphQl(String),
     /// `import` on a schema that has none; refused when resolved.
     ImportOn(ServiceKind),
+    /// A bundle that cannot be read; refused when resolved.
+    NoBundle(Finding),
 }
 
 /// Proto text: the entry file and where its imports come from.
@@ -38,7 +41,7 @@ pub(super) enum Entry {
 impl Schema {
     pub(super) fn kind(&self) -> ServiceKind {
         match self {
-            Self::Proto(_) => ServiceKind::Proto,
+            Self::Proto(_) | Self::NoBundle(_) => ServiceKind::Proto,
             Self::OpenApi(_) => ServiceKind::OpenApi,
             Self::GraphQl(_) => ServiceKind::GraphQl,
             Self::ImportOn(kind) => *kind,
@@ -50,6 +53,7 @@ impl Schema {
             Self::Proto(proto) => {
                 proto.imports.insert(path, source);
             }
+            Self::NoBundle(_) => {}
             other => *other = Self::ImportOn(other.kind()),
         }
     }
