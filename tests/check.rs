@@ -291,8 +291,9 @@ fn unchecked_schemas_are_registered_and_said_to_be_unchecked() {
 fn what_cannot_be_checked_is_not_refused() {
     for source in [
         "edition = \"2023\"; message M { string a = 1 [features.field_presence = IMPLICIT]; }",
-        "syntax = \"proto2\"; message M { optional int32 a = 1 [some_new_option = true]; }",
-        "syntax = \"proto3\"; message M { string foo_bar = 1; string fooBar = 2; }",
+        "syntax = \"proto2\"; message M { optional int32 a = 1 [feature_support = {}]; }",
+        "syntax = \"proto3\"; message M { string FooBar = 1; string fooBar = 2; }",
+        "syntax = \"proto2\"; message M { optional string foo_bar = 1; optional string fooBar = 2; }",
     ] {
         let found = of(Service::proto(source).namespace("s")).check().unwrap();
         let rules: Vec<_> = found.iter().map(Finding::rule).collect();
@@ -305,6 +306,28 @@ fn what_cannot_be_checked_is_not_refused() {
         .unwrap();
     let rules: Vec<_> = found.iter().map(Finding::rule).collect();
     assert_eq!(rules, [Rule::OpenApiUnverified]);
+}
+
+/// A gateway's compiler says the same.
+#[test]
+fn faults_of_options_and_names_are_refused_with_their_place() {
+    for source in [
+        "option some_option = true;",
+        "option java_package = 1;",
+        "option java_package = \"a\"; option java_package = \"b\";",
+        "option java_package = \"\\q\";",
+        "message M { string foo_bar = 1; string fooBar = 2; }",
+        "message M { string a = 1 [json_name = \"x\"]; string b = 2 [json_name = \"x\"]; }",
+        "message M { string a = 1 [default = \"x\"]; }",
+        "message M { reserved \"a\"; string a = 1; }",
+        "enum Foo { FOO_A = 0; A = 1; }",
+    ] {
+        let source = format!("syntax = \"proto3\";\n{source}");
+        let options = of(Service::proto(source.as_str()).namespace("s"));
+        let found = errors(&options);
+        assert_eq!(found[0].rule(), Rule::ProtoCompile, "{source}");
+        assert_eq!(found[0].line(), Some(2), "{source}");
+    }
 }
 
 /// Collects what is logged.

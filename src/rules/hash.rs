@@ -66,7 +66,6 @@ fn doubt(file: &FileDescriptor, compiled: &Compiled) -> Option<&'static str> {
         }
         (None, "google/protobuf/api.proto") => return Some("the gateway has its own api.proto"),
         (None, _) => return None,
-        (Some(text), _) if text.starts_with('\u{feff}') => return Some("a byte-order mark"),
         (Some(_), _) => {}
     }
     let descriptor = file.file_descriptor_proto();

@@ -27,6 +27,8 @@ pub(crate) mod proto_check;
 #[cfg(feature = "preflight")]
 mod proto_fault;
 #[cfg(feature = "preflight")]
+mod proto_semantics;
+#[cfg(feature = "preflight")]
 pub(crate) mod render;
 #[cfg(feature = "preflight")]
 mod render_types;

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::str::Utf8Error;
 use std::sync::Arc;
 
 use miette::Diagnostic;
-use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor};
+use prost_reflect::{
+    DescriptorPool, ExtensionDescriptor, FileDescriptor, MethodDescriptor, Syntax,
+};
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
 use super::proto_fault::{self, ProtoFault};
+use super::proto_semantics;
 use super::render::Site;
 
 /// The name that a gateway gives to a proto binding without a namespace.
@@ -51,7 +55,7 @@ pub(crate) fn compile(
         .or_insert_with(|| source.to_vec());
     let texts: HashMap<String, String> = files
         .iter()
-        .filter_map(|(name, bytes)| Some((name.clone(), std::str::from_utf8(bytes).ok()?.into())))
+        .filter_map(|(name, bytes)| Some((name.clone(), text_of(bytes).ok()?.into())))
         .collect();
 
     let files = Arc::new(files);
@@ -63,11 +67,21 @@ pub(crate) fn compile(
         .into_iter()
         .filter(|(name, _)| used.contains(name))
         .collect();
-    Ok(Compiled {
+    let compiled = Compiled {
         pool,
         entry,
         sources,
-    })
+    };
+    match proto_semantics::faults(&compiled) {
+        faults if faults.is_empty() => Ok(compiled),
+        faults => Err(CompileFault::found(faults)),
+    }
+}
+
+/// A byte-order mark is no part of the text: a gateway's compiler counts no column for it.
+fn text_of(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    let text = std::str::from_utf8(bytes)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Files above this size are first compiled without places: the compiler then takes a time that
@@ -116,6 +130,15 @@ impl CompileFault {
             // The Debug form of this error is `file:line:column: reason`.
             text: format!("{error:?}"),
             unsupported: details.iter().all(|fault| !fault.is_certain),
+            details,
+        }
+    }
+
+    fn found(details: Vec<ProtoFault>) -> Self {
+        let first = details.first().map(ToString::to_string);
+        Self {
+            text: first.unwrap_or_default(),
+            unsupported: false,
             details,
         }
     }
@@ -176,6 +199,16 @@ impl Compiled {
         }
     }
 
+    /// Whether it is an enum of proto2, which has no values but those it names.
+    pub(super) fn is_closed_enum(&self, name: &str) -> bool {
+        let found = self.pool.get_enum_by_name(name.trim_start_matches('.'));
+        found.is_some_and(|it| it.parent_file().syntax() == Syntax::Proto2)
+    }
+
+    pub(super) fn extensions(&self) -> impl Iterator<Item = ExtensionDescriptor> + '_ {
+        self.pool.all_extensions()
+    }
+
     /// Every file of the set, the entry included, in no particular order.
     pub(crate) fn files(&self) -> impl Iterator<Item = FileDescriptor> + '_ {
         self.pool.files()
@@ -203,7 +236,7 @@ impl FileResolver for Memory {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.files.get(name) {
             Some(bytes) => {
-                let text = std::str::from_utf8(bytes).map_err(|error| {
+                let text = text_of(bytes).map_err(|error| {
                     protox::Error::new(format!(
                         "{name}: not UTF-8 after byte {}",
                         error.valid_up_to()

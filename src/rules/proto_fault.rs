@@ -2,6 +2,7 @@
 //! compiler is sure to say the same.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use miette::{Diagnostic, LabeledSpan};
 
@@ -22,26 +23,28 @@ pub(crate) struct ProtoFault {
     pub(crate) is_certain: bool,
 }
 
-/// What compilers do not agree upon, or what this one knows only in part: custom options and their
-/// text format, names that JSON gives to fields, limits, and rarely used characters.
-const UNCERTAIN: [&str; 16] = [
-    "listed twice",
-    "option field",
-    "for option",
-    "expected an extension to",
-    "JSON name",
-    "camel-case name",
+/// What compilers do not agree upon: limits, rarely used characters, numbers that are only just too
+/// large, and names of options that are younger than this compiler.
+const UNCERTAIN: [&str; 7] = [
     "recursion limit",
     "too large",
-    "out of range",
-    "invalid default value",
-    "invalid string",
+    "64-bit integer, but the value",
+    "may not be negative",
     "utf-8",
     "nested block comments",
-    "invalid group name",
-    "value to be",
-    "default values",
+    "feature",
 ];
+
+// === impl ProtoFault ===
+
+impl fmt::Display for ProtoFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(file), Some(spot)) = (&self.file, &self.spot) {
+            write!(f, "{file}:{}:{}: ", spot.line, spot.column)?;
+        }
+        f.write_str(&self.text)
+    }
+}
 
 /// Every fault that the error tells of.
 pub(super) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> Vec<ProtoFault> {
@@ -49,6 +52,7 @@ pub(super) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> 
     let source = file.as_ref().and_then(|file| texts.get(file));
     let lines = source.map(|text| Lines::of(text));
     let may_differ = texts.values().any(|text| uses_editions(text));
+    let is_proto3 = source.is_some_and(|text| is_proto3(text));
     let fault = |diagnostic: &dyn Diagnostic| {
         let text = diagnostic.to_string();
         let at_end = || Some((source?.trim_end().len().saturating_sub(1), 1));
@@ -56,9 +60,8 @@ pub(super) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> 
             true => at_end(),
             false => place(diagnostic),
         };
-        let in_option = place.is_some_and(|(start, _)| is_in_option(source, start));
         ProtoFault {
-            is_certain: !may_differ && !in_option && is_certain(&text),
+            is_certain: !may_differ && is_certain(&text, is_proto3),
             help: diagnostic.help().map(|help| help.to_string()),
             file: file.clone(),
             spot: place
@@ -72,21 +75,49 @@ pub(super) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> 
     found
 }
 
-fn is_certain(text: &str) -> bool {
-    // A gateway's compiler has more files built in.
-    let is_built_in = text.contains("google/protobuf/");
-    !is_built_in && !UNCERTAIN.iter().any(|part| text.contains(part))
+fn is_certain(text: &str, is_proto3: bool) -> bool {
+    let names: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    // Numbers with a name, and bytes that are no text.
+    let is_rare = |name: &&str| matches!(*name, "inf" | "nan") || name.contains('\\');
+    match &names[..] {
+        // A gateway's compiler has more files built in.
+        _ if text.contains("google/protobuf/") => false,
+        _ if UNCERTAIN.iter().any(|part| text.contains(part)) => false,
+        // Only proto3 wants the names that JSON makes to be different.
+        [first, second] if text.starts_with("camel-case name") => {
+            is_proto3 && default_json_name(first) == default_json_name(second)
+        }
+        [""] if text.contains("JSON name") => is_proto3,
+        // The oneof that stands for an optional field, whose name is another one elsewhere.
+        [name] if text.contains("defined twice") => !name
+            .rsplit('.')
+            .next()
+            .is_some_and(|it| it.starts_with('_')),
+        names => !(text.contains("for option") && names.iter().any(is_rare)),
+    }
 }
 
-/// Whether a place is within an option, whose values have a grammar of their own.
-fn is_in_option(source: Option<&String>, start: usize) -> bool {
-    let before = source.and_then(|text| text.get(..start));
-    let statement = before.and_then(|text| text.rsplit(';').next());
-    statement.is_some_and(|text| {
-        let opened = text.matches('[').count() > text.matches(']').count();
-        let mut words = text.split(|c: char| c != '_' && !c.is_alphanumeric());
-        opened || words.any(|word| word == "option")
-    })
+/// The name that JSON gives to a field by itself.
+pub(super) fn default_json_name(name: &str) -> String {
+    let mut after_underscore = false;
+    let mut json_name = String::new();
+    for c in name.chars() {
+        if c != '_' {
+            json_name.push(if after_underscore {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            });
+        }
+        after_underscore = c == '_';
+    }
+    json_name
+}
+
+fn is_proto3(text: &str) -> bool {
+    let source = Source::read(text);
+    let words: Vec<&str> = source.tokens.iter().take(3).map(|it| it.text).collect();
+    matches!(words[..], ["syntax", "=", version] if version.contains("proto3"))
 }
 
 /// The byte offset and the length of what is at fault.
