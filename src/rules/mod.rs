@@ -2,14 +2,14 @@
 //! gateway when it answers. No I/O, no async.
 
 pub(crate) mod address;
-#[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod comments;
 pub(crate) mod finding;
 pub(crate) mod findings;
 #[cfg(feature = "preflight")]
 pub(crate) mod hash;
 pub(crate) mod imports;
-#[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod lex;
 pub(crate) mod name;
 #[cfg(feature = "preflight")]
@@ -38,6 +38,7 @@ pub(crate) mod schema_hash;
 pub(crate) mod size;
 #[cfg(feature = "preflight")]
 mod source_info;
+pub(crate) mod split;
 pub(crate) mod spot;
 pub(crate) mod title;
 pub(crate) mod version;
