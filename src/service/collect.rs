@@ -11,6 +11,9 @@ use crate::rules::spot::Lines;
 /// Files by the path of the `import` statement.
 pub(super) type Imports = HashMap<String, Vec<u8>>;
 
+/// What an entry file is called that was given as text.
+pub(super) const ENTRY_TEXT: &str = "the entry file";
+
 /// Files under `google/protobuf/` that every gateway has; language features come and go.
 const BUILT_IN: [&str; 12] = [
     "any",
@@ -118,6 +121,12 @@ fn place(file: &str, source: Option<&Vec<u8>>, import: &str) -> Place {
     }
 }
 
+/// The text of the entry file, if it can be read.
+pub(super) fn entry_text(proto: &ProtoSource) -> Option<String> {
+    let (_, entry) = Collector { proto }.entry().ok()?;
+    String::from_utf8(entry).ok()
+}
+
 #[derive(PartialEq, Eq)]
 enum State {
     Waiting,
@@ -168,7 +177,7 @@ impl Collector<'_> {
             Entry::Text(source) if source.iter().all(u8::is_ascii_whitespace) => Err(missing(
                 "the proto source is empty; give the text of the entry file".to_owned(),
             )),
-            Entry::Text(source) => Ok(("the entry file".to_owned(), source.clone())),
+            Entry::Text(source) => Ok((ENTRY_TEXT.to_owned(), source.clone())),
             Entry::Tree { files, path } if path.is_empty() => Err(missing(format!(
                 "`proto_dir` needs the path of the entry file within {files}"
             ))),

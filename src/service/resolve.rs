@@ -77,9 +77,48 @@ impl fmt::Display for ServiceKind {
 // === impl Service ===
 
 impl Service {
-    /// One binding, if the namespace, the version and the files are such that there is one, and
-    /// everything found. `position` counts from 1 and names a service that has no namespace.
+    /// The bindings, if the namespace, the version and the files are such that there are any, and
+    /// everything found: one binding, or several if the service is split. `position` counts from 1
+    /// and names a service that has no namespace.
     pub(crate) fn resolve(
+        &self,
+        position: usize,
+        checks: Checks,
+        purpose: Purpose,
+    ) -> (Vec<Resolved>, Findings) {
+        let whole = || {
+            let (resolved, found) = self.resolve_one(position, checks, purpose);
+            (resolved.into_iter().collect(), found)
+        };
+        let Some(parts) = self.parts() else {
+            return whole();
+        };
+        let mut found = Findings::default();
+        if let Err(mut finding) = parts.fit_into_a_request() {
+            finding.name(
+                self.namespace
+                    .as_deref()
+                    .unwrap_or(&format!("no. {position}")),
+            );
+            found.extend([finding]);
+            return (Vec::new(), found);
+        }
+        let mut resolved = Vec::new();
+        for part in parts.services(self) {
+            let (binding, of_part) = part.resolve_one(position, checks, purpose);
+            // What all have in common is told once.
+            for finding in of_part {
+                if !found.iter().any(|it| it.says_the_same_as(&finding)) {
+                    found.extend([finding]);
+                }
+            }
+            resolved.extend(binding);
+        }
+        (resolved, found)
+    }
+
+    /// One binding, whatever the services of the entry file.
+    fn resolve_one(
         &self,
         position: usize,
         checks: Checks,
@@ -141,6 +180,8 @@ impl Service {
                 entry: Entry::Tree { path, .. },
                 ..
             }) => super::proto_files::normal(path),
+            // Not called after one of several namespaces.
+            Schema::Proto(_) if self.is_split => super::collect::ENTRY_TEXT.to_owned(),
             _ => format!("{}.proto", binding.namespace),
         };
         let (schema, evidence) =

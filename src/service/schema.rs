@@ -65,6 +65,19 @@ impl ProtoSource {
         }
     }
 
+    /// The same with another text of the entry file.
+    pub(super) fn with_entry(&self, text: String) -> Self {
+        let mut proto = self.clone();
+        match &mut proto.entry {
+            Entry::Text(source) => *source = text.into(),
+            Entry::Tree { path, .. } => {
+                let path = super::proto_files::normal(path);
+                proto.imports.insert(path, text.into());
+            }
+        }
+        proto
+    }
+
     pub(super) fn tree(files: ProtoFiles, path: String) -> Self {
         Self {
             entry: Entry::Tree { files, path },
