@@ -4,6 +4,8 @@
 pub(crate) mod address;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod comments;
+#[cfg(feature = "preflight")]
+pub(crate) mod descriptor_set;
 pub(crate) mod finding;
 pub(crate) mod findings;
 #[cfg(feature = "preflight")]
@@ -20,6 +22,8 @@ pub(crate) mod openapi_check;
 mod openapi_names;
 #[cfg(feature = "preflight")]
 mod openapi_spots;
+#[cfg(feature = "preflight")]
+mod print;
 #[cfg(feature = "preflight")]
 pub(crate) mod proto;
 #[cfg(feature = "preflight")]
