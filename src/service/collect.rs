@@ -14,22 +14,6 @@ pub(super) type Imports = HashMap<String, Vec<u8>>;
 /// What an entry file is called that was given as text.
 pub(super) const ENTRY_TEXT: &str = "the entry file";
 
-/// Files under `google/protobuf/` that every gateway has; language features come and go.
-const BUILT_IN: [&str; 12] = [
-    "any",
-    "api",
-    "compiler/plugin",
-    "descriptor",
-    "duration",
-    "empty",
-    "field_mask",
-    "source_context",
-    "struct",
-    "timestamp",
-    "type",
-    "wrappers",
-];
-
 /// Reads the entry file and, transitively, what it imports; or everything that is wrong with them.
 pub(super) fn collect(
     proto: &ProtoSource,
@@ -154,13 +138,6 @@ fn trail(chain: &[Waiting], path: &str) -> String {
     files.chain([path]).collect::<Vec<_>>().join(" → ")
 }
 
-fn is_built_in(path: &str) -> bool {
-    let stem = path
-        .strip_prefix("google/protobuf/")
-        .and_then(|file| file.strip_suffix(".proto"));
-    stem.is_some_and(|stem| BUILT_IN.contains(&stem) || stem.ends_with("_features"))
-}
-
 struct Collector<'a> {
     proto: &'a ProtoSource,
 }
@@ -198,7 +175,7 @@ impl Collector<'_> {
                 let imports = Self::imports_of(&source, trail)?;
                 Ok(Some((source, imports)))
             }
-            None if is_built_in(path) => Ok(None),
+            None if imports::is_built_in(path) => Ok(None),
             None => Err(self.missing(path, trail)),
         }
     }

@@ -1,6 +1,8 @@
 //! What is registered: a namespace, a version and one schema.
 
 mod collect;
+#[cfg(feature = "preflight")]
+mod descriptors;
 pub(crate) mod evidence;
 mod proto_files;
 mod resolve;

@@ -86,6 +86,10 @@ impl Service {
         checks: Checks,
         purpose: Purpose,
     ) -> (Vec<Resolved>, Findings) {
+        #[cfg(feature = "preflight")]
+        if let Some(outcome) = self.resolve_descriptors(position, checks, purpose) {
+            return outcome;
+        }
         let whole = || {
             let (resolved, found) = self.resolve_one(position, checks, purpose);
             (resolved.into_iter().collect(), found)
@@ -206,6 +210,9 @@ impl Service {
                 binding.proto_source = source;
                 binding.proto_imports = imports;
             }
+            // invariant: `resolve` has made text of it.
+            #[cfg(feature = "preflight")]
+            Schema::Descriptors(_) => {}
             Schema::OpenApi(OpenApiDocument(document)) => {
                 if is_no_text(document) {
                     let message = "the OpenAPI document is empty or no text";
@@ -219,7 +226,11 @@ impl Service {
                 binding.graphql_endpoint.clone_from(endpoint);
             }
             Schema::ImportOn(kind) => {
-                let message = format!("`import` has no meaning for {kind}");
+                let what = match kind {
+                    ServiceKind::Proto => "a descriptor set, which has what it imports".to_owned(),
+                    kind => kind.to_string(),
+                };
+                let message = format!("`import` has no meaning for {what}");
                 let finding = Finding::error(Rule::ImportWithoutProto, message);
                 return Err(vec![finding.help("remove the call")]);
             }
@@ -301,7 +312,7 @@ fn repair(_: &mut ServiceBinding) -> Vec<Finding> {
 }
 
 /// The name of a file without its ending.
-fn stem(path: &str) -> &str {
+pub(super) fn stem(path: &str) -> &str {
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
     file.strip_suffix(".proto").unwrap_or(file)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(feature = "preflight")]
+use std::sync::Arc;
 
 use super::ProtoFiles;
 use super::resolve::ServiceKind;
@@ -13,10 +15,21 @@ pub struct OpenApiDocument(pub(super) Vec<u8>);
 #[derive(Clone)]
 pub(super) enum Schema {
     Proto(ProtoSource),
+    /// Made into proto text when resolved.
+    #[cfg(feature = "preflight")]
+    Descriptors(Descriptors),
     OpenApi(OpenApiDocument),
     GraphQl(String),
     /// `import` on a schema that has none; refused when resolved.
     ImportOn(ServiceKind),
+}
+
+/// An encoded FileDescriptorSet, and the name of its entry file.
+#[cfg(feature = "preflight")]
+#[derive(Clone)]
+pub(super) struct Descriptors {
+    pub(super) set: Arc<[u8]>,
+    pub(super) entry: String,
 }
 
 /// Proto text: the entry file and where its imports come from.
@@ -39,6 +52,8 @@ impl Schema {
     pub(super) fn kind(&self) -> ServiceKind {
         match self {
             Self::Proto(_) => ServiceKind::Proto,
+            #[cfg(feature = "preflight")]
+            Self::Descriptors(_) => ServiceKind::Proto,
             Self::OpenApi(_) => ServiceKind::OpenApi,
             Self::GraphQl(_) => ServiceKind::GraphQl,
             Self::ImportOn(kind) => *kind,

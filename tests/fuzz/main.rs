@@ -38,6 +38,23 @@ fn ends(service: Service) {
     assert!(used.bytes_max < LARGEST, "{} bytes", used.bytes_max);
 }
 
+/// Of proto3, with a bit of everything.
+const CONTROL_PLANE: &str = include_str!("../../proto/control_plane.proto");
+
+/// A set of one file.
+fn descriptor_set(source: &str) -> Vec<u8> {
+    let file = protox::file::File::from_source("a.proto", source).expect("parses");
+    let file = prost::Message::encode_to_vec(file.file_descriptor_proto());
+    [&[0x0a][..], &length(file.len()), &file].concat()
+}
+
+/// A length as it goes before bytes.
+fn length(bytes: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    prost::encoding::encode_varint(bytes as u64, &mut out);
+    out
+}
+
 proptest! {
     #[test]
     fn names_and_versions(namespace in "(?s).{0,40}|[a-z_-]{200,300}", version in "(?s).{0,8}|v[0-9]{0,25}",
@@ -59,6 +76,27 @@ proptest! {
     fn proto_files(entry in any_proto(), imported in mutated(&[MONEY, PROTO2])) {
         let files = [("shop.proto", entry.as_str()), ("common/money.proto", &imported)];
         ends(Service::proto_dir(files, "shop.proto"));
+    }
+
+    #[test]
+    fn split_protos(source in any_proto(), namespace in select(&["s", "my-svc", ""][..])) {
+        ends(Service::proto(source.as_str()).split_services());
+        ends(Service::proto(source).namespace(namespace).split_services());
+    }
+
+    #[test]
+    fn descriptor_sets(source in select(&[PROTO2, CONTROL_PLANE][..]),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..6)) {
+        let mut set = descriptor_set(source);
+        for (at, byte, kind) in changes {
+            let at = at.index(set.len());
+            match kind {
+                0 => set[at] = byte,
+                1 => set.insert(at, byte),
+                _ => { set.remove(at); }
+            }
+        }
+        ends(Service::descriptor_set(set, "a.proto"));
     }
 
     #[test]
