@@ -161,6 +161,13 @@ fn what_is_wrong_with_a_set_is_told() {
     assert!(text.contains("(shop.proto → common/m.proto)"), "{text}");
     assert!(text.contains("--include_imports"), "{text}");
 
+    let editions = b"\x0a\x13\x0a\x07e.proto\x62\x08editions";
+    let (rule, text) = fault(Service::descriptor_set(editions, "e.proto"));
+    assert_eq!(rule, Rule::DescriptorSet);
+    for part in ["`e.proto`", "editions", "`Service::proto_dir`"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
     // Built-in files need not be there.
     let empty = "syntax = \"proto3\"; import \"google/protobuf/empty.proto\"; message M { google.protobuf.Empty e = 1; }";
     let set = set_of(&[("e.proto", empty)], false);

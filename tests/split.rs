@@ -247,6 +247,11 @@ fn what_the_parts_have_in_common_is_told_once() {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].0, Rule::ProtoImportMissing);
 
+    // Not split, it is called as without the call.
+    let one = Service::proto("service A { rpc Get(Nope) returns (Nope); }").namespace("shop");
+    let found = faults(one.split_services());
+    assert!(found[0].1.contains("--> shop.proto:1:"), "{}", found[0].1);
+
     // A fault of one service is that service's.
     let text = "syntax = \"proto3\"; message M {}\nservice A { rpc Get(M) returns (M); }\n\
         service B { rpc Get(Nope) returns (M); }";

@@ -42,15 +42,12 @@ pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
     }
     let mut pool = DescriptorPool::new();
     for (name, bytes) in needed(&files, entry)? {
-        pool.decode_file_descriptor_proto(bytes.as_slice())
-            .map_err(|cause| {
-                let message = format!("`{name}` of the descriptor set cannot be used: {cause}");
-                let help = "register the proto files instead: `Service::proto_dir`";
-                at(
-                    Finding::error(Rule::DescriptorSet, message).help(help),
-                    &name,
-                )
-            })?;
+        add(&mut pool, &bytes).map_err(|why| {
+            let message = format!("`{name}` of the descriptor set cannot be used: {why}");
+            let help = "register the proto files instead: `Service::proto_dir`";
+            let finding = Finding::error(Rule::DescriptorSet, message).help(help);
+            at(finding, &name)
+        })?;
     }
     let mut texts = Texts::default();
     let mut sent: Vec<FileDescriptor> = pool.files().collect();
@@ -62,6 +59,19 @@ pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
     }
     texts.found.extend(differences(&sent, entry, &texts.files));
     Ok(texts)
+}
+
+fn add(pool: &mut DescriptorPool, bytes: &[u8]) -> Result<(), String> {
+    let file = FileDescriptorProto::decode(bytes).map_err(|cause| cause.to_string())?;
+    // The pool does not look before it leaps.
+    if !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")) {
+        return Err(format!(
+            "its syntax is `{}`, and only proto2 and proto3 can be written here",
+            file.syntax()
+        ));
+    }
+    let added = pool.decode_file_descriptor_proto(bytes);
+    added.map_err(|cause| cause.to_string())
 }
 
 /// The files of a set by name.

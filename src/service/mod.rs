@@ -44,6 +44,9 @@ pub struct Service {
     allowed: Vec<Rule>,
     is_repaired: bool,
     is_split: bool,
+    /// One of several that another was split into.
+    #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
+    is_part: bool,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
 }
@@ -63,6 +66,7 @@ impl Service {
             allowed: Vec::new(),
             is_repaired: false,
             is_split: false,
+            is_part: false,
             max_concurrency: 0,
             max_concurrency_per_instance: 0,
         }

@@ -185,7 +185,7 @@ impl Service {
                 ..
             }) => super::proto_files::normal(path),
             // Not called after one of several namespaces.
-            Schema::Proto(_) if self.is_split => super::collect::ENTRY_TEXT.to_owned(),
+            Schema::Proto(_) if self.is_part => super::collect::ENTRY_TEXT.to_owned(),
             _ => format!("{}.proto", binding.namespace),
         };
         let (schema, evidence) =

@@ -62,6 +62,7 @@ impl Parts<'_> {
             Service {
                 schema: Schema::Proto(self.proto.with_entry(services.alone(at))),
                 namespace: Some(namespace),
+                is_part: true,
                 ..whole.clone()
             }
         });

@@ -1,6 +1,7 @@
 //! Any names, versions, protos and OpenAPI documents: `Options::check` and `Service::hash` end
 //! soon, in bounded memory, without a panic. `PROPTEST_CASES` says how often.
 
+mod descriptors;
 mod documents;
 mod hashing;
 mod protos;
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tower_gwag::{Options, Service};
 
+use descriptors::{damaged_set, odd_set};
 use documents::any_document;
 use protos::any_proto;
 use sources::{MONEY, PROTO2, mutated};
@@ -36,23 +38,6 @@ fn ends(service: Service) {
     });
     assert!(begun.elapsed() < LONGEST, "{:?}", begun.elapsed());
     assert!(used.bytes_max < LARGEST, "{} bytes", used.bytes_max);
-}
-
-/// Of proto3, with a bit of everything.
-const CONTROL_PLANE: &str = include_str!("../../proto/control_plane.proto");
-
-/// A set of one file.
-fn descriptor_set(source: &str) -> Vec<u8> {
-    let file = protox::file::File::from_source("a.proto", source).expect("parses");
-    let file = prost::Message::encode_to_vec(file.file_descriptor_proto());
-    [&[0x0a][..], &length(file.len()), &file].concat()
-}
-
-/// A length as it goes before bytes.
-fn length(bytes: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    prost::encoding::encode_varint(bytes as u64, &mut out);
-    out
 }
 
 proptest! {
@@ -85,18 +70,9 @@ proptest! {
     }
 
     #[test]
-    fn descriptor_sets(source in select(&[PROTO2, CONTROL_PLANE][..]),
-        changes in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..6)) {
-        let mut set = descriptor_set(source);
-        for (at, byte, kind) in changes {
-            let at = at.index(set.len());
-            match kind {
-                0 => set[at] = byte,
-                1 => set.insert(at, byte),
-                _ => { set.remove(at); }
-            }
-        }
-        ends(Service::descriptor_set(set, "a.proto"));
+    fn descriptor_sets(set in prop_oneof![damaged_set(), odd_set()]) {
+        ends(Service::descriptor_set(set.as_slice(), "a.proto"));
+        ends(Service::descriptor_set(set, "a.proto").split_services());
     }
 
     #[test]
