@@ -49,7 +49,8 @@
 //! # Where to look
 //!
 //! - [`Options`]: everything that can be said, with the defaults.
-//! - [`Service`]: what is registered: proto text or trees, OpenAPI documents, GraphQL endpoints.
+//! - [`Service`]: what is registered: proto text, trees or descriptor sets, OpenAPI documents,
+//!   GraphQL endpoints.
 //! - [`Registration`]: the handle: status, leaving, servers of another kind.
 //! - `build` (feature `build`): proto files checked and bundled by your build script.
 //! - `embedded` (feature `embedded-gateway`): a gateway in this process, to develop and test against.

@@ -195,26 +195,37 @@ fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Re
     for (service, position) in options.services.iter().zip(1..) {
         let (resolved, of_service) = service.resolve(position, checks, purpose);
         found.extend(of_service);
-        let Some(service) = resolved else { continue };
-        let name = service.name();
-        if service.version.is_unstable()
-            && let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty())
-        {
-            found.add(Error::new(
-                ErrorKind::UnstableInTaggedBuild,
-                format!(
-                    "service `{name}`: the build is tagged `{tag}`, and a release must not \
-                     register `unstable`: give it a version vN, or build without the tag"
-                ),
-            ));
+        let mut names_of_parts = HashSet::new();
+        for service in resolved {
+            let name = service.name();
+            if service.version.is_unstable()
+                && let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty())
+            {
+                found.add(Error::new(
+                    ErrorKind::UnstableInTaggedBuild,
+                    format!(
+                        "service `{name}`: the build is tagged `{tag}`, and a release must not \
+                         register `unstable`: give it a version vN, or build without the tag"
+                    ),
+                ));
+            }
+            let is_twice = !names.insert(name.clone());
+            if !names_of_parts.insert(name.clone()) {
+                found.add(Error::new(
+                    ErrorKind::DuplicateService,
+                    format!(
+                        "two services of one file become `{name}` when it is split: rename one, or \
+                         give it an entry file of its own"
+                    ),
+                ));
+            } else if is_twice {
+                found.add(Error::new(
+                    ErrorKind::DuplicateService,
+                    format!("service `{name}` is given twice: change a namespace or a version"),
+                ));
+            }
+            services.push(service);
         }
-        if !names.insert(name.clone()) {
-            found.add(Error::new(
-                ErrorKind::DuplicateService,
-                format!("service `{name}` is given twice: change a namespace or a version"),
-            ));
-        }
-        services.push(service);
     }
     services
 }

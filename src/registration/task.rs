@@ -76,7 +76,7 @@ impl Worker {
         let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
         let preferred = options.prefer_first.then(first);
         let expected = caller.expected();
-        let machine = machine(&core, &caller, pace, options.leave_timeout);
+        let machine = machine(&caller, pace, options.leave_timeout);
         Self {
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
@@ -405,13 +405,13 @@ async fn first_is_there(preferred: &mut Option<Preferred>) {
     }
 }
 
-fn machine(core: &Core, caller: &Caller, pace: Pace, leave_timeout: Duration) -> Machine {
+fn machine(caller: &Caller, pace: Pace, leave_timeout: Duration) -> Machine {
     let hold_at = match caller.hold() {
         Some(Hold::AtStart) => HoldAt::Start,
         Some(Hold::AtLeave) => HoldAt::Leave,
         Some(Hold::Off) | None => HoldAt::Never,
     };
-    let bindings = u32::try_from(core.options.services.len()).unwrap_or(u32::MAX);
+    let bindings = u32::try_from(caller.expected().len()).unwrap_or(u32::MAX);
     let gateways = caller.gateways();
     Machine::new(
         pace,

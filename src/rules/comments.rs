@@ -41,6 +41,13 @@ impl<'a> Source<'a> {
         Some((combine(&trailing), trailing.first()?.start))
     }
 
+    /// The comments between a token and the one before it: those of that one, and all others.
+    pub(super) fn between(&self, token: usize) -> (Vec<Comment<'a>>, Vec<Comment<'a>>) {
+        let split = self.split(token);
+        let others = split.detached.into_iter().chain([split.leading]).flatten();
+        (split.trailing, others.collect())
+    }
+
     /// What the comments between a token and the one before it become.
     fn split(&self, token: usize) -> Split<'a> {
         let Some(next) = self.tokens.get(token) else {

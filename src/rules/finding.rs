@@ -22,12 +22,12 @@ pub enum Severity {
 /// `Display` shows it over several lines, with the line of the source at fault:
 ///
 /// ```text
-/// error[proto-two-services]: service `shop`: `Stock` is the second service of its file
+/// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway can serve one of an entry file
 ///   --> shop.proto:9:9
 ///    |
 ///  9 | service Stock {
 ///    |         ^^^^^
-///    = help: give each service an entry file of its own, and register each
+///    = help: register each as a service of its own with `.split_services()`, or give each an entry file of its own
 ///    = note: a false alarm? `Options::allow(Rule::ProtoTwoServices)`
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,12 @@ impl Finding {
     pub(crate) fn at(mut self, place: Option<Place>) -> Self {
         self.place = place.map(Box::new);
         self
+    }
+
+    /// Whether it says the same of the same place, be it of another service.
+    pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
+        let is_same_rule = self.rule == other.rule && self.severity == other.severity;
+        is_same_rule && self.message == other.message && self.place == other.place
     }
 
     pub(crate) fn name(&mut self, service: &str) {

@@ -1,6 +1,30 @@
 //! The `import` statements of a proto file, found without compiling it, so that a directory with
 //! unrelated or broken files is no problem and no compiler is needed.
 
+/// Files under `google/protobuf/` that every gateway has; language features come and go.
+const BUILT_IN: [&str; 12] = [
+    "any",
+    "api",
+    "compiler/plugin",
+    "descriptor",
+    "duration",
+    "empty",
+    "field_mask",
+    "source_context",
+    "struct",
+    "timestamp",
+    "type",
+    "wrappers",
+];
+
+/// Whether gateways have a file, so that it needs not be sent.
+pub(crate) fn is_built_in(path: &str) -> bool {
+    let stem = path
+        .strip_prefix("google/protobuf/")
+        .and_then(|file| file.strip_suffix(".proto"));
+    stem.is_some_and(|stem| BUILT_IN.contains(&stem) || stem.ends_with("_features"))
+}
+
 /// Paths of the `import` statements of `source`, in order, repeated as written.
 pub(crate) fn imports(source: &str) -> Vec<String> {
     let mut tokens = Tokens { rest: source };

@@ -2,14 +2,16 @@
 //! gateway when it answers. No I/O, no async.
 
 pub(crate) mod address;
-#[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod comments;
+#[cfg(feature = "preflight")]
+pub(crate) mod descriptor_set;
 pub(crate) mod finding;
 pub(crate) mod findings;
 #[cfg(feature = "preflight")]
 pub(crate) mod hash;
 pub(crate) mod imports;
-#[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod lex;
 pub(crate) mod name;
 #[cfg(feature = "preflight")]
@@ -20,6 +22,8 @@ pub(crate) mod openapi_check;
 mod openapi_names;
 #[cfg(feature = "preflight")]
 mod openapi_spots;
+#[cfg(feature = "preflight")]
+mod print;
 #[cfg(feature = "preflight")]
 pub(crate) mod proto;
 #[cfg(feature = "preflight")]
@@ -40,6 +44,7 @@ pub(crate) mod schema_hash;
 pub(crate) mod size;
 #[cfg(feature = "preflight")]
 mod source_info;
+pub(crate) mod split;
 pub(crate) mod spot;
 pub(crate) mod title;
 pub(crate) mod version;

@@ -76,6 +76,25 @@ pub(crate) fn suggest(text: &str) -> String {
     name
 }
 
+/// A name in snake case: `PetStore` becomes `pet_store`, `HTTPServer2Go` `http_server2_go`.
+pub(crate) fn snake_case(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (at, c) in chars.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| chars.get(at));
+        let ends_word = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let begins_word = before.is_some_and(|before| {
+            let next_is_small = chars.get(at + 1).is_some_and(char::is_ascii_lowercase);
+            ends_word(before) || (before.is_ascii_uppercase() && next_is_small)
+        });
+        if c.is_ascii_uppercase() && begins_word {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +132,24 @@ mod tests {
             check_namespace(&"n".repeat(256)),
             Err(NameFault::TooLong(256))
         );
+    }
+
+    #[test]
+    fn names_of_services_in_snake_case() {
+        for (name, snake) in [
+            ("PetStore", "pet_store"),
+            ("Pets", "pets"),
+            ("pets", "pets"),
+            ("HTTPServer2Go", "http_server2_go"),
+            ("StoreV2", "store_v2"),
+            ("Pet_Store", "pet_store"),
+            ("GRPC", "grpc"),
+            ("aB", "a_b"),
+            ("_Hidden", "_hidden"),
+            ("A", "a"),
+        ] {
+            assert_eq!(snake_case(name), snake);
+        }
     }
 
     #[test]

@@ -84,7 +84,9 @@ fn explain(found: &Unrenderable, version: &str) -> Finding {
     let (message, help) = match found.rule {
         Rule::ProtoTwoServices => (
             format!("`{name}` is one service too many: a gateway can serve one of an entry file"),
-            "give each service an entry file of its own, and register each".to_owned(),
+            "register each as a service of its own with `.split_services()`, or give each an \
+             entry file of its own"
+                .to_owned(),
         ),
         Rule::ProtoMethodName => (
             format!(

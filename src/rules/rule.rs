@@ -105,6 +105,11 @@ rules! {
     /// No imported file has the name under which the gateway compiles the entry, and none imports
     /// itself.
     ProtoImportLoop = "proto-import-loop", InvalidProto, Structure;
+    /// A descriptor set can be read.
+    DescriptorSet = "descriptor-set", InvalidProto, Structure;
+    /// The text that is made from a descriptor set says all that it says. Warning: but for options
+    /// that nothing in the set explains.
+    DescriptorSetLoss = "descriptor-set-loss", InvalidProto, Schema;
     /// The proto source compiles.
     ProtoCompile = "proto-compile", InvalidProto, Schema;
     /// Warning: only the gateway's compiler can tell whether it takes the source.

@@ -11,21 +11,8 @@ use crate::rules::spot::Lines;
 /// Files by the path of the `import` statement.
 pub(super) type Imports = HashMap<String, Vec<u8>>;
 
-/// Files under `google/protobuf/` that every gateway has; language features come and go.
-const BUILT_IN: [&str; 12] = [
-    "any",
-    "api",
-    "compiler/plugin",
-    "descriptor",
-    "duration",
-    "empty",
-    "field_mask",
-    "source_context",
-    "struct",
-    "timestamp",
-    "type",
-    "wrappers",
-];
+/// What an entry file is called that was given as text.
+pub(super) const ENTRY_TEXT: &str = "the entry file";
 
 /// Reads the entry file and, transitively, what it imports; or everything that is wrong with them.
 pub(super) fn collect(
@@ -118,6 +105,12 @@ fn place(file: &str, source: Option<&Vec<u8>>, import: &str) -> Place {
     }
 }
 
+/// The text of the entry file, if it can be read.
+pub(super) fn entry_text(proto: &ProtoSource) -> Option<String> {
+    let (_, entry) = Collector { proto }.entry().ok()?;
+    String::from_utf8(entry).ok()
+}
+
 #[derive(PartialEq, Eq)]
 enum State {
     Waiting,
@@ -145,13 +138,6 @@ fn trail(chain: &[Waiting], path: &str) -> String {
     files.chain([path]).collect::<Vec<_>>().join(" → ")
 }
 
-fn is_built_in(path: &str) -> bool {
-    let stem = path
-        .strip_prefix("google/protobuf/")
-        .and_then(|file| file.strip_suffix(".proto"));
-    stem.is_some_and(|stem| BUILT_IN.contains(&stem) || stem.ends_with("_features"))
-}
-
 struct Collector<'a> {
     proto: &'a ProtoSource,
 }
@@ -168,7 +154,7 @@ impl Collector<'_> {
             Entry::Text(source) if source.iter().all(u8::is_ascii_whitespace) => Err(missing(
                 "the proto source is empty; give the text of the entry file".to_owned(),
             )),
-            Entry::Text(source) => Ok(("the entry file".to_owned(), source.clone())),
+            Entry::Text(source) => Ok((ENTRY_TEXT.to_owned(), source.clone())),
             Entry::Tree { files, path } if path.is_empty() => Err(missing(format!(
                 "`proto_dir` needs the path of the entry file within {files}"
             ))),
@@ -189,7 +175,7 @@ impl Collector<'_> {
                 let imports = Self::imports_of(&source, trail)?;
                 Ok(Some((source, imports)))
             }
-            None if is_built_in(path) => Ok(None),
+            None if imports::is_built_in(path) => Ok(None),
             None => Err(self.missing(path, trail)),
         }
     }

@@ -2,10 +2,13 @@
 
 pub(crate) mod bundle;
 mod collect;
+#[cfg(feature = "preflight")]
+mod descriptors;
 pub(crate) mod evidence;
 mod proto_files;
 mod resolve;
 mod schema;
+mod split;
 
 use std::fmt;
 
@@ -41,6 +44,10 @@ pub struct Service {
     version: VersionText,
     allowed: Vec<Rule>,
     is_repaired: bool,
+    is_split: bool,
+    /// One of several that another was split into.
+    #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
+    is_part: bool,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
 }
@@ -59,6 +66,8 @@ impl Service {
             version: VersionText(String::new()),
             allowed: Vec::new(),
             is_repaired: false,
+            is_split: false,
+            is_part: false,
             max_concurrency: 0,
             max_concurrency_per_instance: 0,
         }
@@ -224,6 +233,36 @@ impl Service {
         self
     }
 
+    /// Registers each `service` of the entry file as a service of its own, because a gateway takes
+    /// one of an entry file; no change for OpenAPI and GraphQL. Default: off.
+    ///
+    /// Each gets a namespace of its own: its name in snake case (`PetStore` becomes `pet_store`),
+    /// with [`namespace`](Self::namespace) in front where one is given (`shop_pet_store`). What else
+    /// is said of this service is said of each. A file with one `service` or none is registered as
+    /// without this call, under its usual namespace.
+    ///
+    /// Each is sent the file with the other services as white space, so that what stays keeps its
+    /// place and its comments. Comments of a removed service go with it: those right before it,
+    /// detached ones too, those in it, and one behind its closing brace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let shop = "syntax = \"proto3\"; package shop.v1; message M { string id = 1; }
+    ///     service PetStore { rpc Get(M) returns (M); }
+    ///     service Stock { rpc Put(M) returns (M); }";
+    /// // Registered as `pet_store` and `stock`.
+    /// let options = Options::new("gateway:50090").service(Service::proto(shop).split_services());
+    /// options.check()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn split_services(mut self) -> Self {
+        self.is_split = true;
+        self
+    }
+
     /// The rules that are allowed.
     pub(crate) fn allowed(&self) -> &[Rule] {
         &self.allowed
@@ -235,7 +274,8 @@ impl Service {
     /// # Errors
     ///
     /// The namespace, version or schema cannot be registered, as
-    /// [`Options::check`](crate::Options::check) tells it.
+    /// [`Options::check`](crate::Options::check) tells it; or the service is split into several,
+    /// each with a hash of its own: [`hashes`](Self::hashes).
     ///
     /// # Examples
     ///
@@ -250,13 +290,50 @@ impl Service {
     /// ```
     #[cfg(feature = "preflight")]
     pub fn hash(&self) -> Result<crate::SchemaHash, crate::Error> {
+        let mut hashes = self.hashes()?;
+        if hashes.len() > 1 {
+            let names: Vec<_> = hashes.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let message = format!(
+                "the service is split into {}, each with a hash of its own: call `hashes()`",
+                names.join(", ")
+            );
+            return Err(crate::Error::new(crate::ErrorKind::Misuse, message));
+        }
+        let hash = hashes.pop().map(|(_, hash)| hash);
+        Ok(hash.unwrap_or_else(|| crate::SchemaHash::unsure(None, "nothing is registered")))
+    }
+
+    /// The hash of each namespace under which the service is registered: several where it is
+    /// [split](Self::split_services).
+    ///
+    /// # Errors
+    ///
+    /// A namespace, version or schema cannot be registered, as
+    /// [`Options::check`](crate::Options::check) tells it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let both = Service::proto("syntax = \"proto3\"; service Pets {} service Stock {}").split_services();
+    /// let names: Vec<String> = both.hashes()?.into_iter().map(|(namespace, _)| namespace).collect();
+    /// assert_eq!(names, ["pets", "stock"]);
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn hashes(&self) -> Result<Vec<(String, crate::SchemaHash)>, crate::Error> {
         let (resolved, mut found) = self.resolve(1, Checks::All, Purpose::Register);
         // What cannot be rendered has a hash all the same.
         found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
         found.into_result()?;
-        let hash = resolved.as_ref().and_then(evidence::hash_of).cloned();
-        let introspected = || crate::SchemaHash::unsure(None, "that of the introspection reply");
-        Ok(hash.unwrap_or_else(introspected))
+        let hash = |service: Resolved| {
+            let introspected =
+                || crate::SchemaHash::unsure(None, "that of the introspection reply");
+            let hash = evidence::hash_of(&service).cloned();
+            (service.namespace, hash.unwrap_or_else(introspected))
+        };
+        Ok(resolved.into_iter().map(hash).collect())
     }
 }
 

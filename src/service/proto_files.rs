@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// A tree of proto files: directories on disk, an `include_dir!` tree, or a list of (path, bytes).
 ///
@@ -21,7 +22,7 @@ enum Files {
         base: PathBuf,
         roots: Vec<PathBuf>,
     },
-    Memory(BTreeMap<String, Vec<u8>>),
+    Memory(Arc<BTreeMap<String, Vec<u8>>>),
 }
 
 // === impl ProtoFiles ===
@@ -46,7 +47,7 @@ impl ProtoFiles {
             .into_iter()
             .filter_map(|(path, bytes)| Some((normal(path.as_ref().to_str()?), bytes.into())))
             .collect();
-        Self(Files::Memory(files))
+        Self(Files::Memory(Arc::new(files)))
     }
 
     /// Several directories on disk, searched in order: what a compiler calls include paths.
@@ -191,6 +192,6 @@ impl From<&include_dir::Dir<'_>> for ProtoFiles {
                 Some((path, file.contents().to_vec()))
             }));
         }
-        Self(Files::Memory(files))
+        Self(Files::Memory(Arc::new(files)))
     }
 }

@@ -77,9 +77,52 @@ impl fmt::Display for ServiceKind {
 // === impl Service ===
 
 impl Service {
-    /// One binding, if the namespace, the version and the files are such that there is one, and
-    /// everything found. `position` counts from 1 and names a service that has no namespace.
+    /// The bindings, if the namespace, the version and the files are such that there are any, and
+    /// everything found: one binding, or several if the service is split. `position` counts from 1
+    /// and names a service that has no namespace.
     pub(crate) fn resolve(
+        &self,
+        position: usize,
+        checks: Checks,
+        purpose: Purpose,
+    ) -> (Vec<Resolved>, Findings) {
+        #[cfg(feature = "preflight")]
+        if let Some(outcome) = self.resolve_descriptors(position, checks, purpose) {
+            return outcome;
+        }
+        let whole = || {
+            let (resolved, found) = self.resolve_one(position, checks, purpose);
+            (resolved.into_iter().collect(), found)
+        };
+        let Some(parts) = self.parts() else {
+            return whole();
+        };
+        let mut found = Findings::default();
+        if let Err(mut finding) = parts.fit_into_a_request() {
+            finding.name(
+                self.namespace
+                    .as_deref()
+                    .unwrap_or(&format!("no. {position}")),
+            );
+            found.extend([finding]);
+            return (Vec::new(), found);
+        }
+        let mut resolved = Vec::new();
+        for part in parts.services(self) {
+            let (binding, of_part) = part.resolve_one(position, checks, purpose);
+            // What all have in common is told once.
+            for finding in of_part {
+                if !found.iter().any(|it| it.says_the_same_as(&finding)) {
+                    found.extend([finding]);
+                }
+            }
+            resolved.extend(binding);
+        }
+        (resolved, found)
+    }
+
+    /// One binding, whatever the services of the entry file.
+    fn resolve_one(
         &self,
         position: usize,
         checks: Checks,
@@ -141,6 +184,8 @@ impl Service {
                 entry: Entry::Tree { path, .. },
                 ..
             }) => super::proto_files::normal(path),
+            // Not called after one of several namespaces.
+            Schema::Proto(_) if self.is_part => super::collect::ENTRY_TEXT.to_owned(),
             _ => format!("{}.proto", binding.namespace),
         };
         let (schema, evidence) =
@@ -165,6 +210,9 @@ impl Service {
                 binding.proto_source = source;
                 binding.proto_imports = imports;
             }
+            // invariant: `resolve` has made text of it.
+            #[cfg(feature = "preflight")]
+            Schema::Descriptors(_) => {}
             Schema::OpenApi(OpenApiDocument(document)) => {
                 if is_no_text(document) {
                     let message = "the OpenAPI document is empty or no text";
@@ -179,7 +227,11 @@ impl Service {
             }
             Schema::NoBundle(finding) => return Err(vec![finding.clone()]),
             Schema::ImportOn(kind) => {
-                let message = format!("`import` has no meaning for {kind}");
+                let what = match kind {
+                    ServiceKind::Proto => "a descriptor set, which has what it imports".to_owned(),
+                    kind => kind.to_string(),
+                };
+                let message = format!("`import` has no meaning for {what}");
                 let finding = Finding::error(Rule::ImportWithoutProto, message);
                 return Err(vec![finding.help("remove the call")]);
             }
@@ -261,7 +313,7 @@ fn repair(_: &mut ServiceBinding) -> Vec<Finding> {
 }
 
 /// The name of a file without its ending.
-fn stem(path: &str) -> &str {
+pub(super) fn stem(path: &str) -> &str {
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
     file.strip_suffix(".proto").unwrap_or(file)
 }

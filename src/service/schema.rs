@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(feature = "preflight")]
+use std::sync::Arc;
 
 use super::ProtoFiles;
 use super::resolve::ServiceKind;
@@ -14,12 +16,23 @@ pub struct OpenApiDocument(pub(super) Vec<u8>);
 #[derive(Clone)]
 pub(super) enum Schema {
     Proto(ProtoSource),
+    /// Made into proto text when resolved.
+    #[cfg(feature = "preflight")]
+    Descriptors(Descriptors),
     OpenApi(OpenApiDocument),
     GraphQl(String),
     /// `import` on a schema that has none; refused when resolved.
     ImportOn(ServiceKind),
     /// A bundle that cannot be read; refused when resolved.
     NoBundle(Finding),
+}
+
+/// An encoded FileDescriptorSet, and the name of its entry file.
+#[cfg(feature = "preflight")]
+#[derive(Clone)]
+pub(super) struct Descriptors {
+    pub(super) set: Arc<[u8]>,
+    pub(super) entry: String,
 }
 
 /// Proto text: the entry file and where its imports come from.
@@ -42,6 +55,8 @@ impl Schema {
     pub(super) fn kind(&self) -> ServiceKind {
         match self {
             Self::Proto(_) | Self::NoBundle(_) => ServiceKind::Proto,
+            #[cfg(feature = "preflight")]
+            Self::Descriptors(_) => ServiceKind::Proto,
             Self::OpenApi(_) => ServiceKind::OpenApi,
             Self::GraphQl(_) => ServiceKind::GraphQl,
             Self::ImportOn(kind) => *kind,
@@ -67,6 +82,19 @@ impl ProtoSource {
             entry: Entry::Text(source),
             imports: BTreeMap::new(),
         }
+    }
+
+    /// The same with another text of the entry file.
+    pub(super) fn with_entry(&self, text: String) -> Self {
+        let mut proto = self.clone();
+        match &mut proto.entry {
+            Entry::Text(source) => *source = text.into(),
+            Entry::Tree { path, .. } => {
+                let path = super::proto_files::normal(path);
+                proto.imports.insert(path, text.into());
+            }
+        }
+        proto
     }
 
     pub(super) fn tree(files: ProtoFiles, path: String) -> Self {

@@ -1,6 +1,7 @@
 //! Any names, versions, protos and OpenAPI documents: `Options::check` and `Service::hash` end
 //! soon, in bounded memory, without a panic. `PROPTEST_CASES` says how often.
 
+mod descriptors;
 mod documents;
 mod hashing;
 mod protos;
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tower_gwag::{Options, Service};
 
+use descriptors::{damaged_set, odd_set};
 use documents::any_document;
 use protos::any_proto;
 use sources::{MONEY, PROTO2, mutated};
@@ -59,6 +61,18 @@ proptest! {
     fn proto_files(entry in any_proto(), imported in mutated(&[MONEY, PROTO2])) {
         let files = [("shop.proto", entry.as_str()), ("common/money.proto", &imported)];
         ends(Service::proto_dir(files, "shop.proto"));
+    }
+
+    #[test]
+    fn split_protos(source in any_proto(), namespace in select(&["s", "my-svc", ""][..])) {
+        ends(Service::proto(source.as_str()).split_services());
+        ends(Service::proto(source).namespace(namespace).split_services());
+    }
+
+    #[test]
+    fn descriptor_sets(set in prop_oneof![damaged_set(), odd_set()]) {
+        ends(Service::descriptor_set(set.as_slice(), "a.proto"));
+        ends(Service::descriptor_set(set, "a.proto").split_services());
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Worker {
         let leave_timeout = self
             .left
             .map_or(options.leave_timeout, |(_, end)| rest(end));
-        let mut machine = machine(&self.core, &self.caller, pace, leave_timeout);
+        let mut machine = machine(&self.caller, pace, leave_timeout);
         machine.succeed(&self.machine);
         for (which, id, ttl) in self.last_resort.held() {
             machine.adopt(which, id, ttl, Instant::now());

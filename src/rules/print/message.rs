@@ -1,0 +1,241 @@
+//! Messages, and what messages and files have in common.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use prost_reflect::DynamicMessage;
+use prost_reflect::prost_types::descriptor_proto::ExtensionRange;
+use prost_reflect::prost_types::field_descriptor_proto::Type;
+use prost_reflect::prost_types::{
+    DescriptorProto, FieldDescriptorProto, MessageOptions, OneofDescriptorProto,
+};
+
+use super::comments::Note;
+use super::literals::{quoted, range};
+use super::{Printer, at, element};
+
+/// The end of what `max` stands for, which itself is not part of it.
+const END_OF_FIELDS: i32 = 1 << 29;
+
+/// Messages, fields and extensions, each list in its order. Groups and maps are both: the message
+/// is printed where the field is.
+pub(super) struct Body<'a> {
+    pub(super) path: &'a [i32],
+    /// The full name of what it is the body of, with a leading dot.
+    pub(super) scope: &'a str,
+    /// With their number, and their name, in the descriptor.
+    pub(super) messages: (&'a [DescriptorProto], i32, &'a str),
+    pub(super) fields: &'a [FieldDescriptorProto],
+    pub(super) extensions: (&'a [FieldDescriptorProto], i32),
+    pub(super) oneofs: &'a [OneofDescriptorProto],
+    pub(super) dynamic: Option<&'a DynamicMessage>,
+    /// The messages by name.
+    pub(super) by_name: HashMap<&'a str, usize>,
+}
+
+impl<'a> Body<'a> {
+    /// The message that a map or a group makes here.
+    pub(super) fn made_by(
+        &self,
+        field: &FieldDescriptorProto,
+    ) -> Option<(usize, &'a DescriptorProto)> {
+        let name = field
+            .type_name()
+            .strip_prefix(self.scope)?
+            .strip_prefix('.')?;
+        let index = *self.by_name.get(name)?;
+        let message = self.messages.0.get(index)?;
+        (field.r#type() == Type::Group || is_map_entry(message)).then_some((index, message))
+    }
+
+    pub(super) fn message_of(&self, index: usize) -> Option<&'a DynamicMessage> {
+        element(self.dynamic, self.messages.2, index)
+    }
+}
+
+/// What of a body is printed.
+struct Done {
+    fields: usize,
+    extensions: usize,
+    /// Which extensions stand in one `extend` block, and its comments.
+    blocks: Vec<(Note, Range<usize>)>,
+}
+
+impl Printer {
+    pub(super) fn body(&mut self, body: &Body<'_>) {
+        let made_by = |fields: &[FieldDescriptorProto]| -> HashMap<usize, usize> {
+            let made = fields.iter().zip(0..);
+            made.filter_map(|(field, at)| Some((body.made_by(field)?.0, at)))
+                .collect()
+        };
+        let (fields, extensions) = (made_by(body.fields), made_by(body.extensions.0));
+        let path: Vec<i32> = body
+            .path
+            .iter()
+            .copied()
+            .chain([body.extensions.1])
+            .collect();
+        let mut done = Done {
+            fields: 0,
+            extensions: 0,
+            blocks: self.comments.statements(&path, body.extensions.0.len()),
+        };
+        for (index, message) in body.messages.0.iter().enumerate() {
+            if let Some(field) = fields.get(&index) {
+                self.fields_to(body, &mut done, field + 1);
+            } else if let Some(extension) = extensions.get(&index) {
+                self.extensions_to(body, &mut done, extension + 1);
+            } else {
+                self.writer.blank();
+                let path = at(body.path, body.messages.1, index);
+                let name = message.name();
+                let note = self.comments.note(&path);
+                self.writer.open(&note, &format!("message {name}"));
+                let scope = format!("{}.{name}", body.scope);
+                self.message(message, body.message_of(index), &path, &scope);
+                self.writer.close();
+                self.writer.blank();
+            }
+        }
+        self.fields_to(body, &mut done, body.fields.len());
+        self.extensions_to(body, &mut done, body.extensions.0.len());
+    }
+
+    /// What is between the braces of a message.
+    pub(super) fn message(
+        &mut self,
+        message: &DescriptorProto,
+        dynamic: Option<&DynamicMessage>,
+        path: &[i32],
+        scope: &str,
+    ) {
+        let below = |field: i32| path.iter().copied().chain([field]).collect::<Vec<_>>();
+        self.option_statements(dynamic, &below(7));
+        self.body(&Body {
+            path,
+            scope,
+            messages: (&message.nested_type, 3, "nested_type"),
+            fields: &message.field,
+            extensions: (&message.extension, 6),
+            oneofs: &message.oneof_decl,
+            dynamic,
+            by_name: by_name(&message.nested_type),
+        });
+        for (index, enumeration) in message.enum_type.iter().enumerate() {
+            self.writer.blank();
+            let own = element(dynamic, "enum_type", index);
+            self.enumeration(enumeration, own, &at(path, 4, index));
+            self.writer.blank();
+        }
+        self.extension_ranges(message, dynamic, &below(5));
+        let ranges = message.reserved_range.iter();
+        let ranges =
+            ranges.map(|it| range(it.start(), it.end().saturating_sub(1), END_OF_FIELDS - 1));
+        self.reserved(&below(9), &ranges.collect::<Vec<_>>());
+        let names = message.reserved_name.iter();
+        let names = names.map(|it| quoted(it.as_bytes()));
+        self.reserved(&below(10), &names.collect::<Vec<_>>());
+    }
+
+    pub(super) fn reserved(&mut self, path: &[i32], items: &[String]) {
+        for (note, items_of) in self.comments.statements(path, items.len()) {
+            let text = format!("reserved {}", items[items_of].join(", "));
+            self.writer.statement(&note, &text);
+        }
+    }
+
+    fn extension_ranges(
+        &mut self,
+        message: &DescriptorProto,
+        dynamic: Option<&DynamicMessage>,
+        path: &[i32],
+    ) {
+        let ranges = &message.extension_range;
+        for index in 0..ranges.len() {
+            // The compiler used here does not take them.
+            let own = element(dynamic, "extension_range", index);
+            if own.is_some_and(|it| it.has_field_by_name("options")) {
+                self.lost.push("options of extension ranges".to_owned());
+            }
+        }
+        let text = |it: &ExtensionRange| {
+            // Of message sets the end is that of the numbers themselves.
+            let is_of_set = it.end() == i32::MAX;
+            let max = if is_of_set { i32::MAX } else { END_OF_FIELDS };
+            range(it.start(), it.end().saturating_sub(1), max - 1)
+        };
+        for (note, indices) in self.comments.statements(path, ranges.len()) {
+            let texts: Vec<_> = ranges[indices].iter().map(text).collect();
+            let text = format!("extensions {}", texts.join(", "));
+            self.writer.statement(&note, &text);
+        }
+    }
+
+    /// Prints fields up to one that is not printed, and a oneof as a whole.
+    fn fields_to(&mut self, body: &Body<'_>, done: &mut Done, end: usize) {
+        while done.fields < end {
+            let field = &body.fields[done.fields];
+            let Some(oneof) = oneof_of(field) else {
+                self.field(body, done.fields, 2, "field");
+                done.fields += 1;
+                continue;
+            };
+            let index = usize::try_from(oneof).unwrap_or(usize::MAX);
+            let path = at(body.path, 8, index);
+            let name = body.oneofs.get(index).map_or("", |it| it.name());
+            let note = self.comments.note(&path);
+            self.writer.open(&note, &format!("oneof {name}"));
+            let own = element(body.dynamic, "oneof_decl", index);
+            self.option_statements(own, &[&path[..], &[2]].concat());
+            while body.fields.get(done.fields).and_then(oneof_of) == Some(oneof) {
+                self.field(body, done.fields, 2, "field");
+                done.fields += 1;
+            }
+            self.writer.close();
+        }
+    }
+
+    fn extensions_to(&mut self, body: &Body<'_>, done: &mut Done, end: usize) {
+        let (extensions, number) = body.extensions;
+        let blocks = std::mem::take(&mut done.blocks);
+        let block_of = |index: usize| blocks.partition_point(|(_, range)| range.end <= index);
+        while done.extensions < end {
+            let first = done.extensions;
+            let extendee = extensions[first].extendee();
+            let block = block_of(first);
+            let begins = blocks.get(block).filter(|(_, range)| range.start == first);
+            let note = begins.map(|(note, _)| note.clone()).unwrap_or_default();
+            self.writer.blank();
+            self.writer.open(&note, &format!("extend {extendee}"));
+            while extensions
+                .get(done.extensions)
+                .map(FieldDescriptorProto::extendee)
+                == Some(extendee)
+                && block_of(done.extensions) == block
+            {
+                self.field(body, done.extensions, number, "extension");
+                done.extensions += 1;
+            }
+            self.writer.close();
+            self.writer.blank();
+        }
+        done.blocks = blocks;
+    }
+}
+
+/// The oneof of a field; `optional` of proto3 makes one that is not written.
+fn oneof_of(field: &FieldDescriptorProto) -> Option<i32> {
+    field.oneof_index.filter(|_| !field.proto3_optional())
+}
+
+pub(super) fn by_name(messages: &[DescriptorProto]) -> HashMap<&str, usize> {
+    let names = messages.iter().map(DescriptorProto::name);
+    names.zip(0..).collect()
+}
+
+pub(super) fn is_map_entry(message: &DescriptorProto) -> bool {
+    message
+        .options
+        .as_ref()
+        .is_some_and(MessageOptions::map_entry)
+}

@@ -1,0 +1,88 @@
+//! Proto text from descriptors, comments included: what a descriptor set is registered as.
+//!
+//! The layout is part of the schema's hash, to which a gateway locks a vN: it must stay what it is.
+//! Messages within messages, and values within options, are printed by calls: the decoder takes at
+//! most a hundred of them.
+
+mod comments;
+mod enumeration;
+mod field;
+mod file;
+mod literals;
+mod message;
+mod options;
+mod service;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+use std::borrow::Cow;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, ReflectMessage, Value};
+
+use comments::Comments;
+pub(crate) use verify::difference;
+use writer::Writer;
+
+/// A file as text, and the options that have none.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) text: String,
+    pub(crate) lost: Vec<String>,
+}
+
+/// The text of a file that is part of a pool.
+pub(crate) fn print(file: &FileDescriptor) -> Printed {
+    let info = file.file_descriptor_proto().source_code_info.as_ref();
+    print_with(file, info.map(Comments::of).unwrap_or_default())
+}
+
+fn print_with(file: &FileDescriptor, comments: Comments) -> Printed {
+    let mut printer = Printer {
+        writer: Writer::default(),
+        comments,
+        is_proto3: file.file_descriptor_proto().syntax() == "proto3",
+        lost: Vec::new(),
+    };
+    let dynamic = dynamic(file);
+    printer.file(file.file_descriptor_proto(), dynamic.as_ref());
+    Printed {
+        text: printer.writer.finish(),
+        lost: printer.lost,
+    }
+}
+
+struct Printer {
+    writer: Writer,
+    comments: Comments,
+    is_proto3: bool,
+    lost: Vec<String>,
+}
+
+/// The same file with options of its own, which the typed descriptor does not have.
+fn dynamic(file: &FileDescriptor) -> Option<DynamicMessage> {
+    const NAME: &str = "google.protobuf.FileDescriptorProto";
+    let own = file.parent_pool().get_message_by_name(NAME);
+    let descriptor = own.or_else(|| DescriptorPool::global().get_message_by_name(NAME))?;
+    DynamicMessage::decode(descriptor, file.encode_to_vec().as_slice()).ok()
+}
+
+/// An element of a repeated field of a descriptor.
+fn element<'a>(
+    of: Option<&'a DynamicMessage>,
+    field: &str,
+    index: usize,
+) -> Option<&'a DynamicMessage> {
+    let descriptor = of?.descriptor().get_field_by_name(field)?;
+    match of?.get_field(&descriptor) {
+        Cow::Borrowed(Value::List(items)) => items.get(index)?.as_message(),
+        _ => None,
+    }
+}
+
+/// The path of an element.
+fn at(path: &[i32], field: i32, index: usize) -> Vec<i32> {
+    let index = i32::try_from(index).unwrap_or(i32::MAX);
+    path.iter().copied().chain([field, index]).collect()
+}
