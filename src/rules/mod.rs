@@ -19,6 +19,8 @@ pub(crate) mod openapi_check;
 #[cfg(feature = "preflight")]
 mod openapi_names;
 #[cfg(feature = "preflight")]
+mod openapi_references;
+#[cfg(feature = "preflight")]
 mod openapi_spots;
 #[cfg(feature = "preflight")]
 pub(crate) mod proto;

@@ -22,8 +22,23 @@ pub(crate) struct Fault {
     pub(crate) is_limit: bool,
 }
 
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) root: Value,
+    /// Keys that their mapping has already: what they say is lost, and other readers refuse them.
+    pub(crate) repeated: Vec<Repeated>,
+}
+
+/// A key, and its line and column in characters, both from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Repeated {
+    pub(crate) key: String,
+    pub(crate) at: (usize, usize),
+}
+
 /// Reads the first document of `text`; the error tells where it stopped.
-pub(crate) fn parse(text: &str) -> Result<Value, Fault> {
+pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
     let mut builder = Builder::default();
     // Event by event: `Parser::load` would nest calls as deep as the document.
     for event in Parser::new_from_str(text) {
@@ -35,11 +50,15 @@ pub(crate) fn parse(text: &str) -> Result<Value, Fault> {
             break;
         }
         let at = (span.start.line(), span.start.col() + 1);
+        builder.at = at;
         builder
             .take(event)
             .map_err(|Stop(text, is_limit)| fault(text, Some(at), is_limit))?;
     }
-    Ok(builder.root.unwrap_or(Value::Null))
+    Ok(Read {
+        root: builder.root.unwrap_or(Value::Null),
+        repeated: builder.repeated,
+    })
 }
 
 fn fault(text: &str, at: Option<(usize, usize)>, is_limit: bool) -> Fault {
@@ -70,6 +89,9 @@ struct Builder {
     anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
     copies: usize,
+    /// Where the event stands that is taken.
+    at: (usize, usize),
+    repeated: Vec<Repeated>,
 }
 
 impl Builder {
@@ -143,14 +165,21 @@ impl Builder {
                 Some(key) => {
                     entries.insert(key, value);
                 }
-                None => match value {
-                    Value::String(text) => *key = Some(text),
-                    Value::Null => *key = Some("null".to_owned()),
-                    Value::Bool(_) | Value::Number(_) => *key = Some(value.to_string()),
-                    Value::Array(_) | Value::Object(_) => {
-                        return Err(Stop("a key of a mapping is no scalar", false));
+                None => {
+                    let name = match value {
+                        Value::String(text) => text,
+                        Value::Null => "null".to_owned(),
+                        Value::Bool(_) | Value::Number(_) => value.to_string(),
+                        Value::Array(_) | Value::Object(_) => {
+                            return Err(Stop("a key of a mapping is no scalar", false));
+                        }
+                    };
+                    if entries.contains_key(&name) {
+                        let (key, at) = (name.clone(), self.at);
+                        self.repeated.push(Repeated { key, at });
                     }
-                },
+                    *key = Some(name);
+                }
             },
         }
         Ok(())
@@ -199,6 +228,9 @@ fn resolve(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::from(number);
     }
+    if let Some(number) = natural(text) {
+        return Value::from(number);
+    }
     let looks_numeric = text
         .bytes()
         .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
@@ -212,11 +244,25 @@ fn resolve(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
+/// Those beyond `i64`, and those in hexadecimal or octal notation.
+fn natural(text: &str) -> Option<u64> {
+    let digits = |prefix: &str| text.strip_prefix(prefix).filter(|it| !it.starts_with('+'));
+    match (digits("0x"), digits("0o")) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16).ok(),
+        (_, Some(octal)) => u64::from_str_radix(octal, 8).ok(),
+        _ => text.parse().ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn parse(text: &str) -> Result<Value, Fault> {
+        super::parse(text).map(|read| read.root)
+    }
 
     #[test]
     fn documents_become_json() {
@@ -278,5 +324,43 @@ mod tests {
             "a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2, "z": 4},
         });
         assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn plain_scalars_are_those_of_the_core_schema() {
+        for (text, value) in [
+            ("no", json!("no")),
+            ("on", json!("on")),
+            ("2024-01-31", json!("2024-01-31")),
+            ("1.0.0", json!("1.0.0")),
+            ("0x1F", json!(31)),
+            ("0o17", json!(15)),
+            ("0xyz", json!("0xyz")),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("1e3", json!(1000.0)),
+            ("-.5", json!(-0.5)),
+            ("'1'", json!("1")),
+            ("!!str 1", json!("1")),
+        ] {
+            assert_eq!(parse(text).unwrap(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_are_no_text() {
+        let text = "\u{feff}---\r\na: b\r\nc: |\r\n  d\r\n  e\r\n...\r\n---\r\nf: g\r\n";
+        assert_eq!(parse(text).unwrap(), json!({"a": "b", "c": "d\ne\n"}));
+    }
+
+    #[test]
+    fn repeated_keys_are_told() {
+        let read = super::parse("a: 1\nb: {c: 1, d: 2, c: 3}\na: 2\n").unwrap();
+        let repeated = read.repeated.iter().map(|it| (it.key.as_str(), it.at));
+        assert_eq!(
+            repeated.collect::<Vec<_>>(),
+            [("c", (2, 17)), ("a", (3, 1))]
+        );
+        let merged = "a: &a {x: 1}\nb: {<<: *a, x: 2}\n";
+        assert_eq!(super::parse(merged).unwrap().repeated, []);
     }
 }

@@ -237,7 +237,7 @@ impl Service {
     }
 }
 
-/// Repairs the document of a binding; one that cannot be read is left to the check.
+/// Repairs the document of a binding; one that cannot be read in full is left to the check.
 #[cfg(feature = "preflight")]
 fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
     use crate::rules::{openapi, repair};
@@ -245,6 +245,9 @@ fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
     let Ok(document) = openapi::read(&binding.openapi_spec) else {
         return Vec::new();
     };
+    if !document.lost().is_empty() {
+        return Vec::new();
+    }
     // Sorted first, so that the order of a map decides nothing.
     let mut root = super::schema::sorted(document.as_json().clone());
     let repaired = repair::repair(&binding.version, &mut root);
