@@ -171,11 +171,14 @@ impl Service {
     /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references;
     ///   discriminators keep the values on the wire by their `mapping`;
     /// - string enums of bodies whose values are no names become plain strings, whose descriptions
-    ///   tell the values.
+    ///   tell the values;
+    /// - paths that share the operations of another by `$ref` get their own;
+    /// - versions that YAML takes for numbers (`version: 1.0`) become text.
     ///
     /// What else is wrong, such as the name of a query parameter, stays an error. A document that
     /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) and the places
-    /// of findings are those of that JSON; one with nothing to repair keeps its bytes.
+    /// of findings are those of that JSON; one with nothing to repair keeps its bytes. Nothing is
+    /// repaired in YAML that has a key twice, because one of the two would be lost.
     ///
     /// # Examples
     ///
