@@ -105,6 +105,25 @@ impl Service {
     ///
     /// The advertised address is its base URL. Without [`namespace`](Self::namespace) it is
     /// derived from `info.title` as the gateway does it: `Pet Store API!` becomes `Pet_Store_API`.
+    ///
+    /// Documents of other crates go by `serde_json::Value`: aide's `OpenApi`, for one, as
+    /// `Service::openapi(serde_json::to_value(&api)?)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// // What `serde_json::to_value` makes of such a document.
+    /// let document = serde_json::json!({
+    ///     "openapi": "3.1.0",
+    ///     "info": { "title": "Pets", "version": "1.0.0" },
+    ///     "paths": { "/pets": { "get": { "operationId": "list_pets", "responses": {} } } },
+    /// });
+    /// let options = Options::new("gateway:50090").service(Service::openapi(document));
+    /// options.check()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
     pub fn openapi(document: impl Into<OpenApiDocument>) -> Self {
         Self::new(Schema::OpenApi(document.into()))
     }
