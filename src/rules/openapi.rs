@@ -200,7 +200,7 @@ impl Document {
             .flat_map(|(path, item)| {
                 let (item, at) = openapi_references::path_item(&self.root, path, item);
                 METHODS.iter().filter_map(move |method| {
-                    let operation = item.get(method)?;
+                    let operation = item.get(method).filter(|it| !it.is_null())?;
                     Some(Operation {
                         pointer: step(&at, method),
                         method: method.to_ascii_uppercase(),
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     const PETS: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},
-        "paths":{"/pets/{id}":{"get":{"operationId":"getPet"},"delete":{}}}}"#;
+        "paths":{"/pets/{id}":{"get":{"operationId":"getPet"},"delete":{},"put":null}}}"#;
 
     #[test]
     fn operations_are_found() {

@@ -53,7 +53,9 @@ pub(super) fn target<'a>(root: &'a Value, reference: &str) -> Option<(&'a Value,
 
 /// A path item, or the one that stands for it, and the JSON pointer of that.
 pub(super) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'a Value, String) {
-    let has_its_own = METHODS.iter().any(|method| item.get(*method).is_some());
+    let has_its_own = METHODS
+        .iter()
+        .any(|method| item.get(*method).is_some_and(|it| !it.is_null()));
     let reference = item.get("$ref").and_then(Value::as_str);
     let reference = reference.filter(|_| !has_its_own);
     let found = reference.and_then(|reference| target(root, reference));
