@@ -269,6 +269,57 @@ fn a_false_alarm_can_be_allowed_and_structure_cannot() {
     assert!(warning.message().contains("version-syntax"), "{warning}");
 }
 
+/// A gateway embedded in a program may have no such services.
+#[test]
+fn namespaces_of_gateways_are_a_warning() {
+    let rules = |namespace: &str, version: &str| {
+        let service = Service::graphql("/graphql");
+        let options = of(service.namespace(namespace).version(version));
+        let found = options.check().unwrap();
+        found.iter().map(Finding::rule).collect::<Vec<_>>()
+    };
+    for namespace in ["admin", "admin_events", "ps"] {
+        assert_eq!(rules(namespace, ""), [Rule::NamespaceBuiltIn]);
+        assert_eq!(rules(namespace, "v2"), []);
+    }
+    assert_eq!(rules("admins", "v1"), []);
+}
+
+/// What is lost when a document is read is told, and nothing of it is repaired.
+#[test]
+fn keys_that_are_there_twice_are_a_warning() {
+    let twice = "openapi: 3.0.0\ninfo: {title: T, version: '1'}\npaths:\n  /a: {get: {operationId: a}}\n  /a: {get: {operationId: b-c}}\n";
+    let found = |service: Service| match of(service).check() {
+        Ok(found) => found.iter().cloned().collect::<Vec<_>>(),
+        Err(error) => error.findings().unwrap().iter().cloned().collect(),
+    };
+    for service in [Service::openapi(twice), Service::openapi(twice).repair()] {
+        let found = found(service);
+        let rules: Vec<_> = found.iter().map(Finding::rule).collect();
+        let expected = [Rule::OpenApiOperationIdName, Rule::OpenApiUnverified];
+        assert_eq!(rules, expected);
+        assert_eq!(place(&found[1]), (Some("openapi"), Some(5), Some(3)));
+    }
+}
+
+/// The remedy fits: a query parameter's name goes over HTTP, a path parameter's does not.
+#[test]
+fn remedies_of_documents_say_what_can_be_repaired() {
+    let document = r#"{"openapi":"3.0.3","info":{"title":"T","version":"1"},"paths":{"/a/{b-c}":{"get":{
+        "operationId":"a","parameters":[{"in":"path","name":"b-c"},{"in":"query","name":"d[]"}]}}}}"#;
+    let found = errors(&of(Service::openapi(document)));
+    let remedy = |at: usize| found[at].remedy().unwrap();
+    assert!(remedy(0).contains("Service::repair"), "{}", found[0]);
+    assert!(remedy(1).contains("goes over HTTP"), "{}", found[1]);
+    let swagger = r#"{"swagger":"2.0","info":{"title":"T","version":"1"},"paths":{}}"#;
+    let found = errors(&of(Service::openapi(swagger)));
+    assert!(
+        found[0].remedy().unwrap().contains("converted"),
+        "{}",
+        found[0]
+    );
+}
+
 #[test]
 fn unchecked_schemas_are_registered_and_said_to_be_unchecked() {
     let options = of(Service::proto(TWO).namespace("my-shop"))

@@ -1,5 +1,5 @@
 //! An axum service, described by utoipa, that registers itself, is called through the gateway,
-//! and leaves cleanly.
+//! and leaves cleanly. Routes and document are of one make: utoipa-axum's `OpenApiRouter`.
 //!
 //! `cargo run --example petstore`, then Ctrl-C. With `GWAG_GATEWAY=host:port` and
 //! `GWAG_GATEWAY_HTTP=http://host:port` it registers with that gateway; otherwise with an
@@ -10,10 +10,9 @@ mod support;
 
 use std::time::Instant;
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -23,6 +22,8 @@ use support::{BoxError, Gateway, print_report, print_status, until_answered};
 use tokio::net::TcpListener;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
 use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 #[derive(Clone, Serialize, ToSchema)]
 struct Pet {
@@ -30,12 +31,9 @@ struct Pet {
     name: String,
 }
 
+/// Paths and schemas are added by the router.
 #[derive(OpenApi)]
-#[openapi(
-    info(title = "Petstore", version = "1.0.0"),
-    paths(list_pets, get_pet),
-    components(schemas(Pet))
-)]
+#[openapi(info(title = "Petstore", version = "1.0.0"))]
 struct ApiDoc;
 
 fn pets() -> Vec<Pet> {
@@ -71,21 +69,22 @@ async fn main() -> Result<(), BoxError> {
     let start = Instant::now();
     let gateway = Gateway::find().await?;
 
+    let (app, document) = OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .routes(routes!(list_pets))
+        .routes(routes!(get_pet))
+        .split_for_parts();
+
     // What to register, and with whom. The namespace is the document's title: `Petstore`.
     let layer = GwagRegistrationLayer::new(
-        Options::new(&gateway.control_plane).service(Service::openapi(ApiDoc::openapi())),
+        Options::new(&gateway.control_plane).service(Service::openapi(document)),
     );
     let registration = layer.registration();
     let statuses = print_status(&registration, start);
     let caller = tokio::spawn(call_myself(registration.clone(), gateway.http, start));
 
     // The server: three lines know of the registration.
-    let app = Router::new()
-        .route("/pets", get(list_pets))
-        .route("/pets/{id}", get(get_pet))
-        .layer(layer);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let served = axum::serve(registration.listener(listener)?, app)
+    let served = axum::serve(registration.listener(listener)?, app.layer(layer))
         .with_graceful_shutdown(registration.shutdown(stop_signal()))
         .await;
 

@@ -21,6 +21,8 @@ pub(crate) mod openapi_check;
 #[cfg(feature = "preflight")]
 mod openapi_names;
 #[cfg(feature = "preflight")]
+mod openapi_references;
+#[cfg(feature = "preflight")]
 mod openapi_spots;
 #[cfg(feature = "preflight")]
 mod print;

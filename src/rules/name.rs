@@ -43,6 +43,12 @@ pub(crate) fn check_namespace(namespace: &str) -> Result<(), NameFault> {
     Ok(())
 }
 
+/// Whether gateways that were measured have a `v1` of this name themselves. One that is embedded
+/// in a program may not.
+pub(crate) fn is_built_in(namespace: &str) -> bool {
+    matches!(namespace, "admin" | "admin_events" | "ps")
+}
+
 /// The namespace that a gateway derives from an OpenAPI `info.title`.
 pub(crate) fn fold_title(title: &str) -> String {
     let mut name: String = title

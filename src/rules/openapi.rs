@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::render::Site;
 use super::rule::Rule;
-use super::yaml;
+use super::{openapi_references, yaml};
 
 /// The HTTP methods that make an operation of a path item.
 pub(super) const METHODS: [&str; 8] = [
@@ -18,6 +18,8 @@ pub(super) const METHODS: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
     root: Value,
+    /// What was lost when it was read.
+    lost: Vec<Fault>,
 }
 
 /// One operation: a method of a path.
@@ -66,21 +68,29 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, Fault> {
 
 /// Reads JSON or YAML.
 pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
-    let root = match serde_json::from_slice::<Value>(bytes) {
-        Ok(root) => root,
+    let (root, lost) = match serde_json::from_slice::<Value>(bytes) {
+        Ok(root) => (root, Vec::new()),
         Err(json) => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
                 let text = "neither JSON nor YAML text";
                 Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
             })?;
-            yaml::parse(text).map_err(|yaml| no_document(text, &json, &yaml))?
+            let read = yaml::parse(text).map_err(|yaml| no_document(text, &json, &yaml))?;
+            (read.root, read.repeated.iter().map(repeated).collect())
         }
     };
     if !root.is_object() {
         let text = "no JSON or YAML object";
         return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
     }
-    Ok(Document { root })
+    Ok(Document { root, lost })
+}
+
+/// Nobody measured what gateways do with it.
+fn repeated(found: &yaml::Repeated) -> Fault {
+    let yaml::Repeated { key, at } = found;
+    let text = format!("the key {key:?} is there twice in one mapping, which YAML readers refuse");
+    Fault::new(Rule::OpenApiUnverified, text, Site::Mark(at.0, at.1))
 }
 
 fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Fault {
@@ -106,48 +116,18 @@ pub(super) fn step(pointer: &str, key: &str) -> String {
     format!("{pointer}/{key}")
 }
 
-/// Finds references that a gateway does not follow or that lead nowhere.
-fn references(root: &Value, value: &Value, pointer: &str, found: &mut Vec<Fault>) {
-    match value {
-        Value::Object(entries) => {
-            if let Some(Value::String(target)) = entries.get("$ref") {
-                found.extend(bad_reference(root, target, pointer));
-            }
-            for (key, value) in entries {
-                // Examples and defaults are data of the user, not of the document.
-                if !matches!(key.as_str(), "example" | "examples" | "default") {
-                    references(root, value, &step(pointer, key), found);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (at, value) in items.iter().enumerate() {
-                references(root, value, &format!("{pointer}/{at}"), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn bad_reference(root: &Value, target: &str, pointer: &str) -> Option<Fault> {
-    let site = || Site::OpenApi(step(pointer, "$ref"));
-    let Some(fragment) = target.strip_prefix('#') else {
-        let text = format!("disallowed external reference {target:?}");
-        return Some(Fault::new(Rule::OpenApiExternalReference, text, site()));
-    };
-    let leads_somewhere = fragment.is_empty() || root.pointer(fragment).is_some();
-    (!leads_somewhere).then(|| {
-        let text = format!("the reference {target:?} leads nowhere");
-        Fault::new(Rule::OpenApiSyntax, text, site())
-    })
-}
-
 // === impl Document ===
 
 impl Document {
     /// A document that was read before.
     pub(super) fn of(root: Value) -> Self {
-        Self { root }
+        let lost = Vec::new();
+        Self { root, lost }
+    }
+
+    /// What is not in it, although the text has it.
+    pub(crate) fn lost(&self) -> &[Fault] {
+        &self.lost
     }
 
     /// The document as it was read.
@@ -166,9 +146,7 @@ impl Document {
 
     /// References that a gateway does not follow or that lead nowhere.
     pub(crate) fn references(&self) -> Vec<Fault> {
-        let mut found = Vec::new();
-        references(&self.root, &self.root, "", &mut found);
-        found
+        openapi_references::faults(&self.root)
     }
 
     /// What keeps this from being an OpenAPI document that a gateway mounts.
@@ -220,10 +198,11 @@ impl Document {
             .into_iter()
             .flatten()
             .flat_map(|(path, item)| {
+                let (item, at) = openapi_references::path_item(&self.root, path, item);
                 METHODS.iter().filter_map(move |method| {
-                    let operation = item.get(method)?;
+                    let operation = item.get(method).filter(|it| !it.is_null())?;
                     Some(Operation {
-                        pointer: step(&step("/paths", path), method),
+                        pointer: step(&at, method),
                         method: method.to_ascii_uppercase(),
                         path: path.clone(),
                         id: operation
@@ -243,7 +222,7 @@ mod tests {
     use super::*;
 
     const PETS: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},
-        "paths":{"/pets/{id}":{"get":{"operationId":"getPet"},"delete":{}}}}"#;
+        "paths":{"/pets/{id}":{"get":{"operationId":"getPet"},"delete":{},"put":null}}}"#;
 
     #[test]
     fn operations_are_found() {

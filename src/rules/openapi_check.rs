@@ -19,10 +19,13 @@ pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Docume
     let (found, document) = match openapi::read(bytes) {
         Err(fault) => (vec![of_fault(&fault)], None),
         Ok(document) => {
+            let lost = document.lost().iter().map(of_repeated);
             let faults = document.references().into_iter().chain(document.faults());
             let mut found: Vec<_> = faults.map(|fault| of_fault(&fault)).collect();
             let unrenderable = render::openapi(version, &document);
-            found.extend(unrenderable.iter().map(|it| explain(it, version)));
+            let explained = unrenderable.iter();
+            found.extend(explained.map(|it| explain(it, version, &document)));
+            found.extend(lost);
             // A parameter that many operations share is told once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
@@ -45,6 +48,17 @@ pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Docume
     (placed.collect(), document)
 }
 
+/// What repairs a document where HTTP stays as it is; without the word, findings would send
+/// people to work that need not be done.
+const REPAIR: &str = "or let `Service::repair` do it";
+
+fn of_repeated(fault: &Fault) -> (Finding, Site) {
+    let message = format!("{}; the last one is taken here", fault.text);
+    let finding = Finding::warning(fault.rule, message);
+    let finding = finding.help("leave one of them: no document is repaired that has such keys");
+    (finding, fault.site.clone())
+}
+
 fn of_fault(fault: &Fault) -> (Finding, Site) {
     let text = &fault.text;
     let finding = match fault.rule {
@@ -52,53 +66,87 @@ fn of_fault(fault: &Fault) -> (Finding, Site) {
             let message = format!("not checked, because of a limit here: {text}");
             Finding::warning(fault.rule, message)
         }
-        rule => Finding::error(rule, text).help(match rule {
-            Rule::OpenApiExternalReference => {
+        rule => Finding::error(rule, text).help(match (rule, &fault.site) {
+            (Rule::OpenApiExternalReference, _) => {
                 "gateways read no other files: put it under `components`, and refer to it by `#/…`"
+                    .to_owned()
             }
-            Rule::OpenApiRequired => {
-                "write it; in YAML quote what looks like a number, such as `version: \"1.0\"`"
+            (Rule::OpenApiRequired, Site::OpenApi(pointer)) if pointer == "/openapi" => {
+                "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`; Swagger 2.0 has \
+                 to be converted"
+                    .to_owned()
             }
-            Rule::OpenApiOperationIdDuplicate => "give each operation an operationId of its own",
-            _ => "give an OpenAPI 3.x document as JSON or YAML",
+            (Rule::OpenApiRequired, Site::OpenApi(pointer)) if pointer == "/paths" => {
+                "write it; `paths: {}` where there are webhooks only".to_owned()
+            }
+            (Rule::OpenApiRequired, Site::OpenApi(pointer)) if pointer == "/info/version" => {
+                format!(
+                    "write it; in YAML quote what looks like a number, such as `version: \"1.0\"`, \
+                     {REPAIR}"
+                )
+            }
+            (Rule::OpenApiRequired, _) => "write it".to_owned(),
+            (Rule::OpenApiOperationIdDuplicate, _) => {
+                format!("give each operation an operationId of its own, {REPAIR}")
+            }
+            _ => "give an OpenAPI 3.x document as JSON or YAML".to_owned(),
         }),
     };
     (finding, fault.site.clone())
 }
 
-fn explain(found: &Unrenderable, version: &str) -> (Finding, Site) {
+fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding, Site) {
     let name = &found.name;
     let names = "names are [_A-Za-z][_0-9A-Za-z]*";
     let suggestion = super::name::suggest(name);
     let (message, help) = match found.rule {
         Rule::OpenApiOperationIdMissing => (
             "an operation has no operationId, and gateways cannot name it".to_owned(),
-            "give every operation an operationId, such as `list_pets`".to_owned(),
+            format!("give every operation an operationId, such as `list_pets`, {REPAIR}"),
         ),
         Rule::OpenApiOperationIdName => (
             format!("the operationId `{name}` is no name: {names}"),
-            format!("`{suggestion}` would do"),
+            format!("`{suggestion}` would do, {REPAIR}"),
         ),
         Rule::OpenApiOperationIdCollision => (
             format!(
                 "the operationId `{name}` collides in lowerCamel with another one, with the \
                  version `{version}` or with its alias `stable`"
             ),
-            "rename it".to_owned(),
+            format!("rename it, {REPAIR}"),
+        ),
+        Rule::OpenApiParameterName if is_in_path(document, &found.site) => (
+            format!("the path parameter `{name}` is no name: {names}"),
+            format!("`{suggestion}` would do, {REPAIR}"),
         ),
         Rule::OpenApiParameterName => (
-            format!("the parameter `{name}` is no name: {names}"),
-            format!("`{suggestion}` would do; headers and cookies may be called as they like"),
+            format!("the query parameter `{name}` is no name: {names}"),
+            format!(
+                "its name goes over HTTP: let the service take `{suggestion}`, too, or leave it \
+                 out of the document; headers and cookies may be called as they like"
+            ),
         ),
         Rule::OpenApiEnumValue => (
             format!("the enum value `{name}` of a body is no name: {names}"),
-            format!("`{suggestion}` would do, or leave the `enum` out and describe the values"),
+            format!(
+                "its values go over HTTP: leave the `enum` out and describe the values, {REPAIR}"
+            ),
         ),
         _ => (
             format!("the component `{name}` is no name: {names}"),
-            format!("`{suggestion}` would do"),
+            format!("`{suggestion}` would do, {REPAIR}"),
         ),
     };
     let finding = Finding::error(found.rule, message).help(help);
     (finding, found.site.clone())
+}
+
+/// Whether the site is the name of a path parameter.
+fn is_in_path(document: &Document, site: &Site) -> bool {
+    let Site::OpenApi(pointer) = site else {
+        return false;
+    };
+    let holder = pointer.strip_suffix("/name");
+    let parameter = holder.and_then(|it| document.as_json().pointer(it));
+    parameter.is_some_and(|it| it.get("in").is_some_and(|place| place == "path"))
 }

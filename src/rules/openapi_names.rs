@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::openapi::{Document, METHODS, step};
+use super::openapi_references;
 use super::rule::Rule;
 
 /// A name, the rule that it has to keep, and where it stands.
@@ -28,7 +29,7 @@ pub(super) fn names(document: &Document) -> Vec<Named> {
     };
     let paths = root.get("paths").and_then(Value::as_object);
     for (path, item) in paths.into_iter().flatten() {
-        let at = step("/paths", path);
+        let (item, at) = openapi_references::path_item(root, path, item);
         names.parameters(item, &at);
         for method in METHODS {
             let Some(operation) = item.get(method) else {
@@ -63,12 +64,9 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     /// What a value stands for, where it is a reference, and where that stands.
     fn target(&self, value: &'a Value, at: &str) -> (&'a Value, String) {
-        let fragment = value.get("$ref").and_then(Value::as_str);
-        let fragment = fragment.and_then(|target| target.strip_prefix('#'));
-        match fragment.and_then(|at| Some((self.root.pointer(at)?, at.to_owned()))) {
-            Some(found) => found,
-            None => (value, at.to_owned()),
-        }
+        let reference = value.get("$ref").and_then(Value::as_str);
+        let found = reference.and_then(|it| openapi_references::target(self.root, it));
+        found.unwrap_or_else(|| (value, at.to_owned()))
     }
 
     fn add(&mut self, rule: Rule, name: &str, pointer: String) {
@@ -111,9 +109,10 @@ impl<'a> Names<'a> {
             if !self.followed.insert(reference) {
                 return;
             }
-            let name = reference.rsplit('/').next().unwrap_or_default();
             let (target, target_at) = self.target(schema, at);
-            self.add(Rule::OpenApiComponentName, name, target_at.clone());
+            let name = target_at.rsplit('/').next().unwrap_or_default();
+            let name = name.replace("~1", "/").replace("~0", "~");
+            self.add(Rule::OpenApiComponentName, &name, target_at.clone());
             // A reference that leads nowhere is nothing to look at.
             if !std::ptr::eq(target, schema) {
                 self.open.push((target, target_at));

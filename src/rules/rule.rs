@@ -83,6 +83,8 @@ rules! {
     NamespaceLength = "namespace-length", InvalidNamespace, Structure;
     /// A namespace is `[_A-Za-z][_0-9A-Za-z]*`, or it cannot be rendered.
     NamespaceName = "namespace-name", InvalidName, Schema;
+    /// Warning: gateways have a service of this name and version themselves.
+    NamespaceBuiltIn = "namespace-built-in", InvalidNamespace, Schema;
     /// A version is `unstable` or `vN`.
     VersionSyntax = "version-syntax", InvalidVersion, Structure;
     /// A tagged build registers no `unstable`.

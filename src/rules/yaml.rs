@@ -22,8 +22,23 @@ pub(crate) struct Fault {
     pub(crate) is_limit: bool,
 }
 
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) root: Value,
+    /// Keys that their mapping has already: what they say is lost, and other readers refuse them.
+    pub(crate) repeated: Vec<Repeated>,
+}
+
+/// A key, and its line and column in characters, both from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Repeated {
+    pub(crate) key: String,
+    pub(crate) at: (usize, usize),
+}
+
 /// Reads the first document of `text`; the error tells where it stopped.
-pub(crate) fn parse(text: &str) -> Result<Value, Fault> {
+pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
     let mut builder = Builder::default();
     // Event by event: `Parser::load` would nest calls as deep as the document.
     for event in Parser::new_from_str(text) {
@@ -35,11 +50,15 @@ pub(crate) fn parse(text: &str) -> Result<Value, Fault> {
             break;
         }
         let at = (span.start.line(), span.start.col() + 1);
+        builder.at = at;
         builder
             .take(event)
             .map_err(|Stop(text, is_limit)| fault(text, Some(at), is_limit))?;
     }
-    Ok(builder.root.unwrap_or(Value::Null))
+    Ok(Read {
+        root: builder.root.unwrap_or(Value::Null),
+        repeated: builder.repeated,
+    })
 }
 
 fn fault(text: &str, at: Option<(usize, usize)>, is_limit: bool) -> Fault {
@@ -70,6 +89,9 @@ struct Builder {
     anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
     copies: usize,
+    /// Where the event stands that is taken.
+    at: (usize, usize),
+    repeated: Vec<Repeated>,
 }
 
 impl Builder {
@@ -143,14 +165,21 @@ impl Builder {
                 Some(key) => {
                     entries.insert(key, value);
                 }
-                None => match value {
-                    Value::String(text) => *key = Some(text),
-                    Value::Null => *key = Some("null".to_owned()),
-                    Value::Bool(_) | Value::Number(_) => *key = Some(value.to_string()),
-                    Value::Array(_) | Value::Object(_) => {
-                        return Err(Stop("a key of a mapping is no scalar", false));
+                None => {
+                    let name = match value {
+                        Value::String(text) => text,
+                        Value::Null => "null".to_owned(),
+                        Value::Bool(_) | Value::Number(_) => value.to_string(),
+                        Value::Array(_) | Value::Object(_) => {
+                            return Err(Stop("a key of a mapping is no scalar", false));
+                        }
+                    };
+                    if entries.contains_key(&name) {
+                        let (key, at) = (name.clone(), self.at);
+                        self.repeated.push(Repeated { key, at });
                     }
-                },
+                    *key = Some(name);
+                }
             },
         }
         Ok(())
@@ -199,6 +228,9 @@ fn resolve(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::from(number);
     }
+    if let Some(number) = natural(text) {
+        return Value::from(number);
+    }
     let looks_numeric = text
         .bytes()
         .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
@@ -212,71 +244,15 @@ fn resolve(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn documents_become_json() {
-        let text = "a: 1\nb: [x, 'true', true, ~, 1.5]\nc: &here {d: \"e\"}\nf: *here\n\"200\": y\n404: z\n";
-        assert_eq!(
-            parse(text).unwrap(),
-            json!({
-                "a": 1, "b": ["x", "true", true, null, 1.5], "c": {"d": "e"}, "f": {"d": "e"},
-                "200": "y", "404": "z",
-            })
-        );
-        assert_eq!(parse("hello").unwrap(), json!("hello"));
-        assert!(parse("{not json").is_err());
-    }
-
-    #[test]
-    fn depth_is_limited() {
-        let deep = "[".repeat(100_000);
-        assert!(parse(&deep).is_err());
-        let indented: String = (0..2000)
-            .map(|n| format!("{}a:\n", " ".repeat(n)))
-            .collect();
-        assert!(parse(&indented).is_err());
-    }
-
-    #[test]
-    fn aliases_cannot_eat_the_memory() {
-        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..9 {
-            let alias = format!("*a{}, ", n - 1).repeat(10);
-            text.push_str(&format!("a{n}: &a{n} [{alias}]\n"));
-        }
-        let fault = parse(&text).unwrap_err();
-        assert_eq!(
-            (fault.text.as_str(), fault.is_limit),
-            ("the document is too large", true)
-        );
-        // Each anchor inside another would keep a copy of all that follows.
-        let nested: String = (0..100).map(|n| format!("&a{n} [")).collect();
-        let text = format!("{nested}{}{}", "1,".repeat(50_000), "]".repeat(100));
-        assert_eq!(parse(&text).unwrap_err().text, "the document is too large");
-        let chain: String = (1..2000)
-            .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
-            .collect();
-        let fault = parse(&format!("a0: &a0 x\n{chain}")).unwrap_err();
-        assert_eq!(fault.text, "the document is nested too deep");
-    }
-
-    #[test]
-    fn large_documents_without_aliases_are_read() {
-        let text = "- x\n".repeat(300_000);
-        assert_eq!(parse(&text).unwrap().as_array().unwrap().len(), 300_000);
-    }
-
-    #[test]
-    fn merge_keys_are_followed() {
-        let text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc:\n  <<: [*a, {z: 4}]\n";
-        let expected = json!({
-            "a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2, "z": 4},
-        });
-        assert_eq!(parse(text).unwrap(), expected);
+/// Those beyond `i64`, and those in hexadecimal or octal notation.
+fn natural(text: &str) -> Option<u64> {
+    let digits = |prefix: &str| text.strip_prefix(prefix).filter(|it| !it.starts_with('+'));
+    match (digits("0x"), digits("0o")) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16).ok(),
+        (_, Some(octal)) => u64::from_str_radix(octal, 8).ok(),
+        _ => text.parse().ok(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,6 +143,25 @@ impl Service {
     ///
     /// The advertised address is its base URL. Without [`namespace`](Self::namespace) it is
     /// derived from `info.title` as the gateway does it: `Pet Store API!` becomes `Pet_Store_API`.
+    ///
+    /// Documents of other crates go by `serde_json::Value`: aide's `OpenApi`, for one, as
+    /// `Service::openapi(serde_json::to_value(&api)?)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// // What `serde_json::to_value` makes of such a document.
+    /// let document = serde_json::json!({
+    ///     "openapi": "3.1.0",
+    ///     "info": { "title": "Pets", "version": "1.0.0" },
+    ///     "paths": { "/pets": { "get": { "operationId": "list_pets", "responses": {} } } },
+    /// });
+    /// let options = Options::new("gateway:50090").service(Service::openapi(document));
+    /// options.check()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
     pub fn openapi(document: impl Into<OpenApiDocument>) -> Self {
         Self::new(Schema::OpenApi(document.into()))
     }
@@ -209,11 +228,14 @@ impl Service {
     /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references;
     ///   discriminators keep the values on the wire by their `mapping`;
     /// - string enums of bodies whose values are no names become plain strings, whose descriptions
-    ///   tell the values.
+    ///   tell the values;
+    /// - paths that share the operations of another by `$ref` get their own;
+    /// - versions that YAML takes for numbers (`version: 1.0`) become text.
     ///
     /// What else is wrong, such as the name of a query parameter, stays an error. A document that
     /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) and the places
-    /// of findings are those of that JSON; one with nothing to repair keeps its bytes.
+    /// of findings are those of that JSON; one with nothing to repair keeps its bytes. Nothing is
+    /// repaired in YAML that has a key twice, because one of the two would be lost.
     ///
     /// # Examples
     ///

@@ -139,6 +139,11 @@ impl Service {
             found.extend(check_namespace(namespace, checks));
         }
         let version = found.keep(self.resolve_version());
+        if let (Some(namespace), Some(version)) = (&namespace, &version)
+            && checks == Checks::All
+        {
+            found.extend(check_built_in(namespace, &version.to_string()));
+        }
         let mut binding = ServiceBinding {
             namespace: namespace.clone().unwrap_or_default(),
             version: version.map(|it| it.to_string()).unwrap_or_default(),
@@ -290,7 +295,7 @@ impl Service {
     }
 }
 
-/// Repairs the document of a binding; one that cannot be read is left to the check.
+/// Repairs the document of a binding; one that cannot be read in full is left to the check.
 #[cfg(feature = "preflight")]
 fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
     use crate::rules::{openapi, repair};
@@ -298,6 +303,9 @@ fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
     let Ok(document) = openapi::read(&binding.openapi_spec) else {
         return Vec::new();
     };
+    if !document.lost().is_empty() {
+        return Vec::new();
+    }
     // Sorted first, so that the order of a map decides nothing.
     let mut root = super::schema::sorted(document.as_json().clone());
     let repaired = repair::repair(&binding.version, &mut root);
@@ -363,6 +371,17 @@ fn check_namespace(namespace: &str, checks: Checks) -> Option<Finding> {
     };
     let help = format!("`{}` would do", name::suggest(namespace));
     Some(Finding::error(rule, format!("the namespace {why}")).help(help))
+}
+
+fn check_built_in(namespace: &str, version: &str) -> Option<Finding> {
+    let is_taken = version == "v1" && name::is_built_in(namespace);
+    is_taken.then(|| {
+        let message = format!(
+            "gateways have a `{namespace}/{version}` themselves, and route no calls to another"
+        );
+        let finding = Finding::warning(Rule::NamespaceBuiltIn, message);
+        finding.help("give it another namespace")
+    })
 }
 
 fn check_graphql_endpoint(endpoint: &str) -> Result<(), Error> {

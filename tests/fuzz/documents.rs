@@ -17,6 +17,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         "version",
         "paths",
         "/a",
+        "/a/{b-c}",
         "get",
         "post",
         "operationId",
@@ -40,6 +41,10 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         "additionalProperties",
         "default",
         "<<",
+        "pathItems",
+        "discriminator",
+        "mapping",
+        "x-e",
     ][..];
     let texts = &[
         "3.0.0",
@@ -53,6 +58,9 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         "#/paths/~1a",
         "x.json",
         "#/components/schemas/A/properties/B-C",
+        "#/components/schemas/B%2DC",
+        "#/paths/%7E1a/get",
+        "#/components/pathItems/A",
         "",
     ][..];
     let leaf = prop_oneof![
@@ -89,6 +97,25 @@ fn alias_bomb() -> impl Strategy<Value = String> {
         }
         text
     })
+}
+
+/// Whether it is JSON in which all that is called like an operation can be one: what is none has no
+/// id, and gets none.
+pub(crate) fn has_operations_only(document: &str) -> bool {
+    let Ok(root) = serde_json::from_str::<serde_json::Value>(document) else {
+        return false;
+    };
+    let mut open = vec![&root];
+    while let Some(value) = open.pop() {
+        for method in ["get", "post", "delete"] {
+            if value.get(method).is_some_and(|it| !it.is_object()) {
+                return false;
+            }
+        }
+        open.extend(value.as_object().into_iter().flatten().map(|(_, it)| it));
+        open.extend(value.as_array().into_iter().flatten());
+    }
+    true
 }
 
 pub(crate) fn any_document() -> impl Strategy<Value = String> {

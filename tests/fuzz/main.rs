@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use tower_gwag::{Options, Service};
+use tower_gwag::{Findings, Options, Rule, Service};
 
 use descriptors::{damaged_set, odd_set};
 use documents::any_document;
@@ -38,6 +38,15 @@ fn ends(service: Service) {
     });
     assert!(begun.elapsed() < LONGEST, "{:?}", begun.elapsed());
     assert!(used.bytes_max < LARGEST, "{} bytes", used.bytes_max);
+}
+
+fn found(service: Service) -> Findings {
+    let checked = Options::new("gateway:1").service(service).check();
+    checked.unwrap_or_else(|error| error.findings().cloned().unwrap_or_default())
+}
+
+fn told(findings: &Findings, rule: Rule) -> bool {
+    findings.iter().any(|it| it.rule() == rule)
 }
 
 proptest! {
@@ -79,6 +88,32 @@ proptest! {
     fn openapi_documents(document in any_document()) {
         ends(Service::openapi(document.as_str()));
         ends(Service::openapi(document).namespace("s"));
+    }
+
+    /// What a repair can do, it does; what was good, it leaves.
+    #[test]
+    fn repairs_of_openapi_documents(document in any_document()) {
+        let text = document.clone();
+        let service = Service::openapi(document).namespace("s");
+        let plain = found(service.clone());
+        let repaired = found(service.clone().repair());
+        ends(service.clone().repair());
+        if plain.errors().next().is_none() {
+            prop_assert!(repaired.errors().next().is_none(), "{repaired}");
+        }
+        if !told(&repaired, Rule::OpenApiRepaired) {
+            prop_assert_eq!(service.clone().hash().ok(), service.repair().hash().ok());
+        }
+        if documents::has_operations_only(&text) {
+            for rule in [
+                Rule::OpenApiOperationIdMissing,
+                Rule::OpenApiOperationIdName,
+                Rule::OpenApiOperationIdDuplicate,
+                Rule::OpenApiOperationIdCollision,
+            ] {
+                prop_assert!(!told(&repaired, rule), "{repaired}");
+            }
+        }
     }
 
     #[test]
@@ -130,6 +165,17 @@ fn large_sources_end_too() {
          \"operationId\":\"a\",\"responses\":{{\"200\":{{\"content\":{{\"x\":{{\"schema\":{{\"$ref\":\
          \"#/components/schemas/A0\"}}}}}}}}}}}}}}}},\"components\":{{\"schemas\":{{{schemas}\"A{MANY}\":{{}}}}}}}}"
     )));
+    let bad = many(
+        |n| {
+            format!(
+                "  /p/{{a-{n}}}/{{b-{n}}}:\n    get: {{parameters: [{{in: path, name: a-{n}}}, \
+                 {{in: path, name: b-{n}}}]}}\n"
+            )
+        },
+        MANY / 40,
+    );
+    let document = format!("openapi: 3.0.0\ninfo: {{title: t, version: '1'}}\npaths:\n{bad}");
+    ends(Service::openapi(document).repair());
     let bad = many(
         |n| format!("  /p{n}:\n    get: {{operationId: a-b}}\n"),
         MANY / 4,

@@ -2,11 +2,14 @@
 //! `{ shop { … } }`, is sent to that service without the namespace, and its answer put under it.
 //! A real gateway also takes several namespaces at once, and gRPC and HTTP services.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{HttpBody, page};
@@ -19,12 +22,15 @@ const MAX_BODY: usize = 16 << 20;
 pub(super) async fn call(life: &Life, request: Request<Incoming>) -> Response<HttpBody> {
     let (status, answer) = match answer(life, request).await {
         Ok(answer) => (StatusCode::OK, answer),
-        Err((status, message)) => (status, json!({ "errors": [{ "message": message }] })),
+        Err((status, message)) => {
+            let answer = json!({ "errors": [{ "message": message }] });
+            (status, answer.to_string())
+        }
     };
-    page(status, "application/json", answer.to_string())
+    page(status, "application/json", answer)
 }
 
-async fn answer(life: &Life, request: Request<Incoming>) -> Result<Value, (StatusCode, String)> {
+async fn answer(life: &Life, request: Request<Incoming>) -> Result<String, (StatusCode, String)> {
     let bad = |message: String| (StatusCode::BAD_REQUEST, message);
     let upstream = |message: String| (StatusCode::BAD_GATEWAY, message);
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
@@ -63,12 +69,36 @@ async fn answer(life: &Life, request: Request<Incoming>) -> Result<Value, (Statu
     let answer = answer.map_err(|error| upstream(format!("{endpoint}: {error}")))?;
     let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
     let body = body.map_err(|error| upstream(format!("{endpoint}: {error}")))?;
-    let mut answer: Value = serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| upstream(format!("{endpoint} does not answer with JSON: {error}")))?;
-    if let Some(data) = answer.get_mut("data") {
-        *data = json!({ inner.key: data.take() });
+    under(&inner.key, &body.to_bytes())
+        .map_err(|error| upstream(format!("{endpoint} does not answer with JSON: {error}")))
+}
+
+/// An answer as the gateway gives it: the data under the namespace, and the paths of errors begin
+/// there. All else goes through byte for byte: numbers, and the order of fields, which is that of
+/// the query.
+fn under(key: &str, answer: &[u8]) -> Result<String, serde_json::Error> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(answer)?;
+    let mut parts = Vec::new();
+    for (name, value) in members {
+        let value = match &*name {
+            "data" => format!("{{{}:{}}}", json!(key), value.get()),
+            "errors" => json!(moved(key, value)?).to_string(),
+            _ => value.get().to_owned(),
+        };
+        parts.push(format!("{}:{value}", json!(name)));
     }
-    Ok(answer)
+    Ok(format!("{{{}}}", parts.join(",")))
+}
+
+/// Errors with their paths below the namespace.
+fn moved(key: &str, errors: &RawValue) -> Result<Vec<Value>, serde_json::Error> {
+    let mut errors: Vec<Value> = serde_json::from_str(errors.get())?;
+    for error in &mut errors {
+        if let Some(Value::Array(path)) = error.get_mut("path") {
+            path.insert(0, key.into());
+        }
+    }
+    Ok(errors)
 }
 
 /// A query without its namespace.
@@ -77,6 +107,7 @@ struct Inner {
     /// The name that the answer has: the alias, or the namespace.
     key: String,
     namespace: String,
+    /// With blanks for what was taken out, so that the places in errors are those of the query.
     query: String,
 }
 
@@ -106,24 +137,30 @@ fn unwrap(query: &str) -> Option<Inner> {
     Some(Inner {
         key: key.to_owned(),
         namespace: namespace.to_owned(),
-        query: format!("{head}{}", &body[selection.0..=selection.1]),
+        query: format!(
+            "{head} {}{}",
+            blanks(&body[..selection.0]),
+            &body[selection.0..=selection.1]
+        ),
     })
 }
 
-/// The first selection set of a text: where its braces are. Braces in strings, and those of object
-/// values in parentheses, do not count.
+fn blanks(text: &str) -> String {
+    let blank = |c: char| if c.is_whitespace() { c } else { ' ' };
+    text.chars().map(blank).collect()
+}
+
+/// The first selection set of a text: where its braces are. Braces in strings and comments, and
+/// those of object values in parentheses, do not count.
 fn braces(text: &str) -> Option<(usize, usize)> {
     let (mut start, mut depth, mut parentheses) = (None, 0_usize, 0_usize);
-    let mut string = false;
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        if string {
-            string = escaped || c != '"';
-            escaped = c == '\\' && !escaped;
-            continue;
-        }
+    let mut at = 0;
+    while let Some(c) = text.get(at..)?.chars().next() {
         match c {
-            '"' => string = true,
+            '"' | '#' => {
+                at += unread(&text[at..]);
+                continue;
+            }
             '(' => parentheses += 1,
             ')' => parentheses = parentheses.saturating_sub(1),
             '{' if parentheses == 0 => {
@@ -138,8 +175,39 @@ fn braces(text: &str) -> Option<(usize, usize)> {
             }
             _ => {}
         }
+        at += c.len_utf8();
     }
     None
+}
+
+/// How long the string, block string or comment is with which a text begins.
+fn unread(text: &str) -> usize {
+    if text.starts_with('#') {
+        return text.find(['\n', '\r']).unwrap_or(text.len());
+    }
+    let quotes = if text.starts_with("\"\"\"") {
+        "\"\"\""
+    } else {
+        "\""
+    };
+    let mut at = quotes.len();
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        // In a block string only its own end can be escaped.
+        let is_escape =
+            rest.starts_with('\\') && (quotes.len() == 1 || rest[1..].starts_with(quotes));
+        let step = match rest.starts_with(quotes) {
+            true => return at + quotes.len(),
+            false => rest.chars().next().map_or(1, char::len_utf8),
+        };
+        at += step;
+        if is_escape {
+            at += text
+                .get(at..)
+                .and_then(|it| it.chars().next())
+                .map_or(0, char::len_utf8);
+        }
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -153,19 +221,25 @@ mod tests {
                 "{ shop { items { name } } }",
                 "shop",
                 "shop",
-                "{ items { name } }",
+                "       { items { name } }",
             ),
             (
                 "query Q($n: Int = 3) { s: shop { items(by: {n: $n, text: \"}\"}) { name } } }",
                 "s",
                 "shop",
-                "query Q($n: Int = 3) { items(by: {n: $n, text: \"}\"}) { name } }",
+                "query Q($n: Int = 3)           { items(by: {n: $n, text: \"}\"}) { name } }",
             ),
             (
                 "mutation{shop{buy(n:1)}}",
                 "shop",
                 "shop",
-                "mutation{buy(n:1)}",
+                "mutation     {buy(n:1)}",
+            ),
+            (
+                "# {\nquery {\n  shop { # }\n    a(b: \"\"\" } \" \\\"\"\" } \"\"\", c: \"\\\"}\")\n  }\n}\n",
+                "shop",
+                "shop",
+                "# {\nquery  \n       { # }\n    a(b: \"\"\" } \" \\\"\"\" } \"\"\", c: \"\\\"}\")\n  }",
             ),
         ] {
             let found = unwrap(query).unwrap();
@@ -183,5 +257,18 @@ mod tests {
         ] {
             assert_eq!(unwrap(query), None, "{query}");
         }
+    }
+
+    #[test]
+    fn answers_are_put_under_the_namespace_and_else_as_they_were() {
+        let answer = br#"{"data": {"z": 1.50, "a": 18446744073709551616}, "errors":
+            [{"message": "m", "path": ["a", 0]}, {"message": "n"}], "extensions": {"cost": 1}}"#;
+        assert_eq!(
+            under("shop", answer).unwrap(),
+            r#"{"data":{"shop":{"z": 1.50, "a": 18446744073709551616}},"errors":[{"message":"m","path":["shop","a",0]},{"message":"n"}],"extensions":{"cost": 1}}"#
+        );
+        let refused = br#"{"errors":[{"message":"no"}]}"#;
+        assert_eq!(under("shop", refused).unwrap().as_bytes(), refused);
+        assert!(under("shop", b"<html>").is_err());
     }
 }

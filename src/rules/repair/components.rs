@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::super::name::{is_name, suggest};
 use super::super::openapi::{Document, step};
 use super::super::openapi_names::names;
+use super::super::openapi_references::decoded;
 use super::super::rule::Rule;
 use super::{free_name, walk};
 
@@ -60,13 +61,18 @@ fn follow(target: &str, renamed: &BTreeMap<String, String>) -> Option<String> {
     if let Some(new) = renamed.get(target) {
         return Some(new.clone());
     }
-    let rest = target.strip_prefix("#/components/schemas/")?;
-    let (name, deeper) = match rest.split_once('/') {
-        Some((name, deeper)) => (name, format!("/{deeper}")),
-        None => (rest, String::new()),
-    };
-    let name = name.replace("~1", "/").replace("~0", "~");
+    let (name, deeper) = component(target)?;
     Some(format!("{}{deeper}", reference(renamed.get(&name)?)))
+}
+
+/// The component that a reference leads to, and the way on inside it.
+fn component(reference: &str) -> Option<(String, String)> {
+    let plain = decoded(reference).unwrap_or_else(|| reference.to_owned());
+    let rest = plain.strip_prefix("#/components/schemas/")?;
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (name, deeper) = rest.split_at(end);
+    let name = name.replace("~1", "/").replace("~0", "~");
+    Some((name, deeper.to_owned()))
 }
 
 /// Without an entry in `mapping`, the name of a component is the value on the wire: such names are
@@ -97,9 +103,8 @@ fn keep_wire_values(root: &mut Value, renamed: &BTreeMap<String, String>) {
 
 /// The component that a schema refers to.
 fn component_of(schema: &Value) -> Option<String> {
-    let target = schema.get("$ref")?.as_str()?;
-    let name = target.strip_prefix("#/components/schemas/")?;
-    (!name.contains('/')).then(|| name.replace("~1", "/").replace("~0", "~"))
+    let (name, deeper) = component(schema.get("$ref")?.as_str()?)?;
+    deeper.is_empty().then_some(name)
 }
 
 /// What each component extends by `allOf`.
@@ -145,10 +150,8 @@ fn enter<'a>(
     let before = mapping.len();
     for name in components.filter(|it| renamed.contains_key(*it)) {
         let target = reference(name);
-        let is_there = mapping
-            .values()
-            .filter_map(Value::as_str)
-            .any(|it| it == target || it == name);
+        let mut values = mapping.values().filter_map(Value::as_str);
+        let is_there = values.any(|it| it == name || component(it) == component(&target));
         if !is_there && !mapping.contains_key(name) {
             mapping.insert(name.to_owned(), target.into());
         }

@@ -9,6 +9,9 @@ use super::super::openapi::Document;
 use super::super::openapi_names::names;
 use super::super::rule::Rule;
 
+/// More values of one enum are told by the description only.
+const MOST_TOLD: usize = 10;
+
 pub(super) fn loosen(root: &mut Value) -> Vec<String> {
     let found = names(&Document::of(root.clone()));
     let of_enums = found
@@ -34,8 +37,8 @@ fn loosen_one(schema: &mut Value, at: &str, is_3_0: bool) -> Option<String> {
     }
     let has_null = values.iter().any(Value::is_null);
     let told: Vec<_> = values.iter().filter_map(Value::as_str).collect();
-    let told = told.iter().map(|it| format!("`{it}`"));
-    let told = told.collect::<Vec<_>>().join(", ");
+    let quoted: Vec<_> = told.iter().map(|it| format!("`{it}`")).collect();
+    let told = quoted.join(", ");
     schema.remove("enum");
     if !schema.contains_key("type") {
         let is_list = has_null && !is_3_0;
@@ -55,7 +58,13 @@ fn loosen_one(schema: &mut Value, at: &str, is_3_0: bool) -> Option<String> {
         None => format!("One of: {told}."),
     };
     schema.insert("description".to_owned(), description.into());
+    let more = match quoted.len().saturating_sub(MOST_TOLD) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = quoted.into_iter().take(MOST_TOLD);
+    let first = first.collect::<Vec<_>>().join(", ");
     Some(format!(
-        "the enum at `#{at}` became a plain string; its description tells the values {told}"
+        "the enum at `#{at}` became a plain string; its description tells the values {first}{more}"
     ))
 }

@@ -4,6 +4,8 @@ mod components;
 mod enums;
 mod operations;
 mod parameters;
+mod twins;
+mod versions;
 mod walk;
 
 use serde_json::Value;
@@ -13,8 +15,10 @@ use super::rule::Rule;
 
 /// Repairs what can be repaired; what was changed, in words.
 pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
-    let mut done = components::rename(root);
+    let mut done = versions::quote(root);
+    done.extend(components::rename(root));
     done.extend(enums::loosen(root));
+    done.extend(twins::part(root));
     // Before the operations, whose ids are made from paths.
     done.extend(parameters::rename(root));
     done.extend(operations::name(version, root));

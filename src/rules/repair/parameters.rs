@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::super::name::{is_name, suggest};
-use super::super::openapi::{METHODS, step};
+use super::super::openapi::METHODS;
+use super::super::openapi_references::{decoded, path_item, target};
 use super::{free_name, walk};
 
 pub(super) fn rename(root: &mut Value) -> Vec<String> {
@@ -41,7 +42,8 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
 
 fn paths(root: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let paths = root.get("paths").and_then(Value::as_object);
-    paths.into_iter().flatten()
+    let paths = paths.into_iter().flatten();
+    paths.map(move |(path, item)| (path, path_item(root, path, item).0))
 }
 
 /// The names in braces.
@@ -102,9 +104,9 @@ fn parameters<'a>(root: &'a Value, item: &'a Value) -> impl Iterator<Item = &'a 
         .filter_map(|holder| holder.get("parameters")?.as_array())
         .flatten()
         .map(|parameter| {
-            let target = parameter.get("$ref").and_then(Value::as_str);
-            let target = target.and_then(|it| root.pointer(it.strip_prefix('#')?));
-            target.unwrap_or(parameter)
+            let reference = parameter.get("$ref").and_then(Value::as_str);
+            let found = reference.and_then(|it| target(root, it));
+            found.map_or(parameter, |(parameter, _)| parameter)
         })
 }
 
@@ -153,16 +155,11 @@ fn rename_paths(root: &mut Value, old: &str, new: &str) {
             .collect();
     }
     // References lead through paths, too.
-    let through = step("", "paths");
-    let encoded = format!("%7B{old}%7D");
-    let encoded_new = format!("%7B{new}%7D");
-    walk::references(root, &|target| {
-        let is_inside = target
-            .strip_prefix('#')
-            .is_some_and(|it| it.starts_with(&through));
-        is_inside.then(|| {
-            let escaped = old.replace('~', "~0").replace('/', "~1");
-            renamed_path(target, &escaped, new).replace(&encoded, &encoded_new)
-        })
+    let escaped = old.replace('~', "~0").replace('/', "~1");
+    walk::references(root, &|reference| {
+        let fragment = reference.strip_prefix('#')?;
+        let plain = decoded(fragment).unwrap_or_else(|| fragment.to_owned());
+        let renamed = renamed_path(&plain, &escaped, new);
+        (plain.starts_with("/paths/") && renamed != plain).then(|| format!("#{renamed}"))
     });
 }

@@ -72,9 +72,11 @@ fn path_parameters_are_renamed_wherever_they_stand() {
             },
             "/pets/{pet-id}": {"get": {"operationId": "one",
                 "parameters": [parameter("pet-id"), {"name": "pet-id", "in": "header"}]}},
-            "/twin": {"$ref": "#/paths/~1pets~1{pet-id}"},
         }),
-        json!({}),
+        json!({
+            "Plain": {"$ref": "#/paths/~1pets~1{pet-id}/get"},
+            "Encoded": {"$ref": "#/paths/~1pets~1%7bpet-id%7D/get"},
+        }),
     );
     root["components"]["parameters"] = json!({"pet": parameter("pet-id")});
     let (root, found) = repaired(root);
@@ -86,9 +88,60 @@ fn path_parameters_are_renamed_wherever_they_stand() {
     let one = at("/paths/~1pets~1{pet_id_2}/get/parameters");
     assert_eq!(one[0]["name"], "pet_id_2");
     assert_eq!(one[1]["name"], "pet-id", "headers keep their names");
-    assert_eq!(at("/paths/~1twin/$ref"), "#/paths/~1pets~1{pet_id_2}");
+    for name in ["Plain", "Encoded"] {
+        let reference = at("/components/schemas")[name]["$ref"].clone();
+        assert_eq!(reference, "#/paths/~1pets~1{pet_id_2}/get", "{name}");
+    }
     assert_eq!(found.len(), 2);
     assert!(is_acceptable(&root));
+}
+
+#[test]
+fn paths_that_share_operations_are_parted() {
+    let operation = json!({"operationId": "pets.get", "parameters": [
+        {"name": "pet-id", "in": "path", "required": true}]});
+    let mut root = document(
+        json!({
+            "/a/{pet-id}": {"$ref": "#/components/pathItems/Pet"},
+            "/b/{pet-id}": {"$ref": "#/components/pathItems/Pet"},
+            "/c": {"get": {"operationId": "c"}},
+            "/d": {"$ref": "#/paths/~1c"},
+        }),
+        json!({}),
+    );
+    root["components"]["pathItems"] = json!({"Pet": {"get": operation}});
+    assert!(!is_acceptable(&root), "they are two operations with one id");
+    let (root, _) = repaired(root);
+    let ids: Vec<_> = Document::of(root.clone()).operations();
+    let ids: Vec<_> = ids.iter().filter_map(|it| it.id.as_deref()).collect();
+    assert_eq!(ids, ["get_a_by_pet_id", "get_b_by_pet_id", "c", "get_d"]);
+    assert!(is_acceptable(&root));
+}
+
+#[test]
+fn versions_without_quotes_become_text() {
+    let mut root = document(json!({}), json!({}));
+    root["openapi"] = json!(3.1);
+    root["info"]["version"] = json!(1.0);
+    let (root, found) = repaired(root);
+    assert_eq!(root["openapi"], "3.1");
+    assert_eq!(root["info"]["version"], "1.0");
+    assert_eq!(found.len(), 2);
+    assert!(is_acceptable(&root));
+}
+
+#[test]
+fn long_enums_are_told_in_short() {
+    let values: Vec<_> = (0..300).map(|n| format!("{n}")).collect();
+    let (root, found) = repaired(document(
+        answer(json!({"type": "string", "enum": values})),
+        json!({}),
+    ));
+    assert!(
+        found[0].message().ends_with("`9` and 290 more"),
+        "{found:?}"
+    );
+    assert!(root.to_string().contains("`299`"));
 }
 
 #[test]

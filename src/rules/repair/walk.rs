@@ -2,30 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Keys whose values are data of the user.
-const DATA: [&str; 5] = ["default", "enum", "const", "example", "examples"];
-
-/// Keys whose values are maps from the user's own names, which are no keywords.
-const MAPS: [&str; 18] = [
-    "$defs",
-    "callbacks",
-    "content",
-    "definitions",
-    "dependentSchemas",
-    "encoding",
-    "headers",
-    "links",
-    "parameters",
-    "pathItems",
-    "paths",
-    "patternProperties",
-    "properties",
-    "requestBodies",
-    "responses",
-    "schemas",
-    "securitySchemes",
-    "webhooks",
-];
+use super::super::openapi_references::{is_data, is_map};
 
 /// Calls `visit` with every object that is made of keywords.
 pub(super) fn objects(root: &Value, visit: &mut impl FnMut(&Map<String, Value>)) {
@@ -62,19 +39,15 @@ fn replace(value: &mut Value, change: &impl Fn(&str) -> Option<String>) {
     }
 }
 
-fn is_data(key: &str, in_map: bool) -> bool {
-    !in_map && DATA.contains(&key)
-}
-
-fn each(value: &Value, is_map: bool, visit: &mut impl FnMut(&Map<String, Value>)) {
+fn each(value: &Value, in_map: bool, visit: &mut impl FnMut(&Map<String, Value>)) {
     match value {
         Value::Object(entries) => {
-            if !is_map {
+            if !in_map {
                 visit(entries);
             }
             for (key, inner) in entries {
-                if !is_data(key, is_map) {
-                    each(inner, !is_map && MAPS.contains(&key.as_str()), visit);
+                if in_map || !is_data(key) {
+                    each(inner, !in_map && is_map(key), visit);
                 }
             }
         }
@@ -83,15 +56,15 @@ fn each(value: &Value, is_map: bool, visit: &mut impl FnMut(&Map<String, Value>)
     }
 }
 
-fn each_mut(value: &mut Value, is_map: bool, visit: &mut impl FnMut(&mut Map<String, Value>)) {
+fn each_mut(value: &mut Value, in_map: bool, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(entries) => {
-            if !is_map {
+            if !in_map {
                 visit(entries);
             }
             for (key, inner) in entries.iter_mut() {
-                if !is_data(key, is_map) {
-                    each_mut(inner, !is_map && MAPS.contains(&key.as_str()), visit);
+                if in_map || !is_data(key) {
+                    each_mut(inner, !in_map && is_map(key), visit);
                 }
             }
         }
