@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::environment::Environment;
 use super::{directives, lock, lock_file};
@@ -40,6 +40,7 @@ pub struct Bundle {
     namespace: Option<String>,
     version: Option<VersionText>,
     allowed: Vec<Rule>,
+    splits: bool,
 }
 
 /// What is told to cargo, line by line, and how it ended.
@@ -69,6 +70,7 @@ impl Bundle {
             namespace: None,
             version: None,
             allowed: Vec::new(),
+            splits: false,
         }
     }
 
@@ -97,6 +99,13 @@ impl Bundle {
         self
     }
 
+    /// As [`Service::split_services`]: each service of the entry file is one of its own, with a
+    /// line of its own in `gwag.lock`. Default: off.
+    pub fn split_services(mut self) -> Self {
+        self.splits = true;
+        self
+    }
+
     /// Checks and writes it, and tells cargo what was found and read.
     ///
     /// # Errors
@@ -122,21 +131,27 @@ impl Bundle {
             Ok(entry) => entry,
             Err(finding) => return Outcome::of(&[], vec![finding]),
         };
-        let (service, found) = self.check(files.clone(), &entry);
+        let (services, found) = self.check(files.clone(), &entry);
         let mut found: Vec<Finding> = found
             .into_iter()
             .map(|finding| finding.for_build_script(on_disk))
             .collect();
-        let Some(service) = service else {
-            return Outcome::of(&[], found);
-        };
-        let mut locked = lock_file::keep(&service, &self.shown_entry(), environment);
-        locked.iter_mut().for_each(|it| it.name(&service.namespace));
-        found.extend(locked);
-        if !found.iter().any(Finding::is_error) {
-            found.extend(self.write_to(environment, &service, &entry).err());
+        for service in services.iter() {
+            let mut locked = lock_file::keep(service, &self.shown_entry(), environment);
+            locked.iter_mut().for_each(|it| it.name(&service.namespace));
+            found.extend(locked);
         }
-        let imports = service.binding.proto_imports.keys();
+        if !services.is_empty() && !found.iter().any(Finding::is_error) {
+            let contents = self.contents(&services, &files, &entry);
+            found.extend(
+                contents
+                    .and_then(|it| self.write_to(environment, &it))
+                    .err(),
+            );
+        }
+        let imports = services
+            .iter()
+            .flat_map(|it| it.binding.proto_imports.keys());
         let mut read: Vec<PathBuf> = imports
             .chain([&entry])
             .filter_map(|path| files.locate(path))
@@ -145,6 +160,7 @@ impl Bundle {
             read.push(lock::FILE.into());
         }
         read.sort();
+        read.dedup();
         Outcome::of(&read, found)
     }
 
@@ -180,8 +196,8 @@ impl Bundle {
         }
     }
 
-    /// Everything found, and the service if there is no error among it.
-    fn check(&self, files: ProtoFiles, entry: &str) -> (Option<Resolved>, Findings) {
+    /// Everything found, and the services if there is no error among it.
+    fn check(&self, files: ProtoFiles, entry: &str) -> (Arc<[Resolved]>, Findings) {
         let mut service = Service::proto_dir(files, entry);
         if let Some(namespace) = &self.namespace {
             service = service.namespace(namespace.clone());
@@ -192,38 +208,57 @@ impl Bundle {
         for rule in &self.allowed {
             service = service.allow(*rule);
         }
+        if self.splits {
+            service = service.split_services();
+        }
         // Which gateway it will be, and whether the program has a build tag, is not known here.
         let options = Options::new("gateway:50090").build_tag("").service(service);
         match Plan::new(&options) {
-            Ok(plan) => (plan.services.first().cloned(), plan.warnings),
-            Err(error) => (None, error.findings().cloned().unwrap_or_default()),
+            Ok(plan) => (plan.services, plan.warnings),
+            Err(error) => (Arc::new([]), error.findings().cloned().unwrap_or_default()),
         }
     }
 
-    fn write_to(
+    fn contents(
         &self,
-        environment: &Environment,
-        service: &Resolved,
+        services: &[Resolved],
+        files: &ProtoFiles,
         entry: &str,
-    ) -> Result<(), Finding> {
-        let fault = |message: String| Finding::error(Rule::BuildScript, message);
-        let binding = &service.binding;
-        let sources = binding.proto_imports.iter();
-        let sources: BTreeMap<&str, &Vec<u8>> = sources
+    ) -> Result<Contents, Finding> {
+        // As it is on the disk: each part of a split one lacks the others.
+        let source = files.read(entry).ok().flatten().ok_or_else(|| {
+            let message = format!("the entry file `{}` is gone", self.shown_entry());
+            Finding::error(Rule::ProtoEntryMissing, message).help("build again")
+        })?;
+        let imports = services.iter().flat_map(|it| &it.binding.proto_imports);
+        let sources: BTreeMap<&str, &Vec<u8>> = imports
             .map(|(path, source)| (&**path, source))
-            .chain([(entry, &binding.proto_source)])
+            .chain([(entry, &source)])
             .collect();
         let file = |(path, source): (&str, &Vec<u8>)| BundledFile {
             path: path.to_owned(),
             source: source.clone(),
         };
-        let contents = Contents {
-            namespace: service.namespace.clone(),
-            version: service.version.to_string(),
+        let (namespace, version) = match services {
+            [service] => (Some(service.namespace.clone()), service.version.to_string()),
+            // Those of the parts are made of it.
+            several => {
+                let version = several.first().map(|it| it.version.to_string());
+                (self.namespace.clone(), version.unwrap_or_default())
+            }
+        };
+        Ok(Contents {
+            namespace: namespace.unwrap_or_default(),
+            version,
             entry: entry.to_owned(),
             files: sources.into_iter().map(file).collect(),
             allowed: self.allowed.iter().map(ToString::to_string).collect(),
-        };
+            splits: self.splits,
+        })
+    }
+
+    fn write_to(&self, environment: &Environment, contents: &Contents) -> Result<(), Finding> {
+        let fault = |message: String| Finding::error(Rule::BuildScript, message);
         let name = self.name.clone().unwrap_or_else(|| {
             let stem = self.entry.file_stem().unwrap_or_default();
             stem.to_string_lossy().into_owned()

@@ -9,6 +9,7 @@ use crate::rules::rule::Rule;
 /// What is in a bundle; the same contents have the same bytes.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Contents {
+    /// Empty where the parts of a split one are named by themselves.
     #[prost(string, tag = "1")]
     pub(crate) namespace: String,
     #[prost(string, tag = "2")]
@@ -21,6 +22,9 @@ pub(crate) struct Contents {
     /// The ids of the allowed rules.
     #[prost(string, repeated, tag = "5")]
     pub(crate) allowed: Vec<String>,
+    /// Each service of the entry file is one of its own.
+    #[prost(bool, tag = "6")]
+    pub(crate) splits: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -108,6 +112,7 @@ mod tests {
                 ),
             ],
             allowed: vec!["proto-two-services".into(), "of-the-future".into()],
+            splits: false,
         }
     }
 

@@ -131,9 +131,10 @@ impl Service {
         let rules = contents.rules().collect();
         let files = contents.files.into_iter().map(|it| (it.path, it.source));
         Self {
-            namespace: Some(contents.namespace),
+            namespace: Some(contents.namespace).filter(|it| !it.is_empty()),
             version: VersionText(contents.version),
             allowed: rules,
+            is_split: contents.splits,
             ..Self::proto_dir(ProtoFiles::from_files(files), contents.entry)
         }
     }

@@ -75,7 +75,7 @@ impl ProtoFiles {
     }
 
     /// The file at `path`; `Ok(None)` when there is none.
-    pub(super) fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
         match &self.0 {
             Files::Memory(files) => Ok(files.get(path).cloned()),
             Files::Directories { .. } if !stays_inside(path) => Ok(None),

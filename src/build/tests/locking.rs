@@ -1,8 +1,41 @@
 //! What becomes of `gwag.lock`, and of builds by it.
 
 use super::super::{Bundle, lock};
-use super::{NAME, bundled, debug, failed, greeter, locked, of_greeter, release, told};
+use super::{GREETER, NAME, bundled, debug, failed, greeter, locked, of_greeter, release, told};
 use crate::{ErrorKind, Service};
+
+/// Each is locked by itself, and the program need not say it again.
+#[test]
+fn the_services_of_a_split_file_have_a_line_each() {
+    let tree = greeter();
+    let both =
+        format!("{GREETER}service Stock {{ rpc Put(common.Name) returns (common.Name); }}\n");
+    tree.add("proto/greeter.proto", both.clone());
+    let bundle = of_greeter().split_services();
+    debug(&tree, &bundle).result.unwrap();
+    let names = |lines: &[String]| -> Vec<String> {
+        let name = |line: &String| line.rsplit_once(' ').unwrap().0.to_owned();
+        lines.iter().map(name).collect()
+    };
+    let before = locked(&tree);
+    assert_eq!(names(&before), ["greeter v1", "stock v1"]);
+    let service = Service::proto_bundle(bundled(&tree, "greeter.gwag"));
+    let hashes = service.hashes().unwrap();
+    for ((namespace, hash), line) in hashes.iter().zip(&before) {
+        assert_eq!(&format!("{namespace} v1 {}", hash.hex().unwrap()), line);
+    }
+    // The names of the parts come from the bundle's.
+    debug(&tree, &bundle.namespace("shop").name("named"))
+        .result
+        .unwrap();
+    let named = Service::proto_bundle(bundled(&tree, "named.gwag"));
+    let names = named.hashes().unwrap();
+    assert_eq!(names[1].0, "shop_stock");
+    // What is white space in a part is no change of it.
+    tree.add("proto/greeter.proto", both.replace("rpc Put", "rpc Add"));
+    let outcome = release(&tree, &of_greeter().split_services());
+    assert_eq!(told(&outcome, "error").len(), 1, "{outcome:?}");
+}
 
 #[test]
 fn a_changed_schema_fails_a_release_build_and_only_that() {

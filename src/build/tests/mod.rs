@@ -175,7 +175,8 @@ fn every_fault_is_told_with_its_place_on_disk() {
         "{errors:?}"
     );
     assert!(
-        errors[0].contains("; help: give each service"),
+        errors[0]
+            .contains("; help: register each as a service of its own with `.split_services()`"),
         "{errors:?}"
     );
     assert!(
