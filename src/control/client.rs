@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::connection::{Connection, Gateway, root_of};
@@ -31,7 +33,7 @@ const GHOST_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct ControlPlane {
     gateway: Arc<Gateway>,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     /// What the last call that changes something went over.
     last: Arc<Mutex<Option<Connection>>>,
 }
@@ -67,10 +69,17 @@ pub(crate) enum Liveness {
     NodeSilent,
 }
 
+/// A call that may be made now, and the room that is kept for it until it is answered.
+type Prepared<T> = (
+    ControlPlaneClient<Channel>,
+    Request<T>,
+    Option<OwnedSemaphorePermit>,
+);
+
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    pub(crate) fn new(gateway: Arc<Gateway>, credentials: Credentials) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, credentials: Arc<Credentials>) -> Self {
         Self {
             gateway,
             credentials,
@@ -85,7 +94,7 @@ impl ControlPlane {
     /// The same, or only that node of it, over a connection of its own.
     pub(crate) fn apart(&self, node: Option<SocketAddr>) -> Self {
         let gateway = self.gateway.apart(node);
-        Self::new(gateway.into(), self.credentials.clone())
+        Self::new(gateway.into(), Arc::clone(&self.credentials))
     }
 
     /// The node to which the last call went that changes something, where the gateway's name has
@@ -124,7 +133,7 @@ impl ControlPlane {
     ///
     /// Not cancel safe once it is on the wire: run it to its end.
     pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
-        let (mut client, request) = self.prepare_change(request).await?;
+        let (mut client, request, _turn) = self.prepare_change(request).await?;
         let answer = client.register(request).await.map_err(call_error)?;
         let answer = answer.into_inner();
         Ok(Granted {
@@ -138,7 +147,7 @@ impl ControlPlane {
         let message = HeartbeatRequest {
             registration_id: id,
         };
-        let (mut client, request) = self.prepare_change(message).await?;
+        let (mut client, request, _turn) = self.prepare_change(message).await?;
         let answer = client.heartbeat(request).await.map_err(call_error)?;
         Ok(answer.into_inner().ok)
     }
@@ -148,7 +157,7 @@ impl ControlPlane {
         let message = DeregisterRequest {
             registration_id: id,
         };
-        let (mut client, request) = self.prepare_change(message).await?;
+        let (mut client, request, _turn) = self.prepare_change(message).await?;
         client.deregister(request).await.map_err(call_error)?;
         Ok(())
     }
@@ -163,7 +172,7 @@ impl ControlPlane {
             }
         };
         let elsewhere = async {
-            match self.gateway.connect().await {
+            match Box::pin(self.gateway.connect()).await {
                 Ok(connection) => {
                     let answers = self.answers(&connection).await;
                     connection.kill();
@@ -220,7 +229,7 @@ impl ControlPlane {
     }
 
     async fn count_ghosts(&self, services: &[String]) -> Option<u32> {
-        let (mut client, request) = self.prepare(ListPeersRequest {}).await.ok()?;
+        let (mut client, request, _turn) = self.prepare(ListPeersRequest {}).await.ok()?;
         if client
             .list_peers(request)
             .await
@@ -253,20 +262,21 @@ impl ControlPlane {
 
     /// The services of all registrations, of the whole cluster; `None` when it does not say.
     pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
-        let (mut client, request) = self.prepare(ListServicesRequest {}).await.ok()?;
+        let (mut client, request, _turn) = self.prepare(ListServicesRequest {}).await.ok()?;
         let listed = client.list_services(request).await.ok()?;
         Some(listed.into_inner().services)
     }
 
     /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
     pub(crate) async fn is_clustered(&self) -> Option<bool> {
-        let (mut client, request) = self.prepare(ListPeersRequest {}).await.ok()?;
+        let (mut client, request, _turn) = self.prepare(ListPeersRequest {}).await.ok()?;
         let listed = client.list_peers(request).await.ok()?;
         Some(!listed.into_inner().peers.is_empty())
     }
 
     /// Asks for a route without calling what is behind it.
     pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
+        let _turn = self.gateway.turn().await;
         match self.gateway.connection().await {
             Ok(connection) => {
                 let request = self.with_headers(());
@@ -278,7 +288,7 @@ impl ControlPlane {
 
     /// The registrations that this node took.
     pub(crate) async fn registrations(&self) -> Result<Vec<Registration>, CallError> {
-        let (mut client, request) = self.prepare(ListRegistrationsRequest {}).await?;
+        let (mut client, request, _turn) = self.prepare(ListRegistrationsRequest {}).await?;
         let listed = client
             .list_registrations(request)
             .await
@@ -286,27 +296,23 @@ impl ControlPlane {
         Ok(listed.into_inner().registrations)
     }
 
-    async fn prepare<T>(
-        &self,
-        message: T,
-    ) -> Result<(ControlPlaneClient<tonic::transport::Channel>, Request<T>), CallError> {
+    async fn prepare<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
+        let turn = self.gateway.turn().await;
         let connection = self
             .gateway
             .connection()
             .await
             .map_err(CallError::NotSent)?;
-        Ok((client(&connection), self.with_headers(message)))
+        Ok((client(&connection), self.with_headers(message), turn))
     }
 
-    async fn prepare_change<T>(
-        &self,
-        message: T,
-    ) -> Result<(ControlPlaneClient<tonic::transport::Channel>, Request<T>), CallError> {
+    async fn prepare_change<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
+        let turn = self.gateway.turn().await;
         let connection = self.gateway.connection().await;
         let connection = connection.map_err(CallError::NotSent)?;
         let client = client(&connection);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok((client, self.with_headers(message)))
+        Ok((client, self.with_headers(message), turn))
     }
 
     fn with_headers<T>(&self, message: T) -> Request<T> {
@@ -317,7 +323,7 @@ impl ControlPlane {
     }
 }
 
-fn client(connection: &Connection) -> ControlPlaneClient<tonic::transport::Channel> {
+fn client(connection: &Connection) -> ControlPlaneClient<Channel> {
     // No compression: the gateway refuses gzip (contract § 1).
     ControlPlaneClient::new(connection.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
 }

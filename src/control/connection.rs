@@ -13,7 +13,7 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -30,6 +30,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(6);
 /// For all addresses of a name.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// At once, over one connection: each takes some 20 KiB while it lasts.
+const MOST_CALLS: usize = 64;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway and, while there is one, the connection to it.
@@ -40,6 +43,8 @@ pub(crate) struct Gateway {
     /// Held while a connection is made, so that there is one; when the last attempt failed.
     connecting: tokio::sync::Mutex<Option<Instant>>,
     nodes: Mutex<Nodes>,
+    /// Room for calls.
+    turns: Arc<Semaphore>,
 }
 
 /// Those in use, by address and runtime.
@@ -92,6 +97,7 @@ impl Gateway {
             live: watch::Sender::new(None),
             connecting: tokio::sync::Mutex::new(None),
             nodes: Mutex::default(),
+            turns: Arc::new(Semaphore::new(MOST_CALLS)),
         }
     }
 
@@ -106,6 +112,12 @@ impl Gateway {
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Waits until there is room for a call.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Whether there are several nodes behind the name, as far as is known.
@@ -143,7 +155,8 @@ impl Gateway {
             // Somebody else's attempt failed while we waited for it: that was ours, too.
             return Err(self.unreachable("another registration just tried"));
         }
-        match self.connect().await {
+        // In a box, as it is rare: the futures of all calls would have room for it.
+        match Box::pin(self.connect()).await {
             Ok(connection) => {
                 self.nodes().connected_to(connection.node);
                 self.live.send_replace(Some(connection.clone()));

@@ -156,8 +156,8 @@ pub(super) fn unchecked(options: &Options) -> Option<Finding> {
 }
 
 /// What was allowed and cannot be.
-pub(super) fn not_allowable(options: &Options) -> Vec<Finding> {
-    let services = options.services.iter().flat_map(Service::allowed);
+pub(super) fn not_allowable(options: &Options, services: &[Service]) -> Vec<Finding> {
+    let services = services.iter().flat_map(Service::allowed);
     let allowed: BTreeSet<Rule> = options.allowed.iter().chain(services).copied().collect();
     let finding = |rule: Rule| {
         let message = format!("`allow` has no effect on `{rule}`, which no gateway lets pass");

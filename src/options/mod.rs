@@ -159,6 +159,8 @@ impl Options {
 
     /// Adds a service. All services of one registration share one address.
     pub fn service(mut self, service: Service) -> Self {
+        // Most often it is the only one.
+        self.services.reserve_exact(1);
         self.services.push(service);
         self
     }
@@ -394,6 +396,10 @@ impl Options {
             return Ok(Findings::default());
         }
         Plan::check(self)
+    }
+
+    pub(crate) fn take_services(&mut self) -> Vec<Service> {
+        std::mem::take(&mut self.services)
     }
 
     pub(crate) fn is_disabled(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
 use crate::rules::address::{AddressForm, form_of};
 use crate::rules::findings::Findings;
-use crate::service::{Checks, Purpose, Resolved, ServiceKind};
+use crate::service::{Checks, Purpose, Resolved, Service, ServiceKind};
 
 /// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
 /// entry on the gateway that nobody knows. The registration has its own deadlines.
@@ -46,18 +46,23 @@ pub(crate) struct PlannedGateway {
 impl Plan {
     /// Everything that is wrong at once, or a plan and what is only worth knowing.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        Self::with(options, Purpose::Register)
+        Self::of(options, &options.services)
+    }
+
+    /// The same for services that the options do not have any more.
+    pub(crate) fn of(options: &Options, services: &[Service]) -> Result<Self, Error> {
+        Self::with(options, services, Purpose::Register)
     }
 
     /// Everything that is wrong at once, or what is only worth knowing.
     pub(crate) fn check(options: &Options) -> Result<Findings, Error> {
-        Self::with(options, Purpose::Check).map(|plan| plan.warnings)
+        Self::with(options, &options.services, Purpose::Check).map(|plan| plan.warnings)
     }
 
-    fn with(options: &Options, purpose: Purpose) -> Result<Self, Error> {
+    fn with(options: &Options, given: &[Service], purpose: Purpose) -> Result<Self, Error> {
         let mut found = Findings::default();
         let gateways = found.keep(gateways(options)).unwrap_or_default();
-        let services = services(options, purpose, &mut found);
+        let services = services(options, given, purpose, &mut found);
         let ttl_seconds = found.keep(checks::ttl_seconds(options.ttl));
         found.keep(checks::instance(options));
         found.keep(checks::heartbeat(options));
@@ -68,7 +73,7 @@ impl Plan {
         found.extend(checks::sizes(&services));
         found.extend(checks::unchecked(options));
         found.allow(&options.allowed);
-        found.extend(checks::not_allowable(options));
+        found.extend(checks::not_allowable(options, given));
         let warnings = found.into_result()?;
         Ok(Self {
             gateways,
@@ -179,8 +184,13 @@ fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Error> {
 }
 
 /// Every service of which there is a binding.
-fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Resolved> {
-    if options.services.is_empty() {
+fn services(
+    options: &Options,
+    given: &[Service],
+    purpose: Purpose,
+    found: &mut Findings,
+) -> Vec<Resolved> {
+    if given.is_empty() {
         found.add(Error::new(
             ErrorKind::NoServices,
             "there is no service to register: add one with `Options::service(Service::proto(…))`",
@@ -192,7 +202,7 @@ fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Re
     };
     let mut names = HashSet::new();
     let mut services = Vec::new();
-    for (service, position) in options.services.iter().zip(1..) {
+    for (service, position) in given.iter().zip(1..) {
         let (resolved, of_service) = service.resolve(position, checks, purpose);
         found.extend(of_service);
         let mut names_of_parts = HashSet::new();

@@ -71,17 +71,28 @@ pub(super) struct Reply {
 // === impl Caller ===
 
 impl Caller {
-    pub(super) fn new(options: &Options, plan: Plan, bound: Option<SocketAddr>, seed: u64) -> Self {
+    pub(super) fn new(
+        options: &Options,
+        mut plan: Plan,
+        bound: Option<SocketAddr>,
+        seed: u64,
+    ) -> Self {
         // Back-off belongs to gRPC connections. Each process begins somewhere else.
         let respells = !options.verbatim_address && plan.wants_hold();
         let first_spelling =
             respells.then(|| u32::try_from(seed % u64::from(SPELLINGS)).unwrap_or(0));
-        let control = |it: &PlannedGateway| {
+        let credentials = Arc::new(options.credentials.clone());
+        let control = |it: PlannedGateway| {
             let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
-            ControlPlane::new(gateway, options.credentials.clone())
+            ControlPlane::new(gateway, Arc::clone(&credentials))
         };
+        // An endpoint takes a kilobyte, and the gateway has its own.
+        let gateways = std::mem::take(&mut plan.gateways);
+        let mut controls: Vec<ControlPlane> = gateways.into_iter().map(control).collect();
+        // They were collected where the endpoints stood.
+        controls.shrink_to_fit();
         Self(Arc::new(Shared {
-            controls: plan.gateways.iter().map(control).collect(),
+            controls,
             expected: plan.services.iter().map(Expected::of).collect(),
             plan,
             advertise: options.advertise.clone(),
@@ -209,7 +220,7 @@ impl Caller {
             };
             let released = call.which == Which::Hold && matches!(result, Ok(Answer::Deregistered));
             let ghosts = if released {
-                shared.ghosts(control).await
+                Box::pin(shared.ghosts(control)).await
             } else {
                 None
             };
@@ -248,13 +259,13 @@ impl Shared {
         let control = self.control(gateway);
         *address = self.address(gateway).await.map_err(CallError::NotSent)?;
         if let Some(exclusive) = &self.exclusive {
-            exclusive.settle(&self.controls, gateway).await?;
+            Box::pin(exclusive.settle(&self.controls, gateway)).await?;
         }
         if let Some(first) = self.first_spelling {
             *address = respelled(address, first.wrapping_add(spelling));
         }
         if looks {
-            self.look(control).await?;
+            Box::pin(self.look(control)).await?;
         }
         let services = match which {
             // A former entry is never registered.
@@ -263,7 +274,7 @@ impl Shared {
                 let urls = bindings.iter().map(|it| &it.graphql_endpoint);
                 let urls = urls.filter(|it| !it.is_empty());
                 for (path, url) in self.plan.graphql_endpoints().zip(urls) {
-                    let answers = introspect::check(path, url, self.bound).await;
+                    let answers = Box::pin(introspect::check(path, url, self.bound)).await;
                     // As if the gateway had said so, which it would: no reason to try another.
                     answers.map_err(CallError::Refused)?;
                 }

@@ -21,6 +21,7 @@ use super::status::{State, Status};
 use super::supervisor;
 use crate::error::{Error, ErrorKind};
 use crate::options::{OnRefusal, Options, Plan};
+use crate::service::Service;
 
 /// For callers to take the last bytes, and for servers to end connections in their own way.
 const SEVER_AFTER: Duration = Duration::from_secs(1);
@@ -28,7 +29,9 @@ const SEVER_AFTER: Duration = Duration::from_secs(1);
 /// Shared by everything that belongs to one registration.
 #[derive(Debug)]
 pub(crate) struct Core {
+    /// But for the services, which are there until they are registered: they may be large.
     pub(crate) options: Options,
+    services: Mutex<Vec<Service>>,
     pub(crate) in_flight: InFlight,
     pub(crate) proof: Proof,
     stage: Mutex<Stage>,
@@ -101,13 +104,14 @@ pub(crate) struct Handle {
 // === impl Core ===
 
 impl Core {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(mut options: Options) -> Self {
         let state = if options.is_disabled() {
             State::Disabled
         } else {
             State::Idle
         };
         Self {
+            services: Mutex::new(options.take_services()),
             options,
             in_flight: InFlight::new(),
             proof: Proof::default(),
@@ -126,6 +130,11 @@ impl Core {
         }
     }
 
+    /// They are only read, or all taken.
+    fn services(&self) -> MutexGuard<'_, Vec<Service>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn stage(&self) -> MutexGuard<'_, Stage> {
         // A stage is replaced whole, so that a panic elsewhere leaves it valid.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,7 +150,7 @@ impl Core {
         if self.is_disabled() {
             return Ok(());
         }
-        let plan = Plan::new(&self.options)?;
+        let plan = Plan::of(&self.options, &self.services())?;
         // Whether there is any; which one is known once the gateway is.
         address::advertised(&self.options.advertise, bound, &[])?;
         let mut stage = self.stage();
@@ -176,16 +185,20 @@ impl Core {
     /// Starts the task, once; called at the first poll for a connection.
     pub(crate) fn begin(self: &Arc<Self>, bound: Option<SocketAddr>) {
         let mut stage = self.stage();
-        if let Stage::Wired(plan) = &mut *stage {
-            // A leave that came first has already set the stage to `Left`.
-            let plan = plan.clone();
-            *stage = Stage::Running;
-            drop(stage);
-            for finding in &plan.warnings {
-                tracing::warn!(rule = finding.rule().id(), "{finding}");
+        let plan = match std::mem::replace(&mut *stage, Stage::Running) {
+            Stage::Wired(plan) => plan,
+            // It runs already, or a leave came first.
+            other => {
+                *stage = other;
+                return;
             }
-            tokio::spawn(supervisor::run(Arc::clone(self), *plan, bound));
+        };
+        drop(stage);
+        *self.services() = Vec::new();
+        for finding in &plan.warnings {
+            tracing::warn!(rule = finding.rule().id(), "{finding}");
         }
+        tokio::spawn(supervisor::run(Arc::clone(self), *plan, bound));
     }
 
     /// Asks for leaving; the first request counts.

@@ -1,6 +1,5 @@
 //! Tells the gateway that a registration is over when the runtime went away under it.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,8 +11,14 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
-    /// The service first: the hold is there for its last calls.
-    held: BTreeMap<Which, (ControlPlane, String, Duration)>,
+    /// By [`Which`], the service first: the hold is there for its last calls.
+    held: [Option<Held>; Which::ALL.len()],
+}
+
+struct Held {
+    control: ControlPlane,
+    id: String,
+    ttl: Duration,
 }
 
 // === impl LastResort ===
@@ -21,44 +26,44 @@ pub(super) struct LastResort {
 impl LastResort {
     pub(super) fn new() -> Self {
         Self {
-            held: BTreeMap::new(),
+            held: Default::default(),
         }
     }
 
     pub(super) fn arm(&mut self, which: Which, control: ControlPlane, id: String, ttl: Duration) {
-        self.held.insert(which, (control, id, ttl));
+        self.held[which as usize] = Some(Held { control, id, ttl });
     }
 
     /// What is registered: under which id, with which TTL.
     pub(super) fn held(&self) -> impl Iterator<Item = (Which, String, Duration)> {
-        let held = self.held.iter();
-        held.map(|(which, (_, id, ttl))| (*which, id.clone(), *ttl))
+        Which::ALL.into_iter().filter_map(|which| {
+            let held = self.held[which as usize].as_ref()?;
+            Some((which, held.id.clone(), held.ttl))
+        })
     }
 
     /// The service's entry, if there is one, is to be replaced by the next.
     pub(super) fn succeed(&mut self) {
-        if let Some(former) = self.held.remove(&Which::Service) {
-            self.held.insert(Which::Former, former);
+        if let Some(former) = self.held[Which::Service as usize].take() {
+            self.held[Which::Former as usize] = Some(former);
         }
     }
 
     pub(super) fn disarm(&mut self, which: Which) {
-        self.held.remove(&which);
+        self.held[which as usize] = None;
     }
 
     /// Deregisters what is held; whether the gateway was told, or `None` when there was nothing to
     /// tell. Blocks for at most [`LIMIT`].
     pub(super) fn act(&mut self) -> Option<bool> {
-        if self.held.is_empty() {
+        // The connections died with their runtime, so new ones are made on a new runtime.
+        let held = std::mem::take(&mut self.held).into_iter().flatten();
+        let held: Vec<(ControlPlane, String)> = held
+            .map(|it| (it.control.apart(it.control.node()), it.id))
+            .collect();
+        if held.is_empty() {
             return None;
         }
-        // The connections died with their runtime, so new ones are made on a new runtime.
-        let held: Vec<(ControlPlane, String)> = self
-            .held
-            .values()
-            .map(|(control, id, _)| (control.apart(control.node()), id.clone()))
-            .collect();
-        self.held.clear();
         let (done, ended) = mpsc::channel();
         let deregister = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

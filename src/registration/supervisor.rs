@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -30,14 +30,15 @@ pub(super) fn run(
     plan: Plan,
     bound: Option<SocketAddr>,
 ) -> impl Future<Output = ()> + Send {
-    supervise(Worker::new(core, plan, bound))
+    // In boxes, because a future has room for what it is given and for what it makes of it.
+    supervise(Box::new(Worker::new(core, plan, bound)))
 }
 
-async fn supervise(mut worker: Worker) {
+async fn supervise(mut worker: Box<Worker>) {
     let mut panics = 0;
     loop {
         let begun = Instant::now();
-        let Err(panic) = caught(worker.run()).await else {
+        let Err(panic) = caught(Box::pin(worker.run())).await else {
             return;
         };
         if worker.is_finished() {
@@ -54,9 +55,9 @@ async fn supervise(mut worker: Worker) {
         if goes_on {
             pause(&worker.core, PAUSE * (1 << (panics - 1))).await;
         }
-        if !goes_on || caught(worker.recover()).await.is_err() {
+        if !goes_on || caught(Box::pin(worker.recover())).await.is_err() {
             // What is dropped with a report not made makes one.
-            let _ = caught(worker.give_up()).await;
+            let _ = caught(Box::pin(worker.give_up())).await;
             return;
         }
     }
@@ -89,8 +90,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "without a text".to_owned())
 }
 
-async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+async fn caught<F: Future>(mut future: Pin<Box<F>>) -> Result<F::Output, Box<dyn Any + Send>> {
     std::future::poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
