@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::connection::{Connection, Gateway, root_of};
+use super::connection::{Connection, Gateway, Turn, root_of};
 use super::credentials::Credentials;
 use super::proto::control_plane_client::ControlPlaneClient;
 use super::proto::{
@@ -70,11 +69,7 @@ pub(crate) enum Liveness {
 }
 
 /// A call that may be made now, and the room that is kept for it until it is answered.
-type Prepared<T> = (
-    ControlPlaneClient<Channel>,
-    Request<T>,
-    Option<OwnedSemaphorePermit>,
-);
+type Prepared<T> = (ControlPlaneClient<Channel>, Request<T>, Turn);
 
 // === impl ControlPlane ===
 
@@ -276,9 +271,8 @@ impl ControlPlane {
 
     /// Asks for a route without calling what is behind it.
     pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
-        let _turn = self.gateway.turn().await;
-        match self.gateway.connection().await {
-            Ok(connection) => {
+        match self.gateway.turn().await {
+            Ok((connection, _turn)) => {
                 let request = self.with_headers(());
                 route_probe::probe(connection.channel.clone(), request, method).await
             }
@@ -297,19 +291,12 @@ impl ControlPlane {
     }
 
     async fn prepare<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
-        let turn = self.gateway.turn().await;
-        let connection = self
-            .gateway
-            .connection()
-            .await
-            .map_err(CallError::NotSent)?;
+        let (connection, turn) = self.gateway.turn().await.map_err(CallError::NotSent)?;
         Ok((client(&connection), self.with_headers(message), turn))
     }
 
     async fn prepare_change<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
-        let turn = self.gateway.turn().await;
-        let connection = self.gateway.connection().await;
-        let connection = connection.map_err(CallError::NotSent)?;
+        let (connection, turn) = self.gateway.turn().await.map_err(CallError::NotSent)?;
         let client = client(&connection);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         Ok((client, self.with_headers(message), turn))

@@ -43,12 +43,13 @@ pub(crate) struct Gateway {
     /// Held while a connection is made, so that there is one; when the last attempt failed.
     connecting: tokio::sync::Mutex<Option<Instant>>,
     nodes: Mutex<Nodes>,
-    /// Room for calls.
-    turns: Arc<Semaphore>,
 }
 
 /// Those in use, by address and runtime.
 type Gateways = HashMap<(Uri, Id), Weak<Gateway>>;
+
+/// Room for one call, until it is dropped.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
 
 /// One HTTP/2 connection; clones are the same connection.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub(crate) struct Connection {
     ended: CancellationToken,
     /// Cancel it to end the connection.
     kill: CancellationToken,
+    /// Room for calls.
+    turns: Arc<Semaphore>,
 }
 
 // === impl Gateway ===
@@ -97,7 +100,6 @@ impl Gateway {
             live: watch::Sender::new(None),
             connecting: tokio::sync::Mutex::new(None),
             nodes: Mutex::default(),
-            turns: Arc::new(Semaphore::new(MOST_CALLS)),
         }
     }
 
@@ -112,12 +114,6 @@ impl Gateway {
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
-    }
-
-    /// Waits until there is room for a call.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Whether there are several nodes behind the name, as far as is known.
@@ -165,6 +161,22 @@ impl Gateway {
             Err(error) => {
                 *failed = Some(Instant::now());
                 Err(error)
+            }
+        }
+    }
+
+    /// The connection, and room for a call on it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connection`](Self::connection).
+    pub(super) async fn turn(&self) -> Result<(Connection, Turn), Error> {
+        loop {
+            let connection = self.connection().await?;
+            // It is never closed.
+            let turn = Arc::clone(&connection.turns).acquire_owned().await.ok();
+            if connection.is_up() {
+                return Ok((connection, turn));
             }
         }
     }
@@ -234,6 +246,7 @@ impl Gateway {
                 node,
                 ended,
                 kill,
+                turns: Arc::new(Semaphore::new(MOST_CALLS)),
             }),
             Ok(Err((why, cause))) => Err(self.unreachable(&why).caused_by(cause)),
             Err(elapsed) => Err(self.unreachable(&elapsed.to_string()).caused_by(elapsed)),

@@ -6,6 +6,7 @@ mod fault_proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crowd;
 mod cut_off;
 mod impostors;
 mod namespaces;
