@@ -40,6 +40,10 @@ pub(crate) struct Repeated {
 /// Reads the first document of `text`; the error tells where it stopped.
 pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
     let mut builder = Builder::default();
+    if let Some(line) = other_version(text) {
+        let told = "a directive says another version than YAML 1.1, which gateways refuse";
+        return Err(fault(told, Some((line, 1)), false));
+    }
     // Event by event: `Parser::load` would nest calls as deep as the document.
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
@@ -103,7 +107,7 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let forced_string = tag.is_some_and(|tag| tag.suffix == "str");
                 let value = if style == ScalarStyle::Plain && !forced_string {
-                    resolve(&text)
+                    resolve(&text).ok_or(Stop("a number is none that JSON has", false))?
                 } else {
                     Value::String(text.into_owned())
                 };
@@ -134,7 +138,7 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor),
                 Some(Open::Mapping(anchor, mut entries, _)) => {
-                    merge(&mut entries);
+                    merge(&mut entries)?;
                     self.push(Value::Object(entries), anchor)
                 }
                 None => Ok(()),
@@ -168,7 +172,7 @@ impl Builder {
                 None => {
                     let name = match value {
                         Value::String(text) => text,
-                        Value::Null => "null".to_owned(),
+                        Value::Null => return Err(Stop("a key of a mapping is null", false)),
                         Value::Bool(_) | Value::Number(_) => value.to_string(),
                         Value::Array(_) | Value::Object(_) => {
                             return Err(Stop("a key of a mapping is no scalar", false));
@@ -187,21 +191,36 @@ impl Builder {
 }
 
 /// What `<<` names is taken over, unless the mapping has it itself.
-fn merge(entries: &mut Map<String, Value>) {
+fn merge(entries: &mut Map<String, Value>) -> Result<(), Stop> {
     let Some(merged) = entries.remove("<<") else {
-        return;
+        return Ok(());
     };
     let sources = match merged {
         Value::Array(items) => items,
         other => vec![other],
     };
     for source in sources {
-        if let Value::Object(more) = source {
-            for (key, value) in more {
-                entries.entry(key).or_insert(value);
-            }
+        let Value::Object(more) = source else {
+            return Err(Stop("what is merged is no mapping", false));
+        };
+        for (key, value) in more {
+            entries.entry(key).or_insert(value);
         }
     }
+    Ok(())
+}
+
+/// The line of a directive that says another version than 1.1.
+fn other_version(text: &str) -> Option<usize> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut lines = text.lines().enumerate();
+    let at_start = |line: &str| line.starts_with(['%', '#']) || line.trim().is_empty();
+    let mut directives = lines.by_ref().take_while(|(_, line)| at_start(line));
+    let found = directives.find(|(_, line)| {
+        let version = line.strip_prefix("%YAML");
+        version.is_some_and(|it| it.split_whitespace().next() != Some("1.1"))
+    });
+    found.map(|(line, _)| line + 1)
 }
 
 /// The nodes of a value, and how deep it is. Calls nest no deeper than [`MAX_DEPTH`].
@@ -217,41 +236,47 @@ fn extent(value: &Value) -> (usize, usize) {
     }
 }
 
-/// A plain scalar by the core schema.
-fn resolve(text: &str) -> Value {
+/// A plain scalar as gateways read it; `None` where no JSON has it.
+fn resolve(text: &str) -> Option<Value> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
+        "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
+        "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
         _ => {}
     }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+        return None;
+    }
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let number = is_number.then(|| number(&text.replace('_', "")));
+    Some(number.flatten().unwrap_or_else(|| text.into()))
+}
+
+fn number(text: &str) -> Option<Value> {
     if let Ok(number) = text.parse::<i64>() {
-        return Value::from(number);
+        return Some(number.into());
     }
     if let Some(number) = natural(text) {
-        return Value::from(number);
+        return Some(number.into());
     }
     let looks_numeric = text
         .bytes()
         .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
         && text.bytes().any(|b| b.is_ascii_digit());
-    if looks_numeric
-        && let Ok(number) = text.parse::<f64>()
-        && let Some(number) = Number::from_f64(number)
-    {
-        return Value::Number(number);
-    }
-    Value::String(text.to_owned())
+    let number = text.parse().ok().filter(|_| looks_numeric)?;
+    Number::from_f64(number).map(Value::Number)
 }
 
-/// Those beyond `i64`, and those in hexadecimal or octal notation.
+/// Those beyond `i64`, and those in hexadecimal, octal or binary notation.
 fn natural(text: &str) -> Option<u64> {
     let digits = |prefix: &str| text.strip_prefix(prefix).filter(|it| !it.starts_with('+'));
-    match (digits("0x"), digits("0o")) {
-        (Some(hex), _) => u64::from_str_radix(hex, 16).ok(),
-        (_, Some(octal)) => u64::from_str_radix(octal, 8).ok(),
-        _ => text.parse().ok(),
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = digits(prefix) {
+            return u64::from_str_radix(digits, radix).ok();
+        }
     }
+    text.parse().ok()
 }
 
 #[cfg(test)]

@@ -78,6 +78,9 @@ fn plain_scalars_are_those_of_the_core_schema() {
         ("1.0.0", json!("1.0.0")),
         ("0x1F", json!(31)),
         ("0o17", json!(15)),
+        ("0b11", json!(3)),
+        ("1_000", json!(1000)),
+        ("a_1", json!("a_1")),
         ("0xyz", json!("0xyz")),
         ("18446744073709551615", json!(u64::MAX)),
         ("1e3", json!(1000.0)),
@@ -105,4 +108,28 @@ fn repeated_keys_are_told() {
     );
     let merged = "a: &a {x: 1}\nb: {<<: *a, x: 2}\n";
     assert_eq!(super::parse(merged).unwrap().repeated, []);
+}
+
+#[test]
+fn what_gateways_do_not_read_is_refused() {
+    for text in [
+        "a: .nan",
+        "a: -.Inf",
+        "~: a",
+        "? \n: a",
+        "null: a",
+        "a: {<<: 1}",
+        "%YAML 1.2\n---\na: b",
+    ] {
+        let fault = super::parse(text).unwrap_err();
+        assert!(!fault.is_limit, "{text}: {}", fault.text);
+    }
+    for text in [
+        "%YAML 1.1\n---\na: b",
+        "a: \"%YAML 1.2\"",
+        "\"null\": a",
+        "a:\n  - .\n",
+    ] {
+        assert!(super::parse(text).is_ok(), "{text}");
+    }
 }
