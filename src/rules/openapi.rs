@@ -5,10 +5,11 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::openapi_references;
 use super::openapi_shape::{self, Faults};
 use super::render::Site;
 use super::rule::Rule;
-use super::{openapi_references, yaml};
+use super::yaml::{self, Times};
 
 /// The HTTP methods that make an operation of a path item.
 pub(super) const METHODS: [&str; 8] = [
@@ -79,8 +80,19 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, Fault> {
     }
 }
 
-/// Reads JSON or YAML.
+/// Reads JSON or YAML as gateways do.
 pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
+    read_with(bytes, Times::AsGateways).map(|(document, _)| document)
+}
+
+/// Reads JSON or YAML; whether dates and times without quotes are what gateways do not take for
+/// texts.
+pub(crate) fn read_as_written(bytes: &[u8]) -> Result<(Document, bool), Fault> {
+    read_with(bytes, Times::AsWritten)
+}
+
+fn read_with(bytes: &[u8], times: Times) -> Result<(Document, bool), Fault> {
+    let mut has_times = false;
     let (root, lost) = match serde_json::from_slice::<Value>(bytes) {
         Ok(root) => (root, Vec::new()),
         Err(json) => {
@@ -88,7 +100,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
                 let text = "neither JSON nor YAML text";
                 Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
             })?;
-            let read = yaml::parse(text).map_err(|yaml| no_document(text, &json, &yaml))?;
+            let read = yaml::parse(text, times).map_err(|yaml| no_document(text, &json, &yaml))?;
+            has_times = read.has_times;
             (read.root, read.repeated.iter().map(repeated).collect())
         }
     };
@@ -96,7 +109,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
         let text = "no JSON or YAML object";
         return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
     }
-    Ok(Document { root, lost })
+    Ok((Document { root, lost }, has_times))
 }
 
 /// What gateways refuse to read.

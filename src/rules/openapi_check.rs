@@ -86,6 +86,9 @@ fn of_fault(fault: &Fault) -> (Finding, Site) {
                      {REPAIR}"
                 )
             }
+            (Rule::OpenApiExample, _) if text.contains("is no `date") => format!(
+                "correct it; in YAML a date stands in quotes, such as `\"2026-01-31\"`, {REPAIR}"
+            ),
             (Rule::OpenApiComponentName, Site::OpenApi(pointer))
                 if pointer.starts_with("/components/schemas/") =>
             {

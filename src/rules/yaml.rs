@@ -1,9 +1,14 @@
 //! YAML to JSON values, for OpenAPI documents: the core schema, anchors, merge keys.
 
+mod scalars;
+mod source;
+
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Number, Value};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Value};
+
+use self::source::Source;
 
 /// How many nodes aliases may add to a document, and anchors may keep for them: a "billion laughs"
 /// document must not eat the memory.
@@ -28,6 +33,17 @@ pub(crate) struct Read {
     pub(crate) root: Value,
     /// Keys that their mapping has already: what they say is lost, and other readers refuse them.
     pub(crate) repeated: Vec<Repeated>,
+    /// Whether a plain scalar is a date or time.
+    pub(crate) has_times: bool,
+}
+
+/// What plain scalars such as `2026-01-31` become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// `2026-01-31T00:00:00Z`: gateways take them for moments.
+    AsGateways,
+    /// The text that stands there.
+    AsWritten,
 }
 
 /// A key, and its line and column in characters, both from 1.
@@ -38,17 +54,27 @@ pub(crate) struct Repeated {
 }
 
 /// Reads the first document of `text`; the error tells where it stopped.
-pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
-    let mut builder = Builder::default();
-    if let Some(line) = other_version(text) {
-        let told = "a directive says another version than YAML 1.1, which gateways refuse";
-        return Err(fault(told, Some((line, 1)), false));
+pub(crate) fn parse(text: &str, times: Times) -> Result<Read, Fault> {
+    let mut builder = Builder {
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        copies: 0,
+        at: (1, 1),
+        repeated: Vec::new(),
+        times,
+        has_times: false,
+        source: Source::of(text),
+    };
+    if let Some((told, at)) = source::fault(text) {
+        return Err(fault(told, Some(at), false));
     }
     // Event by event: `Parser::load` would nest calls as deep as the document.
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
-            fault(error.info(), Some((mark.line(), mark.col() + 1)), false)
+            let is_limit = error.info().contains("recursion limit");
+            fault(error.info(), Some((mark.line(), mark.col() + 1)), is_limit)
         })?;
         if event == Event::DocumentEnd {
             break;
@@ -56,12 +82,13 @@ pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
         let at = (span.start.line(), span.start.col() + 1);
         builder.at = at;
         builder
-            .take(event)
+            .take(event, span)
             .map_err(|Stop(text, is_limit)| fault(text, Some(at), is_limit))?;
     }
     Ok(Read {
         root: builder.root.unwrap_or(Value::Null),
         repeated: builder.repeated,
+        has_times: builder.has_times,
     })
 }
 
@@ -87,27 +114,44 @@ enum Open {
     Mapping(usize, Map<String, Value>, Option<String>),
 }
 
-#[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    /// With whether it is in braces or brackets.
+    open: Vec<(Open, bool)>,
     anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
     copies: usize,
     /// Where the event stands that is taken.
     at: (usize, usize),
     repeated: Vec<Repeated>,
+    times: Times,
+    has_times: bool,
+    source: Source,
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>) -> Result<(), Stop> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
         if self.open.len() > MAX_DEPTH {
             return Err(Stop("the document is nested too deep", true));
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let forced_string = tag.is_some_and(|tag| tag.suffix == "str");
-                let value = if style == ScalarStyle::Plain && !forced_string {
-                    resolve(&text).ok_or(Stop("a number is none that JSON has", false))?
+                let is_plain = style == ScalarStyle::Plain;
+                let in_brackets = self
+                    .open
+                    .last()
+                    .is_some_and(|(_, in_brackets)| *in_brackets);
+                if is_plain && in_brackets && text.contains('?') {
+                    let told = "a text with `?` in braces or brackets: put it in quotes, because \
+                                gateways read no further";
+                    return Err(Stop(told, false));
+                }
+                if style == ScalarStyle::DoubleQuoted && self.source.has_odd_escape(&span) {
+                    let told = "the escape `\\/`, which gateways do not know in YAML";
+                    return Err(Stop(told, false));
+                }
+                let value = if is_plain && !forced_string {
+                    self.plain(&text)?
                 } else {
                     Value::String(text.into_owned())
                 };
@@ -128,16 +172,20 @@ impl Builder {
                 self.push(value, 0)
             }
             Event::SequenceStart(anchor, _) => {
-                self.open.push(Open::Sequence(anchor, Vec::new()));
+                let in_brackets = self.source.is_bracket(&span);
+                let open = Open::Sequence(anchor, Vec::new());
+                self.open.push((open, in_brackets));
                 Ok(())
             }
             Event::MappingStart(anchor, _) => {
-                self.open.push(Open::Mapping(anchor, Map::new(), None));
+                let in_brackets = self.source.is_bracket(&span);
+                let open = Open::Mapping(anchor, Map::new(), None);
+                self.open.push((open, in_brackets));
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor),
-                Some(Open::Mapping(anchor, mut entries, _)) => {
+                Some((Open::Sequence(anchor, items), _)) => self.push(Value::Array(items), anchor),
+                Some((Open::Mapping(anchor, mut entries, _), _)) => {
                     merge(&mut entries)?;
                     self.push(Value::Object(entries), anchor)
                 }
@@ -145,6 +193,17 @@ impl Builder {
             },
             _ => Ok(()),
         }
+    }
+
+    fn plain(&mut self, text: &str) -> Result<Value, Stop> {
+        if let Some(time) = scalars::time(text) {
+            self.has_times = true;
+            return Ok(match self.times {
+                Times::AsGateways => time.into(),
+                Times::AsWritten => text.into(),
+            });
+        }
+        scalars::resolve(text).ok_or(Stop("a number is none that JSON has", false))
     }
 
     fn push(&mut self, value: Value, anchor: usize) -> Result<(), Stop> {
@@ -164,8 +223,8 @@ impl Builder {
         }
         match self.open.last_mut() {
             None => self.root = Some(value),
-            Some(Open::Sequence(_, items)) => items.push(value),
-            Some(Open::Mapping(_, entries, key)) => match key.take() {
+            Some((Open::Sequence(_, items), _)) => items.push(value),
+            Some((Open::Mapping(_, entries, key), _)) => match key.take() {
                 Some(key) => {
                     entries.insert(key, value);
                 }
@@ -210,19 +269,6 @@ fn merge(entries: &mut Map<String, Value>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The line of a directive that says another version than 1.1.
-fn other_version(text: &str) -> Option<usize> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = text.lines().enumerate();
-    let at_start = |line: &str| line.starts_with(['%', '#']) || line.trim().is_empty();
-    let mut directives = lines.by_ref().take_while(|(_, line)| at_start(line));
-    let found = directives.find(|(_, line)| {
-        let version = line.strip_prefix("%YAML");
-        version.is_some_and(|it| it.split_whitespace().next() != Some("1.1"))
-    });
-    found.map(|(line, _)| line + 1)
-}
-
 /// The nodes of a value, and how deep it is. Calls nest no deeper than [`MAX_DEPTH`].
 fn extent(value: &Value) -> (usize, usize) {
     let add = |(nodes, depth): (usize, usize), value| {
@@ -234,49 +280,6 @@ fn extent(value: &Value) -> (usize, usize) {
         Value::Object(entries) => entries.values().fold((1, 1), add),
         _ => (1, 0),
     }
-}
-
-/// A plain scalar as gateways read it; `None` where no JSON has it.
-fn resolve(text: &str) -> Option<Value> {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
-        "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
-        _ => {}
-    }
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return None;
-    }
-    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    let number = is_number.then(|| number(&text.replace('_', "")));
-    Some(number.flatten().unwrap_or_else(|| text.into()))
-}
-
-fn number(text: &str) -> Option<Value> {
-    if let Ok(number) = text.parse::<i64>() {
-        return Some(number.into());
-    }
-    if let Some(number) = natural(text) {
-        return Some(number.into());
-    }
-    let looks_numeric = text
-        .bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
-        && text.bytes().any(|b| b.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| looks_numeric)?;
-    Number::from_f64(number).map(Value::Number)
-}
-
-/// Those beyond `i64`, and those in hexadecimal, octal or binary notation.
-fn natural(text: &str) -> Option<u64> {
-    let digits = |prefix: &str| text.strip_prefix(prefix).filter(|it| !it.starts_with('+'));
-    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        if let Some(digits) = digits(prefix) {
-            return u64::from_str_radix(digits, radix).ok();
-        }
-    }
-    text.parse().ok()
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ fn documents() -> Vec<Case> {
         OpenApiComponentName,
         OpenApiEnumValue,
     ];
+    let older = &[OpenApiRequired, OpenApiShape, OpenApiParameter];
     vec![
         file("payments.json", &[OpenApiEnumValue], &[]),
         file("code_hosting.yaml", unnamed, &[]),
@@ -73,12 +74,12 @@ fn documents() -> Vec<Case> {
         ),
         file(
             "mail.yaml",
-            &[OpenApiOperationIdName, OpenApiParameterName],
+            &[OpenApiOperationIdName, OpenApiParameterName, OpenApiExample],
             &[OpenApiParameterName],
         ),
         file(
             "weather.yaml",
-            &[OpenApiParameterName],
+            &[OpenApiParameterName, OpenApiExample],
             &[OpenApiParameterName],
         ),
         file("chat.yaml", unnamed, &[]),
@@ -101,12 +102,12 @@ fn documents() -> Vec<Case> {
         windows("calendar.yaml"),
         file(
             "status.yaml",
-            &[OpenApiRequired, OpenApiOperationIdCollision],
+            &[OpenApiShape, OpenApiOperationIdCollision],
             &[],
         ),
         file("hooks.yaml", &[], &[]),
-        file("events.yaml", &[OpenApiRequired], &[OpenApiRequired]),
-        file("legacy.json", &[OpenApiRequired], &[OpenApiRequired]),
+        file("events.yaml", &[], &[]),
+        file("legacy.json", older, older),
         file(
             "places.json",
             &[OpenApiExternalReference],

@@ -22,17 +22,13 @@ impl<'a> Walk<'a> {
     /// The examples of a media type or parameter, which has a schema.
     pub(super) fn told_examples(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let (one, several) = (some(map, "example"), some(map, "examples"));
-        if one.is_some() && several.is_some() {
+        if one.is_some() && map.contains_key("examples") {
             let told = format!("{} has both `example` and `examples`", item.kind.name());
             return self.invalid(item, None, Rule::OpenApiExample, told, "leave one of them");
         }
-        // Nobody knows schemas by references that are not followed.
-        let Some(schema) = some(map, "schema").filter(|_| item.is_linked) else {
-            return;
-        };
-        let Some(schema) = Layers::of(&mut self.targets, schema, self.is_new) else {
-            return;
-        };
+        let schema = some(map, "schema");
+        let schema = schema.and_then(|it| Layers::of(&mut self.targets, it, self.is_new));
+        let Some(schema) = schema else { return };
         if let Some(value) = one {
             self.check_value(item, "example", &schema, value);
         }

@@ -28,7 +28,7 @@ enum Manner {
     Old,
     /// The same in a document of 3.1 or later: `readOnly` depends on what was judged before.
     OldInNew,
-    /// As JSON Schema has it; only where no reference is in the schema.
+    /// As JSON Schema has it.
     New,
 }
 
@@ -90,7 +90,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
     ) -> Option<Self> {
         let manner = match is_new {
             false => Manner::Old,
-            true if has_references(schema, fuel)? => Manner::OldInNew,
+            true if is_judged_as_old(schema, fuel)? => Manner::OldInNew,
             true => Manner::New,
         };
         Some(Self {
@@ -133,7 +133,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         depth: usize,
         doubt: &mut Doubt,
     ) -> Result<(), Verdict> {
-        let mut types = schema.types();
+        let types = schema.types();
         if self.manner == Manner::New {
             let unknown = [
                 "$dynamicRef",
@@ -150,14 +150,6 @@ impl<'w, 'a> Judgement<'w, 'a> {
                 "unevaluatedProperties",
             ];
             doubt.0 |= unknown.iter().any(|key| schema.get(key).is_some());
-            if schema.is_true("nullable") {
-                // A list of types stays as it is, and without types there is only null.
-                match (schema.get("type"), &mut types) {
-                    (None, types) => *types = Some(vec!["null"]),
-                    (Some(Value::String(_)), Some(types)) => types.push("null"),
-                    _ => {}
-                }
-            }
         } else if value.is_null() {
             let has_null = types.as_ref().is_some_and(|it| it.contains(&"null"));
             if schema.is_true("nullable") || has_null {
@@ -207,11 +199,22 @@ impl<'w, 'a> Judgement<'w, 'a> {
         doubt: &mut Doubt,
     ) -> Result<bool, Verdict> {
         let is_old = self.manner != Manner::New;
+        let (one, any, all) = (
+            schema.list("oneOf"),
+            schema.list("anyOf"),
+            schema.list("allOf"),
+        );
         // What allows anything counts as nothing there.
-        let is_empty = |it: &Value| it.as_object().is_some_and(Map::is_empty);
-        if let Some(not) = schema.get("not") {
+        let not = schema.get("not");
+        let has_limits = !is_old
+            || schema.get("type").is_some()
+            || one.iter().chain(any).chain(all).chain(not).any(|it| {
+                let inner = Layers::of(self.targets, it, self.is_new);
+                inner.is_some_and(|it| it.get("type").is_some())
+            });
+        if let Some(not) = not {
             match self.inner(not, value, depth) {
-                Verdict::Yes if is_old && is_empty(not) => doubt.0 = true,
+                Verdict::Yes if !has_limits => doubt.0 = true,
                 Verdict::Yes => return Err(Verdict::no("it fits what is under `not`")),
                 Verdict::Unsure => doubt.0 = true,
                 Verdict::No { .. } => {}
@@ -226,7 +229,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
             if list.is_empty() {
                 continue;
             }
-            if is_old && list.iter().any(is_empty) {
+            if !has_limits {
                 doubt.0 = true;
                 continue;
             }
@@ -399,12 +402,18 @@ fn has_type(types: Option<&[&str]>, value: &Value) -> Result<(), Verdict> {
     }
 }
 
-/// Whether the schemas in a schema are references somewhere; `None` where it cannot be judged.
-fn has_references(schema: &Layers<'_>, fuel: &mut usize) -> Option<bool> {
+/// Whether a schema has something that JSON Schema does not have by itself: references to somewhere
+/// else, or `nullable`. `None` where it cannot be judged.
+fn is_judged_as_old(schema: &Layers<'_>, fuel: &mut usize) -> Option<bool> {
     let mut open: Vec<&Value> = Vec::new();
     let mut fields: Vec<(&String, &Value)> = schema.values().collect();
     loop {
+        let is_list = |(key, value): &(&String, &Value)| *key == "type" && value.is_array();
+        let has_list = fields.iter().any(is_list);
         for (key, value) in fields.drain(..) {
+            if key == "nullable" && *value == Value::Bool(true) && !has_list {
+                return Some(true);
+            }
             // What has a name of its own is somewhere else for a gateway.
             if matches!(
                 key.as_str(),

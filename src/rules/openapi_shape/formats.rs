@@ -36,15 +36,35 @@ pub(super) fn number(
         return Err("it is too large".to_owned());
     }
     if let Some(of) = schema.number("multipleOf") {
-        // Fractions are rounded here and there.
-        let is_sure = |it: f64| it.fract() == 0.0 && it.abs() < 9e15;
-        if !(is_sure(value) && is_sure(of) && of > 0.0) {
-            *doubt = true;
-        } else if value % of != 0.0 {
-            return Err(format!("it is no multiple of {of}"));
+        match is_multiple(value, of, is_new) {
+            None => *doubt = true,
+            Some(true) => {}
+            Some(false) => return Err(format!("it is no multiple of {of}")),
         }
     }
     Ok(())
+}
+
+/// `None` where it depends on how fractions are rounded.
+fn is_multiple(value: f64, of: f64, is_new: bool) -> Option<bool> {
+    if of == 0.0 {
+        return Some(false);
+    }
+    if is_new {
+        let rest = (value % of).abs();
+        let is_sure = of.fract() == 0.0 && value.abs() < 9e15 && of.abs() < 9e15;
+        let is_clear = rest == 0.0 || (1e-6..of.abs() - 1e-6).contains(&rest);
+        return (is_sure && is_clear).then_some(rest == 0.0);
+    }
+    // Gateways take ten digits after the point.
+    let digits = |number: f64| {
+        format!("{number:.10}")
+            .replace('.', "")
+            .parse::<i128>()
+            .ok()
+    };
+    let rest = digits(value)?.checked_rem(digits(of)?);
+    Some(rest == Some(0))
 }
 
 pub(super) fn text(schema: &Layers<'_>, value: &str, has_formats: bool) -> Result<(), String> {

@@ -43,7 +43,7 @@ pub(super) enum Kind {
     Flow,
 }
 
-/// What a value has to be; `null` is as good as none.
+/// What a value has to be; `null` is as good as none, or as an empty map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Any,

@@ -21,6 +21,8 @@ use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Map, Value};
 
+pub(super) use self::objects::is_identifier;
+
 use self::kinds::{Field, Kind, Shape};
 use self::targets::{Place, Targets, reference_of};
 use self::trail::{Step, Trail};
@@ -107,6 +109,7 @@ struct Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Read,
+    Link,
     Judge,
 }
 
@@ -137,7 +140,7 @@ impl<'a> Walk<'a> {
             }
             if group == 0 {
                 match stage {
-                    Stage::Read => faults.unreadable.push(fault),
+                    Stage::Read | Stage::Link => faults.unreadable.push(fault),
                     Stage::Judge => faults.invalid.push(fault),
                 }
             }
@@ -168,9 +171,16 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn unreadable(&mut self, item: &Item<'a>, at: usize, rule: Rule, text: String, help: &str) {
-        let fault = Fault::new(rule, text, self.site(at, None)).help(help);
+    /// What is wrong with the value at `at` when the document is read.
+    fn unreadable(&mut self, item: &Item<'a>, at: usize, text: String, help: &str) {
+        let fault = Fault::new(Rule::OpenApiShape, text, self.site(at, None)).help(help);
         self.add(Stage::Read, item.group, fault);
+    }
+
+    /// What is wrong with it when its references are followed.
+    fn unlinkable(&mut self, item: &Item<'a>, at: usize, rule: Rule, text: String, help: &str) {
+        let fault = Fault::new(rule, text, self.site(at, None)).help(help);
+        self.add(Stage::Link, item.group, fault);
     }
 
     /// What is wrong with an object that could be read, and what to do.
@@ -194,7 +204,7 @@ impl<'a> Walk<'a> {
                 name_of(item.value)
             );
             let help = "write it as an object, or leave it out";
-            return self.unreadable(&item, item.at, Rule::OpenApiShape, text, help);
+            return self.unreadable(&item, item.at, text, help);
         };
         if item.kind.can_be_reference()
             && let Some(reference) = reference_of(item.value)
@@ -296,7 +306,7 @@ impl<'a> Walk<'a> {
                     values::name(shape)
                 );
                 let help = values::help(shape, value);
-                self.unreadable(&inner, at, Rule::OpenApiShape, text, help);
+                self.unreadable(&inner, at, text, help);
             }
         }
     }
@@ -334,7 +344,7 @@ impl<'a> Walk<'a> {
                     self.invalid(&item, None, Rule::OpenApiShape, text, help);
                 }
             }
-            _ => self.unreadable(&item, at, Rule::OpenApiShape, text, help),
+            _ => self.unlinkable(&item, at, Rule::OpenApiShape, text, help),
         }
     }
 
@@ -379,7 +389,7 @@ impl<'a> Walk<'a> {
         }
         if let Some(text) = external(reference) {
             let fault = Fault::new(Rule::OpenApiExternalReference, text, self.site(at, None));
-            return self.add(Stage::Read, item.group, fault);
+            return self.add(Stage::Link, item.group, fault);
         }
         self.follow(item, item.kind, reference, at);
     }
@@ -389,7 +399,7 @@ impl<'a> Walk<'a> {
         let Some(target) = self.targets.of(reference) else {
             let text = format!("the reference {reference:?} leads nowhere");
             let help = "correct it: such as `#/components/schemas/Pet` for what is there";
-            return self.unreadable(item, at, Rule::OpenApiSyntax, text, help);
+            return self.unlinkable(item, at, Rule::OpenApiSyntax, text, help);
         };
         let (value, place, is_judged) = (target.value, target.place, target.is_judged);
         let is_elsewhere = match place {
@@ -411,10 +421,10 @@ impl<'a> Walk<'a> {
                     kind.name()
                 );
                 let help = "refer to what is wanted here, under `components`";
-                return self.unreadable(item, at, Rule::OpenApiSyntax, text, help);
+                return self.unlinkable(item, at, Rule::OpenApiSyntax, text, help);
             }
         };
-        if self.targets.is_circle(reference) {
+        if kind.can_be_reference() && self.targets.is_circle(reference) {
             if item.is_judged {
                 let text = format!("the reference {reference:?} leads back to itself");
                 let help = "one of the references has to be written out";

@@ -14,7 +14,7 @@ impl<'a> Walk<'a> {
             // The field itself, which is what it is called, although it is not there.
             self.invalid(item, Some(key), Rule::OpenApiRequired, told, help);
         };
-        if text(map, "openapi").is_empty() {
+        if is_empty(map, "openapi") {
             let told = "the value of openapi must be a non-empty string";
             let help = "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`; Swagger \
                         2.0 has to be converted";
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
 
     pub(super) fn info(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         for name in ["title", "version"] {
-            if text(map, name).is_empty() {
+            if is_empty(map, name) {
                 let told = format!("invalid info: the value of {name} must be a non-empty string");
                 self.invalid(item, Some(name), Rule::OpenApiRequired, told, "write it");
             }
@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn request_body(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
-        if some(map, "content").is_none() {
+        if !map.contains_key("content") {
             let told = "a request body has no content";
             let help = "write `content`, with a media type such as `application/json`";
             self.invalid(item, None, Rule::OpenApiRequired, told, help);
@@ -190,7 +190,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn is_identifier(name: &str) -> bool {
+/// Whether a text is missing; one of another type was told when it was read.
+fn is_empty(map: &Map<String, Value>, key: &str) -> bool {
+    some(map, key).is_none_or(|it| it.as_str().is_some_and(str::is_empty))
+}
+
+/// Whether a component may be called so.
+pub(in crate::rules) fn is_identifier(name: &str) -> bool {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !name.is_empty() && name.bytes().all(is_part)
 }

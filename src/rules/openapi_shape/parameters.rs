@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
             Some(told) => {
                 let site = self.site(at, None);
                 let fault = super::Fault::new(Rule::OpenApiExternalReference, told, site);
-                self.add(Stage::Read, item.group, fault);
+                self.add(Stage::Link, item.group, fault);
             }
             None => self.follow(item, Kind::PathItem, reference, at),
         }
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         let count = content.map_or(0, Map::len);
         let has_schema = has(item.value, "schema");
         let name = item.kind.name();
-        if has_schema && count > 0 && item.kind == Kind::Parameter {
+        if has_schema && map.contains_key("content") && item.kind == Kind::Parameter {
             // It was told when it was read.
         } else if has_schema == (count > 0) {
             let told = format!("{name} has not exactly one of `schema` and `content`");
@@ -208,10 +208,11 @@ impl<'a> Walk<'a> {
 
     /// Both at once are refused when the document is read.
     pub(super) fn schema_and_content(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
-        if has(item.value, "schema") && some(map, "content").is_some() {
+        // Even where it is null.
+        if has(item.value, "schema") && map.contains_key("content") {
             let told = "a parameter has both `schema` and `content`".to_owned();
             let help = "leave one of them";
-            self.unreadable(item, item.at, Rule::OpenApiParameter, told, help);
+            self.unlinkable(item, item.at, Rule::OpenApiParameter, told, help);
         }
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Walk<'a> {
                 let text = format!("disallowed external reference {target:?}");
                 let site = self.site(at, None);
                 let fault = Fault::new(Rule::OpenApiExternalReference, text, site);
-                self.add(Stage::Read, item.group, fault);
+                self.add(Stage::Link, item.group, fault);
             }
         }
     }

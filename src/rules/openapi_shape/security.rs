@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.url(item, "refreshUrl", text(map, "refreshUrl"));
-        if some(map, "scopes").is_none() {
+        if !map.contains_key("scopes") {
             let told = format!("the flow `{flow}` has no scopes");
             let help = "write `scopes`; `scopes: {}` where there are none";
             self.invalid(item, None, Rule::OpenApiRequired, told, help);

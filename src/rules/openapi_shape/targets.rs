@@ -163,10 +163,13 @@ fn inner(shape: Shape, value: &Value, part: &str) -> Option<(Shape, bool)> {
         _ => return None,
     };
     match kind.entries() {
-        _ if kind == Kind::Header => None,
+        // Gateways cannot look into these.
+        _ if matches!(kind, Kind::Header | Kind::Callback) => None,
         Some(_) if part.starts_with("x-") => None,
         Some(kind) => Some((Shape::One(kind), true)),
         None => Some(match kind.field(part) {
+            // Nor into these.
+            Some(field) if field.name.starts_with("unevaluated") => (Shape::Flag, false),
             Some(field) => (field.shape, field.is_judged),
             None => (Shape::Any, false),
         }),

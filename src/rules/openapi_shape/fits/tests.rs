@@ -144,11 +144,13 @@ fn versions_differ() {
 fn nothing_is_said_of_what_is_not_sure() {
     for (schema, value) in [
         (json!({"pattern": "^a"}), json!("b")),
-        (json!({"multipleOf": 0.1}), json!(0.3)),
         (reference("Self"), json!(1)),
     ] {
         assert_eq!(judged(&schema, &value, false), Verdict::Unsure, "{schema}");
     }
+    let tenths = json!({"multipleOf": 0.1});
+    assert_eq!(judged(&tenths, &json!(0.3), false), Verdict::Yes);
+    assert_eq!(judged(&tenths, &json!(0.3), true), Verdict::Unsure);
     let contains = json!({"contains": {"type": "string"}});
     assert_eq!(judged(&contains, &json!([1]), true), Verdict::Unsure);
 }
