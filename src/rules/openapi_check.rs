@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::finding::{Finding, Place};
 use super::openapi::{self, Document, Fault};
+use super::openapi_shape;
 use super::openapi_spots::spots;
 use super::render::{self, Site, Unrenderable};
 use super::rule::Rule;
@@ -85,6 +86,9 @@ fn of_fault(fault: &Fault) -> (Finding, Site) {
                     "write it in quotes, because YAML takes `1.0` for a number: `version: \"1.0\"`, \
                      {REPAIR}"
                 )
+            }
+            (Rule::OpenApiRequired, _) if text == openapi_shape::NO_DESCRIPTION => {
+                format!("write `description`, which may be empty, {REPAIR}")
             }
             (Rule::OpenApiExample, _) if text.contains("is no `date") => format!(
                 "correct it; in YAML a date stands in quotes, such as `\"2026-01-31\"`, {REPAIR}"

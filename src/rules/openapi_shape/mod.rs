@@ -21,7 +21,7 @@ use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Map, Value};
 
-pub(super) use self::objects::is_identifier;
+pub(super) use self::objects::{NO_DESCRIPTION, is_identifier};
 
 use self::kinds::{Field, Kind, Shape};
 use self::targets::{Place, Targets, reference_of};
@@ -80,7 +80,13 @@ pub(super) fn faults(root: &Value) -> Faults {
     while let Some(item) = walk.open.pop_front() {
         walk.object(item);
     }
-    walk.finish()
+    let mut faults = walk.finish();
+    if version.is_empty() && document.contains_key("swagger") {
+        // All the others follow from what it is.
+        let is_told = |it: &Fault| it.site == Site::OpenApi("/openapi".to_owned());
+        faults.invalid.retain(is_told);
+    }
+    faults
 }
 
 /// An object that is to be looked at.

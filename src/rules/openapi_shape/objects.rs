@@ -7,6 +7,9 @@ use super::kinds::Kind;
 use super::trail::Step;
 use super::{Item, Walk, some, text, urls};
 
+/// What is said of the responses that a repair describes.
+pub(in crate::rules) const NO_DESCRIPTION: &str = "a response has no description";
+
 impl<'a> Walk<'a> {
     pub(super) fn root(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let needs_paths = self.is_old;
@@ -150,9 +153,8 @@ impl<'a> Walk<'a> {
 
     pub(super) fn response(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         if some(map, "description").is_none() {
-            let told = "a response has no description";
             let help = "write `description`; it may be empty";
-            self.invalid(item, None, Rule::OpenApiRequired, told, help);
+            self.invalid(item, None, Rule::OpenApiRequired, NO_DESCRIPTION, help);
         }
     }
 

@@ -4,6 +4,7 @@ mod components;
 mod enums;
 mod operations;
 mod parameters;
+mod responses;
 mod twins;
 mod versions;
 mod walk;
@@ -16,6 +17,7 @@ use super::rule::Rule;
 /// Repairs what can be repaired; what was changed, in words.
 pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     let mut done = versions::quote(root);
+    done.extend(responses::describe(root));
     done.extend(components::rename(root));
     done.extend(enums::loosen(root));
     done.extend(twins::part(root));
