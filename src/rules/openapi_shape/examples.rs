@@ -8,9 +8,10 @@ use super::layers::Layers;
 use super::trail::Step;
 use super::{Item, Walk, some};
 
-/// How many steps the examples of one document may take: schemas refer to one another as often as
-/// they like. Of later examples nothing is said.
+/// How many steps the examples of one document may take, and each of them: schemas refer to one
+/// another as often as they like. Of what takes longer nothing is said.
 pub(super) const FUEL: usize = 1_000_000;
+const FUEL_OF_ONE: usize = 20_000;
 
 impl<'a> Walk<'a> {
     pub(super) fn media_type(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
@@ -66,11 +67,12 @@ impl<'a> Walk<'a> {
     }
 
     fn check_value(&mut self, item: &Item<'a>, key: &str, schema: &Layers<'a>, value: &Value) {
-        let judgement = Judgement::new(&mut self.targets, &mut self.fuel, self.is_new, schema);
-        let Some(mut judgement) = judgement else {
-            return;
-        };
-        if let Verdict::No { at, why } = judgement.of(schema, value) {
+        let given = self.fuel.min(FUEL_OF_ONE);
+        let mut fuel = given;
+        let judgement = Judgement::new(&mut self.targets, &mut fuel, self.is_new, schema);
+        let verdict = judgement.map(|mut it| it.of(schema, value));
+        self.fuel -= given - fuel;
+        if let Some(Verdict::No { at, why }) = verdict {
             let place = match at.as_str() {
                 "" => String::new(),
                 at => format!(" at `{at}`"),

@@ -156,6 +156,11 @@ impl Kind {
         self.fields().iter().find(|field| field.name == name)
     }
 
+    pub(super) fn field_of_other_case(self, name: &str) -> Option<&'static Field> {
+        let mut fields = self.fields().iter();
+        fields.find(|field| field.name.eq_ignore_ascii_case(name))
+    }
+
     const fn fields(self) -> &'static [Field] {
         match self {
             Root => ROOT,

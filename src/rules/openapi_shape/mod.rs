@@ -245,8 +245,16 @@ impl<'a> Walk<'a> {
                 Some(field) if !value.is_null() => self.field(item, field, key, value),
                 Some(_) => {}
                 None if are_siblings || key.starts_with("x-") => {}
-                None if item.is_judged && item.kind.is_closed() => self.unknown(item, key),
-                None => {}
+                None => {
+                    // Gateways read it as the field, and do not know it then.
+                    if let Some(field) = item.kind.field_of_other_case(key) {
+                        let is_judged = false;
+                        self.field(&Item { is_judged, ..*item }, field, key, value);
+                    }
+                    if item.is_judged && item.kind.is_closed() {
+                        self.unknown(item, key);
+                    }
+                }
             }
         }
     }
@@ -261,6 +269,9 @@ impl<'a> Walk<'a> {
     }
 
     fn field(&mut self, item: &Item<'a>, field: &'static Field, key: &'a str, value: &'a Value) {
+        if value.is_null() {
+            return;
+        }
         let at = self.trail.go(item.at, Step::Key(key));
         if field.is_new && !self.is_new && item.is_judged && is_set(value) {
             let text = format!("{} has `{key}` from OpenAPI 3.1 on", item.kind.name());

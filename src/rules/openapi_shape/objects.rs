@@ -48,13 +48,6 @@ impl<'a> Walk<'a> {
                 );
             }
         }
-        if some(map, "webhooks").is_some_and(|it| it.as_object().is_some_and(Map::is_empty))
-            && !self.is_new
-        {
-            let told = "the document has `webhooks` from OpenAPI 3.1 on";
-            let help = "leave it out, or say `openapi: \"3.1.0\"`";
-            self.invalid(item, Some("webhooks"), Rule::OpenApiShape, told, help);
-        }
     }
 
     pub(super) fn info(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {

@@ -194,8 +194,9 @@ fn parameters_that_links_and_callbacks_name_stay() {
         json!({"links": {"l": {"operationId": "p", "parameters": {"path.pet-id": "1"}}}}),
         json!({"links": {"l": {"operationId": "p", "requestBody": "$request.path.pet-id"}}}),
     ] {
-        let operation = json!({"operationId": "p", "parameters": parameters,
+        let mut operation = json!({"operationId": "p", "parameters": parameters,
             "responses": {"200": more}});
+        operation["responses"]["200"]["description"] = "ok".into();
         let before = document(json!({"/{pet-id}": {"get": operation}}), json!({}));
         let (after, _) = repaired(before.clone());
         assert_eq!(after, before);

@@ -105,8 +105,8 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_text() {
 
 #[test]
 fn repeated_keys_are_told() {
-    let read = read("a: 1\nb: {c: 1, d: 2, c: 3}\na: 2\n").unwrap();
-    let repeated = read.repeated.iter().map(|it| (it.key.as_str(), it.at));
+    let found = read("a: 1\nb: {c: 1, d: 2, c: 3}\na: 2\n").unwrap();
+    let repeated = found.repeated.iter().map(|it| (it.key.as_str(), it.at));
     assert_eq!(
         repeated.collect::<Vec<_>>(),
         [("c", (2, 17)), ("a", (3, 1))]
