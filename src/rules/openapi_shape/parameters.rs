@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Map, Value};
 
+use super::super::openapi::Fault;
 use super::super::rule::Rule;
 use super::kinds::Kind;
 use super::targets::reference_of;
 use super::trail::Step;
-use super::{Item, Stage, Walk, flag, has, some, text};
+use super::{Item, Stage, Walk, flag, follow, has, some, text};
 
 /// What makes an operation of a path item.
 const METHODS: [&str; 9] = [
@@ -85,10 +86,10 @@ impl<'a> Walk<'a> {
             return;
         }
         let at = self.trail.go(item.at, Step::Key("$ref"));
-        match super::external(reference) {
+        match follow::external(reference) {
             Some(told) => {
                 let site = self.site(at, None);
-                let fault = super::Fault::new(Rule::OpenApiExternalReference, told, site);
+                let fault = Fault::new(Rule::OpenApiExternalReference, told, site);
                 self.add(Stage::Link, item.group, fault);
             }
             None => self.follow(item, Kind::PathItem, reference, at),

@@ -101,6 +101,7 @@ fn schemas_have_types_items_and_known_fields() {
         json!({"type": ["string", "integer"]}),
         json!({"x-foo": 1, "discriminator": {"foo": 1}, "xml": {"foo": 1}}),
         json!({"pattern": "(?=a)"}),
+        json!({"$defs": {}, "examples": [], "$comment": ""}),
         json!({"type": null, "items": null, "minimum": 1.5}),
     ] {
         assert_good("3.0.3", SCHEMA, &schema);
