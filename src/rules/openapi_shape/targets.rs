@@ -35,6 +35,8 @@ pub(super) enum Place {
 pub(super) struct Targets<'a> {
     root: &'a Value,
     known: HashMap<&'a str, Option<Target<'a>>>,
+    /// Whether references lead in a circle.
+    circles: HashMap<&'a str, bool>,
 }
 
 /// More references on the way of one reference are not followed.
@@ -44,8 +46,11 @@ const MOST_HOPS: usize = 16;
 
 impl<'a> Targets<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        let known = HashMap::new();
-        Self { root, known }
+        Self {
+            root,
+            known: HashMap::new(),
+            circles: HashMap::new(),
+        }
     }
 
     /// What a reference into the document leads to; `None` where it leads nowhere.
@@ -69,18 +74,23 @@ impl<'a> Targets<'a> {
 
     /// Whether nothing but references follows.
     pub(super) fn is_circle(&mut self, reference: &'a str) -> bool {
-        let mut reference = reference;
-        // A way that long has come round, however many references there are.
-        for _ in 0..1000 {
-            let Some(target) = self.of(reference) else {
-                return false;
-            };
-            match reference_of(target.value) {
-                Some(next) => reference = next,
-                None => return false,
+        let mut way = Vec::new();
+        let mut next = Some(reference);
+        let mut is_circle = false;
+        while let Some(reference) = next {
+            if let Some(known) = self.circles.get(reference) {
+                is_circle = *known;
+                break;
             }
+            // Until it is known to end, to come here again is a circle.
+            self.circles.insert(reference, true);
+            way.push(reference);
+            next = self.of(reference).and_then(|it| reference_of(it.value));
         }
-        true
+        if !is_circle {
+            self.circles.extend(way.into_iter().map(|it| (it, false)));
+        }
+        is_circle
     }
 }
 
