@@ -49,7 +49,7 @@ fn everything_is_told_at_once() {
             Rule::VersionSyntax,
             Rule::ProtoTwoServices,
             Rule::ProtoFreeJson,
-            Rule::OpenApiRequired,
+            Rule::OpenApiShape,
             Rule::ProtoImportMissing,
             Rule::Ttl,
             Rule::Timeouts,
@@ -165,7 +165,8 @@ fn every_missing_import_is_told_with_the_line_that_names_it() {
 #[test]
 fn faults_of_documents_have_their_place_in_json_and_in_yaml() {
     let yaml = "openapi: 3.0.0\ninfo:\n  title: Pets\n  version: '1'\npaths:\n  /pets/{pet-id}:\n    get:\n\
-                \x20     parameters:\n        - {in: path, name: pet-id}\n    post:\n      operationId: add\n";
+                \x20     parameters:\n        - {in: path, name: pet-id, required: true, schema: {}}\n\
+                \x20     responses: {'200': {description: ok}}\n";
     let found = errors(&of(Service::openapi(yaml)));
     let rules: Vec<_> = found
         .iter()
@@ -180,7 +181,7 @@ fn faults_of_documents_have_their_place_in_json_and_in_yaml() {
     );
     // Tabs, which no YAML has, and a title that tells the namespace.
     let json = "{\n\t\"openapi\": \"3.0.0\",\n\t\"info\": {\"title\": \"Pet Store!\", \"version\": \"1\"},\n\t\"paths\": {\n\
-                \t\t\"/a\": {\n\t\t\t\"get\": {\"operationId\": \"list-pets\"}\n\t\t}\n\t}\n}";
+                \t\t\"/a\": {\n\t\t\t\"get\": {\"operationId\": \"list-pets\", \"responses\": {\"200\": {\"description\": \"ok\"}}}\n\t\t}\n\t}\n}";
     let found = errors(&of(Service::openapi(json)));
     assert_eq!(found[0].rule(), Rule::OpenApiOperationIdName);
     assert_eq!(
@@ -287,8 +288,9 @@ fn namespaces_of_gateways_are_a_warning() {
 
 /// What is lost when a document is read is told, and nothing of it is repaired.
 #[test]
-fn keys_that_are_there_twice_are_a_warning() {
-    let twice = "openapi: 3.0.0\ninfo: {title: T, version: '1'}\npaths:\n  /a: {get: {operationId: a}}\n  /a: {get: {operationId: b-c}}\n";
+fn keys_that_are_there_twice_are_refused() {
+    let twice = "openapi: 3.0.0\ninfo: {title: T, version: '1'}\npaths:\n  /a: {get: {operationId: a}}\n  \
+                 /a: {get: {operationId: b-c, responses: {200: {description: ok}}}}\n";
     let found = |service: Service| match of(service).check() {
         Ok(found) => found.iter().cloned().collect::<Vec<_>>(),
         Err(error) => error.findings().unwrap().iter().cloned().collect(),
@@ -296,9 +298,10 @@ fn keys_that_are_there_twice_are_a_warning() {
     for service in [Service::openapi(twice), Service::openapi(twice).repair()] {
         let found = found(service);
         let rules: Vec<_> = found.iter().map(Finding::rule).collect();
-        let expected = [Rule::OpenApiOperationIdName, Rule::OpenApiUnverified];
+        let expected = [Rule::OpenApiUnverified, Rule::OpenApiOperationIdName];
         assert_eq!(rules, expected);
-        assert_eq!(place(&found[1]), (Some("openapi"), Some(5), Some(3)));
+        assert!(found[0].is_error());
+        assert_eq!(place(&found[0]), (Some("openapi"), Some(5), Some(3)));
     }
 }
 
@@ -306,7 +309,9 @@ fn keys_that_are_there_twice_are_a_warning() {
 #[test]
 fn remedies_of_documents_say_what_can_be_repaired() {
     let document = r#"{"openapi":"3.0.3","info":{"title":"T","version":"1"},"paths":{"/a/{b-c}":{"get":{
-        "operationId":"a","parameters":[{"in":"path","name":"b-c"},{"in":"query","name":"d[]"}]}}}}"#;
+        "operationId":"a","responses":{"200":{"description":"ok"}},"parameters":[
+        {"in":"path","name":"b-c","required":true,"schema":{}},
+        {"in":"query","name":"d[]","schema":{}}]}}}}"#;
     let found = errors(&of(Service::openapi(document)));
     let remedy = |at: usize| found[at].remedy().unwrap();
     assert!(remedy(0).contains("Service::repair"), "{}", found[0]);

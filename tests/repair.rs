@@ -75,9 +75,50 @@ fn a_good_document_keeps_its_bytes() {
 #[test]
 fn query_parameters_stay_an_error() {
     let document = JSON.replace("\"in\":\"path\"", "\"in\":\"query\"");
+    let document = document.replace("/{pet-id}", "");
     let error = of(Service::openapi(document).repair()).check().unwrap_err();
     let findings = error.findings().unwrap();
     let rules: Vec<_> = findings.errors().map(tower_gwag::Finding::rule).collect();
     assert_eq!(rules, [Rule::OpenApiParameterName]);
     assert_eq!(error.kind(), ErrorKind::Unrenderable);
+}
+
+/// utoipa leaves the description out where nobody wrote one.
+#[test]
+fn responses_get_the_description_that_gateways_want() {
+    let document = JSON.replace("\"description\":\"ok\",", "");
+    let told = |service: Service| of(service).check().map(|found| found.len());
+    let found = of(Service::openapi(document.clone())).check().unwrap_err();
+    let mut found = found.findings().unwrap().errors();
+    let missing = found.find(|it| it.rule() == Rule::OpenApiRequired).unwrap();
+    assert!(
+        missing.remedy().unwrap().contains("Service::repair"),
+        "{missing}"
+    );
+    assert_eq!(told(Service::openapi(document).repair()).unwrap(), 5);
+}
+
+#[test]
+fn dates_without_quotes_become_text_where_gateways_take_them_for_moments() {
+    let dated = |default: &str| {
+        format!(
+            "openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\npaths: {{}}\ncomponents:\n  schemas:\n    \
+             Day: {{type: string, format: date, default: {default}}}\n"
+        )
+    };
+    let written = dated("2026-01-31");
+    let found = of(Service::openapi(written.clone())).check().unwrap_err();
+    let finding = found.findings().unwrap().errors().next().unwrap().clone();
+    assert_eq!(
+        (finding.rule(), finding.line()),
+        (Rule::OpenApiExample, Some(6))
+    );
+    assert!(
+        finding.remedy().unwrap().contains("Service::repair"),
+        "{finding}"
+    );
+    let repaired = of(Service::openapi(written).repair()).check().unwrap();
+    assert_eq!(repaired.len(), 1);
+    let quoted = Service::openapi(dated("'2026-01-31'"));
+    assert!(of(quoted.repair()).check().unwrap().is_empty());
 }

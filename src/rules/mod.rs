@@ -23,6 +23,8 @@ mod openapi_names;
 #[cfg(feature = "preflight")]
 mod openapi_references;
 #[cfg(feature = "preflight")]
+mod openapi_shape;
+#[cfg(feature = "preflight")]
 mod openapi_spots;
 #[cfg(feature = "preflight")]
 mod print;

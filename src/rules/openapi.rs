@@ -5,9 +5,11 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::openapi_references;
+use super::openapi_shape::{self, Faults};
 use super::render::Site;
 use super::rule::Rule;
-use super::{openapi_references, yaml};
+use super::yaml::{self, Times};
 
 /// The HTTP methods that make an operation of a path item.
 pub(super) const METHODS: [&str; 8] = [
@@ -41,12 +43,23 @@ pub(crate) struct Fault {
     /// What a gateway says, as far as it matters.
     pub(crate) text: String,
     pub(crate) site: Site,
+    /// What to do about it, where the rule alone does not say it.
+    pub(super) help: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(rule: Rule, text: impl Into<String>, site: Site) -> Self {
-        let text = text.into();
-        Self { rule, text, site }
+        Self {
+            rule,
+            text: text.into(),
+            site,
+            help: None,
+        }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
     }
 }
 
@@ -56,18 +69,30 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads JSON or YAML and follows every `$ref`; the first fault.
+/// Reads JSON or YAML into the objects of a document and follows every `$ref`; the first fault.
 #[cfg(any(test, feature = "embedded-gateway"))]
 pub(crate) fn parse(bytes: &[u8]) -> Result<Document, Fault> {
     let document = read(bytes)?;
-    match document.references().into_iter().next() {
+    let lost = document.lost.iter().cloned();
+    match lost.chain(document.faults().unreadable).next() {
         None => Ok(document),
         Some(fault) => Err(fault),
     }
 }
 
-/// Reads JSON or YAML.
+/// Reads JSON or YAML as gateways do.
 pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
+    read_with(bytes, Times::AsGateways).map(|(document, _)| document)
+}
+
+/// Reads JSON or YAML; whether dates and times without quotes are what gateways do not take for
+/// texts.
+pub(crate) fn read_as_written(bytes: &[u8]) -> Result<(Document, bool), Fault> {
+    read_with(bytes, Times::AsWritten)
+}
+
+fn read_with(bytes: &[u8], times: Times) -> Result<(Document, bool), Fault> {
+    let mut has_times = false;
     let (root, lost) = match serde_json::from_slice::<Value>(bytes) {
         Ok(root) => (root, Vec::new()),
         Err(json) => {
@@ -75,7 +100,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
                 let text = "neither JSON nor YAML text";
                 Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
             })?;
-            let read = yaml::parse(text).map_err(|yaml| no_document(text, &json, &yaml))?;
+            let read = yaml::parse(text, times).map_err(|yaml| no_document(text, &json, &yaml))?;
+            has_times = read.has_times;
             (read.root, read.repeated.iter().map(repeated).collect())
         }
     };
@@ -83,14 +109,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Fault> {
         let text = "no JSON or YAML object";
         return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
     }
-    Ok(Document { root, lost })
+    Ok((Document { root, lost }, has_times))
 }
 
-/// Nobody measured what gateways do with it.
+/// What gateways refuse to read.
 fn repeated(found: &yaml::Repeated) -> Fault {
     let yaml::Repeated { key, at } = found;
     let text = format!("the key {key:?} is there twice in one mapping, which YAML readers refuse");
-    Fault::new(Rule::OpenApiUnverified, text, Site::Mark(at.0, at.1))
+    let help = "leave one of them: no document is repaired that has such keys";
+    Fault::new(Rule::OpenApiUnverified, text, Site::Mark(at.0, at.1)).help(help)
 }
 
 fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Fault {
@@ -144,40 +171,9 @@ impl Document {
             .unwrap_or_default()
     }
 
-    /// References that a gateway does not follow or that lead nowhere.
-    pub(crate) fn references(&self) -> Vec<Fault> {
-        openapi_references::faults(&self.root)
-    }
-
-    /// What keeps this from being an OpenAPI document that a gateway mounts.
-    pub(crate) fn faults(&self) -> Vec<Fault> {
-        let mut found = Vec::new();
-        let mut require = |holds: bool, pointer: &str, text: &str| {
-            if !holds {
-                let site = Site::OpenApi(pointer.to_owned());
-                found.push(Fault::new(Rule::OpenApiRequired, text, site));
-            }
-        };
-        let non_empty = |pointer: &str| {
-            let text = self.root.pointer(pointer).and_then(Value::as_str);
-            text.is_some_and(|text| !text.is_empty())
-        };
-        let is_object = |key: &str| self.root.get(key).is_some_and(Value::is_object);
-        let text = "the value of openapi must be a non-empty string";
-        require(non_empty("/openapi"), "/openapi", text);
-        require(
-            is_object("info"),
-            "/info",
-            "invalid info: must be an object",
-        );
-        let text = "invalid paths: must be an object";
-        require(is_object("paths"), "/paths", text);
-        if is_object("info") {
-            for (pointer, name) in [("/info/title", "title"), ("/info/version", "version")] {
-                let text = format!("invalid info: the value of {name} must be a non-empty string");
-                require(non_empty(pointer), pointer, &text);
-            }
-        }
+    /// What keeps gateways from reading or mounting it.
+    pub(crate) fn faults(&self) -> Faults {
+        let mut found = openapi_shape::faults(&self.root);
         let mut ids = HashSet::new();
         for operation in self.operations() {
             if let Some(id) = &operation.id
@@ -185,7 +181,8 @@ impl Document {
             {
                 let text = format!("invalid paths: the operationId {id:?} is there twice");
                 let site = Site::OpenApi(step(&operation.pointer, "operationId"));
-                found.push(Fault::new(Rule::OpenApiOperationIdDuplicate, text, site));
+                let fault = Fault::new(Rule::OpenApiOperationIdDuplicate, text, site);
+                found.invalid.push(fault);
             }
         }
         found
@@ -222,12 +219,15 @@ mod tests {
     use super::*;
 
     const PETS: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},
-        "paths":{"/pets/{id}":{"get":{"operationId":"getPet"},"delete":{},"put":null}}}"#;
+        "paths":{"/pets/{id}":{
+            "parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}],
+            "get":{"operationId":"getPet","responses":{"200":{"description":"ok"}}},
+            "delete":{"responses":{"204":{"description":"gone"}}},"put":null}}}"#;
 
     #[test]
     fn operations_are_found() {
         let document = parse(PETS.as_bytes()).unwrap();
-        assert_eq!(document.faults(), []);
+        assert_eq!(document.faults(), Faults::default());
         assert_eq!(document.title(), "Pets");
         let found: Vec<_> = document
             .operations()
@@ -265,7 +265,7 @@ mod tests {
                 "title",
             ),
         ] {
-            let found = parse(text.as_bytes()).unwrap().faults();
+            let found = parse(text.as_bytes()).unwrap().faults().invalid;
             assert!(
                 found.iter().any(|it| it.text.contains(fault)),
                 "{text}: {found:?}"

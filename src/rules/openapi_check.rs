@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::finding::{Finding, Place};
 use super::openapi::{self, Document, Fault};
+use super::openapi_shape;
 use super::openapi_spots::spots;
 use super::render::{self, Site, Unrenderable};
 use super::rule::Rule;
@@ -20,12 +21,20 @@ pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Docume
         Err(fault) => (vec![of_fault(&fault)], None),
         Ok(document) => {
             let lost = document.lost().iter().map(of_repeated);
-            let faults = document.references().into_iter().chain(document.faults());
-            let mut found: Vec<_> = faults.map(|fault| of_fault(&fault)).collect();
+            let faults = document.faults();
+            let faults = faults.unreadable.into_iter().chain(faults.invalid);
+            let mut found: Vec<_> = lost.chain(faults.map(|fault| of_fault(&fault))).collect();
             let unrenderable = render::openapi(version, &document);
-            let explained = unrenderable.iter();
-            found.extend(explained.map(|it| explain(it, version, &document)));
-            found.extend(lost);
+            // A component whose name is refused as such is told once.
+            let is_told = |it: &&Unrenderable| {
+                let mut told = found.iter();
+                told.any(|(finding, site)| finding.rule() == it.rule && *site == it.site)
+            };
+            let explained = unrenderable.iter().filter(|it| !is_told(it));
+            let explained: Vec<_> = explained
+                .map(|it| explain(it, version, &document))
+                .collect();
+            found.extend(explained);
             // A parameter that many operations share is told once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
@@ -53,9 +62,8 @@ pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Docume
 const REPAIR: &str = "or let `Service::repair` do it";
 
 fn of_repeated(fault: &Fault) -> (Finding, Site) {
-    let message = format!("{}; the last one is taken here", fault.text);
-    let finding = Finding::warning(fault.rule, message);
-    let finding = finding.help("leave one of them: no document is repaired that has such keys");
+    let finding = Finding::error(fault.rule, &fault.text);
+    let finding = finding.help(fault.help.as_deref().unwrap_or("leave one of them"));
     (finding, fault.site.clone())
 }
 
@@ -71,25 +79,33 @@ fn of_fault(fault: &Fault) -> (Finding, Site) {
                 "gateways read no other files: put it under `components`, and refer to it by `#/…`"
                     .to_owned()
             }
-            (Rule::OpenApiRequired, Site::OpenApi(pointer)) if pointer == "/openapi" => {
-                "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`; Swagger 2.0 has \
-                 to be converted"
-                    .to_owned()
-            }
-            (Rule::OpenApiRequired, Site::OpenApi(pointer)) if pointer == "/paths" => {
-                "write it; `paths: {}` where there are webhooks only".to_owned()
-            }
-            (Rule::OpenApiRequired, Site::OpenApi(pointer)) if pointer == "/info/version" => {
+            (Rule::OpenApiShape, Site::OpenApi(pointer))
+                if matches!(pointer.as_str(), "/info/version" | "/openapi") =>
+            {
                 format!(
-                    "write it; in YAML quote what looks like a number, such as `version: \"1.0\"`, \
+                    "write it in quotes, because YAML takes `1.0` for a number: `version: \"1.0\"`, \
                      {REPAIR}"
                 )
             }
-            (Rule::OpenApiRequired, _) => "write it".to_owned(),
+            (Rule::OpenApiRequired, _) if text == openapi_shape::NO_DESCRIPTION => {
+                format!("write `description`, which may be empty, {REPAIR}")
+            }
+            (Rule::OpenApiExample, _) if text.contains("is no `date") => format!(
+                "correct it; in YAML a date stands in quotes, such as `\"2026-01-31\"`, {REPAIR}"
+            ),
+            (Rule::OpenApiComponentName, Site::OpenApi(pointer))
+                if pointer.starts_with("/components/schemas/") =>
+            {
+                let name = fault.help.clone().unwrap_or_default();
+                format!("{name}, {REPAIR}")
+            }
             (Rule::OpenApiOperationIdDuplicate, _) => {
                 format!("give each operation an operationId of its own, {REPAIR}")
             }
-            _ => "give an OpenAPI 3.x document as JSON or YAML".to_owned(),
+            _ => match &fault.help {
+                Some(help) => help.clone(),
+                None => "give an OpenAPI 3.x document as JSON or YAML".to_owned(),
+            },
         }),
     };
     (finding, fault.site.clone())

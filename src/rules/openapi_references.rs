@@ -1,10 +1,8 @@
-//! References of an OpenAPI document: where they lead, and those that a gateway does not follow.
+//! References of an OpenAPI document: where they lead, and which keys are no references.
 
 use serde_json::Value;
 
-use super::openapi::{Fault, METHODS, step};
-use super::render::Site;
-use super::rule::Rule;
+use super::openapi::{METHODS, step};
 
 /// Keys whose values are data of the user.
 const DATA: [&str; 5] = ["default", "enum", "const", "example", "examples"];
@@ -43,23 +41,30 @@ pub(super) fn is_map(keyword: &str) -> bool {
 
 /// What a reference into this document leads to, and the JSON pointer of that.
 pub(super) fn target<'a>(root: &'a Value, reference: &str) -> Option<(&'a Value, String)> {
-    let fragment = reference.strip_prefix('#')?;
-    if let Some(found) = root.pointer(fragment) {
-        return Some((found, fragment.to_owned()));
-    }
-    let pointer = decoded(fragment)?;
+    let pointer = decoded(reference.strip_prefix('#')?)?;
     Some((root.pointer(&pointer)?, pointer))
 }
 
 /// A path item, or the one that stands for it, and the JSON pointer of that.
 pub(super) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'a Value, String) {
-    let has_its_own = METHODS
-        .iter()
-        .any(|method| item.get(*method).is_some_and(|it| !it.is_null()));
+    // Gateways follow the reference of a path item that has nothing else.
+    let others = ["connect", "summary", "description", "servers", "parameters"];
+    let mut keys = METHODS.iter().chain(&others);
+    let has_its_own = keys.any(|key| item.get(*key).is_some_and(says_anything));
     let reference = item.get("$ref").and_then(Value::as_str);
     let reference = reference.filter(|_| !has_its_own);
     let found = reference.and_then(|reference| target(root, reference));
     found.unwrap_or_else(|| (item, step("/paths", path)))
+}
+
+/// What is empty is as good as none; operations never are.
+fn says_anything(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    }
 }
 
 /// A reference is a URL: its fragment may have `%7B` for `{`.
@@ -77,49 +82,6 @@ pub(super) fn decoded(fragment: &str) -> Option<String> {
 
 fn hex_digit(byte: u8) -> Option<u8> {
     u8::try_from(char::from(byte).to_digit(16)?).ok()
-}
-
-/// Finds references that a gateway does not follow or that lead nowhere.
-pub(super) fn faults(root: &Value) -> Vec<Fault> {
-    let mut found = Vec::new();
-    walk(root, root, false, "", &mut found);
-    found
-}
-
-/// Calls nest as deep as the document, which its reader limits.
-fn walk(root: &Value, value: &Value, in_map: bool, pointer: &str, found: &mut Vec<Fault>) {
-    match value {
-        Value::Object(entries) => {
-            if let Some(Value::String(target)) = entries.get("$ref") {
-                found.extend(bad_reference(root, target, pointer));
-            }
-            for (key, inner) in entries {
-                // Extensions mean nothing to a gateway, and data of the user is no document.
-                if in_map || !(is_data(key) || key.starts_with("x-")) {
-                    let is_map = !in_map && is_map(key);
-                    walk(root, inner, is_map, &step(pointer, key), found);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (at, inner) in items.iter().enumerate() {
-                walk(root, inner, false, &format!("{pointer}/{at}"), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn bad_reference(root: &Value, reference: &str, pointer: &str) -> Option<Fault> {
-    let site = || Site::OpenApi(step(pointer, "$ref"));
-    if !reference.starts_with('#') {
-        let text = format!("disallowed external reference {reference:?}");
-        return Some(Fault::new(Rule::OpenApiExternalReference, text, site()));
-    }
-    target(root, reference).is_none().then(|| {
-        let text = format!("the reference {reference:?} leads nowhere");
-        Fault::new(Rule::OpenApiSyntax, text, site())
-    })
 }
 
 #[cfg(test)]
@@ -157,26 +119,6 @@ mod tests {
             "other.json#/paths",
         ] {
             assert_eq!(target(&root, reference), None, "{reference}");
-        }
-    }
-
-    #[test]
-    fn only_what_is_a_reference_is_followed() {
-        let bad = json!({"$ref": "other.json"});
-        for fine in [
-            json!({"x-origin": bad}),
-            json!({"schemas": {"A": {"x-origin": {"a": [bad]}, "enum": [bad], "const": bad}}}),
-            json!({"properties": {"$ref": {"type": "string"}}}),
-            json!({"parameters": [{"example": bad, "default": bad}]}),
-        ] {
-            assert_eq!(faults(&fine), [], "{fine}");
-        }
-        // Names of the user look like keywords.
-        for map in ["properties", "headers", "schemas"] {
-            for name in ["x-rate", "example", "default", "enum"] {
-                let document = json!({map: {name: bad}});
-                assert_eq!(faults(&document).len(), 1, "{document}");
-            }
         }
     }
 }

@@ -127,14 +127,23 @@ rules! {
     /// Types differ when flattened with `_`.
     ProtoTypeName = "proto-type-name", Unrenderable, Schema;
 
-    /// The document is a JSON or YAML object whose references lead somewhere.
+    /// The document is a JSON or YAML object whose references lead to what is wanted there.
     OpenApiSyntax = "openapi-syntax", InvalidOpenApi, Schema;
-    /// Warning: only the gateway can tell whether it reads the document.
+    /// No key is there twice in a YAML mapping. Warning: only the gateway can tell whether it reads
+    /// the document.
     OpenApiUnverified = "openapi-unverified", InvalidOpenApi, Schema;
     /// References stay inside the document.
     OpenApiExternalReference = "openapi-external-reference", InvalidOpenApi, Schema;
-    /// `openapi`, `info` with title and version, and `paths` are there.
+    /// What must be there is there: title and version, paths, responses and their descriptions …
     OpenApiRequired = "openapi-required", InvalidOpenApi, Schema;
+    /// Fields are of the right type, have values that they may have, and are known or called `x-…`.
+    OpenApiShape = "openapi-shape", InvalidOpenApi, Schema;
+    /// Parameters are there once, fit the path and their place, and have a schema or a content.
+    OpenApiParameter = "openapi-parameter", InvalidOpenApi, Schema;
+    /// Patterns are such that gateways can compile: without lookarounds and backreferences.
+    OpenApiPattern = "openapi-pattern", InvalidOpenApi, Schema;
+    /// Examples and defaults fit their schemas.
+    OpenApiExample = "openapi-example", InvalidOpenApi, Schema;
     /// Every operation has an operationId.
     OpenApiOperationIdMissing = "openapi-operation-id-missing", InvalidOpenApi, Schema;
     /// An operationId is a name: `[_A-Za-z][_0-9A-Za-z]*`.
@@ -147,7 +156,7 @@ rules! {
     OpenApiParameterName = "openapi-parameter-name", Unrenderable, Schema;
     /// A string enum value of a body is a name.
     OpenApiEnumValue = "openapi-enum-value", Unrenderable, Schema;
-    /// A component schema that is used is a name.
+    /// A component schema that is used is a name; any component is letters, digits, `.`, `_`, `-`.
     OpenApiComponentName = "openapi-component-name", Unrenderable, Schema;
     /// Warning: a document was repaired, because [`Service::repair`](crate::Service::repair) says so.
     OpenApiRepaired = "openapi-repaired", InvalidOpenApi, Schema;

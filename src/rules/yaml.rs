@@ -1,9 +1,14 @@
 //! YAML to JSON values, for OpenAPI documents: the core schema, anchors, merge keys.
 
+mod scalars;
+mod source;
+
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Number, Value};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Value};
+
+use self::source::Source;
 
 /// How many nodes aliases may add to a document, and anchors may keep for them: a "billion laughs"
 /// document must not eat the memory.
@@ -28,6 +33,17 @@ pub(crate) struct Read {
     pub(crate) root: Value,
     /// Keys that their mapping has already: what they say is lost, and other readers refuse them.
     pub(crate) repeated: Vec<Repeated>,
+    /// Whether a plain scalar is a date or time.
+    pub(crate) has_times: bool,
+}
+
+/// What plain scalars such as `2026-01-31` become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// `2026-01-31T00:00:00Z`: gateways take them for moments.
+    AsGateways,
+    /// The text that stands there.
+    AsWritten,
 }
 
 /// A key, and its line and column in characters, both from 1.
@@ -38,13 +54,27 @@ pub(crate) struct Repeated {
 }
 
 /// Reads the first document of `text`; the error tells where it stopped.
-pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
-    let mut builder = Builder::default();
+pub(crate) fn parse(text: &str, times: Times) -> Result<Read, Fault> {
+    let mut builder = Builder {
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        copies: 0,
+        at: (1, 1),
+        repeated: Vec::new(),
+        times,
+        has_times: false,
+        source: Source::of(text),
+    };
+    if let Some((told, at)) = source::fault(text) {
+        return Err(fault(told, Some(at), false));
+    }
     // Event by event: `Parser::load` would nest calls as deep as the document.
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
-            fault(error.info(), Some((mark.line(), mark.col() + 1)), false)
+            let is_limit = error.info().contains("recursion limit");
+            fault(error.info(), Some((mark.line(), mark.col() + 1)), is_limit)
         })?;
         if event == Event::DocumentEnd {
             break;
@@ -52,12 +82,13 @@ pub(crate) fn parse(text: &str) -> Result<Read, Fault> {
         let at = (span.start.line(), span.start.col() + 1);
         builder.at = at;
         builder
-            .take(event)
+            .take(event, span)
             .map_err(|Stop(text, is_limit)| fault(text, Some(at), is_limit))?;
     }
     Ok(Read {
         root: builder.root.unwrap_or(Value::Null),
         repeated: builder.repeated,
+        has_times: builder.has_times,
     })
 }
 
@@ -83,27 +114,44 @@ enum Open {
     Mapping(usize, Map<String, Value>, Option<String>),
 }
 
-#[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    /// With whether it is in braces or brackets.
+    open: Vec<(Open, bool)>,
     anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
     copies: usize,
     /// Where the event stands that is taken.
     at: (usize, usize),
     repeated: Vec<Repeated>,
+    times: Times,
+    has_times: bool,
+    source: Source,
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>) -> Result<(), Stop> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
         if self.open.len() > MAX_DEPTH {
             return Err(Stop("the document is nested too deep", true));
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let forced_string = tag.is_some_and(|tag| tag.suffix == "str");
-                let value = if style == ScalarStyle::Plain && !forced_string {
-                    resolve(&text)
+                let is_plain = style == ScalarStyle::Plain;
+                let in_brackets = self
+                    .open
+                    .last()
+                    .is_some_and(|(_, in_brackets)| *in_brackets);
+                if is_plain && in_brackets && text.contains('?') {
+                    let told = "a text with `?` in braces or brackets: put it in quotes, because \
+                                gateways read no further";
+                    return Err(Stop(told, false));
+                }
+                if style == ScalarStyle::DoubleQuoted && self.source.has_odd_escape(&span) {
+                    let told = "the escape `\\/`, which gateways do not know in YAML";
+                    return Err(Stop(told, false));
+                }
+                let value = if is_plain && !forced_string {
+                    self.plain(&text)?
                 } else {
                     Value::String(text.into_owned())
                 };
@@ -124,23 +172,38 @@ impl Builder {
                 self.push(value, 0)
             }
             Event::SequenceStart(anchor, _) => {
-                self.open.push(Open::Sequence(anchor, Vec::new()));
+                let in_brackets = self.source.is_bracket(&span);
+                let open = Open::Sequence(anchor, Vec::new());
+                self.open.push((open, in_brackets));
                 Ok(())
             }
             Event::MappingStart(anchor, _) => {
-                self.open.push(Open::Mapping(anchor, Map::new(), None));
+                let in_brackets = self.source.is_bracket(&span);
+                let open = Open::Mapping(anchor, Map::new(), None);
+                self.open.push((open, in_brackets));
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::Sequence(anchor, items)) => self.push(Value::Array(items), anchor),
-                Some(Open::Mapping(anchor, mut entries, _)) => {
-                    merge(&mut entries);
+                Some((Open::Sequence(anchor, items), _)) => self.push(Value::Array(items), anchor),
+                Some((Open::Mapping(anchor, mut entries, _), _)) => {
+                    merge(&mut entries)?;
                     self.push(Value::Object(entries), anchor)
                 }
                 None => Ok(()),
             },
             _ => Ok(()),
         }
+    }
+
+    fn plain(&mut self, text: &str) -> Result<Value, Stop> {
+        if let Some(time) = scalars::time(text) {
+            self.has_times = true;
+            return Ok(match self.times {
+                Times::AsGateways => time.into(),
+                Times::AsWritten => text.into(),
+            });
+        }
+        scalars::resolve(text).ok_or(Stop("a number is none that JSON has", false))
     }
 
     fn push(&mut self, value: Value, anchor: usize) -> Result<(), Stop> {
@@ -160,15 +223,15 @@ impl Builder {
         }
         match self.open.last_mut() {
             None => self.root = Some(value),
-            Some(Open::Sequence(_, items)) => items.push(value),
-            Some(Open::Mapping(_, entries, key)) => match key.take() {
+            Some((Open::Sequence(_, items), _)) => items.push(value),
+            Some((Open::Mapping(_, entries, key), _)) => match key.take() {
                 Some(key) => {
                     entries.insert(key, value);
                 }
                 None => {
                     let name = match value {
                         Value::String(text) => text,
-                        Value::Null => "null".to_owned(),
+                        Value::Null => return Err(Stop("a key of a mapping is null", false)),
                         Value::Bool(_) | Value::Number(_) => value.to_string(),
                         Value::Array(_) | Value::Object(_) => {
                             return Err(Stop("a key of a mapping is no scalar", false));
@@ -187,21 +250,23 @@ impl Builder {
 }
 
 /// What `<<` names is taken over, unless the mapping has it itself.
-fn merge(entries: &mut Map<String, Value>) {
+fn merge(entries: &mut Map<String, Value>) -> Result<(), Stop> {
     let Some(merged) = entries.remove("<<") else {
-        return;
+        return Ok(());
     };
     let sources = match merged {
         Value::Array(items) => items,
         other => vec![other],
     };
     for source in sources {
-        if let Value::Object(more) = source {
-            for (key, value) in more {
-                entries.entry(key).or_insert(value);
-            }
+        let Value::Object(more) = source else {
+            return Err(Stop("what is merged is no mapping", false));
+        };
+        for (key, value) in more {
+            entries.entry(key).or_insert(value);
         }
     }
+    Ok(())
 }
 
 /// The nodes of a value, and how deep it is. Calls nest no deeper than [`MAX_DEPTH`].
@@ -214,43 +279,6 @@ fn extent(value: &Value) -> (usize, usize) {
         Value::Array(items) => items.iter().fold((1, 1), add),
         Value::Object(entries) => entries.values().fold((1, 1), add),
         _ => (1, 0),
-    }
-}
-
-/// A plain scalar by the core schema.
-fn resolve(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        _ => {}
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Value::from(number);
-    }
-    if let Some(number) = natural(text) {
-        return Value::from(number);
-    }
-    let looks_numeric = text
-        .bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
-        && text.bytes().any(|b| b.is_ascii_digit());
-    if looks_numeric
-        && let Ok(number) = text.parse::<f64>()
-        && let Some(number) = Number::from_f64(number)
-    {
-        return Value::Number(number);
-    }
-    Value::String(text.to_owned())
-}
-
-/// Those beyond `i64`, and those in hexadecimal or octal notation.
-fn natural(text: &str) -> Option<u64> {
-    let digits = |prefix: &str| text.strip_prefix(prefix).filter(|it| !it.starts_with('+'));
-    match (digits("0x"), digits("0o")) {
-        (Some(hex), _) => u64::from_str_radix(hex, 16).ok(),
-        (_, Some(octal)) => u64::from_str_radix(octal, 8).ok(),
-        _ => text.parse().ok(),
     }
 }
 

@@ -157,7 +157,10 @@ impl Service {
     /// let document = serde_json::json!({
     ///     "openapi": "3.1.0",
     ///     "info": { "title": "Pets", "version": "1.0.0" },
-    ///     "paths": { "/pets": { "get": { "operationId": "list_pets", "responses": {} } } },
+    ///     "paths": { "/pets": { "get": {
+    ///         "operationId": "list_pets",
+    ///         "responses": { "200": { "description": "All pets" } },
+    ///     } } },
     /// });
     /// let options = Options::new("gateway:50090").service(Service::openapi(document));
     /// options.check()?;
@@ -226,12 +229,15 @@ impl Service {
     /// - operationIds that are missing, no names or colliding are made from method and path;
     /// - path parameters are renamed (`{pet-id}` becomes `{pet_id}`), but for those whose names are
     ///   part of the URL (`style: matrix` and `label`) or that links and callbacks name;
-    /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references;
-    ///   discriminators keep the values on the wire by their `mapping`;
+    /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references, and
+    ///   others where no component may be called so; discriminators keep the values on the wire by
+    ///   their `mapping`;
     /// - string enums of bodies whose values are no names become plain strings, whose descriptions
     ///   tell the values;
     /// - paths that share the operations of another by `$ref` get their own;
-    /// - versions that YAML takes for numbers (`version: 1.0`) become text.
+    /// - responses without a description get an empty one;
+    /// - versions that YAML takes for numbers (`version: 1.0`), and dates without quotes where they
+    ///   would not fit their schema, become text.
     ///
     /// What else is wrong, such as the name of a query parameter, stays an error. A document that
     /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) and the places
@@ -244,7 +250,7 @@ impl Service {
     /// use tower_gwag::{Options, Rule, Service};
     ///
     /// let pets = r#"{"openapi":"3.1.0","info":{"title":"Pets","version":"1"},
-    ///     "paths":{"/pets":{"get":{"responses":{}}}}}"#;
+    ///     "paths":{"/pets":{"get":{"responses":{"200":{}}}}}}"#;
     /// let options = Options::new("gateway:50090").service(Service::openapi(pets).repair());
     /// let found = options.check()?;
     /// assert!(found.iter().any(|it| it.rule() == Rule::OpenApiRepaired));

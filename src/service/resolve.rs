@@ -300,7 +300,7 @@ impl Service {
 fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
     use crate::rules::{openapi, repair};
 
-    let Ok(document) = openapi::read(&binding.openapi_spec) else {
+    let Ok((document, has_times)) = openapi::read_as_written(&binding.openapi_spec) else {
         return Vec::new();
     };
     if !document.lost().is_empty() {
@@ -308,7 +308,15 @@ fn repair(binding: &mut ServiceBinding) -> Vec<Finding> {
     }
     // Sorted first, so that the order of a map decides nothing.
     let mut root = super::schema::sorted(document.as_json().clone());
-    let repaired = repair::repair(&binding.version, &mut root);
+    let mut repaired = repair::repair(&binding.version, &mut root);
+    // Where it makes no difference, they may stay without quotes.
+    let as_gateways = has_times.then(|| openapi::read(&binding.openapi_spec).ok());
+    if as_gateways
+        .flatten()
+        .is_some_and(|it| it.faults() != document.faults())
+    {
+        repaired.push(repair::times());
+    }
     if !repaired.is_empty() {
         binding.openapi_spec = OpenApiDocument::from(root).0;
     }

@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod endpoint;
+mod validity;
 mod wire;
 
 use std::collections::HashMap;

@@ -29,8 +29,9 @@ service Demo {
 "#;
 
 pub(crate) const OPENAPI: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},"paths":{
-    "/pets/{id}":{"get":{"operationId":"getPet"}},
-    "/pets":{"post":{"operationId":"addPet"}}}}"#;
+    "/pets/{id}":{"get":{"operationId":"getPet","responses":{"200":{"description":"ok"}},
+        "parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}]}},
+    "/pets":{"post":{"operationId":"addPet","responses":{"201":{"description":"ok"}}}}}}"#;
 
 /// A running service; it stops when this is dropped.
 pub(crate) struct Backend {

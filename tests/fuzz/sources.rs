@@ -53,10 +53,11 @@ paths:
       operationId: getPet
       responses:
         "200":
+          description: ok
           content: {application/json: {schema: {$ref: "#/components/schemas/Pet"}}}
-    <<: {put: {operationId: putPet, requestBody: {content: {a/b: {schema: {enum: [a, b-c]}}}}}}
+    <<: {put: {operationId: putPet, requestBody: {content: {a/b: {schema: {enum: [a, b-c]}}}}, responses: {204: {description: ok}}}}
 components:
-  parameters: {Id: {in: path, name: id, schema: {type: string}}}
+  parameters: {Id: {in: path, name: id, required: true, schema: {type: string}}}
   schemas:
     Pet:
       properties: {name: {type: string}, parent: {$ref: "#/components/schemas/Pet"}}
@@ -64,7 +65,7 @@ components:
 "##;
 
 pub(crate) const PETS_JSON: &str = r##"{"openapi":"3.1.0","info":{"title":"P","version":"1"},"paths":{"/a~b":
-  {"get":{"operationId":"v1","parameters":[{"in":"query","name":"a[]"}],"responses":{"200":{"content":
+  {"get":{"operationId":"v1","parameters":[{"in":"query","name":"a[]","schema":{}}],"responses":{"200":{"description":"ok","content":
   {"x":{"schema":{"$ref":"#/components/schemas/A-B"}}}}}}}},"components":{"schemas":{"A-B":{}}}}"##;
 
 /// A piece is put in, taken out, doubled, or replaced, some times.

@@ -73,12 +73,12 @@ fn documents() -> Vec<Case> {
         ),
         file(
             "mail.yaml",
-            &[OpenApiOperationIdName, OpenApiParameterName],
+            &[OpenApiOperationIdName, OpenApiParameterName, OpenApiExample],
             &[OpenApiParameterName],
         ),
         file(
             "weather.yaml",
-            &[OpenApiParameterName],
+            &[OpenApiParameterName, OpenApiExample],
             &[OpenApiParameterName],
         ),
         file("chat.yaml", unnamed, &[]),
@@ -101,11 +101,11 @@ fn documents() -> Vec<Case> {
         windows("calendar.yaml"),
         file(
             "status.yaml",
-            &[OpenApiRequired, OpenApiOperationIdCollision],
+            &[OpenApiShape, OpenApiOperationIdCollision],
             &[],
         ),
         file("hooks.yaml", &[], &[]),
-        file("events.yaml", &[OpenApiRequired], &[OpenApiRequired]),
+        file("events.yaml", &[], &[]),
         file("legacy.json", &[OpenApiRequired], &[OpenApiRequired]),
         file(
             "places.json",

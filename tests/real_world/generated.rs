@@ -15,7 +15,7 @@ pub(crate) fn cluster() -> Value {
         format!("{meta}.ObjectMeta"): {"type": "object", "properties": {
             "name": {"type": "string"},
             "labels": {"type": "object", "additionalProperties": {"type": "string", "default": ""}},
-            "creationTimestamp": {"allOf": [component(&format!("{meta}.Time"))], "default": {}},
+            "creationTimestamp": {"allOf": [component(&format!("{meta}.Time"))]},
             "ownerReferences": {"type": "array", "x-cluster-patch-merge-key": "uid",
                 "items": component(&format!("{meta}.OwnerReference"))}}},
         format!("{meta}.Time"): {"type": "string", "format": "date-time"},
@@ -173,7 +173,7 @@ pub(crate) fn logistics() -> Value {
     json!({"openapi": "3.0.3", "info": {"title": "Logistics", "version": "5"}, "paths": paths,
         "security": [{"api-key": []}, {}],
         "components": {"schemas": schemas,
-            "examples": {"large": {"externalValue": "https://logistics.example/large.json"}},
+            "examples": {"large": {"summary": "All of it", "value": {}}},
             "securitySchemes": {
                 "api-key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
                 "oidc": {"type": "openIdConnect", "openIdConnectUrl": "https://id.example/"},
@@ -237,6 +237,7 @@ struct Page<T> {
 }
 
 #[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "it only describes")]
 struct Paging {
     /// Rooms a page.
@@ -245,14 +246,14 @@ struct Paging {
 }
 
 #[utoipa::path(get, path = "/rooms", tag = "rooms", params(Paging),
-    responses((status = 200, body = Page<Room>)))]
+    responses((status = 200, description = "A page", body = Page<Room>)))]
 #[allow(dead_code, reason = "it only describes")]
 fn list_rooms() {}
 
 #[utoipa::path(post, path = "/rooms/{id}/bookings", tag = "rooms",
     params(("id" = u64, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Room, content_type = "application/json"),
-    responses((status = 201, body = Room), (status = "4XX", description = "Refused")))]
+    responses((status = 201, description = "Booked", body = Room), (status = "4XX", description = "Refused")))]
 #[allow(dead_code, reason = "it only describes")]
 fn book() {}
 

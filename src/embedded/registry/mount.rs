@@ -127,7 +127,7 @@ pub(in crate::embedded) fn check_content(binding: &Binding, addr: &str) -> Resul
     match &binding.schema {
         Schema::Proto(_) => target::check(addr)
             .map_err(|reason| MountFault(format!("controlplane: dial {addr}: {reason}"))),
-        Schema::OpenApi(document) => match document.faults().first() {
+        Schema::OpenApi(document) => match document.faults().invalid.first() {
             None => Ok(()),
             Some(reason) => Err(MountFault(format!(
                 "openapi: validate {}: {reason}",

@@ -1,4 +1,5 @@
-//! Component schemas that are used and whose names are no names are renamed.
+//! Component schemas whose names are no names are renamed, where they are used; where no component
+//! may be called so, in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +9,7 @@ use super::super::name::{is_name, suggest};
 use super::super::openapi::{Document, step};
 use super::super::openapi_names::names;
 use super::super::openapi_references::decoded;
+use super::super::openapi_shape::is_identifier;
 use super::super::rule::Rule;
 use super::{free_name, walk};
 
@@ -26,7 +28,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
     // Only whole components: what lies deeper in one is named by something else.
     let old: Vec<String> = schemas
         .keys()
-        .filter(|key| used.contains(&step(SCHEMAS, key)))
+        .filter(|key| used.contains(&step(SCHEMAS, key)) || !is_identifier(key))
         .cloned()
         .collect();
     let mut taken: BTreeSet<String> = schemas.keys().cloned().collect();

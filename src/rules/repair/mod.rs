@@ -4,6 +4,7 @@ mod components;
 mod enums;
 mod operations;
 mod parameters;
+mod responses;
 mod twins;
 mod versions;
 mod walk;
@@ -16,6 +17,7 @@ use super::rule::Rule;
 /// Repairs what can be repaired; what was changed, in words.
 pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     let mut done = versions::quote(root);
+    done.extend(responses::describe(root));
     done.extend(components::rename(root));
     done.extend(enums::loosen(root));
     done.extend(twins::part(root));
@@ -26,6 +28,12 @@ pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     findings
         .map(|text| Finding::warning(Rule::OpenApiRepaired, text))
         .collect()
+}
+
+/// What is told of dates and times that the reader took as they are written.
+pub(crate) fn times() -> Finding {
+    let text = "dates and times without quotes became text";
+    Finding::warning(Rule::OpenApiRepaired, text)
 }
 
 /// The first of `name`, `name_2`, `name_3` … that is free.

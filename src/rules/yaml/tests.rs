@@ -3,7 +3,11 @@ use serde_json::json;
 use super::*;
 
 fn parse(text: &str) -> Result<Value, Fault> {
-    super::parse(text).map(|read| read.root)
+    read(text).map(|read| read.root)
+}
+
+fn read(text: &str) -> Result<Read, Fault> {
+    super::parse(text, Times::AsGateways)
 }
 
 #[test]
@@ -74,10 +78,14 @@ fn plain_scalars_are_those_of_the_core_schema() {
     for (text, value) in [
         ("no", json!("no")),
         ("on", json!("on")),
-        ("2024-01-31", json!("2024-01-31")),
+        ("2024-01-31", json!("2024-01-31T00:00:00Z")),
+        ("'2024-01-31'", json!("2024-01-31")),
         ("1.0.0", json!("1.0.0")),
         ("0x1F", json!(31)),
         ("0o17", json!(15)),
+        ("0b11", json!(3)),
+        ("1_000", json!(1000)),
+        ("a_1", json!("a_1")),
         ("0xyz", json!("0xyz")),
         ("18446744073709551615", json!(u64::MAX)),
         ("1e3", json!(1000.0)),
@@ -97,12 +105,54 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_text() {
 
 #[test]
 fn repeated_keys_are_told() {
-    let read = super::parse("a: 1\nb: {c: 1, d: 2, c: 3}\na: 2\n").unwrap();
-    let repeated = read.repeated.iter().map(|it| (it.key.as_str(), it.at));
+    let found = read("a: 1\nb: {c: 1, d: 2, c: 3}\na: 2\n").unwrap();
+    let repeated = found.repeated.iter().map(|it| (it.key.as_str(), it.at));
     assert_eq!(
         repeated.collect::<Vec<_>>(),
         [("c", (2, 17)), ("a", (3, 1))]
     );
     let merged = "a: &a {x: 1}\nb: {<<: *a, x: 2}\n";
-    assert_eq!(super::parse(merged).unwrap().repeated, []);
+    assert_eq!(read(merged).unwrap().repeated, []);
+}
+
+#[test]
+fn what_gateways_do_not_read_is_refused() {
+    for text in [
+        "a: .nan",
+        "a: -.Inf",
+        "~: a",
+        "? \n: a",
+        "null: a",
+        "a: {<<: 1}",
+        "%YAML 1.2\n---\na: b",
+        "a: {b: Who?}",
+        "a: [http://b?c=d]",
+        "a: \"\\/\"",
+        "a: \u{1}",
+    ] {
+        let fault = read(text).unwrap_err();
+        assert!(!fault.is_limit, "{text}: {}", fault.text);
+    }
+    for text in [
+        "%YAML 1.1\n---\na: b",
+        "a: \"%YAML 1.2\"",
+        "\"null\": a",
+        "a:\n  - .\n",
+    ] {
+        assert!(read(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn times_may_stay_as_they_are_written() {
+    let read = super::parse("a: 2024-01-31\n", Times::AsWritten).unwrap();
+    assert_eq!(
+        (read.root, read.has_times),
+        (json!({"a": "2024-01-31"}), true)
+    );
+    assert!(
+        !super::parse("a: \"2024-01-31\"\n", Times::AsWritten)
+            .unwrap()
+            .has_times
+    );
 }

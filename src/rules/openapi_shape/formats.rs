@@ -1,0 +1,203 @@
+//! Numbers, texts and sizes against what a schema says of them.
+
+use serde_json::Value;
+
+use super::layers::Layers;
+
+pub(super) fn number(
+    schema: &Layers<'_>,
+    value: f64,
+    is_whole: bool,
+    is_new: bool,
+    doubt: &mut bool,
+) -> Result<(), String> {
+    let format = schema.text("format");
+    if !is_new && is_whole && format == "int32" {
+        // Beyond these nobody knows what is left of a number.
+        *doubt |= value.abs() > 9e18;
+        let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
+        if value.abs() <= 9e18 && !range.contains(&value) {
+            return Err("it is no `int32`".to_owned());
+        }
+    }
+    let (least, most) = (schema.number("minimum"), schema.number("maximum"));
+    let bound = |key: &str, plain: Option<f64>| match schema.get(key) {
+        Some(Value::Bool(true)) => plain,
+        other => other.and_then(Value::as_f64),
+    };
+    let (above, below) = (
+        bound("exclusiveMinimum", least),
+        bound("exclusiveMaximum", most),
+    );
+    if least.is_some_and(|it| value < it) || above.is_some_and(|it| value <= it) {
+        return Err("it is too small".to_owned());
+    }
+    if most.is_some_and(|it| value > it) || below.is_some_and(|it| value >= it) {
+        return Err("it is too large".to_owned());
+    }
+    if let Some(of) = schema.number("multipleOf") {
+        match is_multiple(value, of, is_new) {
+            None => *doubt = true,
+            Some(true) => {}
+            Some(false) => return Err(format!("it is no multiple of {of}")),
+        }
+    }
+    Ok(())
+}
+
+/// `None` where it depends on how fractions are rounded.
+fn is_multiple(value: f64, of: f64, is_new: bool) -> Option<bool> {
+    if of == 0.0 {
+        return Some(false);
+    }
+    if is_new {
+        let rest = (value % of).abs();
+        let is_sure = of.fract() == 0.0 && value.abs() < 9e15 && of.abs() < 9e15;
+        let is_clear = rest == 0.0 || (1e-6..of.abs() - 1e-6).contains(&rest);
+        return (is_sure && is_clear).then_some(rest == 0.0);
+    }
+    // Gateways take ten digits after the point.
+    let digits = |number: f64| {
+        format!("{number:.10}")
+            .replace('.', "")
+            .parse::<i128>()
+            .ok()
+    };
+    let rest = digits(value)?.checked_rem(digits(of)?);
+    Some(rest == Some(0))
+}
+
+pub(super) fn text(schema: &Layers<'_>, value: &str, has_formats: bool) -> Result<(), String> {
+    size(schema, "Length", value.chars().count())?;
+    if !has_formats {
+        return Ok(());
+    }
+    let format = schema.text("format");
+    let is_good = match format {
+        "byte" => is_base64(value),
+        "date" => is_date(value),
+        "date-time" => value
+            .split_once('T')
+            .is_some_and(|(date, time)| is_date(date) && is_time(time)),
+        _ => true,
+    };
+    match is_good {
+        true => Ok(()),
+        false => Err(format!("it is no `{format}`")),
+    }
+}
+
+/// `minItems` and the like.
+pub(super) fn size(schema: &Layers<'_>, what: &str, size: usize) -> Result<(), String> {
+    let limit = |way: &str| schema.number(&format!("{way}{what}"));
+    // Sizes are small enough for an exact `f64`.
+    #[allow(clippy::cast_precision_loss)]
+    let size = size as f64;
+    if limit("min").is_some_and(|it| size < it) {
+        return Err(format!("it has less than `min{what}`"));
+    }
+    if limit("max").is_some_and(|it| size > it) {
+        return Err(format!("it has more than `max{what}`"));
+    }
+    Ok(())
+}
+
+/// Whether two values are the same; whole numbers may be written with a fraction.
+pub(super) fn are_equal(one: &Value, other: &Value) -> bool {
+    one == other || canonical(one) == canonical(other)
+}
+
+/// A text that is the same for equal values.
+pub(super) fn canonical(value: &Value) -> String {
+    match value {
+        Value::Number(number) => number.as_f64().unwrap_or(f64::NAN).to_string(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, it)| format!("{key:?}:{}", canonical(it)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn is_base64(text: &str) -> bool {
+    let text = text.trim_end_matches('=');
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"+/-_".contains(&b);
+    text.bytes().all(is_part)
+}
+
+/// `2026-01-31`; every month may have 31 days.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    matches!(parts[..], [year, month, day]
+        if is_number(year, 4, 0..=9999) && is_number(month, 2, 1..=12) && is_number(day, 2, 1..=31))
+}
+
+/// `17:32:28.5Z`.
+fn is_time(text: &str) -> bool {
+    let zone = text.find(['Z', '+', '-']);
+    let Some((time, zone)) = zone.map(|at| text.split_at(at)) else {
+        return false;
+    };
+    let is_zone = match zone.strip_prefix(['+', '-']) {
+        None => zone == "Z",
+        Some(offset) => offset.split_once(':').is_some_and(|(hours, minutes)| {
+            is_number(hours, 2, 0..=99) && is_number(minutes, 2, 0..=99)
+        }),
+    };
+    let (time, fraction) = match time.split_once('.') {
+        Some((time, fraction)) => (time, Some(fraction)),
+        None => (time, None),
+    };
+    let is_fraction = |it: &str| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit());
+    let parts: Vec<_> = time.split(':').collect();
+    let is_clock = matches!(parts[..], [hours, minutes, seconds]
+        if is_number(hours, 2, 0..=23)
+            && is_number(minutes, 2, 0..=59)
+            && is_number(seconds, 2, 0..=60));
+    is_zone && is_clock && fraction.is_none_or(is_fraction)
+}
+
+fn is_number(text: &str, digits: usize, range: std::ops::RangeInclusive<u32>) -> bool {
+    let is_digits = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+    is_digits && text.parse().is_ok_and(|it| range.contains(&it))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dates_and_times_are_known_by_their_digits() {
+        assert!(is_date("2026-02-31") && !is_date("2026-2-1") && !is_date("2026-13-01"));
+        for good in ["17:32:28Z", "00:00:60.123+01:30"] {
+            assert!(is_time(good), "{good}");
+        }
+        for bad in [
+            "17:32Z",
+            "24:00:00Z",
+            "17:32:28",
+            "17:32:28.Z",
+            "17:32:28+1",
+        ] {
+            assert!(!is_time(bad), "{bad}");
+        }
+        assert!(is_base64("aGk=") && is_base64("") && !is_base64("a b"));
+    }
+
+    #[test]
+    fn equal_values_are_equal_however_they_are_written() {
+        assert!(are_equal(
+            &json!({"a": [1, "x"]}),
+            &json!({"a": [1.0, "x"]})
+        ));
+        assert!(!are_equal(&json!(1), &json!("1")));
+    }
+}
