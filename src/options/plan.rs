@@ -45,6 +45,7 @@ pub(crate) struct PlannedGateway {
 
 impl Plan {
     /// Everything that is wrong at once, or a plan and what is only worth knowing.
+    #[cfg(any(feature = "build", test))]
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         Self::of(options, &options.services)
     }
