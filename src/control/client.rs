@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::connection::{Connection, Gateway, Turn, root_of};
+use super::connection::{Connection, Gateway, Room, Turn, root_of};
 use super::credentials::Credentials;
 use super::proto::control_plane_client::ControlPlaneClient;
 use super::proto::{
@@ -92,11 +93,21 @@ impl ControlPlane {
         Self::new(gateway.into(), Arc::clone(&self.credentials))
     }
 
-    /// The node to which the last call went that changes something, where the gateway's name has
-    /// several: ids live on one node.
+    /// The node to which the last call went that changes something: ids live on one node.
     pub(crate) fn node(&self) -> Option<SocketAddr> {
-        let connection = self.last()?;
-        self.gateway.has_several_nodes().then_some(connection.node)
+        Some(self.last()?.node)
+    }
+
+    /// The same, where the id of the next call lives on `home`: on the shared connection if that
+    /// leads there.
+    pub(crate) async fn at(&self, home: SocketAddr) -> Result<Self, CallError> {
+        // It is the first that is tried.
+        let connection = self.gateway.connection().await;
+        let connection = connection.map_err(CallError::NotSent)?;
+        Ok(match connection.node == home {
+            true => self.clone(),
+            false => self.apart(Some(home)),
+        })
     }
 
     /// The other nodes of the gateway's name, each by itself.
@@ -128,7 +139,7 @@ impl ControlPlane {
     ///
     /// Not cancel safe once it is on the wire: run it to its end.
     pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
-        let (mut client, request, _turn) = self.prepare_change(request).await?;
+        let (mut client, request, _turn) = self.prepare_change(request, Room::Calls).await?;
         let answer = client.register(request).await.map_err(call_error)?;
         let answer = answer.into_inner();
         Ok(Granted {
@@ -142,7 +153,7 @@ impl ControlPlane {
         let message = HeartbeatRequest {
             registration_id: id,
         };
-        let (mut client, request, _turn) = self.prepare_change(message).await?;
+        let (mut client, request, _turn) = self.prepare_change(message, Room::Leases).await?;
         let answer = client.heartbeat(request).await.map_err(call_error)?;
         Ok(answer.into_inner().ok)
     }
@@ -152,7 +163,7 @@ impl ControlPlane {
         let message = DeregisterRequest {
             registration_id: id,
         };
-        let (mut client, request, _turn) = self.prepare_change(message).await?;
+        let (mut client, request, _turn) = self.prepare_change(message, Room::Leases).await?;
         client.deregister(request).await.map_err(call_error)?;
         Ok(())
     }
@@ -181,7 +192,9 @@ impl ControlPlane {
             () = &mut here => return Liveness::Slow,
             answers = timeout(deadline, elsewhere) => match answers {
                 Ok(true) => {}
-                Ok(false) | Err(_) if self.node().is_some() => return Liveness::NodeSilent,
+                Ok(false) | Err(_) if self.another_node_answers(deadline).await => {
+                    return Liveness::NodeSilent;
+                }
                 Ok(false) | Err(_) => return Liveness::Silent,
             }
         }
@@ -190,6 +203,30 @@ impl ControlPlane {
             Ok(()) => Liveness::Slow,
             Err(_) => Liveness::Dead,
         }
+    }
+
+    /// Two addresses may be one gateway: only an answer tells that there is another node.
+    async fn another_node_answers(&self, deadline: Duration) -> bool {
+        let mut asked = JoinSet::new();
+        for node in self.other_nodes().await {
+            asked.spawn(async move {
+                let Ok(connection) = Box::pin(node.gateway.connect()).await else {
+                    return false;
+                };
+                let answers = node.answers(&connection).await;
+                connection.kill();
+                answers
+            });
+        }
+        let answered = async {
+            while let Some(answers) = asked.join_next().await {
+                if answers.unwrap_or(false) {
+                    return true;
+                }
+            }
+            false
+        };
+        timeout(deadline, answered).await.unwrap_or(false)
     }
 
     /// ListPeers asks for nothing that a busy registry would have to be waited for.
@@ -271,7 +308,7 @@ impl ControlPlane {
 
     /// Asks for a route without calling what is behind it.
     pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
-        match self.gateway.turn().await {
+        match self.gateway.turn(Room::Calls).await {
             Ok((connection, _turn)) => {
                 let request = self.with_headers(());
                 route_probe::probe(connection.channel.clone(), request, method).await
@@ -291,12 +328,14 @@ impl ControlPlane {
     }
 
     async fn prepare<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
-        let (connection, turn) = self.gateway.turn().await.map_err(CallError::NotSent)?;
+        let prepared = self.gateway.turn(Room::Calls).await;
+        let (connection, turn) = prepared.map_err(CallError::NotSent)?;
         Ok((client(&connection), self.with_headers(message), turn))
     }
 
-    async fn prepare_change<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
-        let (connection, turn) = self.gateway.turn().await.map_err(CallError::NotSent)?;
+    async fn prepare_change<T>(&self, message: T, room: Room) -> Result<Prepared<T>, CallError> {
+        let prepared = self.gateway.turn(room).await;
+        let (connection, turn) = prepared.map_err(CallError::NotSent)?;
         let client = client(&connection);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         Ok((client, self.with_headers(message), turn))

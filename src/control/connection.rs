@@ -27,8 +27,10 @@ use crate::options::Target;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For name, address and TLS together.
 const READY_TIMEOUT: Duration = Duration::from_secs(6);
-/// For all addresses of a name.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the name.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// For all its addresses.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(3_500);
 
 /// At once, over one connection: each takes some 20 KiB while it lasts.
 const MOST_CALLS: usize = 64;
@@ -48,6 +50,15 @@ pub(crate) struct Gateway {
 /// Those in use, by address and runtime.
 type Gateways = HashMap<(Uri, Id), Weak<Gateway>>;
 
+/// Which calls share the room that there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// Those that may take long.
+    Calls,
+    /// Heartbeats and Deregisters: they wait for nothing else.
+    Leases,
+}
+
 /// Room for one call, until it is dropped.
 pub(super) type Turn = Option<OwnedSemaphorePermit>;
 
@@ -61,8 +72,8 @@ pub(crate) struct Connection {
     ended: CancellationToken,
     /// Cancel it to end the connection.
     kill: CancellationToken,
-    /// Room for calls.
-    turns: Arc<Semaphore>,
+    /// Room for calls, by [`Room`].
+    turns: [Arc<Semaphore>; 2],
 }
 
 // === impl Gateway ===
@@ -116,11 +127,6 @@ impl Gateway {
         &self.target
     }
 
-    /// Whether there are several nodes behind the name, as far as is known.
-    pub(super) fn has_several_nodes(&self) -> bool {
-        self.nodes().has_several()
-    }
-
     /// The node that was connected to last.
     pub(super) fn home(&self) -> Option<SocketAddr> {
         self.nodes().home()
@@ -170,11 +176,12 @@ impl Gateway {
     /// # Cancel safety
     ///
     /// As [`connection`](Self::connection).
-    pub(super) async fn turn(&self) -> Result<(Connection, Turn), Error> {
+    pub(super) async fn turn(&self, room: Room) -> Result<(Connection, Turn), Error> {
         loop {
             let connection = self.connection().await?;
             // It is never closed.
-            let turn = Arc::clone(&connection.turns).acquire_owned().await.ok();
+            let turns = Arc::clone(&connection.turns[room as usize]);
+            let turn = turns.acquire_owned().await.ok();
             if connection.is_up() {
                 return Ok((connection, turn));
             }
@@ -246,7 +253,7 @@ impl Gateway {
                 node,
                 ended,
                 kill,
-                turns: Arc::new(Semaphore::new(MOST_CALLS)),
+                turns: std::array::from_fn(|_| Arc::new(Semaphore::new(MOST_CALLS))),
             }),
             Ok(Err((why, cause))) => Err(self.unreachable(&why).caused_by(cause)),
             Err(elapsed) => Err(self.unreachable(&elapsed.to_string()).caused_by(elapsed)),
@@ -255,7 +262,15 @@ impl Gateway {
 
     /// Tries the nodes of the name one after the other.
     async fn dial(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (resolved, mut last) = match self.resolve().await {
+        let is_pinned = self.nodes().is_pinned();
+        let resolved = match is_pinned {
+            true => Ok(Vec::new()),
+            // A name server that is away must leave time for the node that is known.
+            false => timeout(RESOLVE_TIMEOUT, self.resolve())
+                .await
+                .unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed))),
+        };
+        let (resolved, mut last) = match resolved {
             Ok(resolved) => (resolved, io::ErrorKind::NotFound.into()),
             Err(error) => (Vec::new(), error),
         };
@@ -278,7 +293,7 @@ impl Gateway {
 
     /// The addresses of the gateway's name; empty when it cannot be resolved in time.
     pub(crate) async fn addresses(&self) -> Vec<SocketAddr> {
-        match timeout(CONNECT_TIMEOUT, self.resolve()).await {
+        match timeout(RESOLVE_TIMEOUT, self.resolve()).await {
             Ok(Ok(addresses)) => addresses,
             _ => Vec::new(),
         }

@@ -51,7 +51,7 @@ struct Shared {
     gateways: Mutex<Vec<SocketAddr>>,
     /// What is advertised to a gateway; hold and service must have it byte by byte.
     address: Mutex<Option<(usize, String)>>,
-    /// The nodes that took registrations, where a gateway's name has several.
+    /// The nodes that took registrations.
     homes: Mutex<HashMap<String, SocketAddr>>,
     /// The tier policy of the gateway does not take a hold with a vN.
     hold_is_unstable: AtomicBool,
@@ -155,9 +155,9 @@ impl Caller {
         homes.get(id).is_some_and(|home| asked != Some(*home))
     }
 
-    /// The calls that follow go to another node of the gateway's name, if it has one.
-    pub(super) fn move_on(&self, gateway: usize) {
-        self.control(gateway).move_on();
+    /// The registration is no more.
+    pub(super) fn forget(&self, id: &str) {
+        lock(&self.0.homes).remove(id);
     }
 
     /// Waits for a call that nobody else waits for any more, and takes back what it registered.
@@ -211,7 +211,15 @@ impl Caller {
                     beat.map(|known| Answer::Beat { known })
                 }
                 Verb::Deregister(id) => {
-                    let told = control.deregister(id.clone()).await;
+                    // Another node says yes, too, and removes nothing.
+                    let home = lock(&shared.homes).get(&id).copied();
+                    let told = match home {
+                        Some(home) => match control.at(home).await {
+                            Ok(control) => control.deregister(id.clone()).await,
+                            Err(error) => Err(error),
+                        },
+                        None => control.deregister(id.clone()).await,
+                    };
                     if told.is_ok() {
                         lock(&shared.homes).remove(&id);
                     }

@@ -101,6 +101,25 @@ pub(crate) struct Handle {
     pub(crate) core: Arc<Core>,
 }
 
+// === impl Stage ===
+
+impl Stage {
+    /// Whether a listener may be wrapped.
+    fn check_idle(&self) -> Result<(), Error> {
+        match self {
+            Self::Idle => Ok(()),
+            Self::Left => Err(Error::new(
+                ErrorKind::Left,
+                "this registration has ended: make a new GwagRegistrationLayer for a new one",
+            )),
+            Self::Wired(_) | Self::Running => Err(Error::new(
+                ErrorKind::Misuse,
+                "this registration already has a listener: make one GwagRegistrationLayer for each",
+            )),
+        }
+    }
+}
+
 // === impl Core ===
 
 impl Core {
@@ -150,24 +169,14 @@ impl Core {
         if self.is_disabled() {
             return Ok(());
         }
+        self.stage().check_idle()?;
         let plan = Plan::of(&self.options, &self.services())?;
         // Whether there is any; which one is known once the gateway is.
         address::advertised(&self.options.advertise, bound, &[])?;
         let mut stage = self.stage();
-        match *stage {
-            Stage::Idle => {
-                *stage = Stage::Wired(Box::new(plan));
-                Ok(())
-            }
-            Stage::Left => Err(Error::new(
-                ErrorKind::Left,
-                "this registration has ended: make a new GwagRegistrationLayer for a new one",
-            )),
-            Stage::Wired(_) | Stage::Running => Err(Error::new(
-                ErrorKind::Misuse,
-                "this registration already has a listener: make one GwagRegistrationLayer for each",
-            )),
-        }
+        stage.check_idle()?;
+        *stage = Stage::Wired(Box::new(plan));
+        Ok(())
     }
 
     /// The listener was dropped before it was polled: another may be wrapped.

@@ -62,7 +62,7 @@ impl Exclusive {
         self.take_over(&controls[gateway]).await?;
         self.settled().insert(gateway);
         if begins {
-            // Those that cannot be reached now are dealt with when they are registered with.
+            // Other gateways that cannot be reached now are dealt with when they are registered with.
             self.take_over_nodes(&controls[gateway]).await;
             let others = (0..controls.len()).filter(|it| *it != gateway);
             for other in others {
@@ -83,8 +83,13 @@ impl Exclusive {
     }
 
     async fn takes_over(&self, control: &ControlPlane) -> bool {
-        let reached = timeout(OTHERS_TIMEOUT, self.take_over(control)).await;
-        matches!(reached, Ok(Ok(())))
+        let Ok(Ok(others)) = timeout(OTHERS_TIMEOUT, self.others(control)).await else {
+            return false;
+        };
+        self.outgrow(&others);
+        // It is never taken back: only the waiting ends.
+        let removed = tokio::spawn(remove(control.clone(), others));
+        matches!(timeout(OTHERS_TIMEOUT, removed).await, Ok(Ok(Ok(()))))
     }
 
     fn settled(&self) -> MutexGuard<'_, BTreeSet<usize>> {
@@ -112,16 +117,16 @@ impl Exclusive {
 
     async fn take_over(&self, control: &ControlPlane) -> Result<(), CallError> {
         let others = self.others(control).await?;
-        for (incarnation, former) in others {
-            control.deregister(former.registration_id).await?;
+        self.outgrow(&others);
+        remove(control.clone(), others).await
+    }
+
+    /// The clock of a former life may have been ahead.
+    fn outgrow(&self, others: &[(u64, Registration)]) {
+        for (incarnation, _) in others {
             let younger = incarnation.saturating_add(1);
             self.incarnation.fetch_max(younger, Ordering::Relaxed);
-            tracing::info!(
-                target: "tower_gwag",
-                "took over: removed {} of a former life, {}", former.addr, former.instance_id
-            );
         }
-        Ok(())
     }
 
     async fn stay_or_step_back(&self, control: &ControlPlane) -> Result<(), CallError> {
@@ -151,4 +156,16 @@ impl Exclusive {
             ),
         )
     }
+}
+
+/// Not cancel safe, as any Deregister: run it to its end.
+async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Result<(), CallError> {
+    for (_, former) in others {
+        control.deregister(former.registration_id).await?;
+        tracing::info!(
+            target: "tower_gwag",
+            "took over: removed {} of a former life, {}", former.addr, former.instance_id
+        );
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Tells the gateway that a registration is over when the runtime went away under it.
 
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) struct LastResort {
 
 struct Held {
     control: ControlPlane,
+    /// The node that took it.
+    node: Option<SocketAddr>,
     id: String,
     ttl: Duration,
 }
@@ -31,7 +34,13 @@ impl LastResort {
     }
 
     pub(super) fn arm(&mut self, which: Which, control: ControlPlane, id: String, ttl: Duration) {
-        self.held[which as usize] = Some(Held { control, id, ttl });
+        let node = control.node();
+        self.held[which as usize] = Some(Held {
+            control,
+            node,
+            id,
+            ttl,
+        });
     }
 
     /// What is registered: under which id, with which TTL.
@@ -58,9 +67,8 @@ impl LastResort {
     pub(super) fn act(&mut self) -> Option<bool> {
         // The connections died with their runtime, so new ones are made on a new runtime.
         let held = std::mem::take(&mut self.held).into_iter().flatten();
-        let held: Vec<(ControlPlane, String)> = held
-            .map(|it| (it.control.apart(it.control.node()), it.id))
-            .collect();
+        let held: Vec<(ControlPlane, String)> =
+            held.map(|it| (it.control.apart(it.node), it.id)).collect();
         if held.is_empty() {
             return None;
         }

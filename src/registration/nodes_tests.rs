@@ -151,6 +151,48 @@ async fn what_was_left_on_a_node_that_was_out_of_reach_is_removed_there() {
     assert_eq!(report.abandoned(), 0);
 }
 
+/// Whichever comes first, the end of the connection or the leave.
+#[tokio::test]
+async fn leaving_tells_the_node_that_has_the_registration() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    names::set("leaves.test", &[way.address, second.address()]);
+    let registration = start(options("leaves.test"));
+    registered(&registration).await;
+    // The next connection leads to the second.
+    names::set("leaves.test", &[second.address()]);
+    way.cut.send_replace(());
+    let report = registration.leave().await;
+    assert!(first.registrations().is_empty(), "{report}");
+    assert!(second.registrations().is_empty(), "{report}");
+    assert_eq!(report.abandoned(), 0, "{report}");
+}
+
+/// Two addresses of one gateway: silence proves nothing, and the call stays out.
+#[tokio::test]
+async fn a_gateway_that_is_frozen_on_all_its_addresses_is_waited_for() {
+    let first = node().await;
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    names::set("frozen.test", &[first.address(), way.address]);
+    let options = options("frozen.test").ttl(Duration::from_secs(3));
+    let registration = start(options);
+    registered(&registration).await;
+    let before = first.rpc_counts().of(Rpc::Register).received;
+    first.freeze();
+    let mut status = registration.status();
+    let doubted = status.wait_for(|now| now.state() == crate::State::Unreachable);
+    assert!(timeout(DEADLINE, doubted).await.is_ok());
+    // For long after 2/3 of the TTL, which is when it would be given up.
+    let stays = status.wait_for(|now| now.state() != crate::State::Unreachable);
+    assert!(timeout(Duration::from_secs(6), stays).await.is_err());
+    first.thaw();
+    let back = status.wait_for(crate::Status::is_registered);
+    assert!(timeout(DEADLINE, back).await.is_ok());
+    assert_eq!(first.rpc_counts().of(Rpc::Register).received, before);
+    registration.leave().await;
+    assert!(first.registrations().is_empty());
+}
+
 #[tokio::test]
 async fn a_node_that_falls_silent_is_left_and_told_when_it_is_back() {
     let (first, second) = (node().await, node().await);

@@ -189,9 +189,6 @@ impl Worker {
                         Some(preferred) => preferred.watch(),
                         None => {}
                     }
-                    if self.caller.gateways() == 1 {
-                        self.caller.move_on(to);
-                    }
                     self.read_back.pause();
                     self.last_resort.disarm(Which::Former);
                     self.last_resort.disarm(Which::Hold);
@@ -207,6 +204,7 @@ impl Worker {
                     let probe = async move { control.probe(PROBE_TIMEOUT).await };
                     self.probe = Some(tokio::spawn(probe));
                 }
+                Action::MoveOn => self.caller.control(self.machine.gateway()).move_on(),
                 Action::Disconnect => self.caller.control(self.machine.gateway()).disconnect(),
                 Action::Drain => {
                     if let Some(leaving) = &mut self.leaving {
@@ -282,6 +280,7 @@ impl Worker {
     fn clean_up_elsewhere(&mut self, which: Which, id: &str) {
         let gateway = self.machine.gateway();
         if which == Which::Hold || !self.caller.is_elsewhere(gateway, id) {
+            self.caller.forget(id);
             return;
         }
         let lease = self.last_resort.held().find(|(held, ..)| *held == which);

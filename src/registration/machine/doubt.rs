@@ -68,6 +68,9 @@ impl Machine {
                 if serves && (several || found == Liveness::NodeSilent) =>
             {
                 flight.given_up = true;
+                if found == Liveness::NodeSilent {
+                    actions.push(Action::MoveOn);
+                }
                 actions.push(Action::Disconnect);
             }
             Liveness::Silent | Liveness::NodeSilent | Liveness::Slow => {}

@@ -43,6 +43,8 @@ pub(crate) enum Action {
     Call(Call),
     /// Find out whether the gateway answers at all.
     Probe,
+    /// The node is dead, and others behind the gateway's name are not: connect to one of them next.
+    MoveOn,
     /// End the connection, so that the call in flight fails.
     Disconnect,
     /// Wait until nothing is in flight.

@@ -44,6 +44,8 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
         if faults.0.is_empty() && slips.is_empty() {
             continue;
         }
+        // Each is looked for in the whole file.
+        faults.0.truncate(MOST_FAULTS);
         let lines = Lines::of(source);
         let fault = |text: String, spot: Option<Spot>| ProtoFault {
             text,
@@ -94,6 +96,12 @@ fn of_file(file: &FileDescriptorProto, compiled: &Compiled, faults: &mut Faults)
     for (index, it) in file.extension.iter().enumerate() {
         fields::extension(it, &[7, place(index)], faults);
     }
+    let info = file.source_code_info.as_ref();
+    let places = info.iter().flat_map(|it| &it.location);
+    let map_entries: HashSet<&[i32]> = places
+        .map(|it| &*it.path)
+        .filter(|path| path.ends_with(&[7, 7]))
+        .collect();
     // A list, and no recursion: messages are as deep as they like.
     let mut messages: Vec<(Vec<i32>, &DescriptorProto)> = Vec::new();
     for (index, it) in file.message_type.iter().enumerate() {
@@ -101,17 +109,12 @@ fn of_file(file: &FileDescriptorProto, compiled: &Compiled, faults: &mut Faults)
     }
     while let Some((path, message)) = messages.pop() {
         ranges::of_message(message, &path, is_proto3, faults);
-        let is_explicit = || {
-            compiled
-                .span_of(file.name(), &[&*path, &[7, 7]].concat())
-                .is_some()
-        };
-        if message
+        // Those of maps have no place in the source.
+        let is_explicit = message
             .options
             .as_ref()
-            .is_some_and(|it| it.map_entry.is_some())
-            && is_explicit()
-        {
+            .is_some_and(|it| it.map_entry.is_some());
+        if is_explicit && map_entries.contains(&*[&*path, &[7, 7]].concat()) {
             let text = "`map_entry` cannot be set; write `map<…>`".to_owned();
             faults.add(&path, &[7, 7], text);
         }
@@ -270,6 +273,9 @@ mod tests {
         );
         refused("message A {} extend A { }", "without a field");
         refused("syntax = \"proto3\";;", "behind nothing");
+        let group = "message A { oneof o { group G = 1 { ; optional string a = 2;; } } }";
+        let group = format!("{PROTO2} {group}");
+        assert!(compile("demo", group.as_bytes(), &HashMap::new()).is_ok());
         taken(
             "package a;; message A {; oneof o { string a = 1 [deprecated = true]; };; }; \
              message B { string oneof = 1; string extend = 2; }",

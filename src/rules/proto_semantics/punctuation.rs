@@ -29,11 +29,11 @@ fn begins_statement(tokens: &[Token<'_>], index: usize) -> bool {
     before.is_none_or(|text| matches!(text, ";" | "{" | "}"))
 }
 
-/// Elsewhere a semicolon may stand alone.
+/// Elsewhere a semicolon may stand alone, also in a group that is in it.
 fn in_oneof(block: &[Token<'_>]) -> Option<Slip> {
     for pair in block.windows(2) {
         match (pair[0].text, pair[1].text) {
-            (_, "}") | ("}", _) => return None,
+            (_, "}" | "{") => return None,
             (";" | "{", ";") => {
                 let at = &pair[1];
                 return Some((at.start, at.end(), "a semicolon too many in a oneof"));

@@ -39,9 +39,9 @@ pub(super) fn of_message(
     let extensions = message.extension_range.iter().enumerate();
     let extensions = extensions.map(|(index, it)| ([5, place(index)], range(it.start, it.end)));
     check(reserved.chain(extensions).collect(), path, faults);
-    names(&message.reserved_name, 10, path, faults);
+    let reserved = names(&message.reserved_name, 10, path, faults);
     for (index, field) in message.field.iter().enumerate() {
-        if message.reserved_name.iter().any(|it| it == field.name()) {
+        if reserved.contains(field.name()) {
             faults.add(path, &[2, place(index), 1], is_reserved(field.name()));
         }
     }
@@ -69,9 +69,9 @@ pub(super) fn of_enum(it: &EnumDescriptorProto, path: &[i32], faults: &mut Fault
         ([4, place(index)], Range { start, end })
     });
     check(reserved.collect(), path, faults);
-    names(&it.reserved_name, 5, path, faults);
+    let reserved = names(&it.reserved_name, 5, path, faults);
     for (index, value) in it.value.iter().enumerate() {
-        if it.reserved_name.iter().any(|it| it == value.name()) {
+        if reserved.contains(value.name()) {
             faults.add(path, &[2, place(index), 1], is_reserved(value.name()));
         }
     }
@@ -98,12 +98,19 @@ fn check(mut ranges: Vec<([i32; 2], Range)>, path: &[i32], faults: &mut Faults) 
     }
 }
 
-fn names(names: &[String], number: i32, path: &[i32], faults: &mut Faults) {
+/// The reserved names, each once.
+fn names<'a>(
+    names: &'a [String],
+    number: i32,
+    path: &[i32],
+    faults: &mut Faults,
+) -> HashSet<&'a str> {
     let mut met = HashSet::new();
     for (index, name) in names.iter().enumerate() {
-        if !met.insert(name) {
+        if !met.insert(name.as_str()) {
             let text = format!("the name `{name}` is reserved twice");
             faults.add(path, &[number, place(index)], text);
         }
     }
+    met
 }

@@ -93,6 +93,7 @@ impl Sim {
                     self.probing = true;
                 }
                 Action::Disconnect => self.disconnects += 1,
+                Action::MoveOn => {}
                 Action::Drain => self.draining = true,
                 Action::Turn { to } => {
                     assert_eq!(to, self.machine.gateway());
