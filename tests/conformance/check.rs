@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tower_gwag::{ErrorKind, Finding, Options, Rule, Service};
 
 use crate::cases::{Case, list};
+use crate::shown::show;
 use crate::wire::{self, proto::ServiceBinding};
 
 /// Refusals for another reason than the content of the request: its address, what else is
@@ -102,11 +103,11 @@ fn check_refuses_what_standalone_refuses_for_its_content() {
             (true, Ok(_)) | (false, Err(_)) => {}
         }
     }
-    println!(
-        "check: {compared} of {} Register cases are about content, {} exceptions",
+    show(format_args!(
+        "check: {compared} of {} Register cases are about content, {} exceptions: {stricter:?}",
         cases.len(),
         stricter.len()
-    );
+    ));
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(stricter.len(), STRICTER.len(), "{stricter:?}");
     assert!(stricter.len() * 50 < cases.len(), "2 % are too many");
@@ -172,7 +173,7 @@ fn check_refuses_what_cannot_be_rendered_and_names_the_rule() {
             }
         }
     }
-    println!("check: {} cases of rendering", cases.len());
+    show(format_args!("check: {} cases of rendering", cases.len()));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -229,7 +230,10 @@ fn hashes_are_exact_or_said_to_be_unsure() {
             wrong.push(format!("{}: {hash}", vector.name));
         }
     }
-    println!("hash: {exact} exact, {} unsure: {unsure:?}", unsure.len());
+    show(format_args!(
+        "hash: {exact} exact, {} unsure: {unsure:?}",
+        unsure.len()
+    ));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

@@ -3,6 +3,8 @@
 mod cases;
 mod check;
 mod endpoint;
+#[path = "../support/shown.rs"]
+mod shown;
 mod validity;
 mod wire;
 
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use tower_gwag::embedded::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile, Rpc, Tier};
 
 use crate::cases::{Case, list, state};
+use crate::shown::show;
 use crate::wire::Wire;
 
 /// No answer of a gateway in this process takes longer.
@@ -35,7 +38,7 @@ impl Verdict {
     }
 
     fn end(self, list: &str) {
-        println!("{list}: {} cases replayed", self.replayed);
+        show(format_args!("{list}: {} cases replayed", self.replayed));
         assert!(self.faults.is_empty(), "{:#?}", self.faults);
     }
 }

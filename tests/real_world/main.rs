@@ -7,6 +7,8 @@ mod control;
 mod generated;
 mod meaning;
 mod outcome;
+#[path = "../support/shown.rs"]
+mod shown;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,6 +16,7 @@ use std::net::SocketAddr;
 
 use cases::{Case, Kind};
 use outcome::Outcome;
+use shown::show;
 use support::{until_state, within};
 use tower_gwag::embedded::{EmbeddedGateway, Profile};
 use tower_gwag::{
@@ -36,7 +39,7 @@ const NOT_TAKEN: [(&str, &str); 1] = [(
 fn each_ends_where_it_is_expected() {
     let cases = cases::all();
     let outcomes: Vec<_> = cases.iter().map(Outcome::of).collect();
-    println!("{}", outcome::table(&outcomes));
+    show(outcome::table(&outcomes));
     let wrong: Vec<_> = cases
         .iter()
         .zip(&outcomes)
