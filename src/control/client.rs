@@ -65,7 +65,7 @@ pub(crate) enum Liveness {
     Dead,
     /// Nothing is answered or refused anywhere: frozen, or cut off.
     Silent,
-    /// The same, but the gateway's name has other nodes.
+    /// The same here, but another node of the gateway's name answers.
     NodeSilent,
 }
 
@@ -169,7 +169,8 @@ impl ControlPlane {
     }
 
     /// Finds out about a connection on which an answer is overdue: asks on it and on one of its
-    /// own, for about `deadline`. It changes nothing, and may be cancelled.
+    /// own, and then other nodes of its name, for about `deadline` each. It changes nothing, and may
+    /// be cancelled.
     pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
         let here = async {
             match self.last() {

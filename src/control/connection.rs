@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -262,18 +263,17 @@ impl Gateway {
 
     /// Tries the nodes of the name one after the other.
     async fn dial(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let mut resolved = Vec::new();
         let is_pinned = self.nodes().is_pinned();
-        let resolved = match is_pinned {
-            true => Ok(Vec::new()),
+        if !is_pinned {
             // A name server that is away must leave time for the node that is known.
-            false => timeout(RESOLVE_TIMEOUT, self.resolve())
-                .await
-                .unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed))),
-        };
-        let (resolved, mut last) = match resolved {
-            Ok(resolved) => (resolved, io::ErrorKind::NotFound.into()),
-            Err(error) => (Vec::new(), error),
-        };
+            match timeout(RESOLVE_TIMEOUT, self.resolve()).await {
+                Ok(Ok(addresses)) => resolved = addresses,
+                Ok(Err(error)) => last = error,
+                Err(elapsed) => last = timed_out(elapsed),
+            }
+        }
         let nodes = self.nodes().in_order(resolved);
         // The last one must have its turn, too.
         let patience = CONNECT_TIMEOUT
@@ -285,7 +285,7 @@ impl Gateway {
                     return Ok((stream, node));
                 }
                 Ok(Err(error)) => last = error,
-                Err(elapsed) => last = io::Error::new(io::ErrorKind::TimedOut, elapsed),
+                Err(elapsed) => last = timed_out(elapsed),
             }
         }
         Err(last)
@@ -313,6 +313,10 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Gateway({})", self.target)
     }
+}
+
+fn timed_out(elapsed: Elapsed) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, elapsed)
 }
 
 /// An error and what is really wrong.
