@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address;
+use super::drain::{self, Open};
 use super::event::Event;
 use super::in_flight::InFlight;
+use super::leaving::Leaving;
 use super::proof::Proof;
 use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
 use super::sever::Severer;
@@ -22,9 +24,6 @@ use super::supervisor;
 use crate::error::{Error, ErrorKind};
 use crate::options::{OnRefusal, Options, Plan};
 use crate::service::Service;
-
-/// For callers to take the last bytes, and for servers to end connections in their own way.
-const SEVER_AFTER: Duration = Duration::from_secs(1);
 
 /// Shared by everything that belongs to one registration.
 #[derive(Debug)]
@@ -41,8 +40,16 @@ pub(crate) struct Core {
     hurry: CancellationToken,
     /// The gateway sends no new calls any more.
     leaving: CancellationToken,
-    /// The server stops when leaving is over, and would wait without end for what is open.
+    /// The server stops when the drain is over, and would wait without end for what is open.
     stops: AtomicBool,
+    stop_begun: AtomicBool,
+    /// The drain is over: the server need not accept any more.
+    accepting_is_over: CancellationToken,
+    /// `finish()` was called after that: the server's own future has ended.
+    server_is_over: CancellationToken,
+    listener_is_gone: AtomicBool,
+    /// What was open at the server's end.
+    stopped: watch::Sender<Option<Open>>,
     pub(crate) severer: Severer,
     /// Leaving has begun: connections are not kept.
     closing: AtomicBool,
@@ -74,6 +81,8 @@ enum Stage {
 struct Wiring {
     layer: AtomicBool,
     listener: AtomicBool,
+    /// The listener is one of ours.
+    wrapped: AtomicBool,
     shutdown: AtomicBool,
     /// Bits of [`Part`]: what was said to be missing.
     said: AtomicU8,
@@ -140,6 +149,11 @@ impl Core {
             hurry: CancellationToken::new(),
             leaving: CancellationToken::new(),
             stops: AtomicBool::new(false),
+            stop_begun: AtomicBool::new(false),
+            accepting_is_over: CancellationToken::new(),
+            server_is_over: CancellationToken::new(),
+            listener_is_gone: AtomicBool::new(false),
+            stopped: watch::Sender::new(None),
             severer: Severer::default(),
             closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
@@ -211,7 +225,7 @@ impl Core {
     }
 
     /// Asks for leaving; the first request counts.
-    pub(crate) fn request_leave(&self, request: LeaveRequest) {
+    pub(crate) fn request_leave(self: &Arc<Self>, request: LeaveRequest) {
         let mut first = false;
         self.leave.send_if_modified(|asked| {
             first = asked.is_none();
@@ -231,8 +245,15 @@ impl Core {
             } else {
                 LeaveOutcome::NothingRegistered
             };
-            let in_flight = self.in_flight.count();
-            self.conclude(LeaveReport::nothing(request.reason, outcome, in_flight));
+            if request.drain && self.stops() {
+                if !self.is_disabled() {
+                    self.set_status(State::Leaving, None);
+                }
+                let leave = drain::leave_unregistered(Arc::clone(self), request.reason, outcome);
+                tokio::spawn(leave);
+                return;
+            }
+            self.conclude(Leaving::begin(request.reason, self).report_unregistered(outcome, self));
         }
     }
 
@@ -245,8 +266,8 @@ impl Core {
         self.hurry.cancel();
     }
 
-    pub(super) fn hurried(&self) -> CancellationToken {
-        self.hurry.clone()
+    pub(super) fn hurried(&self) -> &CancellationToken {
+        &self.hurry
     }
 
     /// Cancelled once the gateway sends no new calls any more.
@@ -263,25 +284,82 @@ impl Core {
         self.stops.load(Ordering::Relaxed)
     }
 
-    /// After leaving: what nobody has drained yet is drained, what is open then is cut, and what
-    /// does not end by itself a moment later is severed. The server may stop now.
-    pub(crate) async fn let_the_server_stop(&self) {
-        if !self.in_flight.was_cut() {
-            let drained = timeout(
-                self.options.drain_timeout,
-                self.in_flight.drained(Duration::ZERO),
-            );
-            tokio::select! {
-                _ = drained => {}
-                () = self.hurry.cancelled() => {}
-            }
-            self.in_flight.cut();
+    /// Resolves when the server may stop accepting.
+    pub(crate) async fn may_stop(self: &Arc<Self>) {
+        tokio::select! {
+            biased;
+            () = self.accepting_is_over.cancelled() => return,
+            _ = self.left() => {}
         }
-        let severer = self.severer.clone();
-        tokio::spawn(async move {
-            sleep(SEVER_AFTER).await;
-            severer.sever();
-        });
+        // The registration ended before the signal, and without a stop.
+        let deadline = Instant::now() + self.options.drain_timeout;
+        let nothing_else = std::future::ready(());
+        let drain = drain::drain(Arc::clone(self), Duration::ZERO, deadline, nothing_else);
+        tokio::spawn(drain);
+        self.accepting_is_over.cancelled().await;
+    }
+
+    /// Lets the server stop, and cuts at `deadline` what is open then; the first call counts.
+    pub(super) fn begin_stop(self: &Arc<Self>, deadline: Instant) {
+        // A task of its own, which no panic of the registration's ends.
+        if !self.stop_begun.swap(true, Ordering::AcqRel) {
+            tokio::spawn(drain::stop(Arc::clone(self), deadline));
+        }
+    }
+
+    /// Resolves at the end of the stop that was begun.
+    pub(super) async fn stopped(&self) -> Open {
+        let mut stopped = self.stopped.subscribe();
+        let open = stopped.wait_for(Option::is_some).await;
+        // invariant: the sender is a field of `self`, and the value was just seen to be there.
+        open.ok().and_then(|open| *open).unwrap_or_default()
+    }
+
+    pub(super) fn set_stopped(&self, open: Open) {
+        self.stopped.send_replace(Some(open));
+    }
+
+    /// Resolves at the end of the stop, if there is one, and of leaving.
+    pub(crate) async fn over(&self) {
+        self.left().await;
+        if self.stop_begun.load(Ordering::Acquire) {
+            self.stopped().await;
+        }
+    }
+
+    pub(super) fn accepting_is_over(&self) -> &CancellationToken {
+        &self.accepting_is_over
+    }
+
+    pub(super) fn server_is_over(&self) -> &CancellationToken {
+        &self.server_is_over
+    }
+
+    /// Somebody waits for the report only. Before the server could have ended this says nothing.
+    pub(super) fn finishes(&self) {
+        if self.accepting_is_over.is_cancelled() || self.listener_is_gone.load(Ordering::Relaxed) {
+            self.server_is_over.cancel();
+        }
+    }
+
+    /// The wrapped listener was dropped: the server has ended, or accepts no more.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
+    pub(crate) fn listener_is_gone(&self) {
+        self.listener_is_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the server's connections is seen.
+    pub(super) fn is_serving_wrapped(&self) -> bool {
+        self.wiring.wrapped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the layer is there and saw any request, if any came.
+    pub(super) fn counts(&self) -> bool {
+        let may_have_come = self.severer.was_used() || !self.is_serving_wrapped();
+        self.in_flight.arrived() > 0 || self.wiring.layer.load(Ordering::Relaxed) && !may_have_come
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -313,7 +391,7 @@ impl Core {
     }
 
     /// The gateway refused the content.
-    pub(super) fn was_refused(&self) {
+    pub(super) fn was_refused(self: &Arc<Self>) {
         if self.options.on_refusal == OnRefusal::Stop {
             self.refused.cancel();
             self.request_leave(LeaveRequest {
@@ -388,6 +466,14 @@ impl Core {
         }
     }
 
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
+    pub(crate) fn saw_wrapped_listener(&self) {
+        self.wiring.wrapped.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn saw_layer(&self) {
         self.wiring.layer.store(true, Ordering::Relaxed);
     }
@@ -415,7 +501,9 @@ impl Core {
             self.complain(
                 Part::Layer,
                 "registered, but the layer is not installed, so that requests in flight are not \
-                 counted and leaving may lose some: add `.layer(layer)` to the server or router",
+                 counted, and calls that come late may be lost when it leaves: add \
+                 `.layer(layer)` to the server or router (axum: last, because it is around the \
+                 routes that were added before it only)",
             );
         }
         if !self.wiring.shutdown.load(Ordering::Relaxed) {

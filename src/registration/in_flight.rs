@@ -41,6 +41,9 @@ struct Shared {
     arrived: AtomicU64,
     is_cut: AtomicBool,
     cut: Arc<Notify>,
+    /// The exempt ones are cut before the others.
+    is_exempt_cut: AtomicBool,
+    exempt_cut: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ impl InFlight {
             arrived: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
             cut: Arc::new(Notify::new()),
+            is_exempt_cut: AtomicBool::new(false),
+            exempt_cut: Arc::new(Notify::new()),
         }))
     }
 
@@ -100,8 +105,7 @@ impl InFlight {
     }
 
     /// Resolves once nothing has been in flight for `quiet`, or else once what the gateway can
-    /// have sent has ended and 2 s more have gone by. To be called when the gateway sends no more;
-    /// by one task at a time.
+    /// have sent has ended and 2 s more have gone by. To be called when the gateway sends no more.
     pub(crate) async fn drained(&self, quiet: Duration) {
         tokio::select! {
             () = self.quiet(quiet) => {}
@@ -117,8 +121,7 @@ impl InFlight {
 
     async fn quiet(&self, quiet: Duration) {
         loop {
-            std::future::poll_fn(|cx| self.0.early.poll_idle(cx)).await;
-            std::future::poll_fn(|cx| self.0.late.poll_idle(cx)).await;
+            self.idle().await;
             let arrived = self.arrived();
             sleep(quiet).await;
             if self.count() == 0 && self.arrived() == arrived {
@@ -132,30 +135,52 @@ impl InFlight {
         self.count() + self.exempt()
     }
 
-    pub(crate) fn was_cut(&self) -> bool {
-        self.0.is_cut.load(Ordering::Acquire)
-    }
-
     /// Ends what is open, so that the server's own wait for it ends; how many that were.
     pub(crate) fn cut(&self) -> usize {
-        let open = self.open();
+        let open = self.count();
         self.0.is_cut.store(true, Ordering::Release);
         self.0.cut.notify_waiters();
-        open
+        open + self.cut_exempt()
     }
 
-    /// The same, with a moment for callers to be told. By one task at a time.
+    /// The same, with a moment for callers to be told.
     pub(crate) async fn cut_and_tell(&self) -> usize {
         let open = self.cut();
         if open > 0 {
             let gone = async {
-                self.quiet(Duration::ZERO).await;
+                self.idle().await;
                 std::future::poll_fn(|cx| self.0.exempt.poll_idle(cx)).await;
             };
             // Either way it is over.
             let _ = timeout(TOLD_LIMIT, gone).await;
         }
         open
+    }
+
+    fn cut_exempt(&self) -> usize {
+        let open = self.exempt();
+        self.0.is_exempt_cut.store(true, Ordering::Release);
+        self.0.exempt_cut.notify_waiters();
+        open
+    }
+
+    /// Ends what is not waited for, with a moment for callers to be told; those to come as well.
+    pub(crate) async fn cut_exempt_and_tell(&self) -> usize {
+        let open = self.cut_exempt();
+        if open > 0 {
+            let gone = std::future::poll_fn(|cx| self.0.exempt.poll_idle(cx));
+            // Either way it is over.
+            let _ = timeout(TOLD_LIMIT, gone).await;
+        }
+        open
+    }
+
+    /// Resolves once nothing that is waited for is in flight.
+    pub(crate) async fn idle(&self) {
+        while self.count() > 0 {
+            std::future::poll_fn(|cx| self.0.early.poll_idle(cx)).await;
+            std::future::poll_fn(|cx| self.0.late.poll_idle(cx)).await;
+        }
     }
 }
 
@@ -184,12 +209,21 @@ impl InFlightGuard {
     }
 
     pub(crate) fn is_cut(&self) -> bool {
-        self.shared.is_cut.load(Ordering::Acquire) && !self.is_spared
+        match self.lane {
+            Lane::Exempt => self.shared.is_exempt_cut.load(Ordering::Acquire),
+            Lane::Early | Lane::Late => {
+                self.shared.is_cut.load(Ordering::Acquire) && !self.is_spared
+            }
+        }
     }
 
     /// Wakes its task at the cut, if it was polled before.
     pub(crate) fn cut_notice(&self) -> OwnedNotified {
-        Arc::clone(&self.shared.cut).notified_owned()
+        let cut = match self.lane {
+            Lane::Exempt => &self.shared.exempt_cut,
+            Lane::Early | Lane::Late => &self.shared.cut,
+        };
+        Arc::clone(cut).notified_owned()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use tokio::time::Instant;
 
+use super::core::Core;
+use super::drain::Open;
 use super::hold::Hold;
-use super::in_flight::InFlight;
 use super::lease::Ending;
 use super::report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
@@ -17,14 +18,15 @@ pub(super) struct Leaving {
     in_flight: usize,
     arrived: u64,
     held: bool,
-    open: usize,
+    open: Open,
     pub(super) ghosts: Option<u32>,
 }
 
 // === impl Leaving ===
 
 impl Leaving {
-    pub(super) fn begin(reason: LeaveReason, in_flight: &InFlight) -> Self {
+    pub(super) fn begin(reason: LeaveReason, core: &Core) -> Self {
+        let in_flight = &core.in_flight;
         Self {
             reason,
             since: Instant::now(),
@@ -33,7 +35,7 @@ impl Leaving {
             in_flight: in_flight.count(),
             arrived: in_flight.arrived(),
             held: false,
-            open: 0,
+            open: Open::default(),
             ghosts: None,
         }
     }
@@ -44,32 +46,24 @@ impl Leaving {
         self.held = held;
     }
 
-    /// The wait for calls in flight is over, and `open` were left; a hold that is gone by now was
+    /// The wait for calls in flight is over, and `open` was left; a hold that is gone by now was
     /// of no use.
-    pub(super) fn drained(&mut self, held: bool, open: usize) {
+    pub(super) fn drained(&mut self, held: bool, open: Open) {
         self.open = open;
         self.drained = Some(Instant::now());
         self.held &= held;
     }
 
-    /// `hold` is `None` where none is needed; what is open is cut if the server stops.
-    pub(super) fn report(
-        &self,
-        ending: Ending,
-        hold: Option<Hold>,
-        stops: bool,
-        in_flight: &InFlight,
-    ) -> LeaveReport {
-        let now = Instant::now();
-        let withdrawn = self.withdrawn.unwrap_or(now);
-        let drained = self.drained.unwrap_or(now);
+    /// `hold` is `None` where none is needed.
+    pub(super) fn report(&self, ending: Ending, hold: Option<Hold>, core: &Core) -> LeaveReport {
         let outcome = match ending {
             Ending::NothingHeld => LeaveOutcome::NothingRegistered,
             Ending::Deregistered => LeaveOutcome::Deregistered,
             Ending::Failed => LeaveOutcome::NotDeregistered,
             Ending::Unanswered => LeaveOutcome::Unanswered,
         };
-        let hold = match hold {
+        let mut report = self.report_unregistered(outcome, core);
+        report.hold = match hold {
             None => HoldOutcome::NotNeeded,
             Some(Hold::Off) => HoldOutcome::Off,
             // Nothing came through the gateway, or nobody was there to answer it.
@@ -79,15 +73,31 @@ impl Leaving {
             Some(_) if self.held => HoldOutcome::Held,
             Some(_) => HoldOutcome::Missing,
         };
+        report
+    }
+
+    pub(super) fn report_unregistered(&self, outcome: LeaveOutcome, core: &Core) -> LeaveReport {
+        let now = Instant::now();
+        let withdrawn = self.withdrawn.unwrap_or(now);
+        let drained = self.drained.unwrap_or(now);
+        let in_flight = &core.in_flight;
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
-        report.hold = hold;
+        report.counted = core.counts();
         report.late = in_flight.arrived() - self.arrived;
-        match (self.drained, stops) {
-            (Some(_), true) => report.cut = self.open,
-            (Some(_), false) => report.unfinished = self.open,
-            (None, true) => report.cut = in_flight.cut(),
-            (None, false) => report.unfinished = in_flight.open(),
-        }
+        let open = match (self.drained, core.stops()) {
+            (Some(_), _) => self.open,
+            (None, true) => Open {
+                cut: in_flight.cut(),
+                ..Open::default()
+            },
+            (None, false) => Open {
+                unfinished: in_flight.open(),
+                ..Open::default()
+            },
+        };
+        report.cut = open.cut;
+        report.unfinished = open.unfinished;
+        report.severed = open.severed;
         report.ghosts = self.ghosts;
         report.withdrawal = withdrawn - self.since;
         report.drain = drained - withdrawn;

@@ -166,12 +166,14 @@ impl Registration {
 
     /// The report of how the registration ended; ends it if nothing has yet.
     ///
-    /// For the line after the server's own future.
+    /// For the line after the server's own future: it says that the server has ended, so that the
+    /// hold can be given back.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn finish(&self) -> LeaveReport {
+        self.core().finishes();
         self.leave_because(LeaveReason::Finished).await
     }
 

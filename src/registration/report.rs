@@ -18,6 +18,8 @@ pub struct LeaveReport {
     pub(super) late: u64,
     pub(super) cut: usize,
     pub(super) unfinished: usize,
+    pub(super) severed: usize,
+    pub(super) counted: bool,
     pub(super) ghosts: Option<u32>,
     pub(super) abandoned: usize,
     pub(super) withdrawal: Duration,
@@ -91,6 +93,8 @@ impl LeaveReport {
             late: 0,
             cut: 0,
             unfinished: 0,
+            severed: 0,
+            counted: true,
             ghosts: None,
             abandoned: 0,
             withdrawal: Duration::ZERO,
@@ -138,29 +142,47 @@ impl LeaveReport {
         self.hold_failure.as_deref()
     }
 
-    /// Requests in flight when leaving began.
+    /// Whether the layer counted requests at all. Where it is missing, or saw none of those that
+    /// came, the numbers of calls say nothing.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// Requests in flight when leaving began, as far as the layer saw them.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Requests that arrived, and were served, after leaving had begun.
+    /// Requests that arrived, and were served, after leaving had begun, as far as the layer saw
+    /// them.
     #[must_use]
     pub fn late(&self) -> u64 {
         self.late
     }
 
-    /// Calls that had not ended after the drain, and were cut, because the server stops now and
-    /// would wait for them without end.
+    /// Calls that had not ended at [`drain_timeout`](crate::Options::drain_timeout), and were cut,
+    /// because the server stops and would wait for them without end. Exempt ones are cut when the
+    /// server stops.
     #[must_use]
     pub fn cut(&self) -> usize {
         self.cut
     }
 
-    /// Calls that had not ended after the drain, and go on: nothing was said of the server's end.
+    /// Calls that had not ended when the wait for them was over, and go on: nothing was said of the
+    /// server's end, or it had ended already.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.unfinished
+    }
+
+    /// Connections that were still busy at [`drain_timeout`](crate::Options::drain_timeout), and
+    /// were ended: their callers do not read what is sent, or wait for calls that the layer does
+    /// not count.
+    #[must_use]
+    pub fn severed(&self) -> usize {
+        self.severed
     }
 
     /// Replicas of the service that the gateway routes to though no registration is behind them
@@ -183,7 +205,8 @@ impl LeaveReport {
         self.withdrawal
     }
 
-    /// How long the calls in flight were waited for, the quiet time included.
+    /// How long the calls in flight were waited for, the quiet time included; after a shutdown
+    /// until the server's connections had ended.
     #[must_use]
     pub fn drain(&self) -> Duration {
         self.drain
@@ -234,11 +257,18 @@ impl fmt::Display for LeaveReport {
         if self.abandoned > 0 {
             write!(f, "; {} entries left on other gateways", self.abandoned)?;
         }
-        write!(
-            f,
-            "\ncalls: {} in flight when leaving began, {} came later, {} cut",
-            self.in_flight, self.late, self.cut
-        )?;
+        if self.counted {
+            write!(
+                f,
+                "\ncalls: {} in flight when leaving began, {} came later, {} cut",
+                self.in_flight, self.late, self.cut
+            )?;
+        } else {
+            f.write_str("\ncalls: not counted")?;
+        }
+        if self.severed > 0 {
+            write!(f, ", {} busy connections ended", self.severed)?;
+        }
         if self.unfinished > 0 {
             write!(f, ", {} go on", self.unfinished)?;
         }

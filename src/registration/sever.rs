@@ -1,77 +1,260 @@
-//! Ending connections that a server would wait for without end: silent ones, half-sent requests,
-//! callers that do not read.
+//! The connections of a wrapped listener: how many are open, and ending those that a server would
+//! wait for without end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Context;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 
 use atomic_waker::AtomicWaker;
 
-/// Ends all connections of one server; clones are the same.
+use super::gauge::Gauge;
+
+/// All connections of one server; clones are the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Severer(Arc<Shared>);
 
-/// One connection's view of it.
+/// One connection's view of it; the connection has ended when this is dropped.
 #[derive(Debug)]
 pub(crate) struct SeverWatch {
     shared: Arc<Shared>,
-    /// Of the task that drives the connection.
-    waker: Arc<AtomicWaker>,
+    connection: Arc<Connection>,
+}
+
+/// What the first bytes of a connection were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Opening {
+    /// None came yet.
+    #[default]
+    Silent,
+    /// The beginning of an HTTP head, or of HTTP/2's preface.
+    Head,
+    /// A whole HTTP/1 head.
+    Http1,
+    /// HTTP/2's preface.
+    Http2,
+    /// Something else, such as TLS.
+    Opaque,
+}
+
+#[derive(Debug)]
+struct Shared {
+    open: Gauge,
+    was_used: AtomicBool,
+    list: Mutex<List>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct List {
+    connections: Vec<Weak<Connection>>,
+    /// Those to come are severed, too.
+    is_severed: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// Of the task that drives it.
+    waker: AtomicWaker,
     is_severed: AtomicBool,
-    connections: Mutex<Vec<Weak<AtomicWaker>>>,
+    /// Nobody's to wait for or to end any more.
+    is_released: AtomicBool,
+    opening: AtomicU8,
+    /// Reads that brought something.
+    reads: AtomicUsize,
+    reads_at_stop: AtomicUsize,
+    /// The peer takes nothing at the moment.
+    is_blocked: AtomicBool,
+}
+
+// === impl Opening ===
+
+impl Opening {
+    fn from_number(number: u8) -> Self {
+        let all = [Self::Silent, Self::Head, Self::Http1, Self::Http2];
+        let found = all.into_iter().find(|it| *it as u8 == number);
+        found.unwrap_or(Self::Opaque)
+    }
 }
 
 // === impl Severer ===
 
 impl Severer {
+    /// For a connection that was just accepted.
     pub(crate) fn watch(&self) -> SeverWatch {
-        let waker = Arc::new(AtomicWaker::new());
-        let mut connections = self.0.connections();
+        let mut list = self.0.list();
+        let connection = Arc::new(Connection::new(list.is_severed));
         // Those that have ended go when the list would grow, so that it stays twice as long as
         // needed at the most.
-        if connections.len() == connections.capacity() {
-            connections.retain(|connection| connection.strong_count() > 0);
+        if list.connections.len() == list.connections.capacity() {
+            list.connections.retain(|it| it.strong_count() > 0);
         }
-        connections.push(Arc::downgrade(&waker));
-        drop(connections);
+        list.connections.push(Arc::downgrade(&connection));
+        drop(list);
+        self.0.open.enter();
         SeverWatch {
             shared: Arc::clone(&self.0),
-            waker,
+            connection,
         }
     }
 
-    /// Ends all connections, those to come as well.
-    pub(crate) fn sever(&self) {
-        self.0.is_severed.store(true, Ordering::Release);
-        let connections = std::mem::take(&mut *self.0.connections());
-        for connection in connections.iter().filter_map(Weak::upgrade) {
-            connection.wake();
+    /// Connections that have not ended; upgraded ones are not among them.
+    pub(crate) fn open(&self) -> usize {
+        self.0.open.count()
+    }
+
+    /// Whether any connection ever brought a byte.
+    pub(crate) fn was_used(&self) -> bool {
+        self.0.was_used.load(Ordering::Relaxed)
+    }
+
+    /// Resolves once no connection is open.
+    pub(crate) async fn ended(&self) {
+        std::future::poll_fn(|cx| self.0.open.poll_idle(cx)).await;
+    }
+
+    /// The server stops: what comes from now on is a sign of life.
+    pub(crate) fn stop(&self) {
+        for connection in self.0.connections() {
+            let reads = connection.reads.load(Ordering::Relaxed);
+            connection.reads_at_stop.store(reads, Ordering::Relaxed);
         }
+    }
+
+    /// Ends the connections that no server closes by itself, and that nothing can be in flight on.
+    pub(crate) fn sever_idle(&self) {
+        for connection in self.0.connections() {
+            if connection.is_idle() {
+                connection.sever();
+            }
+        }
+    }
+
+    /// Ends all connections, those to come as well; how many of them were busy.
+    pub(crate) fn sever(&self) -> usize {
+        self.0.list().is_severed = true;
+        let mut busy = 0;
+        for connection in self.0.connections() {
+            let is_idle = connection.is_idle();
+            busy += usize::from(connection.sever() && !is_idle);
+        }
+        busy
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Weak<AtomicWaker>>> {
-        // Pushed to and replaced only, so that it is valid after a panic.
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, List> {
+        // Pushed to and retained only, so that it is valid after a panic.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connections(&self) -> Vec<Arc<Connection>> {
+        let list = self.list();
+        list.connections.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            open: Gauge::new(),
+            was_used: AtomicBool::new(false),
+            list: Mutex::default(),
+        }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    fn new(is_severed: bool) -> Self {
+        Self {
+            waker: AtomicWaker::new(),
+            is_severed: AtomicBool::new(is_severed),
+            is_released: AtomicBool::new(false),
+            opening: AtomicU8::new(Opening::Silent as u8),
+            reads: AtomicUsize::new(0),
+            reads_at_stop: AtomicUsize::new(0),
+            is_blocked: AtomicBool::new(false),
+        }
+    }
+
+    /// To be asked a second after the stop.
+    fn is_idle(&self) -> bool {
+        match Opening::from_number(self.opening.load(Ordering::Relaxed)) {
+            // hyper closes what it saw a request on, and answers it first; later half heads too.
+            Opening::Silent | Opening::Head => true,
+            // A living peer answers the ping that comes with GOAWAY, if it could be sent.
+            Opening::Http2 => {
+                self.reads.load(Ordering::Relaxed) == self.reads_at_stop.load(Ordering::Relaxed)
+                    && !self.is_blocked.load(Ordering::Relaxed)
+            }
+            Opening::Http1 | Opening::Opaque => false,
+        }
+    }
+
+    /// Whether it was not severed before.
+    fn sever(&self) -> bool {
+        if self.is_released.load(Ordering::Relaxed) {
+            return false;
+        }
+        let was_severed = self.is_severed.swap(true, Ordering::AcqRel);
+        self.waker.wake();
+        !was_severed
     }
 }
 
 // === impl SeverWatch ===
 
 impl SeverWatch {
+    /// Whether the connection is to end.
+    pub(crate) fn is_severed(&self) -> bool {
+        self.connection.is_severed.load(Ordering::Acquire)
+    }
+
     /// Whether the connection is to end; if not, the task is woken when it is.
-    pub(crate) fn is_severed(&self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_severed(&self, cx: &mut Context<'_>) -> Poll<()> {
         // First the waker, then the flag: what is severed in between wakes us.
-        self.waker.register(cx.waker());
-        self.shared.is_severed.load(Ordering::Acquire)
+        self.connection.waker.register(cx.waker());
+        if self.is_severed() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The first bytes have come, and are this.
+    pub(crate) fn opened(&self, opening: Opening) {
+        self.shared.was_used.store(true, Ordering::Relaxed);
+        let opening = opening as u8;
+        self.connection.opening.store(opening, Ordering::Relaxed);
+    }
+
+    /// Something came.
+    pub(crate) fn heard(&self) {
+        // One task at a time reads.
+        let reads = self.connection.reads.load(Ordering::Relaxed);
+        let reads = reads.wrapping_add(1);
+        self.connection.reads.store(reads, Ordering::Relaxed);
+    }
+
+    /// Whether the peer takes what is sent.
+    pub(crate) fn blocked(&self, is_blocked: bool) {
+        let blocked = &self.connection.is_blocked;
+        blocked.store(is_blocked, Ordering::Relaxed);
+    }
+
+    /// The server has handed the connection over: nobody waits for it any more, or ends it.
+    pub(crate) fn release(&self) {
+        if !self.connection.is_released.swap(true, Ordering::Relaxed) {
+            self.shared.open.leave();
+        }
+    }
+}
+
+impl Drop for SeverWatch {
+    fn drop(&mut self) {
+        self.release();
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::awaited::{finished, optional, optional_sleep};
 use super::caller::{Caller, Reply};
 use super::core::{Core, LeaveRequest};
-use super::drain::drain;
+use super::drain::{Open, drain};
 use super::event::Event as UserEvent;
 use super::hold::Hold;
 use super::last_resort::LastResort;
@@ -46,8 +46,10 @@ pub(super) struct Worker {
     read_back: ReadBack,
     /// Where the first gateway is to be returned to.
     preferred: Option<Preferred>,
-    /// Gives the number of calls that were still open.
-    drain: Option<Pin<Box<dyn Future<Output = usize> + Send>>>,
+    /// Tells what was still open.
+    drain: Option<Pin<Box<dyn Future<Output = Open> + Send>>>,
+    /// When what is in flight is cut: from the Deregister, through panics.
+    drain_until: Option<Instant>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// What was left on gateways that could not be reached, until they are told.
     clean_ups: JoinSet<bool>,
@@ -90,6 +92,7 @@ impl Worker {
             preferred,
             read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
             drain: None,
+            drain_until: None,
             failure: None,
             hold_failure: None,
             leaving: None,
@@ -109,7 +112,7 @@ impl Worker {
             self.core.set_status(State::Registering, None);
         }
         let mut leave_requests = self.core.leave_requests();
-        let hurried = self.core.hurried();
+        let hurried = self.core.hurried().clone();
         let mut hurry_heard = false;
         let mut give_up = None::<Instant>;
         // The first Register is due now, but in the loop: a signal that came before it goes first,
@@ -149,9 +152,6 @@ impl Worker {
                 () = hurried.cancelled(), if !hurry_heard => {
                     hurry_heard = true;
                     self.step(Event::Hurry);
-                    if self.drain.is_some() {
-                        self.start_drain();
-                    }
                 }
                 () = &mut self.disconnected => {
                     self.watch_connection();
@@ -374,7 +374,7 @@ impl Worker {
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
         self.read_back.pause();
-        self.leaving = Some(Leaving::begin(request.reason, &self.core.in_flight));
+        self.leaving = Some(Leaving::begin(request.reason, &self.core));
         let end = Instant::now() + self.core.options.leave_timeout;
         self.left = Some((request, end));
         self.core.set_status(State::Leaving, None);
@@ -390,10 +390,18 @@ impl Worker {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.core.options.quiet,
         };
+        let now = Instant::now();
+        let end = self.left.map_or(now, |(_, end)| end);
+        let until = (now + self.core.options.drain_timeout).min(end);
+        let deadline = *self.drain_until.get_or_insert(until);
         self.left_behind.send_replace(self.clean_ups.len());
-        let left_behind = self.left_behind.subscribe();
+        let mut left_behind = self.left_behind.subscribe();
+        let others = async move {
+            // The sender lives as long as the task.
+            let _ = left_behind.wait_for(|entries| *entries == 0).await;
+        };
         let core = Arc::clone(&self.core);
-        self.drain = Some(Box::pin(drain(core, quiet, left_behind)));
+        self.drain = Some(Box::pin(drain(core, quiet, deadline, others)));
     }
 }
 

@@ -5,6 +5,8 @@ mod cut;
 mod layer;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod listener;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod opening;
 mod service;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod severable;

@@ -6,23 +6,43 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::registration::sever::SeverWatch;
+use super::opening::OpeningReader;
+use crate::registration::sever::{Opening, SeverWatch};
+
+/// With which the answer begins that hands a connection over.
+const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
 /// A connection of a wrapped listener.
 ///
-/// It is ended 1 s after the shutdown let the server stop: tonic and axum wait without end for
-/// connections that are silent, or whose callers do not read.
+/// tonic and axum wait without end for connections that are silent, or whose callers do not read.
+/// So it is ended when the server stops: what is busy at
+/// [`drain_timeout`](crate::Options::drain_timeout), and 1 s after the shutdown let the server stop
+/// what nothing can be in flight on: a connection that never brought a byte, an HTTP/1 connection
+/// whose first head is not whole, an HTTP/2 connection whose peer does not answer any more. Where
+/// TLS is above it, only the first of these is known. A connection that is upgraded is left alone.
 #[derive(Debug)]
 pub struct Severable<Io> {
     io: Io,
     watch: SeverWatch,
+    /// Until it is known what the connection opened with.
+    reader: Option<OpeningReader>,
+    may_upgrade: bool,
+    is_watched: bool,
+    is_blocked: bool,
 }
 
 // === impl Severable ===
 
 impl<Io> Severable<Io> {
     pub(super) fn new(io: Io, watch: SeverWatch) -> Self {
-        Self { io, watch }
+        Self {
+            io,
+            watch,
+            reader: Some(OpeningReader::default()),
+            may_upgrade: false,
+            is_watched: false,
+            is_blocked: false,
+        }
     }
 
     /// The wrapped connection.
@@ -40,15 +60,63 @@ impl<Io> Severable<Io> {
         self.io
     }
 
-    fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.watch.is_severed(cx) {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the server has stopped",
-            ));
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.watch.is_severed() {
+            return Err(severed());
+        }
+        // A task may wait for something else for long, without having had to wait for bytes.
+        if !self.is_watched {
+            self.is_watched = true;
+            return self.wait(cx);
         }
         Ok(())
     }
+
+    /// Has the task woken when the connection is to end.
+    fn wait(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.watch.poll_severed(cx) {
+            Poll::Ready(()) => Err(severed()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn heard(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.watch.heard();
+        let Some(reader) = &mut self.reader else {
+            return;
+        };
+        let opening = reader.read(bytes);
+        self.watch.opened(opening);
+        if !matches!(opening, Opening::Silent | Opening::Head) {
+            self.reader = None;
+            self.may_upgrade = opening == Opening::Http1;
+        }
+    }
+
+    fn sends(&mut self, bytes: &[u8]) {
+        if self.may_upgrade && bytes.starts_with(SWITCHING_PROTOCOLS) {
+            self.may_upgrade = false;
+            self.watch.release();
+        }
+    }
+
+    fn sent<T>(&mut self, sent: &Poll<io::Result<T>>, cx: &mut Context<'_>) -> io::Result<()> {
+        if sent.is_pending() != self.is_blocked {
+            self.is_blocked = sent.is_pending();
+            self.watch.blocked(self.is_blocked);
+        }
+        if sent.is_pending() {
+            self.wait(cx)?;
+        }
+        Ok(())
+    }
+}
+
+fn severed() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the server has stopped")
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Severable<Io> {
@@ -58,7 +126,14 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Severable<Io> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        match &read {
+            Poll::Ready(Ok(())) => self.heard(&buf.filled()[before..]),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.wait(cx)?,
+        }
+        read
     }
 }
 
@@ -69,12 +144,19 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        self.sends(buf);
+        let sent = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.sent(&sent, cx)?;
+        sent
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        if flushed.is_pending() {
+            self.wait(cx)?;
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -87,7 +169,12 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        if let Some(first) = bufs.first() {
+            self.sends(first);
+        }
+        let sent = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.sent(&sent, cx)?;
+        sent
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -13,16 +13,26 @@ const WIRING_GRACE: Duration = Duration::from_secs(1);
 
 impl Registration {
     /// The future for the server's graceful shutdown: resolves once `signal` did, the gateway was
-    /// told, and the requests in flight have ended. The server serves on meanwhile.
+    /// told, and the requests in flight that the layer counts have ended. The server serves on
+    /// meanwhile. Callers that never stop hold it up for 2 s at most after the last call that the
+    /// gateway can have sent.
     ///
     /// `signal` may have any output; usually it is [`stop_signal()`]. A second SIGINT or SIGTERM
     /// ends every wait. It is bounded by
-    /// [`Options::leave_timeout`](crate::Options::leave_timeout).
+    /// [`Options::leave_timeout`](crate::Options::leave_timeout). Any number of servers may have
+    /// one each.
     ///
-    /// What is open then is cut: gRPC callers get UNAVAILABLE, event streams end, other answers
-    /// break off. Connections of the wrapped listener that do not end by themselves are severed 1 s
-    /// later, because servers wait for them without end. Upgraded connections (WebSockets) are
-    /// neither counted nor waited for: tell them with [`leaving`](Registration::leaving).
+    /// Then the server stops in its own way: it accepts no more, closes what is idle, and answers
+    /// what it has begun, also what waits behind a limit or is on a route without the layer. What
+    /// is still open [`drain_timeout`](crate::Options::drain_timeout) after the deregistration is
+    /// cut, because servers wait for it without end: gRPC callers get UNAVAILABLE, event streams
+    /// end, other answers break off, and connections of the wrapped listener are ended. Calls that
+    /// are exempt are cut when the server stops, and connections on which nothing can be in flight
+    /// end 1 s after that. Upgraded connections (WebSockets) are neither counted nor waited for:
+    /// tell them with [`leaving`](Registration::leaving).
+    ///
+    /// The hold is given back, and the report is there, once the connections of the wrapped
+    /// listener have ended; [`finish`](Registration::finish) says that the server has.
     ///
     /// # Cancel safety
     ///
@@ -50,18 +60,17 @@ impl Registration {
                 reason: LeaveReason::Signal,
                 drain: true,
             });
-            let over = async {
-                core.left().await;
-                core.let_the_server_stop().await;
-            };
-            let mut over = std::pin::pin!(over);
-            tokio::select! {
-                () = &mut over => {}
-                () = stop_signal() => {
-                    core.hurry();
-                    over.await;
+            // Also while the server ends by itself, when this future has resolved.
+            tokio::spawn({
+                let core = Arc::clone(&core);
+                async move {
+                    tokio::select! {
+                        () = core.over() => {}
+                        () = stop_signal() => core.hurry(),
+                    }
                 }
-            }
+            });
+            core.may_stop().await;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How the task ends: the report, also when its runtime ends under it.
 
+use tokio::time::Instant;
+
 use super::Worker;
 use crate::registration::lease::Ending;
 use crate::registration::leaving::Leaving;
@@ -27,25 +29,23 @@ impl Worker {
             (ending, _) => ending,
         };
         let leaving = self.leaving.take();
-        let leaving = leaving.unwrap_or_else(|| Leaving::begin(reason, &self.core.in_flight));
+        let leaving = leaving.unwrap_or_else(|| Leaving::begin(reason, &self.core));
         self.conclude(&leaving, ending);
     }
 
     pub(super) fn finish(&mut self) {
         self.finished = true;
-        self.drain = None;
+        if self.drain.take().is_some() && self.core.stops() {
+            // The leave timeout came first.
+            self.core.begin_stop(Instant::now());
+        }
         if let Some(leaving) = &self.leaving {
             self.conclude(leaving, self.machine.ending(Which::Service));
         }
     }
 
     fn conclude(&self, leaving: &Leaving, ending: Ending) {
-        let mut report = leaving.report(
-            ending,
-            self.caller.hold(),
-            self.core.stops(),
-            &self.core.in_flight,
-        );
+        let mut report = leaving.report(ending, self.caller.hold(), &self.core);
         report.abandoned = self.abandoned + self.clean_ups.len();
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);

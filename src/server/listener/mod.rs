@@ -41,6 +41,7 @@ impl Tie {
     fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
+            self.handle.core.saw_wrapped_listener();
             self.handle.core.begin(self.bound);
         }
     }
@@ -54,6 +55,7 @@ impl Drop for Tie {
             // Never served: as if it had not been wrapped.
             return self.handle.core.unwire();
         }
+        self.handle.core.listener_is_gone();
         self.handle.core.request_leave(LeaveRequest {
             reason: LeaveReason::ServerDropped,
             drain: false,
