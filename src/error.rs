@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::rules::findings::Findings;
+use tower_gwag_schema::{CheckError, Finding, Findings, Rule};
 
 /// What failed and what to do about it.
 ///
@@ -59,12 +59,6 @@ pub enum ErrorKind {
     InvalidProto,
     /// The bytes are no bundle of proto files that this version of the crate reads.
     InvalidBundle,
-    /// In a build script: a vN has another schema than the one that `gwag.lock` has of it.
-    LockedVersion,
-    /// In a build script: `gwag.lock` cannot be read.
-    InvalidLockFile,
-    /// In a build script: a bundle cannot be written.
-    BuildScript,
     /// The OpenAPI document cannot be used.
     InvalidOpenApi,
     /// The GraphQL endpoint is neither an `http(s)` URL nor a path.
@@ -175,5 +169,107 @@ impl StdError for Error {
         self.source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<CheckError> for Error {
+    fn from(error: CheckError) -> Self {
+        Self::found(ErrorKind::of(error.rule()), error.into_findings())
+    }
+}
+
+/// Faults of single options have one rule for each kind.
+impl From<Error> for Finding {
+    fn from(error: Error) -> Self {
+        let fits = |rule: &&Rule| ErrorKind::of(**rule) == error.kind;
+        let rule = Rule::ALL.iter().find(fits).copied();
+        let message = match &error.source {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        Self::error(rule.unwrap_or(Rule::NotAllowable), message)
+    }
+}
+
+// === impl ErrorKind ===
+
+impl ErrorKind {
+    /// The kind of the error that a violation becomes.
+    fn of(rule: Rule) -> Self {
+        match rule {
+            Rule::GatewayAddress => Self::InvalidGatewayAddress,
+            Rule::GatewayTls => Self::InvalidTls,
+            Rule::NoServices => Self::NoServices,
+            Rule::Ttl => Self::InvalidTtl,
+            Rule::HeartbeatInterval => Self::InvalidHeartbeatInterval,
+            Rule::Timeouts => Self::InvalidTimeout,
+            Rule::ExclusiveInstance => Self::InvalidInstance,
+            Rule::Metadata => Self::InvalidMetadata,
+            Rule::AdvertisedAddress => Self::InvalidAdvertisedAddress,
+            Rule::RequestSize | Rule::ClusteredSize => Self::TooLarge,
+            Rule::NamespaceMissing => Self::MissingNamespace,
+            Rule::NamespaceReserved | Rule::NamespaceLength | Rule::NamespaceBuiltIn => {
+                Self::InvalidNamespace
+            }
+            Rule::NamespaceName => Self::InvalidName,
+            Rule::VersionSyntax => Self::InvalidVersion,
+            Rule::UnstableInTaggedBuild => Self::UnstableInTaggedBuild,
+            Rule::DuplicateService => Self::DuplicateService,
+            Rule::GraphQlEndpoint => Self::InvalidGraphQlEndpoint,
+            Rule::ProtoBundle => Self::InvalidBundle,
+            Rule::ProtoEntryMissing => Self::MissingProtoEntry,
+            Rule::ProtoImportMissing => Self::MissingProtoImport,
+            Rule::ProtoUnreadable => Self::UnreadableProto,
+            Rule::ProtoImportLoop
+            | Rule::DescriptorSet
+            | Rule::DescriptorSetLoss
+            | Rule::ProtoCompile
+            | Rule::ProtoUnverified => Self::InvalidProto,
+            Rule::ProtoTwoServices
+            | Rule::ProtoStreaming
+            | Rule::ProtoFreeJson
+            | Rule::ProtoMethodName
+            | Rule::ProtoTypeName
+            | Rule::OpenApiOperationIdName
+            | Rule::OpenApiOperationIdCollision
+            | Rule::OpenApiParameterName
+            | Rule::OpenApiEnumValue
+            | Rule::OpenApiComponentName => Self::Unrenderable,
+            Rule::OpenApiSyntax
+            | Rule::OpenApiUnverified
+            | Rule::OpenApiExternalReference
+            | Rule::OpenApiRequired
+            | Rule::OpenApiShape
+            | Rule::OpenApiParameter
+            | Rule::OpenApiPattern
+            | Rule::OpenApiExample
+            | Rule::OpenApiOperationIdMissing
+            | Rule::OpenApiOperationIdDuplicate
+            | Rule::OpenApiRepaired => Self::InvalidOpenApi,
+            // What is left are misuses, and faults of build scripts, which never come here.
+            _ => Self::Misuse,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_about_options_and_schemas_has_a_kind() {
+        let without = [
+            Rule::SchemasUnchecked,
+            Rule::NotAllowable,
+            Rule::ImportWithoutProto,
+            Rule::SeveralHashes,
+            Rule::VersionLocked,
+            Rule::LockFile,
+            Rule::BuildScript,
+        ];
+        for rule in Rule::ALL {
+            let is_misuse = ErrorKind::of(*rule) == ErrorKind::Misuse;
+            assert_eq!(is_misuse, without.contains(rule), "{rule}");
+        }
     }
 }

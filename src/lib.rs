@@ -52,7 +52,7 @@
 //! - [`Service`]: what is registered: proto text, trees or descriptor sets, OpenAPI documents,
 //!   GraphQL endpoints.
 //! - [`Registration`]: the handle: status, leaving, servers of another kind.
-//! - `build` (feature `build`): proto files checked and bundled by your build script.
+//! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
 //! - `embedded` (feature `embedded-gateway`): a gateway in this process, to develop and test against.
 //!
 //! The README tells the life of a registration and what happens at shutdown.
@@ -60,7 +60,7 @@
 //! # Features
 //!
 //! `tonic`, `axum` and `preflight` (the check of the schemas themselves) are on by default; `tls`,
-//! `utoipa`, `include_dir`, `build` and `embedded-gateway` are not.
+//! `utoipa`, `include_dir` and `embedded-gateway` are not.
 
 // In the library only: tests and examples may.
 #![warn(
@@ -70,27 +70,19 @@
     clippy::unwrap_used
 )]
 
-#[cfg(feature = "build")]
-pub mod build;
 mod control;
 #[cfg(feature = "embedded-gateway")]
 pub mod embedded;
 mod error;
 mod options;
 mod registration;
-mod rules;
 mod server;
-mod service;
 
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, OnRefusal, Options};
 pub use registration::{
     Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
 };
-pub use rules::finding::{Finding, Severity};
-pub use rules::findings::Findings;
-pub use rules::rule::Rule;
-pub use rules::schema_hash::SchemaHash;
 #[cfg(all(feature = "axum", feature = "tonic"))]
 pub use server::IncomingListener;
 #[cfg(any(feature = "axum", feature = "tonic"))]
@@ -103,12 +95,15 @@ pub use server::{
 pub use server::{Incoming, IntoIncoming};
 #[cfg(feature = "axum")]
 pub use server::{IntoListener, Listening};
-pub use service::{OpenApiDocument, ProtoFiles, Service, Version, VersionText};
+pub use tower_gwag_schema::{
+    CheckError, Finding, Findings, OpenApiDocument, ProtoFiles, Rule, SchemaHash, Service,
+    Severity, UnknownRule, Version, VersionText,
+};
 
 /// The bytes of the bundle that the build script of this crate wrote under this name, for
 /// [`Service::proto_bundle`].
 ///
-/// `build::bundle` (feature `build`) names a bundle after its entry file: `proto/greeter.proto`
+/// `tower_gwag_build::bundle` names a bundle after its entry file: `proto/greeter.proto`
 /// becomes `greeter`.
 ///
 /// # Examples
@@ -129,6 +124,6 @@ macro_rules! include_bundle {
 }
 
 /// The README's code compiles.
-#[cfg(all(doctest, feature = "tonic", feature = "axum", feature = "build"))]
+#[cfg(all(doctest, feature = "tonic", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

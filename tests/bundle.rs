@@ -2,7 +2,7 @@
 //! files. Built from nothing by cargo, run, and built again with what must not pass.
 //!
 //! A copy of it shares the directory of what is compiled with this crate, which saves half of the
-//! time. What a build script says of single faults is tested beside `src/build`.
+//! time. What a build script says of single faults is tested in `crates/build`.
 
 mod support;
 
@@ -24,8 +24,8 @@ impl Copied {
         let _ = std::fs::remove_dir_all(&copied.0);
         copy(&repository.join("examples/bundled"), &copied.0);
         let manifest = copied.read("Cargo.toml");
-        let path = format!("path = '{}'", repository.display());
-        copied.write("Cargo.toml", &manifest.replace("path = \"../..\"", &path));
+        let path = format!("path = \"{}", repository.display());
+        copied.write("Cargo.toml", &manifest.replace("path = \"../..", &path));
         // The very versions that are downloaded and, many of them, compiled already.
         std::fs::copy(repository.join("Cargo.lock"), copied.0.join("Cargo.lock")).expect("copied");
         copied

@@ -192,7 +192,7 @@ fn text_is_split_as_a_tree_is() {
     assert_eq!(rules, [(Rule::ProtoStreaming, Some("orders"), Some(14))]);
 
     let error = text.hash().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Misuse);
+    assert_eq!(error.rule(), Rule::SeveralHashes);
     assert!(
         error
             .to_string()

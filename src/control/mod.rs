@@ -1,5 +1,6 @@
 //! The wire: the control plane's messages, the connection, the typed calls.
 
+pub(crate) mod address;
 mod client;
 mod connection;
 mod credentials;

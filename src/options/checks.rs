@@ -1,22 +1,16 @@
 //! Faults of single options.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::Uri;
-use prost::Message;
 
 use super::Options;
+use crate::control::address::{AddressForm, form_of};
 use crate::error::{Error, ErrorKind};
 use crate::registration::address::Advertise;
-use crate::rules::address::{AddressForm, form_of};
-use crate::rules::finding::Finding;
-use crate::rules::rule::Rule;
-use crate::rules::size::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
-use crate::service::{Resolved, Service, ServiceKind};
-
-/// Room for the address, the instance id and a spelling of the address not known yet.
-const REQUEST_SLACK_BYTES: usize = 4_096;
+use tower_gwag_schema::Rule;
+use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// A gateway answers some ten thousand beats a second, of all its services.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -105,42 +99,6 @@ pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
     found
 }
 
-/// The request must be one that a gateway receives, each service one that a clustered one stores.
-pub(super) fn sizes(services: &[Resolved]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let size = |service: &Resolved| service.binding.encoded_len();
-    let bytes = services.iter().map(size).sum::<usize>() + REQUEST_SLACK_BYTES;
-    if bytes > MAX_REQUEST_BYTES {
-        let largest = services.iter().max_by_key(|service| size(service));
-        let name = largest.map(Resolved::name).unwrap_or_default();
-        let message = format!(
-            "the registration takes about {bytes} bytes, and a gateway receives at most \
-             {MAX_REQUEST_BYTES}; the largest service is `{name}`"
-        );
-        let help = "send fewer or smaller schemas";
-        return vec![Finding::error(Rule::RequestSize, message).help(help)];
-    }
-    for service in services {
-        let binding = &service.binding;
-        let imports = binding.proto_imports.iter();
-        let imports = imports.map(|(name, text)| (name.len(), text.len()));
-        let schemas = [&binding.proto_source, &binding.openapi_spec];
-        let schemas = schemas.into_iter().map(|text| (0, text.len()));
-        let stored = stored_bytes(imports.chain(schemas));
-        if stored > MAX_STORED_BYTES {
-            let message = format!(
-                "the schema takes about {stored} bytes in a clustered gateway's store, which takes \
-                 at most {MAX_STORED_BYTES}: such a gateway refuses it, a standalone one does not"
-            );
-            let mut finding = Finding::warning(Rule::ClusteredSize, message)
-                .help("send fewer or smaller files, or split the service");
-            finding.name(&service.namespace);
-            found.push(finding);
-        }
-    }
-    found
-}
-
 /// That the schemas were not checked, if so.
 pub(super) fn unchecked(options: &Options) -> Option<Finding> {
     if options.unchecked {
@@ -153,18 +111,6 @@ pub(super) fn unchecked(options: &Options) -> Option<Finding> {
                     every other service";
         Finding::warning(Rule::SchemasUnchecked, message).help(help)
     })
-}
-
-/// What was allowed and cannot be.
-pub(super) fn not_allowable(options: &Options, services: &[Service]) -> Vec<Finding> {
-    let services = services.iter().flat_map(Service::allowed);
-    let allowed: BTreeSet<Rule> = options.allowed.iter().chain(services).copied().collect();
-    let finding = |rule: Rule| {
-        let message = format!("`allow` has no effect on `{rule}`, which no gateway lets pass");
-        Finding::warning(Rule::NotAllowable, message).help("remove the call")
-    };
-    let in_vain = allowed.into_iter().filter(|rule| !rule.is_allowable());
-    in_vain.map(finding).collect()
 }
 
 /// Credentials of the control plane never go there.

@@ -5,8 +5,8 @@ use std::fmt;
 use http::Uri;
 use tonic::transport::Endpoint;
 
+use crate::control::address::split_host_port;
 use crate::error::{Error, ErrorKind};
-use crate::rules::address::split_host_port;
 
 /// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
 /// an array or `Vec` of these, of which one is registered with at a time, the first that answers.

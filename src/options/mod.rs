@@ -16,9 +16,9 @@ use crate::control::Credentials;
 use crate::error::Error;
 use crate::registration::address::Advertise;
 use crate::registration::{Event, Hold};
-use crate::rules::findings::Findings;
-use crate::rules::rule::Rule;
-use crate::service::Service;
+use tower_gwag_schema::Findings;
+use tower_gwag_schema::Rule;
+use tower_gwag_schema::service::Service;
 
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 

@@ -1,6 +1,5 @@
 //! Options whose faults are ruled out: what the registration's task works with.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,13 @@ use tonic::transport::Endpoint;
 
 use super::checks;
 use super::{Options, Target};
+use crate::control::address::{AddressForm, form_of};
 use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};
-use crate::rules::address::{AddressForm, form_of};
-use crate::rules::findings::Findings;
-use crate::service::{Checks, Purpose, Resolved, Service, ServiceKind};
+use tower_gwag_schema::Findings;
+use tower_gwag_schema::service::{
+    Binding, Checks, Purpose, Resolved, Service, ServiceKind, not_allowable, resolve, sizes,
+};
 
 /// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
 /// entry on the gateway that nobody knows. The registration has its own deadlines.
@@ -45,7 +46,7 @@ pub(crate) struct PlannedGateway {
 
 impl Plan {
     /// Everything that is wrong at once, or a plan and what is only worth knowing.
-    #[cfg(any(feature = "build", test))]
+    #[cfg(test)]
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         Self::of(options, &options.services)
     }
@@ -71,10 +72,11 @@ impl Plan {
         found.keep(options.credentials.check());
         let gateway_http = found.keep(checks::gateway_http(options)).flatten();
         found.extend(checks::advertised(&options.advertise, &services));
-        found.extend(checks::sizes(&services));
+        found.extend(sizes(&services));
         found.extend(checks::unchecked(options));
         found.allow(&options.allowed);
-        found.extend(checks::not_allowable(options, given));
+        let allowed = given.iter().flat_map(Service::allowed);
+        found.extend(not_allowable(allowed.chain(&options.allowed)));
         let warnings = found.into_result()?;
         Ok(Self {
             gateways,
@@ -92,7 +94,7 @@ impl Plan {
             _ => format!("http://{address}"),
         };
         let complete = |service: &Resolved| {
-            let mut binding = service.binding.clone();
+            let mut binding = on_the_wire(&service.binding);
             if binding.graphql_endpoint.starts_with('/') {
                 binding.graphql_endpoint.insert_str(0, &base);
             }
@@ -201,42 +203,33 @@ fn services(
         true => Checks::StructureOnly,
         false => Checks::All,
     };
-    let mut names = HashSet::new();
-    let mut services = Vec::new();
-    for (service, position) in given.iter().zip(1..) {
-        let (resolved, of_service) = service.resolve(position, checks, purpose);
-        found.extend(of_service);
-        let mut names_of_parts = HashSet::new();
-        for service in resolved {
+    let services = resolve(given, checks, purpose, found);
+    for service in services.iter().filter(|it| it.version.is_unstable()) {
+        if let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty()) {
             let name = service.name();
-            if service.version.is_unstable()
-                && let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty())
-            {
-                found.add(Error::new(
-                    ErrorKind::UnstableInTaggedBuild,
-                    format!(
-                        "service `{name}`: the build is tagged `{tag}`, and a release must not \
-                         register `unstable`: give it a version vN, or build without the tag"
-                    ),
-                ));
-            }
-            let is_twice = !names.insert(name.clone());
-            if !names_of_parts.insert(name.clone()) {
-                found.add(Error::new(
-                    ErrorKind::DuplicateService,
-                    format!(
-                        "two services of one file become `{name}` when it is split: rename one, or \
-                         give it an entry file of its own"
-                    ),
-                ));
-            } else if is_twice {
-                found.add(Error::new(
-                    ErrorKind::DuplicateService,
-                    format!("service `{name}` is given twice: change a namespace or a version"),
-                ));
-            }
-            services.push(service);
+            found.add(Error::new(
+                ErrorKind::UnstableInTaggedBuild,
+                format!(
+                    "service `{name}`: the build is tagged `{tag}`, and a release must not \
+                     register `unstable`: give it a version vN, or build without the tag"
+                ),
+            ));
         }
     }
     services
+}
+
+/// A service as the control plane has it.
+fn on_the_wire(binding: &Binding) -> ServiceBinding {
+    let binding = binding.clone();
+    ServiceBinding {
+        namespace: binding.namespace,
+        version: binding.version,
+        proto_source: binding.proto_source,
+        proto_imports: binding.proto_imports,
+        openapi_spec: binding.openapi_spec,
+        graphql_endpoint: binding.graphql_endpoint,
+        max_concurrency: binding.max_concurrency,
+        max_concurrency_per_instance: binding.max_concurrency_per_instance,
+    }
 }

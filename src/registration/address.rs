@@ -79,7 +79,7 @@ fn route_source(unspecified: IpAddr, gateways: &[SocketAddr]) -> IpAddr {
 
 /// Why a gateway on another host cannot reach `advertised`; `None` when it can, or may.
 pub(crate) fn unreachable_from(advertised: &str, gateways: &[SocketAddr]) -> Option<&'static str> {
-    let (host, _) = crate::rules::address::split_host_port(advertised)?;
+    let (host, _) = crate::control::address::split_host_port(advertised)?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let gateway_is_here = gateways.iter().all(|gateway| is_of_this_host(gateway.ip()));
     if gateways.is_empty() || gateway_is_here {

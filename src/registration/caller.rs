@@ -16,12 +16,12 @@ use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
 use super::verify::{self, Expected};
+use crate::control::address::{SPELLINGS, respelled};
 use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan, PlannedGateway, Target};
-use crate::rules::address::{SPELLINGS, respelled};
-use crate::service::Resolved;
+use tower_gwag_schema::service::Resolved;
 
 /// For the look at what is left of us.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);

@@ -23,7 +23,7 @@ use super::status::{State, Status};
 use super::supervisor;
 use crate::error::{Error, ErrorKind};
 use crate::options::{OnRefusal, Options, Plan};
-use crate::service::Service;
+use tower_gwag_schema::service::Service;
 
 /// Shared by everything that belongs to one registration.
 #[derive(Debug)]

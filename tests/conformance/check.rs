@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tower_gwag::{ErrorKind, Finding, Options, Rule, Service};
+use tower_gwag::{Finding, Options, Rule, Service};
 
 use crate::cases::{Case, list};
 use crate::shown::show;
@@ -213,7 +213,7 @@ fn hashes_are_exact_or_said_to_be_unsure() {
         let hash = match service.hash() {
             Ok(hash) => hash,
             // A source of white space alone is a mistake, though gateways take it.
-            Err(error) if error.kind() == ErrorKind::MissingProtoEntry => {
+            Err(error) if error.rule() == Rule::ProtoEntryMissing => {
                 unsure.push(vector.name);
                 continue;
             }
@@ -241,7 +241,7 @@ fn hashes_are_exact_or_said_to_be_unsure() {
 fn a_source_without_its_import_has_no_hash() {
     let service = Service::proto("import \"a.proto\";").namespace("s");
     let error = service.hash().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::MissingProtoImport);
+    assert_eq!(error.rule(), Rule::ProtoImportMissing);
     let graphql = Service::graphql("/graphql").namespace("s").hash().unwrap();
     assert!(!graphql.is_exact() && graphql.hex().is_none());
 }

@@ -130,7 +130,7 @@ fn unwrap(query: &str) -> Option<Inner> {
     };
     if ![key, namespace]
         .iter()
-        .all(|name| crate::rules::name::is_name(name))
+        .all(|name| tower_gwag_schema::name::is_name(name))
     {
         return None;
     }

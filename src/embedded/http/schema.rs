@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{HttpBody, page, text};
 use crate::embedded::node::life::Life;
 use crate::embedded::registry::binding::{Binding, Schema};
-use crate::rules::hash;
+use tower_gwag_schema::hash;
 
 /// Answers `/api/schema/<form>?service=<namespace>`.
 pub(super) fn answer(life: &Life, form: &str, query: &str) -> Response<HttpBody> {

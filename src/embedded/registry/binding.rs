@@ -4,9 +4,9 @@ use std::fmt;
 
 use prost_reflect::MessageDescriptor;
 
-use crate::rules::openapi::{Document, Operation};
-use crate::rules::proto::{Compiled, path_of};
-use crate::rules::render::{self, Unrenderable};
+use tower_gwag_schema::openapi::{Document, Operation};
+use tower_gwag_schema::proto::{Compiled, path_of};
+use tower_gwag_schema::render::{self, Unrenderable};
 
 /// The namespace and the version, both as text: what a slot is found by.
 pub(in crate::embedded) type Key = (String, String);

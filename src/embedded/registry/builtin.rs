@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::binding::{Binding, Caps, Key, Kind, Schema};
 use super::slot::{Pool, Slot};
 use crate::embedded::builder::Profile;
-use crate::rules::hash;
+use tower_gwag_schema::hash;
 
 /// The slots of a fresh registry.
 pub(super) fn slots(profile: Profile) -> BTreeMap<Key, Slot> {

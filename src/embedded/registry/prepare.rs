@@ -10,9 +10,9 @@ use super::introspect::introspect;
 use crate::control::proto::{RegisterRequest, ServiceBinding};
 use crate::embedded::builder::Tier;
 use crate::embedded::gate::Gate;
-use crate::rules::size::stored_bytes;
-use crate::rules::version::{Version, VersionFault};
-use crate::rules::{hash, name, openapi, proto};
+use tower_gwag_schema::size::stored_bytes;
+use tower_gwag_schema::version::{Version, VersionFault};
+use tower_gwag_schema::{hash, name, openapi, proto};
 
 /// What a Register asked for, checked.
 #[derive(Debug)]

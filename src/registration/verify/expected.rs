@@ -1,7 +1,7 @@
 //! What the gateway should list and route, one for each service.
 
-use crate::service::Resolved;
-use crate::service::evidence::{has_operations, hash_of, route_of};
+use tower_gwag_schema::service::Resolved;
+use tower_gwag_schema::service::evidence::{has_operations, hash_of, route_of};
 
 /// One service as the gateway should have it.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use super::Expected;
 use crate::control::proto::ServiceInfo;
 use crate::control::{ControlPlane, RouteProbe};
 use crate::registration::http;
-use crate::service::Resolved;
+use tower_gwag_schema::service::Resolved;
 #[cfg(feature = "preflight")]
-use crate::service::evidence::descriptors_of;
+use tower_gwag_schema::service::evidence::descriptors_of;
 
 /// For the list of services, which waits for a busy registry.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -192,7 +192,7 @@ impl Inquiry {
         let answer = timeout(ANSWER_TIMEOUT, http::get(&uri)).await.ok()?.ok()?;
         match answer {
             (StatusCode::OK, theirs) => {
-                super::difference::between(&theirs, &descriptors_of(service)?)
+                tower_gwag_schema::difference::between(&theirs, &descriptors_of(service)?)
             }
             _ => None,
         }

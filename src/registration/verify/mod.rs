@@ -10,9 +10,6 @@ mod read_back;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "preflight")]
-mod difference;
-
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::registration::awaited::{finished, optional_sleep};
 use crate::registration::core::Core;
 use crate::registration::status::State;
-use crate::service::Resolved;
+use tower_gwag_schema::service::Resolved;
 
 /// Reads a registration back from its making until it is forgotten or left.
 pub(in crate::registration) struct ReadBack {

@@ -14,7 +14,7 @@ use super::sim::LEAVE;
 use crate::control::proto::RegisterRequest;
 use crate::options::{Options, Plan};
 use crate::registration::hold;
-use crate::service::Service;
+use tower_gwag_schema::service::Service;
 
 const CLIENTS: usize = 10_000;
 /// The fleet comes up in this time.

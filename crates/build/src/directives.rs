@@ -1,0 +1,38 @@
+//! What a build script tells cargo, line by line.
+
+use std::path::Path;
+
+use tower_gwag_schema::finding::Finding;
+
+/// The file that causes the build script to run again when it changes.
+///
+/// Only for files that are there: cargo takes one that is missing as changed in every build. A
+/// build that failed runs again by itself.
+pub(super) fn rerun_if_changed(file: &Path) -> String {
+    format!("cargo::rerun-if-changed={}", file.display())
+}
+
+/// An error or a warning, with its place first, so that editors jump there.
+pub(super) fn tell(finding: &Finding) -> String {
+    let severity = finding.severity();
+    let directive = match finding.is_error() {
+        true => "error",
+        false => "warning",
+    };
+    let rule = finding.rule();
+    let mut line = format!("{severity}[{rule}]: ");
+    if let Some(service) = finding.service() {
+        line += &format!("service `{service}`: ");
+    }
+    line += finding.message();
+    if let Some(remedy) = finding.remedy() {
+        line += &format!("; help: {remedy}");
+    }
+    let places = [finding.line(), finding.column()].into_iter().flatten();
+    let place = finding.file().map(|file| {
+        places.fold(file.to_owned(), |place, number| format!("{place}:{number}")) + ": "
+    });
+    // A directive is one line.
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("cargo::{directive}={}{line}", place.unwrap_or_default())
+}

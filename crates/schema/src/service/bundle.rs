@@ -1,0 +1,153 @@
+//! The bytes of a bundle: a proto service with all its files, as a build script leaves it to the
+//! program that it builds.
+
+use prost::Message;
+
+use crate::finding::Finding;
+use crate::rule::Rule;
+
+/// What is in a bundle; the same contents have the same bytes.
+#[derive(Clone, PartialEq, Message)]
+pub struct Contents {
+    /// Empty where the parts of a split one are named by themselves.
+    #[prost(string, tag = "1")]
+    pub namespace: String,
+    #[prost(string, tag = "2")]
+    pub version: String,
+    /// The path of the entry file, which is one of the files.
+    #[prost(string, tag = "3")]
+    pub entry: String,
+    #[prost(message, repeated, tag = "4")]
+    pub files: Vec<BundledFile>,
+    /// The ids of the allowed rules.
+    #[prost(string, repeated, tag = "5")]
+    pub allowed: Vec<String>,
+    /// Each service of the entry file is one of its own.
+    #[prost(bool, tag = "6")]
+    pub splits: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct BundledFile {
+    /// As `import` statements write it.
+    #[prost(string, tag = "1")]
+    pub path: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub source: Vec<u8>,
+}
+
+/// Begins the one line before the message; the number of the format ends it.
+const MAGIC: &[u8] = b"gwag-bundle ";
+const FORMAT: &[u8] = b"1";
+
+// === impl Contents ===
+
+impl Contents {
+    #[must_use]
+    pub fn write(&self) -> Vec<u8> {
+        let mut bytes = [MAGIC, FORMAT, b"\n"].concat();
+        bytes.extend(self.encode_to_vec());
+        bytes
+    }
+
+    pub fn read(bytes: &[u8]) -> Result<Self, Finding> {
+        let fault = |message: String| Finding::error(Rule::ProtoBundle, message);
+        let header = bytes.strip_prefix(MAGIC).and_then(|rest| {
+            let end = rest.iter().position(|byte| *byte == b'\n')?;
+            Some((&rest[..end], &rest[end + 1..]))
+        });
+        let Some((format, message)) = header else {
+            let size = bytes.len();
+            let finding = fault(format!("these {size} bytes are no bundle of proto files"));
+            return Err(finding.help(
+                "give what `tower_gwag::include_bundle!` includes, or the text of a proto to \
+                 `Service::proto`",
+            ));
+        };
+        if format != FORMAT {
+            let finding = fault(format!(
+                "the bundle has the format {}, and this version of tower-gwag reads {}",
+                format.escape_ascii(),
+                FORMAT.escape_ascii()
+            ));
+            return Err(finding.help(
+                "give tower-gwag one version in [dependencies] and [build-dependencies], and build \
+                 anew",
+            ));
+        }
+        Self::decode(message).map_err(|cause| {
+            let finding = fault(format!("the bundle is damaged: {cause}"));
+            finding.help("build the crate that has it anew")
+        })
+    }
+
+    /// The allowed rules. One that this version does not know forbids nothing here.
+    pub fn rules(&self) -> impl Iterator<Item = Rule> {
+        self.allowed.iter().filter_map(|id| id.parse().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Service, check};
+
+    fn contents() -> Contents {
+        let file = |path: &str, source: &str| BundledFile {
+            path: path.into(),
+            source: source.into(),
+        };
+        Contents {
+            namespace: "shop".into(),
+            version: "v3".into(),
+            entry: "shop/v3.proto".into(),
+            files: vec![
+                file(
+                    "shop/item.proto",
+                    "syntax = \"proto3\"; package shop; message Item {}",
+                ),
+                file(
+                    "shop/v3.proto",
+                    "syntax = \"proto3\"; package shop; import \"shop/item.proto\";",
+                ),
+            ],
+            allowed: vec!["proto-two-services".into(), "of-the-future".into()],
+            splits: false,
+        }
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        let error = check(&[Service::proto_bundle(bytes)]).unwrap_err();
+        assert_eq!(error.rule(), Rule::ProtoBundle);
+        // Nothing follows from it, such as a namespace that is missing.
+        assert_eq!(error.findings().len(), 1, "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn a_bundle_is_read_as_it_was_written() {
+        let bytes = contents().write();
+        assert_eq!(Contents::read(&bytes).unwrap(), contents());
+        let rules: Vec<Rule> = contents().rules().collect();
+        assert_eq!(rules, [Rule::ProtoTwoServices]);
+        let service = Service::proto_bundle(bytes);
+        check(&[service]).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_bundle_is_told_and_nothing_panics() {
+        let bytes = contents().write();
+        let proto = refused(b"syntax = \"proto3\";");
+        assert!(proto.contains("these 18 bytes are no bundle"), "{proto}");
+        assert!(refused(b"gwag-bundle 1").contains("no bundle"));
+        let other = refused(b"gwag-bundle 2\n");
+        assert!(other.contains("has the format 2"), "{other}");
+        assert!(other.contains("one version in [dependencies]"), "{other}");
+        let damaged = refused(&bytes[..bytes.len() - 3]);
+        assert!(damaged.contains("damaged"), "{damaged}");
+        for end in 0..bytes.len() {
+            let service = Service::proto_bundle(&bytes[..end]);
+            let _ = check(&[service]);
+        }
+    }
+}

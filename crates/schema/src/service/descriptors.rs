@@ -1,0 +1,85 @@
+//! Services from descriptor sets: made into proto text, and then like any other.
+
+use super::proto_files::normal;
+use super::resolve::stem;
+use super::schema::{Descriptors, ProtoSource, Schema};
+use super::{Checks, ProtoFiles, Purpose, Resolved, Service};
+use crate::descriptor_set;
+use crate::findings::Findings;
+use crate::name;
+use crate::rule::Rule;
+
+// === impl Service ===
+
+impl Service {
+    /// A gRPC service, from an encoded `google.protobuf.FileDescriptorSet` and the name of its entry
+    /// file in that set: for servers that have a set for reflection, and no proto files.
+    ///
+    /// A gateway wants proto text, which is made from the descriptors, comments included where the
+    /// set has source info. It is always the same for the same set; but its layout is not that of
+    /// the files that the set was made from, so that its [`hash`](Self::hash) is another one, and a
+    /// gateway takes the replicas of a vN only from one of the two.
+    ///
+    /// The set must have every file that the entry file imports, directly or not, but for
+    /// `google/protobuf/*`. Custom options stay where the files that declare them are in the set,
+    /// and are left out with a warning where not. Without [`namespace`](Self::namespace) it is the
+    /// stem of the entry file's name, as with [`proto_dir`](Self::proto_dir).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tower_gwag::Service;
+    ///
+    /// # const FILE_DESCRIPTOR_SET: &[u8] = &[];
+    /// // `tonic::include_file_descriptor_set!("shop")`, for instance.
+    /// let shop = Service::descriptor_set(FILE_DESCRIPTOR_SET, "shop/v1/shop.proto");
+    /// println!("{}", shop.hash()?);
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn descriptor_set(set: impl Into<Vec<u8>>, entry: impl Into<String>) -> Self {
+        Self::new(Schema::Descriptors(Descriptors {
+            set: set.into().into(),
+            entry: entry.into(),
+        }))
+    }
+
+    /// Resolves the text that is made of a descriptor set; `None` for other schemas.
+    pub(super) fn resolve_descriptors(
+        &self,
+        position: usize,
+        checks: Checks,
+        purpose: Purpose,
+    ) -> Option<(Vec<Resolved>, Findings)> {
+        let Schema::Descriptors(descriptors) = &self.schema else {
+            return None;
+        };
+        let entry = normal(&descriptors.entry);
+        let mut found = Findings::default();
+        let texts = match descriptor_set::texts(&descriptors.set, &entry) {
+            Ok(texts) => Some(texts),
+            Err(finding) => {
+                found.extend([finding]);
+                None
+            }
+        };
+        let outcome = texts.map(|texts| {
+            found.extend(texts.found);
+            let files = ProtoFiles::from_files(texts.files);
+            let schema = Schema::Proto(ProtoSource::tree(files, entry.clone()));
+            let text = Self {
+                schema,
+                ..self.clone()
+            };
+            text.resolve(position, checks, purpose)
+        });
+        if checks == Checks::StructureOnly {
+            found.allow(&[Rule::DescriptorSetLoss]);
+        }
+        found.allow(&self.allowed);
+        let own = self.namespace.clone().filter(|it| !it.is_empty());
+        found.name(&own.unwrap_or_else(|| name::suggest(stem(&entry))));
+        let (resolved, of_text) = outcome.unwrap_or_default();
+        found.extend(of_text);
+        Some((resolved, found))
+    }
+}

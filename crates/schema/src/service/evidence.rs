@@ -1,0 +1,111 @@
+//! What is known of a service's schema without asking a gateway.
+
+use super::{Resolved, ServiceKind};
+use crate::schema_hash::SchemaHash;
+
+/// What the compiled schema tells; nothing without the feature `preflight`.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// `None` for GraphQL, whose hash is that of the introspection reply.
+    hash: Option<SchemaHash>,
+    /// `/package.Service/Method` of a method that a gateway routes.
+    route: Option<String>,
+    /// A gateway's schema must show something of it.
+    has_operations: bool,
+}
+
+/// The canonical hash of a service; `None` where only a gateway can know it.
+#[must_use]
+pub fn hash_of(service: &Resolved) -> Option<&SchemaHash> {
+    service.evidence.hash.as_ref()
+}
+
+/// A method that a gateway routes, as `/package.Service/Method`.
+#[must_use]
+pub fn route_of(service: &Resolved) -> Option<&str> {
+    service.evidence.route.as_deref()
+}
+
+/// Whether a gateway's schema must show something of it; false where that is not known.
+#[must_use]
+pub fn has_operations(service: &Resolved) -> bool {
+    service.kind == ServiceKind::GraphQl || service.evidence.has_operations
+}
+
+/// The encoded FileDescriptorSet that a gateway makes of a proto; compiled anew.
+#[cfg(feature = "preflight")]
+#[must_use]
+pub fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
+    use crate::{hash, proto};
+
+    if service.kind != ServiceKind::Proto {
+        return None;
+    }
+    let binding = &service.binding;
+    let (source, imports) = (&binding.proto_source, &binding.proto_imports);
+    let compiled = proto::compile(&service.namespace, source, imports).ok()?;
+    Some(hash::descriptor_set(&compiled).0)
+}
+
+#[cfg(feature = "preflight")]
+pub(super) use inspect::inspect;
+
+#[cfg(feature = "preflight")]
+mod inspect {
+    use super::Evidence;
+    use crate::finding::Finding;
+    use crate::schema_hash::SchemaHash;
+    use crate::service::Binding;
+    use crate::service::{Purpose, ServiceKind};
+    use crate::{hash, openapi_check, proto, proto_check};
+
+    /// Compiles or reads the schema of a binding once, for all that is to be known of it. `entry`
+    /// is what the user calls the entry file of a proto.
+    pub(in crate::service) fn inspect(
+        binding: &Binding,
+        kind: ServiceKind,
+        entry: &str,
+        purpose: Purpose,
+    ) -> (Vec<Finding>, Evidence) {
+        match kind {
+            ServiceKind::Proto => of_proto(binding, entry, purpose),
+            ServiceKind::OpenApi => {
+                let document = &binding.openapi_spec;
+                let (found, read) = openapi_check::check(&binding.version, document);
+                let evidence = Evidence {
+                    hash: Some(SchemaHash::exact(hash::of_bytes(document))),
+                    route: None,
+                    has_operations: read.is_some_and(|it| !it.operations().is_empty()),
+                };
+                (found, evidence)
+            }
+            ServiceKind::GraphQl => (Vec::new(), Evidence::default()),
+        }
+    }
+
+    fn of_proto(binding: &Binding, entry: &str, purpose: Purpose) -> (Vec<Finding>, Evidence) {
+        let namespace = match binding.namespace.as_str() {
+            "" => proto::UNNAMED,
+            namespace => namespace,
+        };
+        let outcome = proto::compile(namespace, &binding.proto_source, &binding.proto_imports);
+        let found = proto_check::check(namespace, &binding.version, entry, &outcome);
+        let evidence = match &outcome {
+            Ok(compiled) => Evidence {
+                // It takes nearly as long as all the rest.
+                hash: (purpose == Purpose::Register).then(|| hash::of_proto(compiled)),
+                route: compiled
+                    .routed_methods()
+                    .next()
+                    .map(|it| proto::path_of(&it)),
+                has_operations: compiled.routed_methods().next().is_some(),
+            },
+            Err(fault) => Evidence {
+                hash: Some(SchemaHash::unsure(None, &*fault.text)),
+                route: None,
+                has_operations: false,
+            },
+        };
+        (found, evidence)
+    }
+}

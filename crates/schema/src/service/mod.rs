@@ -1,0 +1,407 @@
+//! What is registered: a namespace, a version and one schema.
+
+mod binding;
+pub mod bundle;
+mod collect;
+#[cfg(feature = "preflight")]
+mod descriptors;
+pub mod evidence;
+mod proto_files;
+mod resolve;
+mod schema;
+mod set;
+mod split;
+
+use std::fmt;
+
+use crate::rule::Rule;
+use crate::version::Version;
+#[cfg(feature = "preflight")]
+use crate::{CheckError, Finding, Findings, SchemaHash};
+pub use binding::Binding;
+pub use proto_files::ProtoFiles;
+pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
+pub use schema::OpenApiDocument;
+pub use set::{check, not_allowable, resolve, sizes};
+
+use schema::{ProtoSource, Schema};
+
+/// One service to register: its schema (proto, OpenAPI or GraphQL), its namespace and version.
+///
+/// Nothing is read or checked here: faults surface in `Options::check`
+/// and when the server is wired up, before any network call.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{Service, Version};
+///
+/// let greeter = Service::proto("syntax = \"proto3\"; package greeter.v1;")
+///     .namespace("greeter")
+///     .version(Version::UNSTABLE);
+/// let pets = Service::openapi(r#"{"openapi":"3.1.0","info":{"title":"Pets","version":"1"},"paths":{}}"#);
+/// let shop = Service::graphql("/graphql").namespace("shop").max_concurrency(64);
+/// ```
+#[derive(Clone)]
+#[must_use = "a service does nothing until it is given to Options::service"]
+pub struct Service {
+    schema: Schema,
+    namespace: Option<String>,
+    version: VersionText,
+    allowed: Vec<Rule>,
+    is_repaired: bool,
+    is_split: bool,
+    /// One of several that another was split into.
+    #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
+    is_part: bool,
+    max_concurrency: u32,
+    max_concurrency_per_instance: u32,
+}
+
+/// A version as the user gave it: a [`Version`], or text that is checked later.
+#[derive(Clone, Debug)]
+pub struct VersionText(String);
+
+// === impl Service ===
+
+impl Service {
+    fn new(schema: Schema) -> Self {
+        Self {
+            schema,
+            namespace: None,
+            version: VersionText(String::new()),
+            allowed: Vec::new(),
+            is_repaired: false,
+            is_split: false,
+            is_part: false,
+            max_concurrency: 0,
+            max_concurrency_per_instance: 0,
+        }
+    }
+
+    /// A gRPC service, from the text of its entry proto file.
+    ///
+    /// A namespace is required, because the text does not tell the file's name. Imported files
+    /// are added with [`import`](Self::import); `google/protobuf/*` is built into the gateway.
+    pub fn proto(source: impl Into<Vec<u8>>) -> Self {
+        Self::new(Schema::Proto(ProtoSource::text(source.into())))
+    }
+
+    /// A gRPC service, from a tree of proto files and the path of its entry file in that tree.
+    ///
+    /// The tree is a directory on disk (a path), an `include_dir!` tree (feature `include_dir`)
+    /// or any list of (path, bytes). Only what the entry file imports, directly or not, is read
+    /// and sent, under the paths that the `import` statements use; other files of the tree may be
+    /// broken. `google/protobuf/*` is left to the gateway unless the tree has a file of that path;
+    /// other common trees, such as `google/api`, are sent like any import and must be there.
+    ///
+    /// Without [`namespace`](Self::namespace) the stem of the entry file's name is the namespace,
+    /// with `_` for characters that no name has: `shop/v1/pet-shop.proto` becomes `pet_shop`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let from_disk = Service::proto_dir("proto", "greeter.proto");
+    /// let from_memory = Service::proto_dir(
+    ///     [
+    ///         ("greeter.proto", "syntax = \"proto3\"; import \"common/types.proto\";"),
+    ///         ("common/types.proto", "syntax = \"proto3\";"),
+    ///     ],
+    ///     "greeter.proto",
+    /// );
+    /// ```
+    pub fn proto_dir(files: impl Into<ProtoFiles>, entry: impl Into<String>) -> Self {
+        Self::new(Schema::Proto(ProtoSource::tree(files.into(), entry.into())))
+    }
+
+    /// A gRPC service, from the bundle that a build script made (feature `build`): the proto files
+    /// with the namespace, the version and the allowed rules that are given there.
+    ///
+    /// `include_bundle!` has the bytes of a bundle. What is said of the
+    /// service here goes before what the bundle says. Bytes that are no bundle are an error of the
+    /// options.
+    ///
+    /// # Examples
+    ///
+    /// ```ignore
+    /// // build.rs: tower_gwag::build::bundle("proto/greeter.proto", ["proto"])
+    /// let greeter = Service::proto_bundle(tower_gwag::include_bundle!("greeter"));
+    /// ```
+    pub fn proto_bundle(bundle: impl AsRef<[u8]>) -> Self {
+        let contents = match bundle::Contents::read(bundle.as_ref()) {
+            Ok(contents) => contents,
+            Err(finding) => return Self::new(Schema::NoBundle(finding)),
+        };
+        let rules = contents.rules().collect();
+        let files = contents.files.into_iter().map(|it| (it.path, it.source));
+        Self {
+            namespace: Some(contents.namespace).filter(|it| !it.is_empty()),
+            version: VersionText(contents.version),
+            allowed: rules,
+            is_split: contents.splits,
+            ..Self::proto_dir(ProtoFiles::from_files(files), contents.entry)
+        }
+    }
+
+    /// An HTTP service, from its OpenAPI 3.x document: JSON or YAML, or a utoipa document
+    /// (feature `utoipa`).
+    ///
+    /// The advertised address is its base URL. Without [`namespace`](Self::namespace) it is
+    /// derived from `info.title` as the gateway does it: `Pet Store API!` becomes `Pet_Store_API`.
+    ///
+    /// Documents of other crates go by `serde_json::Value`: aide's `OpenApi`, for one, as
+    /// `Service::openapi(serde_json::to_value(&api)?)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// // What `serde_json::to_value` makes of such a document.
+    /// let document = serde_json::json!({
+    ///     "openapi": "3.1.0",
+    ///     "info": { "title": "Pets", "version": "1.0.0" },
+    ///     "paths": { "/pets": { "get": {
+    ///         "operationId": "list_pets",
+    ///         "responses": { "200": { "description": "All pets" } },
+    ///     } } },
+    /// });
+    /// let options = Options::new("gateway:50090").service(Service::openapi(document));
+    /// options.check()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn openapi(document: impl Into<OpenApiDocument>) -> Self {
+        Self::new(Schema::OpenApi(document.into()))
+    }
+
+    /// A GraphQL service, from its endpoint: an `http(s)` URL, or a path on this server
+    /// (`/graphql`) that is completed with the advertised address.
+    ///
+    /// The gateway introspects the endpoint while it answers Register. So nothing is registered
+    /// until the endpoint answers from here. A namespace is required.
+    pub fn graphql(endpoint: impl Into<String>) -> Self {
+        Self::new(Schema::GraphQl(endpoint.into()))
+    }
+
+    /// Adds a file that the proto source imports, by the exact path of the `import` statement.
+    ///
+    /// Has no meaning for OpenAPI and GraphQL, where it is an error of the options.
+    pub fn import(mut self, path: impl Into<String>, source: impl Into<Vec<u8>>) -> Self {
+        self.schema.add_import(path.into(), source.into());
+        self
+    }
+
+    /// The name under which the gateway offers this service: `[_A-Za-z][_0-9A-Za-z]*`.
+    ///
+    /// A leading `_` hides it from the gateway's public schema.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// The version: a [`Version`], or the text `unstable` or `vN`. Default: `v1`.
+    pub fn version(mut self, version: impl Into<VersionText>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// The most calls that the gateway lets run at once over all replicas. Default 0: the
+    /// gateway's own default. The first replica of a version freezes it.
+    pub fn max_concurrency(mut self, calls: u32) -> Self {
+        self.max_concurrency = calls;
+        self
+    }
+
+    /// The most calls that the gateway lets run at once on one replica. Default 0: the gateway's
+    /// own default. The first replica of a version freezes it.
+    pub fn max_concurrency_per_instance(mut self, calls: u32) -> Self {
+        self.max_concurrency_per_instance = calls;
+        self
+    }
+
+    /// Allows what a rule forbids in this service alone, see `Options::allow`.
+    pub fn allow(mut self, rule: Rule) -> Self {
+        self.allowed.push(rule);
+        self
+    }
+
+    /// Repairs what gateways cannot take of an OpenAPI document, where HTTP stays as it is; no
+    /// change for proto and GraphQL. Default: off.
+    ///
+    /// Each repair is a warning of `Options::check`, and logged:
+    ///
+    /// - operationIds that are missing, no names or colliding are made from method and path;
+    /// - path parameters are renamed (`{pet-id}` becomes `{pet_id}`), but for those whose names are
+    ///   part of the URL (`style: matrix` and `label`) or that links and callbacks name;
+    /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references, and
+    ///   others where no component may be called so; discriminators keep the values on the wire by
+    ///   their `mapping`;
+    /// - string enums of bodies whose values are no names become plain strings, whose descriptions
+    ///   tell the values;
+    /// - paths that share the operations of another by `$ref` get their own;
+    /// - responses without a description get an empty one;
+    /// - versions that YAML takes for numbers (`version: 1.0`), and dates without quotes where they
+    ///   would not fit their schema, become text.
+    ///
+    /// What else is wrong, such as the name of a query parameter, stays an error. A document that
+    /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) and the places
+    /// of findings are those of that JSON; one with nothing to repair keeps its bytes. Nothing is
+    /// repaired in YAML that has a key twice, because one of the two would be lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Rule, Service};
+    ///
+    /// let pets = r#"{"openapi":"3.1.0","info":{"title":"Pets","version":"1"},
+    ///     "paths":{"/pets":{"get":{"responses":{"200":{}}}}}}"#;
+    /// let options = Options::new("gateway:50090").service(Service::openapi(pets).repair());
+    /// let found = options.check()?;
+    /// assert!(found.iter().any(|it| it.rule() == Rule::OpenApiRepaired));
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn repair(mut self) -> Self {
+        self.is_repaired = true;
+        self
+    }
+
+    /// Registers each `service` of the entry file as a service of its own, because a gateway takes
+    /// one of an entry file; no change for OpenAPI and GraphQL. Default: off.
+    ///
+    /// Each gets a namespace of its own: its name in snake case (`PetStore` becomes `pet_store`),
+    /// with [`namespace`](Self::namespace) in front where one is given (`shop_pet_store`). What else
+    /// is said of this service is said of each. A file with one `service` or none is registered as
+    /// without this call, under its usual namespace.
+    ///
+    /// Each is sent the file with the other services as white space, so that what stays keeps its
+    /// place and its comments. Comments of a removed service go with it: those right before it,
+    /// detached ones too, those in it, and one behind its closing brace.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let shop = "syntax = \"proto3\"; package shop.v1; message M { string id = 1; }
+    ///     service PetStore { rpc Get(M) returns (M); }
+    ///     service Stock { rpc Put(M) returns (M); }";
+    /// // Registered as `pet_store` and `stock`.
+    /// let options = Options::new("gateway:50090").service(Service::proto(shop).split_services());
+    /// options.check()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn split_services(mut self) -> Self {
+        self.is_split = true;
+        self
+    }
+
+    /// The rules that are allowed.
+    #[must_use]
+    pub fn allowed(&self) -> &[Rule] {
+        &self.allowed
+    }
+
+    /// The canonical hash of the schema, as the gateway lists it, without asking one. A directory
+    /// of proto files is read.
+    ///
+    /// # Errors
+    ///
+    /// The namespace, version or schema cannot be registered, as
+    /// `Options::check` tells it; or the service is split into several,
+    /// each with a hash of its own: [`hashes`](Self::hashes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let greeter = Service::proto("syntax = \"proto3\"; package greeter.v1;").namespace("greeter");
+    /// let hash = greeter.hash()?;
+    /// assert!(hash.is_exact());
+    /// println!("{hash}");
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn hash(&self) -> Result<SchemaHash, CheckError> {
+        let mut hashes = self.hashes()?;
+        if hashes.len() > 1 {
+            let names: Vec<_> = hashes.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let message = format!(
+                "the service is split into {}, each with a hash of its own: call `hashes()`",
+                names.join(", ")
+            );
+            let finding = Finding::error(Rule::SeveralHashes, message);
+            return Err(CheckError::new(
+                finding.rule(),
+                Findings::from_iter([finding]),
+            ));
+        }
+        let hash = hashes.pop().map(|(_, hash)| hash);
+        Ok(hash.unwrap_or_else(|| SchemaHash::unsure(None, "nothing is registered")))
+    }
+
+    /// The hash of each namespace under which the service is registered: several where it is
+    /// [split](Self::split_services).
+    ///
+    /// # Errors
+    ///
+    /// A namespace, version or schema cannot be registered, as
+    /// `Options::check` tells it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Service;
+    ///
+    /// let both = Service::proto("syntax = \"proto3\"; service Pets {} service Stock {}").split_services();
+    /// let names: Vec<String> = both.hashes()?.into_iter().map(|(namespace, _)| namespace).collect();
+    /// assert_eq!(names, ["pets", "stock"]);
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn hashes(&self) -> Result<Vec<(String, SchemaHash)>, CheckError> {
+        let (resolved, mut found) = self.resolve(1, Checks::All, Purpose::Register);
+        // What cannot be rendered has a hash all the same.
+        found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
+        found.into_result()?;
+        let hash = |service: Resolved| {
+            let introspected = || SchemaHash::unsure(None, "that of the introspection reply");
+            let hash = evidence::hash_of(&service).cloned();
+            (service.namespace, hash.unwrap_or_else(introspected))
+        };
+        Ok(resolved.into_iter().map(hash).collect())
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("kind", &self.schema.kind())
+            .field("namespace", &self.namespace)
+            .field("version", &self.version.0)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl VersionText ===
+
+impl From<Version> for VersionText {
+    fn from(version: Version) -> Self {
+        Self(version.to_string())
+    }
+}
+
+impl From<&str> for VersionText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for VersionText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}

@@ -1,0 +1,200 @@
+//! Where proto files come from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// A tree of proto files: directories on disk, an `include_dir!` tree, or a list of (path, bytes).
+///
+/// Paths in the tree use `/` on every system, as `import` statements do; `\` in given paths is
+/// taken as `/`. On disk symbolic links are followed. Files whose path is not UTF-8 cannot be
+/// imported and are as if not there.
+#[derive(Clone)]
+pub struct ProtoFiles(Files);
+
+#[derive(Clone)]
+enum Files {
+    /// Searched in order, as a compiler searches its include directories.
+    Directories {
+        /// What relative roots are relative to; empty for the working directory.
+        base: PathBuf,
+        roots: Vec<PathBuf>,
+    },
+    Memory(Arc<BTreeMap<String, Vec<u8>>>),
+}
+
+// === impl ProtoFiles ===
+
+impl ProtoFiles {
+    /// Files from any iterator of (path, bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::ProtoFiles;
+    ///
+    /// let files = [("a.proto", "syntax = \"proto3\";")];
+    /// let tree = ProtoFiles::from_files(files.into_iter().filter(|(path, _)| path.ends_with(".proto")));
+    /// ```
+    pub fn from_files<P, B>(files: impl IntoIterator<Item = (P, B)>) -> Self
+    where
+        P: AsRef<Path>,
+        B: Into<Vec<u8>>,
+    {
+        let files = files
+            .into_iter()
+            .filter_map(|(path, bytes)| Some((normal(path.as_ref().to_str()?), bytes.into())))
+            .collect();
+        Self(Files::Memory(Arc::new(files)))
+    }
+
+    /// Several directories on disk, searched in order: what a compiler calls include paths.
+    pub fn from_directories<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> Self {
+        Self::from_directories_in(PathBuf::new(), directories)
+    }
+
+    #[doc(hidden)]
+    /// As `from_directories`, with relative ones in `base`; errors name them without it.
+    pub fn from_directories_in<P: Into<PathBuf>>(
+        base: PathBuf,
+        directories: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let roots = directories.into_iter().map(Into::into).collect();
+        Self(Files::Directories { base, roots })
+    }
+
+    #[doc(hidden)]
+    /// Where on disk the file at `path` is, in the directory as it was given.
+    #[must_use]
+    pub fn locate(&self, path: &str) -> Option<PathBuf> {
+        let Files::Directories { base, roots } = &self.0 else {
+            return None;
+        };
+        let mut places = roots.iter().map(|root| root.join(path));
+        places.find(|place| base.join(place).is_file())
+    }
+
+    #[doc(hidden)]
+    /// The file at `path`; `Ok(None)` when there is none.
+    pub fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+        match &self.0 {
+            Files::Memory(files) => Ok(files.get(path).cloned()),
+            Files::Directories { .. } if !stays_inside(path) => Ok(None),
+            Files::Directories { base, roots } => {
+                for root in roots {
+                    match std::fs::read(base.join(root).join(path)) {
+                        Ok(bytes) => return Ok(Some(bytes)),
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        // A directory named like the first part of the path is a file here.
+                        Err(error) if error.kind() == ErrorKind::NotADirectory => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A path as `import` statements write it.
+pub(super) fn normal(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    path.trim_start_matches("./").to_owned()
+}
+
+/// Whether a path of an `import` statement leads to no other place of the disk.
+fn stays_inside(path: &str) -> bool {
+    let ordinary = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    Path::new(path).components().all(ordinary)
+}
+
+/// Names the tree in errors.
+impl fmt::Display for ProtoFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Files::Directories { roots, .. } => {
+                let many = if roots.len() == 1 { "y" } else { "ies" };
+                write!(f, "the director{many}")?;
+                for (root, at) in roots.iter().zip(0..) {
+                    let comma = if at == 0 { "" } else { "," };
+                    write!(f, "{comma} `{}`", root.display())?;
+                }
+                Ok(())
+            }
+            Files::Memory(files) => write!(f, "the {} given files", files.len()),
+        }
+    }
+}
+
+impl fmt::Debug for ProtoFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProtoFiles({self})")
+    }
+}
+
+impl From<&str> for ProtoFiles {
+    fn from(directory: &str) -> Self {
+        Self::from_directories([directory])
+    }
+}
+
+impl From<String> for ProtoFiles {
+    fn from(directory: String) -> Self {
+        Self::from_directories([directory])
+    }
+}
+
+impl From<&Path> for ProtoFiles {
+    fn from(directory: &Path) -> Self {
+        Self::from_directories([directory])
+    }
+}
+
+impl From<PathBuf> for ProtoFiles {
+    fn from(directory: PathBuf) -> Self {
+        Self::from_directories([directory])
+    }
+}
+
+impl<P: AsRef<Path>, B: Into<Vec<u8>>> FromIterator<(P, B)> for ProtoFiles {
+    fn from_iter<I: IntoIterator<Item = (P, B)>>(files: I) -> Self {
+        Self::from_files(files)
+    }
+}
+
+impl<P: AsRef<Path>, B: Into<Vec<u8>>> From<BTreeMap<P, B>> for ProtoFiles {
+    fn from(files: BTreeMap<P, B>) -> Self {
+        Self::from_files(files)
+    }
+}
+
+impl<P: AsRef<Path>, B: Into<Vec<u8>>> From<Vec<(P, B)>> for ProtoFiles {
+    fn from(files: Vec<(P, B)>) -> Self {
+        Self::from_files(files)
+    }
+}
+
+impl<P: AsRef<Path>, B: Into<Vec<u8>>, const N: usize> From<[(P, B); N]> for ProtoFiles {
+    fn from(files: [(P, B); N]) -> Self {
+        Self::from_files(files)
+    }
+}
+
+#[cfg(feature = "include_dir")]
+impl From<&include_dir::Dir<'_>> for ProtoFiles {
+    fn from(tree: &include_dir::Dir<'_>) -> Self {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![tree];
+        while let Some(directory) = directories.pop() {
+            directories.extend(directory.dirs());
+            files.extend(directory.files().filter_map(|file| {
+                // A path that is not text cannot stand in an `import` statement.
+                let path = file.path().to_str()?.replace('\\', "/");
+                Some((path, file.contents().to_vec()))
+            }));
+        }
+        Self(Files::Memory(Arc::new(files)))
+    }
+}

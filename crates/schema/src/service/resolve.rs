@@ -1,0 +1,409 @@
+//! From what the user said to one binding of a Register request, or the fault in it.
+
+use std::fmt;
+
+use super::collect::collect;
+use super::evidence::Evidence;
+use super::schema::{Entry, OpenApiDocument, Schema};
+use super::{Service, Version};
+use crate::finding::Finding;
+use crate::findings::Findings;
+use crate::name::{self, NameFault};
+use crate::rule::Rule;
+use crate::service::Binding;
+use crate::size::MAX_REQUEST_BYTES;
+use crate::title;
+use crate::version::VersionFault;
+
+/// What is checked of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Only what every gateway refuses whatever the schema.
+    StructureOnly,
+    /// The schema, too.
+    All,
+}
+
+/// The kind of a service's schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceKind {
+    Proto,
+    OpenApi,
+    GraphQl,
+}
+
+/// A service whose own faults are ruled out.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    pub namespace: String,
+    pub version: Version,
+    pub kind: ServiceKind,
+    /// As it goes over the wire, but for a GraphQL path, which wants the advertised address.
+    pub binding: Binding,
+    pub evidence: Evidence,
+}
+
+/// What a service is resolved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To tell what is wrong with it.
+    Check,
+    /// To register it: its evidence is wanted, the hash included.
+    Register,
+}
+
+// === impl Resolved ===
+
+impl Resolved {
+    /// "namespace/version", as the gateway writes it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.namespace, self.version)
+    }
+}
+
+impl fmt::Display for ServiceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proto => "proto",
+            Self::OpenApi => "OpenAPI",
+            Self::GraphQl => "GraphQL",
+        })
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    /// The bindings, if the namespace, the version and the files are such that there are any, and
+    /// everything found: one binding, or several if the service is split. `position` counts from 1
+    /// and names a service that has no namespace.
+    #[must_use]
+    pub fn resolve(
+        &self,
+        position: usize,
+        checks: Checks,
+        purpose: Purpose,
+    ) -> (Vec<Resolved>, Findings) {
+        #[cfg(feature = "preflight")]
+        if let Some(outcome) = self.resolve_descriptors(position, checks, purpose) {
+            return outcome;
+        }
+        let whole = || {
+            let (resolved, found) = self.resolve_one(position, checks, purpose);
+            (resolved.into_iter().collect(), found)
+        };
+        let Some(parts) = self.parts() else {
+            return whole();
+        };
+        let mut found = Findings::default();
+        if let Err(mut finding) = parts.fit_into_a_request() {
+            finding.name(
+                self.namespace
+                    .as_deref()
+                    .unwrap_or(&format!("no. {position}")),
+            );
+            found.extend([finding]);
+            return (Vec::new(), found);
+        }
+        let mut resolved = Vec::new();
+        for part in parts.services(self) {
+            let (binding, of_part) = part.resolve_one(position, checks, purpose);
+            // What all have in common is told once.
+            for finding in of_part {
+                if !found.iter().any(|it| it.says_the_same_as(&finding)) {
+                    found.extend([finding]);
+                }
+            }
+            resolved.extend(binding);
+        }
+        (resolved, found)
+    }
+
+    /// One binding, whatever the services of the entry file.
+    fn resolve_one(
+        &self,
+        position: usize,
+        checks: Checks,
+        purpose: Purpose,
+    ) -> (Option<Resolved>, Findings) {
+        let mut found = Findings::default();
+        let kind = self.schema.kind();
+        let namespace = found.keep(self.any_namespace(checks)).flatten();
+        let name = match &namespace {
+            Some(namespace) => namespace.clone(),
+            None => format!("no. {position}"),
+        };
+        if let Some(namespace) = &namespace {
+            found.extend(check_namespace(namespace, checks));
+        }
+        let version = found.keep(self.resolve_version());
+        if let (Some(namespace), Some(version)) = (&namespace, &version)
+            && checks == Checks::All
+        {
+            found.extend(check_built_in(namespace, &version.to_string()));
+        }
+        let mut binding = Binding {
+            namespace: namespace.clone().unwrap_or_default(),
+            version: version.map(|it| it.to_string()).unwrap_or_default(),
+            max_concurrency: self.max_concurrency,
+            max_concurrency_per_instance: self.max_concurrency_per_instance,
+            ..Binding::default()
+        };
+        let filled = self.fill(&mut binding);
+        let is_complete = filled.is_ok();
+        found.extend(filled.err().into_iter().flatten());
+        if self.is_repaired {
+            found.extend(repair(&mut binding));
+        }
+        let evidence = match is_complete && binding.size() <= MAX_REQUEST_BYTES {
+            true => self.inspect(&binding, checks, purpose, &mut found),
+            false => Evidence::default(),
+        };
+        found.allow(&self.allowed);
+        found.name(&name);
+        let resolved = match (namespace, version) {
+            (Some(namespace), Some(version)) if is_complete => Some(Resolved {
+                namespace,
+                version,
+                kind,
+                binding,
+                evidence,
+            }),
+            _ => None,
+        };
+        (resolved, found)
+    }
+
+    #[cfg(feature = "preflight")]
+    fn inspect(
+        &self,
+        binding: &Binding,
+        checks: Checks,
+        purpose: Purpose,
+        found: &mut Findings,
+    ) -> Evidence {
+        let entry = match &self.schema {
+            Schema::Proto(super::schema::ProtoSource {
+                entry: Entry::Tree { path, .. },
+                ..
+            }) => super::proto_files::normal(path),
+            // Not called after one of several namespaces.
+            Schema::Proto(_) if self.is_part => super::collect::ENTRY_TEXT.to_owned(),
+            _ => format!("{}.proto", binding.namespace),
+        };
+        let (schema, evidence) =
+            super::evidence::inspect(binding, self.schema.kind(), &entry, purpose);
+        if checks == Checks::All {
+            found.extend(schema);
+        }
+        evidence
+    }
+
+    #[cfg(not(feature = "preflight"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn inspect(&self, _: &Binding, _: Checks, _: Purpose, _: &mut Findings) -> Evidence {
+        Evidence::default()
+    }
+
+    /// The schema and what it needs.
+    fn fill(&self, binding: &mut Binding) -> Result<(), Vec<Finding>> {
+        match &self.schema {
+            Schema::Proto(proto) => {
+                let (source, imports) = collect(proto, &binding.namespace)?;
+                binding.proto_source = source;
+                binding.proto_imports = imports;
+            }
+            // invariant: `resolve` has made text of it.
+            #[cfg(feature = "preflight")]
+            Schema::Descriptors(_) => {}
+            Schema::OpenApi(OpenApiDocument(document)) => {
+                if is_no_text(document) {
+                    let message = "the OpenAPI document is empty or no text";
+                    let finding = Finding::error(Rule::OpenApiSyntax, message);
+                    return Err(vec![finding.help("give JSON or YAML")]);
+                }
+                binding.openapi_spec.clone_from(document);
+            }
+            Schema::GraphQl(endpoint) => {
+                check_graphql_endpoint(endpoint).map_err(|finding| vec![finding])?;
+                binding.graphql_endpoint.clone_from(endpoint);
+            }
+            Schema::NoBundle(finding) => return Err(vec![finding.clone()]),
+            Schema::ImportOn(kind) => {
+                let what = match kind {
+                    ServiceKind::Proto => "a descriptor set, which has what it imports".to_owned(),
+                    kind => kind.to_string(),
+                };
+                let message = format!("`import` has no meaning for {what}");
+                let finding = Finding::error(Rule::ImportWithoutProto, message);
+                return Err(vec![finding.help("remove the call")]);
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve_version(&self) -> Result<Version, Finding> {
+        let text = &self.version.0;
+        Version::parse(text).map_err(|fault| {
+            let why = match fault {
+                VersionFault::StableAlias => {
+                    "`stable` is an alias that the gateway computes; register a vN instead"
+                }
+                VersionFault::Syntax => {
+                    "write `unstable` or `vN` with N from 1, lower case, no leading zero"
+                }
+            };
+            let message = format!("the version `{text}` cannot be registered: {why}");
+            Finding::error(Rule::VersionSyntax, message)
+        })
+    }
+
+    /// The namespace as given, or as the schema tells it; `None` where another finding says why
+    /// the schema tells nothing.
+    fn any_namespace(&self, checks: Checks) -> Result<Option<String>, Finding> {
+        if let Some(namespace) = self.namespace.as_ref().filter(|it| !it.is_empty()) {
+            return Ok(Some(namespace.clone()));
+        }
+        let told = match (&self.namespace, &self.schema) {
+            (None, Schema::Proto(proto)) => match &proto.entry {
+                Entry::Tree { path, .. } if path.is_empty() => return Ok(None),
+                Entry::Tree { path, .. } => Some(name::suggest(stem(path))),
+                Entry::Text(_) => None,
+            },
+            (None, Schema::OpenApi(OpenApiDocument(document))) => {
+                if is_no_text(document) || (checks == Checks::All && is_unreadable(document)) {
+                    return Ok(None);
+                }
+                title_of(document).map(|title| name::fold_title(&title))
+            }
+            (None, Schema::ImportOn(_) | Schema::NoBundle(_)) => return Ok(None),
+            _ => None,
+        };
+        let kind = self.schema.kind();
+        told.map(Some).ok_or_else(|| {
+            let why = match kind {
+                ServiceKind::OpenApi => "no `info.title` was found in its document",
+                ServiceKind::Proto | ServiceKind::GraphQl => "its schema tells none",
+            };
+            Finding::error(
+                Rule::NamespaceMissing,
+                format!("a {kind} service has no namespace, and {why}: call `.namespace(\"…\")`"),
+            )
+        })
+    }
+}
+
+/// Repairs the document of a binding; one that cannot be read in full is left to the check.
+#[cfg(feature = "preflight")]
+fn repair(binding: &mut Binding) -> Vec<Finding> {
+    use crate::{openapi, repair};
+
+    let Ok((document, has_times)) = openapi::read_as_written(&binding.openapi_spec) else {
+        return Vec::new();
+    };
+    if !document.lost().is_empty() {
+        return Vec::new();
+    }
+    // Sorted first, so that the order of a map decides nothing.
+    let mut root = super::schema::sorted(document.as_json().clone());
+    let mut repaired = repair::repair(&binding.version, &mut root);
+    // Where it makes no difference, they may stay without quotes.
+    let as_gateways = has_times.then(|| openapi::read(&binding.openapi_spec).ok());
+    if as_gateways
+        .flatten()
+        .is_some_and(|it| it.faults() != document.faults())
+    {
+        repaired.push(repair::times());
+    }
+    if !repaired.is_empty() {
+        binding.openapi_spec = OpenApiDocument::from(root).0;
+    }
+    repaired
+}
+
+#[cfg(not(feature = "preflight"))]
+fn repair(_: &mut Binding) -> Vec<Finding> {
+    Vec::new()
+}
+
+/// The name of a file without its ending.
+pub(super) fn stem(path: &str) -> &str {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    file.strip_suffix(".proto").unwrap_or(file)
+}
+
+fn is_no_text(document: &[u8]) -> bool {
+    std::str::from_utf8(document).map_or(true, |text| text.trim().is_empty())
+}
+
+/// Whether the schema check says what is wrong with the document.
+fn is_unreadable(document: &[u8]) -> bool {
+    #[cfg(feature = "preflight")]
+    return crate::openapi::read(document).is_err();
+    #[cfg(not(feature = "preflight"))]
+    return document.is_empty();
+}
+
+fn title_of(document: &[u8]) -> Option<String> {
+    #[cfg(feature = "preflight")]
+    if let Ok(document) = crate::openapi::read(document) {
+        let title = document.as_json().pointer("/info/title")?;
+        return title.as_str().map(str::to_owned);
+    }
+    title::title(document)
+}
+
+fn check_namespace(namespace: &str, checks: Checks) -> Option<Finding> {
+    let fault = name::check_namespace(namespace).err()?;
+    let (rule, why) = match fault {
+        NameFault::Reserved(c) => (
+            Rule::NamespaceReserved,
+            format!("contains `{c}`, which no gateway takes"),
+        ),
+        NameFault::NotAName if checks == Checks::StructureOnly => return None,
+        NameFault::NotAName => (
+            Rule::NamespaceName,
+            "is not of the form [_A-Za-z][_0-9A-Za-z]*, so the gateway cannot make a schema of it, \
+             and a clustered one would stop serving everybody's changes"
+                .to_owned(),
+        ),
+        NameFault::TooLong(bytes) => (
+            Rule::NamespaceLength,
+            format!(
+                "is {bytes} bytes long; {} are the most",
+                name::MAX_NAMESPACE_BYTES
+            ),
+        ),
+    };
+    let help = format!("`{}` would do", name::suggest(namespace));
+    Some(Finding::error(rule, format!("the namespace {why}")).help(help))
+}
+
+fn check_built_in(namespace: &str, version: &str) -> Option<Finding> {
+    let is_taken = version == "v1" && name::is_built_in(namespace);
+    is_taken.then(|| {
+        let message = format!(
+            "gateways have a `{namespace}/{version}` themselves, and route no calls to another"
+        );
+        let finding = Finding::warning(Rule::NamespaceBuiltIn, message);
+        finding.help("give it another namespace")
+    })
+}
+
+fn check_graphql_endpoint(endpoint: &str) -> Result<(), Finding> {
+    let is_path = endpoint.starts_with('/') && !endpoint.starts_with("//");
+    let is_url = endpoint.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+    });
+    if is_url || (is_path && endpoint.parse::<http::Uri>().is_ok()) {
+        return Ok(());
+    }
+    Err(Finding::error(
+        Rule::GraphQlEndpoint,
+        format!(
+            "the GraphQL endpoint `{endpoint}` is neither an http(s) URL nor a path on \
+             this server such as `/graphql`"
+        ),
+    ))
+}

@@ -1,0 +1,203 @@
+//! The schema of a service as the user gave it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+#[cfg(feature = "preflight")]
+use std::sync::Arc;
+
+use super::ProtoFiles;
+use super::resolve::ServiceKind;
+use crate::finding::Finding;
+
+/// An OpenAPI 3.x document: JSON or YAML.
+#[derive(Clone)]
+pub struct OpenApiDocument(pub(super) Vec<u8>);
+
+#[derive(Clone)]
+pub(super) enum Schema {
+    Proto(ProtoSource),
+    /// Made into proto text when resolved.
+    #[cfg(feature = "preflight")]
+    Descriptors(Descriptors),
+    OpenApi(OpenApiDocument),
+    GraphQl(String),
+    /// `import` on a schema that has none; refused when resolved.
+    ImportOn(ServiceKind),
+    /// A bundle that cannot be read; refused when resolved.
+    NoBundle(Finding),
+}
+
+/// An encoded FileDescriptorSet, and the name of its entry file.
+#[cfg(feature = "preflight")]
+#[derive(Clone)]
+pub(super) struct Descriptors {
+    pub(super) set: Arc<[u8]>,
+    pub(super) entry: String,
+}
+
+/// Proto text: the entry file and where its imports come from.
+#[derive(Clone)]
+pub(super) struct ProtoSource {
+    pub(super) entry: Entry,
+    /// Added by `Service::import`; goes before the tree.
+    pub(super) imports: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Entry {
+    Text(Vec<u8>),
+    Tree { files: ProtoFiles, path: String },
+}
+
+// === impl Schema ===
+
+impl Schema {
+    pub(super) fn kind(&self) -> ServiceKind {
+        match self {
+            Self::Proto(_) | Self::NoBundle(_) => ServiceKind::Proto,
+            #[cfg(feature = "preflight")]
+            Self::Descriptors(_) => ServiceKind::Proto,
+            Self::OpenApi(_) => ServiceKind::OpenApi,
+            Self::GraphQl(_) => ServiceKind::GraphQl,
+            Self::ImportOn(kind) => *kind,
+        }
+    }
+
+    pub(super) fn add_import(&mut self, path: String, source: Vec<u8>) {
+        match self {
+            Self::Proto(proto) => {
+                proto.imports.insert(path, source);
+            }
+            Self::NoBundle(_) => {}
+            other => *other = Self::ImportOn(other.kind()),
+        }
+    }
+}
+
+// === impl ProtoSource ===
+
+impl ProtoSource {
+    pub(super) fn text(source: Vec<u8>) -> Self {
+        Self {
+            entry: Entry::Text(source),
+            imports: BTreeMap::new(),
+        }
+    }
+
+    /// The same with another text of the entry file.
+    pub(super) fn with_entry(&self, text: String) -> Self {
+        let mut proto = self.clone();
+        match &mut proto.entry {
+            Entry::Text(source) => *source = text.into(),
+            Entry::Tree { path, .. } => {
+                let path = super::proto_files::normal(path);
+                proto.imports.insert(path, text.into());
+            }
+        }
+        proto
+    }
+
+    pub(super) fn tree(files: ProtoFiles, path: String) -> Self {
+        Self {
+            entry: Entry::Tree { files, path },
+            imports: BTreeMap::new(),
+        }
+    }
+}
+
+// === impl OpenApiDocument ===
+
+impl fmt::Debug for OpenApiDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenApiDocument({} bytes)", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for OpenApiDocument {
+    fn from(document: Vec<u8>) -> Self {
+        Self(document)
+    }
+}
+
+impl From<&[u8]> for OpenApiDocument {
+    fn from(document: &[u8]) -> Self {
+        Self(document.to_vec())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for OpenApiDocument {
+    fn from(document: &[u8; N]) -> Self {
+        Self(document.to_vec())
+    }
+}
+
+impl From<String> for OpenApiDocument {
+    fn from(document: String) -> Self {
+        Self(document.into_bytes())
+    }
+}
+
+impl From<&str> for OpenApiDocument {
+    fn from(document: &str) -> Self {
+        Self(document.as_bytes().to_vec())
+    }
+}
+
+/// The bytes are stable as long as the document is, because the gateway locks a vN to them: keys
+/// are sorted, whatever features of serde_json are on.
+impl From<serde_json::Value> for OpenApiDocument {
+    fn from(document: serde_json::Value) -> Self {
+        Self(sorted(document).to_string().into_bytes())
+    }
+}
+
+/// An object that is filled in the order of its keys has them in that order in either kind of map.
+pub(super) fn sorted(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => {
+            let entries: BTreeMap<String, Value> = entries.into_iter().collect();
+            let entries = entries.into_iter();
+            Value::Object(entries.map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+/// The bytes are stable as long as the document is, as those of a JSON value: utoipa itself keeps
+/// extensions in a map without order.
+#[cfg(feature = "utoipa")]
+impl From<utoipa::openapi::OpenApi> for OpenApiDocument {
+    fn from(document: utoipa::openapi::OpenApi) -> Self {
+        // invariant: an OpenApi holds nothing that JSON cannot express; an empty document is
+        // refused by the check like any other that is not OpenAPI.
+        let json = document.to_json().unwrap_or_default();
+        match serde_json::from_str::<serde_json::Value>(&json) {
+            Ok(value) => value.into(),
+            Err(_) => Self(json.into_bytes()),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "utoipa"))]
+mod tests {
+    use super::*;
+
+    /// utoipa's own JSON has the extensions in another order each time.
+    #[test]
+    fn the_bytes_of_a_utoipa_document_are_stable() {
+        use utoipa::openapi::{InfoBuilder, OpenApi, Paths, extensions::Extensions};
+        let document = || {
+            let extensions: Extensions = (0..20)
+                .map(|n| (format!("x-{n}"), serde_json::json!(n)))
+                .collect();
+            let info = InfoBuilder::new().extensions(Some(extensions)).build();
+            OpenApiDocument::from(OpenApi::new(info, Paths::new())).0
+        };
+        let first = document();
+        for _ in 0..20 {
+            assert_eq!(document(), first);
+        }
+    }
+}

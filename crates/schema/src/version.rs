@@ -1,0 +1,127 @@
+//! Versions: `unstable` or `vN` (contract § 2).
+
+use std::fmt;
+
+/// Why a version is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionFault {
+    /// `stable` is an alias that the gateway computes.
+    StableAlias,
+    /// Anything else that is not `unstable` or `vN`.
+    Syntax,
+}
+
+/// The version under which a service is registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(Tier);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Tier {
+    Unstable,
+    Numbered(u64),
+}
+
+impl Default for Tier {
+    fn default() -> Self {
+        Self::Numbered(1)
+    }
+}
+
+impl Version {
+    /// `unstable`: the one slot of a namespace whose schema may change at any time.
+    pub const UNSTABLE: Self = Self(Tier::Unstable);
+    /// `v1`, the default.
+    pub const V1: Self = Self(Tier::Numbered(1));
+
+    /// `vN`; `None` for 0 and for numbers above `i64::MAX`, which no gateway takes.
+    #[must_use]
+    pub const fn numbered(n: u64) -> Option<Self> {
+        if n == 0 || n > i64::MAX as u64 {
+            None
+        } else {
+            Some(Self(Tier::Numbered(n)))
+        }
+    }
+
+    /// The N of `vN`; `None` for `unstable`.
+    #[must_use]
+    pub const fn number(self) -> Option<u64> {
+        match self.0 {
+            Tier::Unstable => None,
+            Tier::Numbered(n) => Some(n),
+        }
+    }
+
+    /// Whether this is `unstable`.
+    #[must_use]
+    pub const fn is_unstable(self) -> bool {
+        matches!(self.0, Tier::Unstable)
+    }
+
+    /// Reads a version as a gateway does: empty is `v1`, and `v+1` is `v1` too.
+    pub fn parse(text: &str) -> Result<Self, VersionFault> {
+        match text {
+            "" => return Ok(Self::V1),
+            "unstable" => return Ok(Self::UNSTABLE),
+            "stable" => return Err(VersionFault::StableAlias),
+            _ => {}
+        }
+        let number = text.strip_prefix('v').ok_or(VersionFault::Syntax)?;
+        if number.starts_with('0') {
+            return Err(VersionFault::Syntax);
+        }
+        // `u64::from_str` takes one leading `+`, exactly as the gateway does.
+        let number: u64 = number.parse().map_err(|_| VersionFault::Syntax)?;
+        Self::numbered(number).ok_or(VersionFault::Syntax)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Tier::Unstable => f.write_str("unstable"),
+            Tier::Numbered(n) => write!(f, "v{n}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_the_gateway_reads_them() {
+        for (text, shown) in [
+            ("", "v1"),
+            ("v1", "v1"),
+            ("v10", "v10"),
+            ("v+1", "v1"),
+            ("v4294967296", "v4294967296"),
+            ("v9223372036854775807", "v9223372036854775807"),
+            ("unstable", "unstable"),
+        ] {
+            assert_eq!(Version::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        for text in [
+            "v",
+            "V1",
+            "1",
+            "v-1",
+            "v0",
+            "v01",
+            "v1 ",
+            " v1",
+            "v1.0",
+            "v1beta1",
+            "latest",
+            "Unstable",
+            "vN",
+            "v１",
+            "v++1",
+            "v9223372036854775808",
+        ] {
+            assert_eq!(Version::parse(text), Err(VersionFault::Syntax), "{text}");
+        }
+        assert_eq!(Version::parse("stable"), Err(VersionFault::StableAlias));
+    }
+}
