@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service};
+use tower_gwag_gateway::EmbeddedGateway;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

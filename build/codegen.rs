@@ -6,10 +6,6 @@ fn generate(out_dir: &std::path::Path) -> Result<(), Box<dyn std::error::Error>>
     tonic_prost_build::configure()
         .out_dir(out_dir)
         .build_transport(false)
-        .server_mod_attribute(
-            "gateway.controlplane.v1",
-            "#[cfg(feature = \"embedded-gateway\")]",
-        )
         .compile_fds(descriptors)?;
     Ok(())
 }

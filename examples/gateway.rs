@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use tower_gwag::embedded::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile};
+use tower_gwag_gateway::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -53,14 +53,14 @@
 //!   GraphQL endpoints.
 //! - [`Registration`]: the handle: status, leaving, servers of another kind.
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
-//! - `embedded` (feature `embedded-gateway`): a gateway in this process, to develop and test against.
+//! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
 //!
 //! The README tells the life of a registration and what happens at shutdown.
 //!
 //! # Features
 //!
 //! `tonic`, `axum` and `preflight` (the check of the schemas themselves) are on by default; `tls`,
-//! `utoipa`, `include_dir` and `embedded-gateway` are not.
+//! `utoipa` and `include_dir` are not.
 
 // In the library only: tests and examples may.
 #![warn(
@@ -70,9 +70,7 @@
     clippy::unwrap_used
 )]
 
-mod control;
-#[cfg(feature = "embedded-gateway")]
-pub mod embedded;
+pub mod control;
 mod error;
 mod options;
 mod registration;

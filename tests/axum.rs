@@ -20,8 +20,8 @@ use support::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{GwagRegistrationLayer, LeaveOutcome, LeaveReason, State};
+use tower_gwag_gateway::EmbeddedGateway;
 
 async fn assert_called_through(gateway: &EmbeddedGateway) {
     let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;

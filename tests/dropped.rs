@@ -12,10 +12,10 @@ use support::{
     registered, tonic_greeter, within,
 };
 use tokio::runtime::{Builder, Runtime};
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{
     Event, GwagRegistrationLayer, LeaveOutcome, LeaveReason, LeaveReport, Options, Registration,
 };
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 /// Where no server listens; the gateway does not dial at Register.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);

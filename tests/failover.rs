@@ -8,8 +8,8 @@ use support::{
     PROMPTLY, assert_orderly, gateway, greet, greeter_service, listed, registered, tonic_greeter,
     until_state, within,
 };
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{Options, State};
+use tower_gwag_gateway::EmbeddedGateway;
 
 const BEAT: Duration = Duration::from_millis(50);
 

@@ -14,8 +14,8 @@ use support::servers::bind;
 use support::{
     Events, axum_app, eventually, gateway, listed, pets_app, registered, until_state, within,
 };
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{ErrorKind, GwagRegistrationLayer, LeaveOutcome, Options, Service, State};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 const SCHEMA: &str = r#"{"data":{"__schema":{"queryType":{"name":"Query"},"types":[{"kind":"OBJECT","name":"Query","fields":[]}]}}}"#;
 const NO_INTROSPECTION: &str = r#"{"errors":[{"message":"introspection is disabled"}]}"#;

@@ -12,8 +12,8 @@ use support::{
 };
 use tokio::sync::oneshot;
 use tonic::transport::Server;
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{Event, GwagRegistrationLayer, LeaveOutcome, Options};
+use tower_gwag_gateway::EmbeddedGateway;
 
 const BEAT: Duration = Duration::from_millis(20);
 

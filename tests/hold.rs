@@ -11,8 +11,8 @@ use support::{
 };
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
-use tower_gwag::embedded::{EmbeddedGateway, RegistrationView, Rpc, Tier};
 use tower_gwag::{ErrorKind, Hold, HoldOutcome, Options};
+use tower_gwag_gateway::{EmbeddedGateway, RegistrationView, Rpc, Tier};
 
 const BEAT: Duration = Duration::from_millis(50);
 

@@ -10,8 +10,8 @@ use support::{
     Events, Forwarder, PROMPTLY, assert_orderly, gateway, greet, greeter_options, greeter_service,
     registered, services_of, tonic_greeter, until_state, within,
 };
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{HoldOutcome, LeaveOutcome, Options, State};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 const BEAT: Duration = Duration::from_millis(50);
 const BUDGET: Duration = Duration::from_millis(600);

@@ -11,8 +11,8 @@ use support::{
     lone_options, registered, tonic_greeter, until_state, within,
 };
 use tonic::Code;
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Rpc};
 use tower_gwag::{ErrorKind, GwagRegistrationLayer, LeaveOutcome, LeaveReason, Options, State};
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Rpc};
 
 const BEAT: Duration = Duration::from_millis(50);
 const BUDGET: Duration = Duration::from_millis(600);

@@ -10,8 +10,8 @@ use support::{
     tonic_greeter, within,
 };
 use tonic::Code;
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{Hold, HoldOutcome, LeaveOutcome, Options};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 const BEAT: Duration = Duration::from_millis(50);
 

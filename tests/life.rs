@@ -10,8 +10,8 @@ use support::{
     lone_options, pets_service, registered, tonic_greeter, until_state, within,
 };
 use tonic::Code;
-use tower_gwag::embedded::{EmbeddedGateway, Rpc, Tier};
 use tower_gwag::{ErrorKind, Hold, LeaveOutcome, Options, Registration, Service, State, Status};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc, Tier};
 
 /// Beats so often that no test waits for one.
 const BEAT: Duration = Duration::from_millis(50);

@@ -17,8 +17,8 @@ use support::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{ErrorKind, GwagRegistrationLayer, IntoIncoming, IntoListener, Options};
+use tower_gwag_gateway::EmbeddedGateway;
 
 /// A listener of the user's own: counts what it accepts.
 struct Counting {

@@ -186,7 +186,7 @@ async fn tokens_and_metadata_go_with_every_call_over_tls() {
     let registration = start(options);
     registered(&registration).await;
     let beats = gateway.wait_until(|now| {
-        let beats = now.rpc_counts.of(tower_gwag::embedded::Rpc::Heartbeat);
+        let beats = now.rpc_counts.of(tower_gwag_gateway::Rpc::Heartbeat);
         beats.answered > 1
     });
     within("beats", beats).await;

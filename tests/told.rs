@@ -11,8 +11,8 @@ use support::{
     Events, Running, eventually, gateway, greet, listed, lone_options, registered, tonic_greeter,
     until_state, within,
 };
-use tower_gwag::embedded::Rpc;
 use tower_gwag::{Event, LeaveOutcome, LeaveReason, State};
+use tower_gwag_gateway::Rpc;
 use tracing::subscriber::DefaultGuard;
 
 const BEAT: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Profile};
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Profile};
 
 use crate::load::{Call, Load};
 use crate::report::Row;

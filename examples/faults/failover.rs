@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Rpc};
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Rpc};
 
 use crate::report::Row;
 use crate::service::{Served, options, replicas, until};

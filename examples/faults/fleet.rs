@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::transport::Endpoint;
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{GwagRegistrationLayer, Registration, State};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 use crate::gateway::RESTART;
 use crate::report::Row;

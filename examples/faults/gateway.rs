@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{Service, State};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 use crate::report::Row;
 use crate::service::{DEADLINE, NAMESPACE, PROTO, Served, options, replicas, until};
@@ -76,13 +76,12 @@ pub(crate) async fn frozen(scale: Scale) -> Result<Vec<Row>, BoxError> {
     let thaw = Instant::now();
     gateway.thaw();
     let mut status = service.registration.status();
-    let beaten = |now: &tower_gwag::embedded::GatewayView| {
-        now.rpc_counts.of(Rpc::Heartbeat).answered > beats
-    };
+    let beaten =
+        |now: &tower_gwag_gateway::GatewayView| now.rpc_counts.of(Rpc::Heartbeat).answered > beats;
     until(&gateway, "a beat after the thaw", beaten).await?;
     timeout(DEADLINE, status.wait_for(tower_gwag::Status::is_registered)).await??;
     let back = thaw.elapsed();
-    let gone = |now: &tower_gwag::embedded::GatewayView| now.service("leaver", "v1").is_none();
+    let gone = |now: &tower_gwag_gateway::GatewayView| now.service("leaver", "v1").is_none();
     until(&gateway, "the entry of the one that left is gone", gone).await?;
     let replicas = replicas(&gateway.view());
     let registers = gateway.rpc_counts().of(Rpc::Register).received - registers;

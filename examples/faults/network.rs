@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tower_gwag::embedded::EmbeddedGateway;
+use tower_gwag_gateway::EmbeddedGateway;
 
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::report::Row;

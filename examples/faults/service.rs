@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView};
 use tower_gwag::{
     Event, GatewayAddress, GwagRegistrationLayer, LeaveReport, Options, Registration, Service,
 };
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView};
 
 use crate::BoxError;
 use crate::greeter::greeter_server::{Greeter, GreeterServer};

@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use tower_gwag::embedded::{EmbeddedGateway, ServiceView};
+use tower_gwag_gateway::{EmbeddedGateway, ServiceView};
 
 use super::greeter::HelloRequest;
 use super::greeter::greeter_client::GreeterClient;

@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use support::{BoxError, Gateway, print_report, print_status, until_answered};
 use tokio::net::TcpListener;
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, stop_signal};
+use tower_gwag_gateway::EmbeddedGateway;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {

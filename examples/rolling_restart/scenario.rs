@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use tower_gwag::embedded::{EmbeddedGateway, Profile};
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use crate::BoxError;
 use crate::load::{Caller, Load};

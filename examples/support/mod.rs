@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tower_gwag::embedded::EmbeddedGateway;
 use tower_gwag::{LeaveReport, Registration, State};
+use tower_gwag_gateway::EmbeddedGateway;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

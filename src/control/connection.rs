@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::nodes::Nodes;
+use super::target::Target;
 use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};
-use crate::options::Target;
 
 /// For one address: long enough for a far gateway, short enough to try the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -89,7 +89,7 @@ impl Gateway {
         static GATEWAYS: Mutex<Option<Gateways>> = Mutex::new(None);
 
         let fresh = || Arc::new(Self::new(target.clone(), endpoint.clone()));
-        if private {
+        if private || target.lookup.is_some() {
             return fresh();
         }
         // A channel lives and dies with the runtime that made it.
@@ -300,11 +300,10 @@ impl Gateway {
     }
 
     async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let (host, port) = self.target.host_port();
-        #[cfg(test)]
-        if let Some(addresses) = super::nodes::names::addresses_of(&host) {
-            return Ok(addresses);
+        if let Some(lookup) = &self.target.lookup {
+            return Ok(lookup.addresses());
         }
+        let (host, port) = self.target.host_port();
         Ok(tokio::net::lookup_host((host, port)).await?.collect())
     }
 }

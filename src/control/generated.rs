@@ -652,7 +652,6 @@ pub mod control_plane_client {
     }
 }
 /// Generated server implementations.
-#[cfg(feature = "embedded-gateway")]
 pub mod control_plane_server {
     #![allow(
         unused_variables,

@@ -7,15 +7,15 @@ mod credentials;
 mod nodes;
 mod refusal;
 mod route_probe;
+mod target;
 mod watched_io;
 
 pub(crate) use client::{CallError, ControlPlane, Liveness};
 pub(crate) use connection::Gateway;
 pub(crate) use credentials::Credentials;
-#[cfg(test)]
-pub(crate) use nodes::names;
 pub(crate) use refusal::is_transient;
 pub(crate) use route_probe::RouteProbe;
+pub(crate) use target::{Lookup, Target};
 
 /// The control plane's messages, client and server, made from `proto/control_plane.proto`.
 #[allow(
@@ -26,7 +26,7 @@ pub(crate) use route_probe::RouteProbe;
     unreachable_pub,
     unused_qualifications
 )]
-pub(crate) mod proto {
+pub mod proto {
     #[cfg(not(feature = "codegen"))]
     include!("generated.rs");
     #[cfg(feature = "codegen")]

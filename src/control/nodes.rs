@@ -65,31 +65,6 @@ impl Nodes {
     }
 }
 
-/// Names for tests: no file of this host is changed for them.
-#[cfg(test)]
-pub(crate) mod names {
-    use std::collections::HashMap;
-    use std::net::SocketAddr;
-    use std::sync::{Mutex, MutexGuard, PoisonError};
-
-    type Names = HashMap<String, Vec<SocketAddr>>;
-
-    fn names() -> MutexGuard<'static, Option<Names>> {
-        static NAMES: Mutex<Option<Names>> = Mutex::new(None);
-        NAMES.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set(name: &str, addresses: &[SocketAddr]) {
-        let mut names = names();
-        let names = names.get_or_insert_default();
-        names.insert(name.to_owned(), addresses.to_vec());
-    }
-
-    pub(crate) fn addresses_of(name: &str) -> Option<Vec<SocketAddr>> {
-        names().as_ref()?.get(name).cloned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,13 @@
 //! The address of a gateway's control plane.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use http::Uri;
 use tonic::transport::Endpoint;
 
 use crate::control::address::split_host_port;
+use crate::control::{Lookup, Target};
 use crate::error::{Error, ErrorKind};
 
 /// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
@@ -25,20 +27,30 @@ enum Given {
     Text(String),
     Endpoint(Box<Endpoint>),
     Several(Vec<GatewayAddress>),
-}
-
-/// A gateway address that parses.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// Scheme, host and port; no path.
-    pub(crate) uri: Uri,
-    /// Settings of the user's own endpoint, its TLS included.
-    pub(crate) endpoint: Option<Endpoint>,
+    LookedUp(Box<GatewayAddress>, Lookup),
 }
 
 // === impl GatewayAddress ===
 
 impl GatewayAddress {
+    /// Looks the addresses of the gateway's nodes up with `lookup` instead of the system's resolver,
+    /// for service discovery and for tests. Called before each connection; no address means that
+    /// there is none now. The name stays what TLS checks, and the port is the lookup's own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use tower_gwag::{GatewayAddress, Options};
+    ///
+    /// let nodes = || vec![SocketAddr::from(([10, 0, 0, 1], 50090))];
+    /// let options = Options::new(GatewayAddress::from("gateway:50090").resolved_by(nodes));
+    /// ```
+    #[must_use]
+    pub fn resolved_by(self, lookup: impl Fn() -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
+        Self(Given::LookedUp(Box::new(self), Lookup::new(lookup)))
+    }
+
     /// All addresses, at least one; `tls_wanted` turns a plain `host:port` into `https`.
     pub(super) fn parse(&self, tls_wanted: bool) -> Result<Vec<Target>, Error> {
         match &self.0 {
@@ -46,7 +58,15 @@ impl GatewayAddress {
             Given::Endpoint(endpoint) => Ok(vec![Target {
                 uri: endpoint.uri().clone(),
                 endpoint: Some(endpoint.as_ref().clone()),
+                lookup: None,
             }]),
+            Given::LookedUp(address, lookup) => {
+                let mut targets = address.parse(tls_wanted)?;
+                for target in &mut targets {
+                    target.lookup = Some(lookup.clone());
+                }
+                Ok(targets)
+            }
             Given::Several(addresses) if addresses.is_empty() => {
                 Ok(vec![parse_text("", tls_wanted)?])
             }
@@ -102,6 +122,7 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Error> {
     Ok(Target {
         uri,
         endpoint: None,
+        lookup: None,
     })
 }
 
@@ -152,33 +173,8 @@ impl fmt::Debug for GatewayAddress {
         match &self.0 {
             Given::Text(text) => write!(f, "{text:?}"),
             Given::Endpoint(endpoint) => write!(f, "Endpoint({})", endpoint.uri()),
+            Given::LookedUp(address, _) => address.fmt(f),
             Given::Several(addresses) => f.debug_list().entries(addresses).finish(),
-        }
-    }
-}
-
-// === impl Target ===
-
-impl Target {
-    /// Host and port to connect to; the scheme's port where none is written.
-    pub(crate) fn host_port(&self) -> (String, u16) {
-        let host = self.uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let default = if self.is_https() { 443 } else { 80 };
-        (host.to_owned(), self.uri.port_u16().unwrap_or(default))
-    }
-
-    pub(crate) fn is_https(&self) -> bool {
-        self.uri.scheme_str() == Some("https")
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.uri.authority() {
-            Some(authority) if !self.is_https() => write!(f, "{authority}"),
-            Some(authority) => write!(f, "https://{authority}"),
-            None => write!(f, "{}", self.uri),
         }
     }
 }

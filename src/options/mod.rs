@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use gateway::GatewayAddress;
-pub(crate) use gateway::Target;
 pub(crate) use plan::{Plan, PlannedGateway};
 
 use crate::control::Credentials;

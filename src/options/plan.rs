@@ -6,8 +6,9 @@ use std::time::Duration;
 use http::Uri;
 use tonic::transport::Endpoint;
 
+use super::Options;
 use super::checks;
-use super::{Options, Target};
+use crate::control::Target;
 use crate::control::address::{AddressForm, form_of};
 use crate::control::proto::ServiceBinding;
 use crate::error::{Error, ErrorKind};

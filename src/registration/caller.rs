@@ -18,9 +18,9 @@ use super::machine::{Answer, Call, Verb, Which};
 use super::verify::{self, Expected};
 use crate::control::address::{SPELLINGS, respelled};
 use crate::control::proto::RegisterRequest;
-use crate::control::{CallError, ControlPlane, Gateway};
+use crate::control::{CallError, ControlPlane, Gateway, Target};
 use crate::error::{Error, ErrorKind};
-use crate::options::{Options, Plan, PlannedGateway, Target};
+use crate::options::{Options, Plan, PlannedGateway};
 use tower_gwag_schema::service::Resolved;
 
 /// For the look at what is left of us.

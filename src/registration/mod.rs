@@ -17,8 +17,6 @@ mod last_resort;
 mod lease;
 mod leaving;
 mod machine;
-#[cfg(test)]
-mod nodes_tests;
 mod pace;
 mod preferred;
 pub(crate) mod proof;

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tower_gwag::embedded::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile, Rpc, Tier};
+use tower_gwag_gateway::{EmbeddedGateway, EmbeddedGatewayBuilder, Profile, Rpc, Tier};
 
 use crate::cases::{Case, list, state};
 use crate::shown::show;

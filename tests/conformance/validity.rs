@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use tower_gwag::embedded::{EmbeddedGateway, Profile};
 use tower_gwag::{Options, Service};
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use crate::cases::state;
 use crate::wire::Wire;

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prost::Message;
-use prost_reflect::prost_types;
+use protox::prost_reflect::prost_types;
 use tonic::Code;
-use tower_gwag::ErrorKind;
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Profile, Rpc};
+use tower_gwag_gateway::ErrorKind;
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Profile, Rpc};
 
 use crate::backend::{Backend, PROTO};
 use crate::caller::{Caller, http, proto, soon};
@@ -324,11 +324,11 @@ async fn a_poisoned_cluster_keeps_nodes_from_starting() {
         .start()
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unrenderable);
+    assert_eq!(error.kind(), ErrorKind::Poisoned);
     assert!(error.to_string().contains("my-svc/v1"), "{error}");
     assert_eq!(
         gateway.restart().await.unwrap_err().kind(),
-        ErrorKind::Unrenderable
+        ErrorKind::Poisoned
     );
     assert!(!gateway.view().alive);
 }

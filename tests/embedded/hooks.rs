@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::Code;
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 use crate::backend::PROTO;
 use crate::caller::{Caller, soon};

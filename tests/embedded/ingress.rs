@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tonic::Code;
-use tower_gwag::embedded::EmbeddedGateway;
+use tower_gwag_gateway::EmbeddedGateway;
 
 use crate::backend::{Backend, OPENAPI, PROTO};
 use crate::caller::{Caller, http, proto, soon, text};

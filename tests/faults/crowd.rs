@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tower_gwag::embedded::Rpc;
 use tower_gwag::{GwagRegistrationLayer, Registration};
+use tower_gwag_gateway::Rpc;
 
 use crate::lone_options;
 use crate::support::{assert_orderly, gateway, listed, registered, within};

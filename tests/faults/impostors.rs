@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tonic::service::Routes;
-use tower_gwag::embedded::{EmbeddedGateway, Rpc};
 use tower_gwag::{ErrorKind, State};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 use crate::lone_options;
 use crate::support::greeter::greeter_server::GreeterServer;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tower_gwag::Event;
-use tower_gwag::embedded::EmbeddedGateway;
+use tower_gwag_gateway::EmbeddedGateway;
 
 use crate::lone_options;
 use crate::support::{services_of, tonic_greeter_on, within};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Rpc};
 use tower_gwag::{ErrorKind, Options, State, Status};
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Rpc};
 
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::lone_options;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 use tower_gwag::Options;
-use tower_gwag::embedded::EmbeddedGateway;
+use tower_gwag_gateway::EmbeddedGateway;
 
 use crate::control::proto::control_plane_client::ControlPlaneClient;
 use crate::control::proto::{

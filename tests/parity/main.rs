@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use control::Recorder;
 use control::proto::{RegisterRequest, ServiceBinding};
 use support::{HOLD_NAMESPACE, gateway, is_of_a_service, registered};
-use tower_gwag::embedded::GatewayView;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service};
+use tower_gwag_gateway::GatewayView;
 
 /// Where no server listens; a gateway does not dial at Register.
 const NOWHERE: SocketAddr =

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tonic::transport::Endpoint;
-use tower_gwag::embedded::Rpc;
 use tower_gwag::{ErrorKind, Event, Hold, Options, State};
+use tower_gwag_gateway::Rpc;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::control::Recorder;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tower_gwag::embedded::Rpc;
 use tower_gwag::{LeaveOutcome, LeaveReason, Options, State};
+use tower_gwag_gateway::Rpc;
 
 use super::start;
 use super::support::{

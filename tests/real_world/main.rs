@@ -18,10 +18,10 @@ use cases::{Case, Kind};
 use outcome::Outcome;
 use shown::show;
 use support::{until_state, within};
-use tower_gwag::embedded::{EmbeddedGateway, Profile};
 use tower_gwag::{
     ErrorKind, GwagRegistrationLayer, Hold, Options, Registration, Rule, Service, State,
 };
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 /// What is refused although no gateway is known to: with the reason.
 const NOT_SHOWN: [(&str, &str); 1] = [(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use tower_gwag::embedded::Profile;
+use tower_gwag_gateway::Profile;
 
 use crate::cases::{Case, Kind};
 use crate::{control, gateway, schema};

@@ -1,7 +1,7 @@
 //! A gateway that somebody else's schema blocks, and one that is only slow.
 
-use tower_gwag::embedded::{EmbeddedGateway, Profile};
 use tower_gwag::{ErrorKind, State};
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use crate::support::{
     Events, assert_orderly, greet, greeter_client, greeter_options, hello, in_flight, listed,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tonic::Code;
-use tower_gwag::embedded::Rpc;
 use tower_gwag::{ErrorKind, Options, State};
+use tower_gwag_gateway::Rpc;
 
 use crate::support::{
     Events, Forwarder, GREETER_PROTO, gateway, greeter_options, listed, tonic_greeter, until_state,

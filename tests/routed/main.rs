@@ -17,8 +17,8 @@ use control::proto::control_plane_client::ControlPlaneClient;
 use support::events::Events;
 use support::{greeter_options, within};
 use tonic::transport::{Channel, Endpoint};
-use tower_gwag::embedded::{EmbeddedGateway, GatewayView, Profile, Rpc};
 use tower_gwag::{Event, Options, Service};
+use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Profile, Rpc};
 
 /// Takes a clustered gateway's schema with it: two services in one file.
 pub(crate) const POISON: &str = "syntax = \"proto3\"; package p; message M {} \

@@ -1,9 +1,9 @@
 //! Schemas that a gateway cannot make its own of.
 
-use tower_gwag::embedded::Rpc;
 use tower_gwag::{
     ErrorKind, GwagRegistrationLayer, LeaveReason, OnRefusal, Options, Service, State,
 };
+use tower_gwag_gateway::Rpc;
 
 use crate::support::{
     Events, GREETER_PROTO, greet, greeter_options, listed, registered, tonic_greeter, until_state,
@@ -12,7 +12,7 @@ use crate::support::{
 use crate::{POISON, Stranger, greeter_v, node, registrations, settled};
 
 /// A service that no clustered gateway can serve, sent all the same.
-fn poisoned(gateway: &tower_gwag::embedded::EmbeddedGateway) -> (Options, Events) {
+fn poisoned(gateway: &tower_gwag_gateway::EmbeddedGateway) -> (Options, Events) {
     let options = Options::new(gateway.target())
         .gateway_http(gateway.http_url())
         .unchecked_schemas()

@@ -17,7 +17,7 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
-use tower_gwag::embedded::EmbeddedGateway;
+use tower_gwag_gateway::EmbeddedGateway;
 use tower_service::Service;
 
 use crate::support::{HOLD_NAMESPACE, within};

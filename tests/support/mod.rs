@@ -13,8 +13,8 @@ pub mod servers;
 
 use std::time::Duration;
 
-use tower_gwag::embedded::{EmbeddedGateway, RegistrationView};
 use tower_gwag::{Hold, Options, Registration, Service, State};
+use tower_gwag_gateway::{EmbeddedGateway, RegistrationView};
 
 pub use events::Events;
 pub use net::{Forwarder, get};

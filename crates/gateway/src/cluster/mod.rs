@@ -1,0 +1,206 @@
+//! What the nodes of a cluster share: the bucket of replicas, and who they are.
+//!
+//! A node puts its replicas into the bucket and lets the reconciler of every node, its own too,
+//! mount them. Entries live 30 s, and age out without telling anybody.
+
+mod peers;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+pub(super) use self::peers::Forgotten;
+use self::peers::Peers;
+use super::registry::binding::{Binding, Key};
+use super::registry::lasting::Lasting;
+
+/// How long an entry lives after it was put.
+const ENTRY_LIFE: Duration = Duration::from_secs(30);
+
+/// A beat puts an entry again when the last put is at least this old.
+const REFRESH_AFTER: Duration = Duration::from_secs(1);
+
+/// The largest entry, in bytes.
+pub(super) const MAX_ENTRY: usize = 1 << 20;
+
+/// From this length of a namespace the store closes the connection of the node that puts it.
+pub(super) const FATAL_NAMESPACE: usize = 4000;
+
+/// One replica in the bucket.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) registration: String,
+    pub(super) addr: String,
+    pub(super) binding: Arc<Binding>,
+    /// The node that took the registration.
+    pub(super) owner: String,
+}
+
+/// What a node is told.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Put(Arc<Entry>),
+    /// The slot and the registration of a replica that left.
+    Delete(Key, String),
+    Deprecated(Key, Option<String>),
+}
+
+/// A change, and when the node learns of it.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) due: Instant,
+    pub(super) change: Change,
+}
+
+/// What a node that joined listens to.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) events: mpsc::UnboundedReceiver<Event>,
+    /// Events that were sent and not yet worked on.
+    pub(super) pending: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    lasting: Arc<Mutex<Lasting>>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    bucket: BTreeMap<(Key, String), Stored>,
+    watchers: BTreeMap<String, Watcher>,
+    peers: Peers,
+}
+
+#[derive(Debug)]
+struct Stored {
+    entry: Arc<Entry>,
+    put_at: Instant,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    sender: mpsc::UnboundedSender<Event>,
+    pending: Arc<AtomicUsize>,
+    delay: Duration,
+}
+
+impl Watcher {
+    fn tell(&self, change: Change) {
+        let due = Instant::now() + self.delay;
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        // Fails when the node is dead; it is detached soon.
+        if self.sender.send(Event { due, change }).is_err() {
+            self.pending.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Shared {
+    fn tell_all(&self, change: &Change) {
+        for watcher in self.watchers.values() {
+            watcher.tell(change.clone());
+        }
+    }
+
+    fn forget_aged(&mut self) {
+        self.bucket
+            .retain(|_, stored| stored.put_at.elapsed() <= ENTRY_LIFE);
+    }
+}
+
+impl Cluster {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stable aliases and deprecations, which the store keeps over restarts.
+    pub(super) fn lasting(&self) -> Arc<Mutex<Lasting>> {
+        Arc::clone(&self.lasting)
+    }
+
+    /// A node comes up: it is told all that the bucket holds, and then every change.
+    pub(super) fn attach(&self, node: &str, name: &str, delay: Duration) -> Watch {
+        let mut shared = self.shared();
+        shared.forget_aged();
+        shared.peers.joined(node, name);
+        let (sender, events) = mpsc::unbounded_channel();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let watcher = Watcher {
+            sender,
+            pending: Arc::clone(&pending),
+            delay,
+        };
+        for stored in shared.bucket.values() {
+            watcher.tell(Change::Put(Arc::clone(&stored.entry)));
+        }
+        shared.watchers.insert(node.to_owned(), watcher);
+        Watch { events, pending }
+    }
+
+    /// A node is dead. What it put stays.
+    pub(super) fn detach(&self, node: &str) {
+        let mut shared = self.shared();
+        shared.watchers.remove(node);
+        shared.peers.died(node);
+    }
+
+    /// Why a node cannot start now: an entry that no schema can be made of.
+    pub(super) fn poison(&self) -> Option<String> {
+        let mut shared = self.shared();
+        shared.forget_aged();
+        shared.bucket.values().find_map(|stored| {
+            let reason = stored.entry.binding.unrenderable.as_ref()?;
+            Some(format!("{}: {reason}", stored.entry.binding.name()))
+        })
+    }
+
+    pub(super) fn put(&self, entry: Entry) {
+        let mut shared = self.shared();
+        let entry = Arc::new(entry);
+        let stored = Stored {
+            entry: Arc::clone(&entry),
+            put_at: Instant::now(),
+        };
+        let key = (entry.binding.key.clone(), entry.registration.clone());
+        shared.bucket.insert(key, stored);
+        shared.tell_all(&Change::Put(entry));
+    }
+
+    /// A beat for a replica: it is put again, unless that was done a moment ago.
+    pub(super) fn refresh(&self, entry: Entry) {
+        let key = (entry.binding.key.clone(), entry.registration.clone());
+        let fresh = self
+            .shared()
+            .bucket
+            .get(&key)
+            .is_some_and(|stored| stored.put_at.elapsed() < REFRESH_AFTER);
+        if !fresh {
+            self.put(entry);
+        }
+    }
+
+    pub(super) fn delete(&self, key: &Key, registration: &str) {
+        let mut shared = self.shared();
+        let id = (key.clone(), registration.to_owned());
+        shared.bucket.remove(&id);
+        shared.tell_all(&Change::Delete(id.0, id.1));
+    }
+
+    pub(super) fn deprecated(&self, key: Key, reason: Option<String>) {
+        self.shared().tell_all(&Change::Deprecated(key, reason));
+    }
+
+    pub(super) fn list_peers(&self) -> Vec<tower_gwag::control::proto::Peer> {
+        self.shared().peers.list()
+    }
+
+    pub(super) fn forget_peer(&self, node: &str) -> Forgotten {
+        self.shared().peers.forget(node)
+    }
+}

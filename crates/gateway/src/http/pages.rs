@@ -1,0 +1,73 @@
+//! What the gateway shows of itself: the services as JSON and as a page for people.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::node::life::Life;
+use crate::view::ServiceView;
+
+pub(super) fn json(life: &Life) -> Value {
+    let services: Vec<Value> = life
+        .registry()
+        .view_services()
+        .iter()
+        .map(|service| {
+            json!({
+                "namespace": service.namespace,
+                "version": service.version,
+                "hash": service.hash,
+                "replicas": service.replicas,
+                "deprecation": service.deprecation,
+                "routed": service.routed,
+            })
+        })
+        .collect();
+    json!({ "services": services })
+}
+
+pub(super) fn html(life: &Life) -> String {
+    let services = life.registry().view_services();
+    let rows: String = services.iter().map(row).collect();
+    let table = if rows.is_empty() {
+        "<p>No service is registered.</p>".to_owned()
+    } else {
+        format!(
+            "<table><tr><th>service</th><th>replicas</th><th>schema</th><th></th></tr>{rows}</table>"
+        )
+    };
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>embedded gateway</title>\
+         <style>body{{font-family:sans-serif;margin:2em}}td,th{{text-align:left;padding:.2em 1.5em .2em 0;\
+         vertical-align:top}}</style></head><body><h1>Embedded gateway</h1>\
+         <p>A development and test tool. The same as JSON: <a href=\"/api/services\">/api/services</a></p>\
+         {table}</body></html>\n"
+    )
+}
+
+fn row(service: &ServiceView) -> String {
+    let mut row = String::new();
+    let replicas: Vec<String> = service.replicas.iter().map(|addr| escape(addr)).collect();
+    let note = match (&service.deprecation, service.routed) {
+        (Some(reason), _) => format!("deprecated: {}", escape(reason)),
+        (None, false) => "not routed".to_owned(),
+        (None, true) => String::new(),
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(
+        row,
+        "<tr><td>{}/{}</td><td>{}</td><td><code>{}</code></td><td>{note}</td></tr>",
+        escape(&service.namespace),
+        escape(&service.version),
+        replicas.join("<br>"),
+        service.hash.get(..12).unwrap_or_default(),
+    );
+    row
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

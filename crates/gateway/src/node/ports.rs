@@ -1,0 +1,88 @@
+//! The two ports of a node: bound, listened on, and kept while the node is dead.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::error::{Error, ErrorKind};
+
+const BACKLOG: u32 = 1024;
+
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) control: TcpListener,
+    pub(super) http: TcpListener,
+}
+
+impl Ports {
+    pub(super) async fn bind(control: &str, http: &str) -> Result<Self, Error> {
+        Ok(Self {
+            control: bind(control).await?,
+            http: bind(http).await?,
+        })
+    }
+
+    pub(super) fn addresses(&self) -> Result<(SocketAddr, SocketAddr), Error> {
+        let of = |listener: &TcpListener| {
+            listener
+                .local_addr()
+                .map_err(|error| fault("a bound port", error))
+        };
+        Ok((of(&self.control)?, of(&self.http)?))
+    }
+}
+
+async fn bind(address: &str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| fault(address, error))
+}
+
+fn fault(address: &str, error: io::Error) -> Error {
+    Error::new(
+        ErrorKind::Listen,
+        format!("the embedded gateway cannot listen on {address}: give another `host:port`"),
+    )
+    .caused_by(error)
+}
+
+/// Ports that are bound but not listened on: connecting is refused, and nobody else takes them.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    control: TcpSocket,
+    http: TcpSocket,
+}
+
+impl Reserved {
+    pub(super) fn hold(control: SocketAddr, http: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            control: hold(control)?,
+            http: hold(http)?,
+        })
+    }
+
+    pub(super) fn listen(self) -> Result<Ports, Error> {
+        let listen = |socket: TcpSocket| {
+            socket
+                .listen(BACKLOG)
+                .map_err(|error| fault("its former port", error))
+        };
+        Ok(Ports {
+            control: listen(self.control)?,
+            http: listen(self.http)?,
+        })
+    }
+}
+
+fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of the former life may linger in TIME_WAIT.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}

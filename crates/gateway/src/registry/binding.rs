@@ -1,0 +1,154 @@
+//! A service as it was prepared from one binding of a Register.
+
+use std::fmt;
+
+use prost_reflect::MessageDescriptor;
+
+use tower_gwag_schema::openapi::{Document, Operation};
+use tower_gwag_schema::proto::{Compiled, path_of};
+use tower_gwag_schema::render::{self, Unrenderable};
+
+/// The namespace and the version, both as text: what a slot is found by.
+pub(crate) type Key = (String, String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Proto,
+    OpenApi,
+    GraphQl,
+    /// Built into the gateway itself.
+    Internal,
+}
+
+impl Kind {
+    /// The part of a real gateway that refuses, as its texts begin.
+    pub(super) fn speaker(self) -> &'static str {
+        match self {
+            Self::OpenApi => "openapi",
+            Self::GraphQl => "graphql",
+            Self::Proto | Self::Internal => "gateway",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proto => "proto",
+            Self::OpenApi => "openapi",
+            Self::GraphQl => "graphql",
+            Self::Internal => "internalproto",
+        })
+    }
+}
+
+/// Concurrency caps; 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Caps {
+    pub(crate) total: u32,
+    pub(crate) per_instance: u32,
+}
+
+/// One service of a registration, checked as far as Register checks in every profile.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) key: Key,
+    pub(crate) kind: Kind,
+    pub(crate) hash: String,
+    pub(crate) caps: Caps,
+    pub(crate) schema: Schema,
+    /// What it takes in a cluster's store, in bytes.
+    pub(crate) stored_size: usize,
+    /// Why no schema can be made of it, if that is so.
+    pub(crate) unrenderable: Option<Unrenderable>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Schema {
+    Proto(Compiled),
+    OpenApi(Document),
+    GraphQl {
+        endpoint: String,
+        /// The `data` member of the introspection reply, as it came, if there was one.
+        data: Option<String>,
+    },
+    Internal,
+}
+
+/// A method that the gRPC ingress routes.
+#[derive(Clone, Debug)]
+pub(crate) struct Method {
+    /// `/package.Service/Method`.
+    pub(crate) path: String,
+    pub(crate) input: MessageDescriptor,
+}
+
+impl Binding {
+    pub(crate) fn new(
+        key: Key,
+        kind: Kind,
+        hash: String,
+        caps: Caps,
+        schema: Schema,
+        stored_size: usize,
+    ) -> Self {
+        let unrenderable = unrenderable(&key, &schema);
+        Self {
+            key,
+            kind,
+            hash,
+            caps,
+            schema,
+            stored_size,
+            unrenderable,
+        }
+    }
+
+    /// `namespace/version`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.key.0, self.key.1)
+    }
+
+    /// The methods that are routed: unary and server-streaming ones of a public namespace.
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        let Schema::Proto(compiled) = &self.schema else {
+            return Vec::new();
+        };
+        if self.key.0.starts_with('_') {
+            return Vec::new();
+        }
+        compiled
+            .routed_methods()
+            .map(|method| Method {
+                path: path_of(&method),
+                input: method.input(),
+            })
+            .collect()
+    }
+
+    /// The URL of a GraphQL service.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        match &self.schema {
+            Schema::GraphQl { endpoint, .. } => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// The operations that the HTTP ingress routes.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        match &self.schema {
+            Schema::OpenApi(document) => document.operations(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The first thing that cannot be rendered.
+fn unrenderable((namespace, version): &Key, schema: &Schema) -> Option<Unrenderable> {
+    let of_schema = || match schema {
+        Schema::Proto(compiled) => render::proto(version, compiled).into_iter().next(),
+        Schema::OpenApi(document) => render::openapi(version, document).into_iter().next(),
+        Schema::GraphQl { .. } | Schema::Internal => None,
+    };
+    render::namespace(namespace).or_else(of_schema)
+}
