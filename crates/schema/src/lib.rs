@@ -30,6 +30,8 @@ mod error;
 pub mod finding;
 mod findings;
 #[cfg(feature = "preflight")]
+pub mod graphql;
+#[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod hash;
 mod imports;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use miette::Diagnostic;
 use prost_reflect::{
-    DescriptorPool, ExtensionDescriptor, FileDescriptor, MethodDescriptor, Syntax,
+    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FileDescriptor, MessageDescriptor,
+    MethodDescriptor, Syntax,
 };
 use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
@@ -205,6 +206,23 @@ impl Compiled {
     pub(super) fn is_closed_enum(&self, name: &str) -> bool {
         let found = self.pool.get_enum_by_name(name.trim_start_matches('.'));
         found.is_some_and(|it| it.parent_file().syntax() == Syntax::Proto2)
+    }
+
+    /// Every message, nested ones and map entries included.
+    pub(super) fn messages(&self) -> impl Iterator<Item = MessageDescriptor> + '_ {
+        self.pool.all_messages()
+    }
+
+    pub(super) fn enums(&self) -> impl Iterator<Item = EnumDescriptor> + '_ {
+        self.pool.all_enums()
+    }
+
+    pub(super) fn message(&self, name: &str) -> Option<MessageDescriptor> {
+        self.pool.get_message_by_name(name)
+    }
+
+    pub(super) fn enumeration(&self, name: &str) -> Option<EnumDescriptor> {
+        self.pool.get_enum_by_name(name)
     }
 
     pub(super) fn extensions(&self) -> impl Iterator<Item = ExtensionDescriptor> + '_ {

@@ -1,0 +1,178 @@
+//! The GraphQL schema that a gateway serves, made of the sources of its services as the gateway
+//! makes it: equal byte for byte to `GET /api/schema/graphql`, without a gateway.
+//!
+//! One model answers it all: what an API will look like, why a gateway cannot serve it and where in
+//! the source that comes from, which call is behind a field, and what a change breaks.
+
+mod assemble;
+mod failure;
+mod ir;
+mod model;
+mod names;
+mod openapi;
+mod print;
+mod proto;
+mod sdl;
+mod selection;
+mod text;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use failure::{Failure, FailureKind};
+pub use model::{
+    EnumValue, Field, FieldSource, Flaw, FlawKind, InputValue, Location, Operation, OperationKind,
+    Origin, Place, Schema, Target, Type, TypeId, TypeKind, TypeRef,
+};
+pub use sdl::SdlError;
+pub use selection::Selection;
+pub use text::{Annotation, AnnotationValue};
+pub use upstream::Introspection;
+
+use crate::proto::Compiled;
+use crate::version::Version;
+
+/// A release of the gateway, as far as the schemas differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Release {
+    /// 1.1: items of lists are nullable in what comes from OpenAPI.
+    V1_1,
+    /// 1.4, the newest that is known.
+    #[default]
+    V1_4,
+}
+
+/// What is registered with a gateway, and which schema it makes of that.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'a> {
+    release: Release,
+    sources: Vec<Registered<'a>>,
+    stable: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Registered<'a> {
+    namespace: &'a str,
+    version: Version,
+    deprecated: Option<&'a str>,
+    source: Source<'a>,
+}
+
+/// The schema of a service.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A compiled proto.
+    Proto(&'a Compiled),
+    /// An OpenAPI document.
+    OpenApi(&'a Value),
+    /// The introspection of a GraphQL upstream.
+    GraphQl(&'a Introspection),
+}
+
+impl<'a> Sources<'a> {
+    /// Nothing yet, for a release of the gateway.
+    #[must_use]
+    pub fn of(release: Release) -> Self {
+        Self {
+            release,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a service.
+    pub fn add(&mut self, namespace: &'a str, version: Version, source: Source<'a>) {
+        self.sources.push(Registered {
+            namespace,
+            version,
+            deprecated: None,
+            source,
+        });
+    }
+
+    /// Says why an operator deprecated a version.
+    pub fn deprecate(&mut self, namespace: &str, version: Version, reason: &'a str) {
+        let mut sources = self.sources.iter_mut();
+        let found = sources.find(|it| it.namespace == namespace && it.version == version);
+        if let Some(it) = found {
+            it.deprecated = Some(reason);
+        }
+    }
+
+    /// Says which vN a namespace has as `stable`; default: the highest that there is.
+    pub fn stable(&mut self, namespace: impl Into<String>, number: u64) {
+        self.stable.insert(namespace.into(), number);
+    }
+
+    /// The schema that the gateway serves of a selection.
+    ///
+    /// # Errors
+    ///
+    /// The gateway cannot make it: every reason that is known. It tells one of them.
+    pub fn schema(&self, selection: &Selection) -> Result<Schema, Vec<Failure>> {
+        let mut pool = proto::Pool::default();
+        let mut two_definitions = Vec::new();
+        let mut chosen = Vec::new();
+        for it in &self.sources {
+            // The pool has the types of all, whatever is selected.
+            let number = match it.source {
+                Source::Proto(compiled) => {
+                    two_definitions.extend(pool.add(proto::Comments::new(compiled)));
+                    Some(pool.sources().len() - 1)
+                }
+                _ => None,
+            };
+            if !it.namespace.starts_with('_') && selection.has(it.namespace, it.version) {
+                chosen.push((it, number));
+            }
+        }
+        chosen.sort_by_key(|(it, _)| assemble::order(it.namespace, it.version));
+        let mut services = Vec::new();
+        for (it, number) in chosen {
+            let (namespace, version, deprecated) = (it.namespace, it.version, it.deprecated);
+            match it.source {
+                Source::Proto(_) => {
+                    let comments = number.and_then(|number| pool.sources().get(number));
+                    for comments in comments {
+                        services.extend(proto::services(namespace, version, deprecated, comments));
+                    }
+                }
+                Source::OpenApi(root) => {
+                    let release = self.release;
+                    let service = openapi::service(namespace, version, deprecated, root, release);
+                    services.push(service);
+                }
+                Source::GraphQl(it) => {
+                    services.push(upstream::service(namespace, version, deprecated, it));
+                }
+            }
+        }
+        let assembled = assemble::assemble(&services, &pool, &self.stable_numbers());
+        let mut schema = failure::check(assembled)?;
+        for (name, place) in two_definitions {
+            schema.flaws.push(Flaw {
+                kind: FlawKind::TwoDefinitions,
+                name,
+                place,
+            });
+        }
+        Ok(schema)
+    }
+
+    fn stable_numbers(&self) -> BTreeMap<String, u64> {
+        let mut stable = BTreeMap::new();
+        for it in &self.sources {
+            if let Some(number) = it.version.number() {
+                let highest = stable.entry(it.namespace.to_owned()).or_insert(number);
+                *highest = number.max(*highest);
+            }
+        }
+        stable.extend(self.stable.clone());
+        stable
+    }
+}

@@ -1,0 +1,371 @@
+//! Proto sources: services and their methods, and one pool of types for all of them.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use prost_reflect::{
+    Cardinality, DynamicMessage, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind,
+    MessageDescriptor, Value,
+};
+
+use super::ir::{
+    Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
+    Service, To, Types,
+};
+use super::model::{Location, OperationKind, Place, Target};
+use super::names::{field_name, lower_camel};
+use super::text::{self, Marked};
+use crate::lex::Source;
+use crate::proto::{Compiled, path_of};
+use crate::source_info;
+use crate::version::Version;
+
+/// The option that makes an upload of a field of bytes.
+const UPLOAD: &str = "gwag.upload.v1.upload";
+
+/// The leading comments of every file of a compiled source, read when one is wanted.
+pub(super) struct Comments<'a> {
+    compiled: &'a Compiled,
+    files: HashMap<String, OnceCell<HashMap<Vec<i32>, String>>>,
+    /// File names, shared by all places.
+    names: HashMap<String, Arc<str>>,
+}
+
+/// A type of the pool, and the comments of the source that defines it.
+#[derive(Clone)]
+pub(super) enum Pooled {
+    Message(MessageDescriptor),
+    Enum(EnumDescriptor),
+}
+
+/// The types of all proto sources, by full name: those of the source that comes last.
+#[derive(Default)]
+pub(super) struct Pool<'a> {
+    sources: Vec<Comments<'a>>,
+    /// Which source has a file's definitions, by the names of messages and enums.
+    owners: HashMap<String, usize>,
+}
+
+// === impl Comments ===
+
+impl<'a> Comments<'a> {
+    pub(super) fn new(compiled: &'a Compiled) -> Self {
+        let names = || compiled.files().map(|file| file.name().to_owned());
+        Self {
+            compiled,
+            files: names().map(|name| (name, OnceCell::new())).collect(),
+            names: names()
+                .map(|name| (name.clone(), Arc::from(name)))
+                .collect(),
+        }
+    }
+
+    /// The leading comment of the declaration at a path.
+    fn of(&self, file: &FileDescriptor, path: &[i32]) -> Option<&str> {
+        let comments = self.files.get(file.name())?;
+        let comments = comments.get_or_init(|| self.read(file).unwrap_or_default());
+        comments.get(path).map(String::as_str)
+    }
+
+    fn read(&self, file: &FileDescriptor) -> Option<HashMap<Vec<i32>, String>> {
+        // Built-in files have none.
+        let text = self.compiled.source_of(file.name())?;
+        let info = file.file_descriptor_proto().source_code_info.clone()?;
+        // What fits no token is left as the compiler has it.
+        let info = match text.contains("//") || text.contains("/*") {
+            true => source_info::canonical(info.clone(), &Source::read(text)).unwrap_or(info),
+            false => return None,
+        };
+        let leading = |it: prost_reflect::prost_types::source_code_info::Location| {
+            Some((it.path, it.leading_comments?))
+        };
+        Some(info.location.into_iter().filter_map(leading).collect())
+    }
+
+    fn marked(&self, file: &FileDescriptor, path: &[i32]) -> Marked {
+        self.of(file, path)
+            .map(text::marked_comment)
+            .unwrap_or_default()
+    }
+
+    fn place(&self, file: &FileDescriptor, path: &[i32], part: i32) -> Place {
+        let Some(name) = self.names.get(file.name()) else {
+            return Place::Nowhere;
+        };
+        let path = path.iter().copied().chain([part]).collect();
+        Place::Proto(Arc::clone(name), path)
+    }
+}
+
+/// The name of a declaration is its first field, be it of a message, an enum or a method.
+const NAME: i32 = 1;
+
+/// Every service of the entry file.
+pub(super) fn services(
+    namespace: &str,
+    version: Version,
+    deprecated: Option<&str>,
+    comments: &Comments<'_>,
+) -> Vec<Service> {
+    let Some(entry) = comments.compiled.entry() else {
+        return Vec::new();
+    };
+    let services = entry.services().map(|service| Service {
+        namespace: namespace.to_owned(),
+        version,
+        deprecated: deprecated.map(str::to_owned),
+        types: Types::Pool,
+        entries: service
+            .methods()
+            .map(|method| {
+                let marked = comments.marked(&entry, method.path());
+                let kind = match method.is_server_streaming() {
+                    true => OperationKind::Subscription,
+                    false => OperationKind::Query,
+                };
+                let input = method.input();
+                let argument = |field: FieldDescriptor| argument(&field, comments);
+                Entry::Operation(Operation {
+                    kind,
+                    name: lower_camel(method.name()),
+                    arguments: input.fields().map(argument).collect(),
+                    result: Ref::named(method.output().full_name()),
+                    description: marked.description,
+                    deprecated: None,
+                    annotations: marked.annotations,
+                    target: Target::Grpc {
+                        path: path_of(&method),
+                        request: input.full_name().to_owned(),
+                        response: method.output().full_name().to_owned(),
+                        is_client_streaming: method.is_client_streaming(),
+                        is_server_streaming: method.is_server_streaming(),
+                    },
+                    place: comments.place(&entry, method.path(), NAME),
+                })
+            })
+            .collect(),
+    });
+    services.collect()
+}
+
+/// A field of a request: no list, and a map is its entry.
+fn argument(field: &FieldDescriptor, comments: &Comments<'_>) -> Argument {
+    let file = field.parent_message().parent_file();
+    let description = comments.of(&file, field.path());
+    Argument {
+        name: field.name().to_owned(),
+        of: Ref {
+            non_null: field.cardinality() == Cardinality::Required,
+            ..Ref::from(field)
+        },
+        description: description.and_then(text::description),
+        location: Location::Message,
+        place: comments.place(&file, field.path(), NAME),
+    }
+}
+
+impl From<&FieldDescriptor> for Ref {
+    fn from(field: &FieldDescriptor) -> Self {
+        Self::scalar(match field.kind() {
+            Kind::Message(message) => return Self::named(message.full_name()),
+            Kind::Enum(kind) => return Self::named(kind.full_name()),
+            Kind::Bool => Scalar::Boolean,
+            Kind::Float | Kind::Double => Scalar::Float,
+            Kind::Bytes if is_upload(field) => Scalar::Upload,
+            Kind::String | Kind::Bytes => Scalar::String,
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => {
+                Scalar::String
+            }
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => {
+                Scalar::Int
+            }
+        })
+    }
+}
+
+fn is_upload(field: &FieldDescriptor) -> bool {
+    if field.field_descriptor_proto().options.is_none() {
+        return false;
+    }
+    let options: DynamicMessage = field.options();
+    let mut extensions = options.extensions();
+    extensions
+        .any(|(option, value)| option.full_name() == UPLOAD && matches!(value, Value::Bool(true)))
+}
+
+// === impl Pool ===
+
+impl<'a> Pool<'a> {
+    /// Adds the types of a source; the names that another source defines differently.
+    pub(super) fn add(&mut self, comments: Comments<'a>) -> Vec<(String, Place)> {
+        let number = self.sources.len();
+        let mut different = Vec::new();
+        let messages = comments.compiled.messages().map(Pooled::Message);
+        for pooled in messages.chain(comments.compiled.enums().map(Pooled::Enum)) {
+            let name = pooled.full_name();
+            if let Some(owner) = self.owners.insert(name.to_owned(), number)
+                && let Some((other, theirs)) = self.find_in(owner, name)
+                && !pooled.is_equal(&comments, &other, theirs)
+            {
+                different.push((name.to_owned(), pooled.place(&comments)));
+            }
+        }
+        self.sources.push(comments);
+        different
+    }
+
+    pub(super) fn sources(&self) -> &[Comments<'a>] {
+        &self.sources
+    }
+
+    fn find_in(&self, number: usize, name: &str) -> Option<(Pooled, &Comments<'a>)> {
+        let source = self.sources.get(number)?;
+        let message = source.compiled.message(name).map(Pooled::Message);
+        let found = message.or_else(|| source.compiled.enumeration(name).map(Pooled::Enum))?;
+        Some((found, source))
+    }
+
+    /// What a name stands for.
+    pub(super) fn declared(&self, name: &str) -> Option<Declared> {
+        let (found, comments) = self.find_in(*self.owners.get(name)?, name)?;
+        Some(found.declared(comments))
+    }
+
+    /// What sort of type a name stands for, without its contents.
+    pub(super) fn is_enum(&self, name: &str) -> bool {
+        let owner = self.owners.get(name);
+        let found = owner.and_then(|owner| self.find_in(*owner, name));
+        matches!(found, Some((Pooled::Enum(_), _)))
+    }
+}
+
+// === impl Pooled ===
+
+impl Pooled {
+    fn full_name(&self) -> &str {
+        match self {
+            Self::Message(message) => message.full_name(),
+            Self::Enum(kind) => kind.full_name(),
+        }
+    }
+
+    fn file(&self) -> FileDescriptor {
+        match self {
+            Self::Message(message) => message.parent_file(),
+            Self::Enum(kind) => kind.parent_file(),
+        }
+    }
+
+    fn path(&self) -> &[i32] {
+        match self {
+            Self::Message(message) => message.path(),
+            Self::Enum(kind) => kind.path(),
+        }
+    }
+
+    fn place(&self, comments: &Comments<'_>) -> Place {
+        comments.place(&self.file(), self.path(), NAME)
+    }
+
+    /// Whether two definitions become the same type.
+    fn is_equal(&self, comments: &Comments<'_>, other: &Self, theirs: &Comments<'_>) -> bool {
+        // Files that are sent along as they are have the same bytes.
+        let (file, other_file) = (self.file(), other.file());
+        let text = comments.compiled.source_of(file.name());
+        if file.name() == other_file.name()
+            && text == theirs.compiled.source_of(other_file.name())
+        {
+            return true;
+        }
+        let (mine, theirs) = (self.declared(comments), other.declared(theirs));
+        mine.without_places() == theirs.without_places()
+    }
+
+    fn declared(&self, comments: &Comments<'_>) -> Declared {
+        let file = self.file();
+        let marked = comments.marked(&file, self.path());
+        let kind = match self {
+            Self::Message(message) => {
+                DeclaredKind::Object(fields(message, &file, comments))
+            }
+            Self::Enum(kind) => DeclaredKind::Enum(
+                kind.values()
+                    .map(|value| DeclaredValue {
+                        name: value.name().to_owned(),
+                        description: comments
+                            .of(&file, value.path())
+                            .and_then(text::description),
+                        deprecated: None,
+                        place: comments.place(&file, value.path(), NAME),
+                    })
+                    .collect(),
+            ),
+        };
+        Declared {
+            kind,
+            description: marked.description,
+            annotations: marked.annotations,
+            place: self.place(comments),
+        }
+    }
+}
+
+fn fields(
+    message: &MessageDescriptor,
+    file: &FileDescriptor,
+    comments: &Comments<'_>,
+) -> Vec<DeclaredField> {
+    // In the order of the file, in which the later of two with one name stays.
+    let mut fields: Vec<FieldDescriptor> = message.fields().collect();
+    fields.sort_by_key(|field| field.path().last().copied());
+    let declared = fields.into_iter().filter_map(|field| {
+        let name = field_name(field.name())?;
+        let of = match field.is_map() {
+            true => Ref::scalar(Scalar::ProtoJson),
+            false => Ref {
+                is_list: field.is_list(),
+                ..Ref::from(&field)
+            },
+        };
+        let marked = comments.marked(file, field.path());
+        Some(DeclaredField {
+            name,
+            source: field.name().to_owned(),
+            of,
+            description: marked.description,
+            deprecated: None,
+            annotations: marked.annotations,
+            place: comments.place(file, field.path(), NAME),
+        })
+    });
+    declared.collect()
+}
+
+impl Declared {
+    /// What of it is in the schema, to compare it.
+    fn without_places(&self) -> String {
+        use std::fmt::Write;
+        let mut out = format!("{:?}{:?}", self.description, self.annotations);
+        match &self.kind {
+            DeclaredKind::Object(fields) | DeclaredKind::Input(fields) => {
+                for field in fields {
+                    let (to, of): (&To, &Ref) = (&field.of.to, &field.of);
+                    // Writing to a String cannot fail.
+                    let _ = write!(
+                        out,
+                        ";{} {} {to:?} {} {:?} {:?}",
+                        field.name, field.source, of.is_list, field.description, field.annotations
+                    );
+                }
+            }
+            DeclaredKind::Enum(values) => {
+                for value in values {
+                    let _ = write!(out, ";{} {:?}", value.name, value.description);
+                }
+            }
+            DeclaredKind::Union(_) | DeclaredKind::Scalar => {}
+        }
+        out
+    }
+}

@@ -1,0 +1,423 @@
+//! GraphQL upstreams: what their introspection says, and the groups that a gateway makes of it.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::ir::{
+    Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Group, Operation, Ref,
+    Scalar, Service, To, Types,
+};
+use super::model::{Location, OperationKind, Place, Target};
+use super::text::{description, referring_comment};
+use crate::version::Version;
+
+/// What the introspection of a GraphQL upstream says, as far as gateways look at it.
+#[derive(Clone, Debug, Default)]
+pub struct Introspection {
+    pub(super) query: Option<String>,
+    pub(super) mutation: Option<String>,
+    pub(super) subscription: Option<String>,
+    pub(super) types: Vec<UpstreamType>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UpstreamType {
+    pub(super) kind: UpstreamKind,
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum UpstreamKind {
+    Object(Vec<UpstreamField>),
+    Input(Vec<UpstreamInput>),
+    Enum(Vec<DeclaredValue>),
+    /// A union, or an interface: the object types that it can be.
+    Abstract(Vec<String>),
+    Scalar,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UpstreamField {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) arguments: Vec<UpstreamInput>,
+    pub(super) of: UpstreamRef,
+    pub(super) deprecated: Option<String>,
+    pub(super) place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UpstreamInput {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) of: UpstreamRef,
+    pub(super) place: Place,
+}
+
+/// A type of an upstream; of lists in lists the inner ones are lost.
+#[derive(Clone, Debug)]
+pub(super) struct UpstreamRef {
+    pub(super) name: String,
+    pub(super) non_null: bool,
+    pub(super) is_list: bool,
+    pub(super) items_non_null: bool,
+}
+
+/// Groups that lead to more operations than these are not followed.
+const MAX_OPERATIONS: usize = 100_000;
+
+// === impl Introspection ===
+
+impl Introspection {
+    /// Reads the reply to an introspection query, with or without `data` around it.
+    #[must_use]
+    pub fn from_json(reply: &Value) -> Option<Self> {
+        let reply = reply.get("data").unwrap_or(reply);
+        let schema = reply.get("__schema").unwrap_or(reply);
+        let root = |key: &str| Some(schema.get(key)?.get("name")?.as_str()?.to_owned());
+        let types = schema.get("types")?.as_array()?;
+        Some(Self {
+            query: root("queryType"),
+            mutation: root("mutationType"),
+            subscription: root("subscriptionType"),
+            types: types.iter().filter_map(UpstreamType::from_json).collect(),
+        })
+    }
+
+    fn root(&self, kind: OperationKind) -> Option<&str> {
+        match kind {
+            OperationKind::Query => self.query.as_deref(),
+            OperationKind::Mutation => self.mutation.as_deref(),
+            OperationKind::Subscription => self.subscription.as_deref(),
+        }
+    }
+}
+
+impl UpstreamType {
+    fn from_json(it: &Value) -> Option<Self> {
+        let name = text(it, "name")?;
+        let kind = match it.get("kind")?.as_str()? {
+            "OBJECT" => UpstreamKind::Object(list(it, "fields", UpstreamField::from_json)),
+            "INPUT_OBJECT" => {
+                UpstreamKind::Input(list(it, "inputFields", UpstreamInput::from_json))
+            }
+            "ENUM" => UpstreamKind::Enum(list(it, "enumValues", |value| {
+                Some(DeclaredValue {
+                    name: text(value, "name")?,
+                    description: text(value, "description").and_then(|it| description(&it)),
+                    deprecated: deprecation(value),
+                    place: Place::GraphQl(0, 0),
+                })
+            })),
+            "UNION" | "INTERFACE" => {
+                UpstreamKind::Abstract(list(it, "possibleTypes", |it| text(it, "name")))
+            }
+            "SCALAR" => UpstreamKind::Scalar,
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            name,
+            description: text(it, "description"),
+            place: Place::GraphQl(0, 0),
+        })
+    }
+}
+
+impl UpstreamField {
+    fn from_json(it: &Value) -> Option<Self> {
+        Some(Self {
+            name: text(it, "name")?,
+            description: text(it, "description"),
+            arguments: list(it, "args", UpstreamInput::from_json),
+            of: UpstreamRef::from_json(it.get("type")?)?,
+            deprecated: deprecation(it),
+            place: Place::GraphQl(0, 0),
+        })
+    }
+}
+
+impl UpstreamInput {
+    /// `None` for what is deprecated: gateways do not ask for it.
+    fn from_json(it: &Value) -> Option<Self> {
+        if it.get("isDeprecated") == Some(&Value::Bool(true)) {
+            return None;
+        }
+        Some(Self {
+            name: text(it, "name")?,
+            description: text(it, "description"),
+            of: UpstreamRef::from_json(it.get("type")?)?,
+            place: Place::GraphQl(0, 0),
+        })
+    }
+}
+
+impl UpstreamRef {
+    fn from_json(it: &Value) -> Option<Self> {
+        let kind = |it: &Value| it.get("kind").and_then(Value::as_str).map(str::to_owned);
+        let mut wrappers = Vec::new();
+        let mut it = it;
+        loop {
+            match kind(it)?.as_str() {
+                "LIST" => wrappers.push(false),
+                "NON_NULL" => wrappers.push(true),
+                _ => break,
+            }
+            it = it.get("ofType")?;
+        }
+        Some(Self::new(text(it, "name")?, &wrappers))
+    }
+
+    /// Wrappers from the outside in: `true` for `!`, `false` for a list.
+    pub(super) fn new(name: String, wrappers: &[bool]) -> Self {
+        let non_null = wrappers.first() == Some(&true);
+        let inner = &wrappers[usize::from(non_null)..];
+        let is_list = inner.first() == Some(&false);
+        Self {
+            name,
+            non_null,
+            is_list,
+            items_non_null: is_list && inner.get(1) == Some(&true),
+        }
+    }
+}
+
+fn text(it: &Value, key: &str) -> Option<String> {
+    Some(it.get(key)?.as_str()?.to_owned())
+}
+
+fn list<T>(it: &Value, key: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+    let items = it.get(key).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(read).collect()
+}
+
+fn deprecation(it: &Value) -> Option<String> {
+    let is_deprecated = it.get("isDeprecated") == Some(&Value::Bool(true));
+    is_deprecated.then(|| text(it, "deprecationReason").unwrap_or_default())
+}
+
+/// The service of an upstream.
+pub(super) fn service(
+    namespace: &str,
+    version: Version,
+    deprecated: Option<&str>,
+    introspection: &Introspection,
+) -> Service {
+    let mut upstream = Upstream::new(introspection);
+    let mut entries = Vec::new();
+    let kinds = [
+        OperationKind::Query,
+        OperationKind::Mutation,
+        OperationKind::Subscription,
+    ];
+    for kind in kinds {
+        if let Some(root) = introspection.root(kind) {
+            upstream.removed.insert(root.to_owned());
+            entries.extend(upstream.entries(kind, root, &mut Vec::new(), &mut Vec::new()));
+        }
+    }
+    let types = upstream.declared();
+    Service {
+        namespace: namespace.to_owned(),
+        version,
+        deprecated: deprecated.map(str::to_owned),
+        types: Types::GraphQl(types),
+        entries,
+    }
+}
+
+struct Upstream<'a> {
+    types: HashMap<&'a str, &'a UpstreamType>,
+    /// Object types from which a field with arguments can be reached.
+    reaching: HashSet<&'a str>,
+    /// Root types and those of groups: elsewhere they are JSON.
+    removed: HashSet<String>,
+    operations: usize,
+}
+
+impl<'a> Upstream<'a> {
+    fn new(introspection: &'a Introspection) -> Self {
+        let types = introspection.types.iter();
+        let mut upstream = Self {
+            types: types.map(|it| (it.name.as_str(), it)).collect(),
+            reaching: HashSet::new(),
+            removed: HashSet::new(),
+            operations: 0,
+        };
+        upstream.reaching = upstream.reaching();
+        upstream
+    }
+
+    fn fields(&self, name: &str) -> &'a [UpstreamField] {
+        match self.types.get(name).map(|it| &it.kind) {
+            Some(UpstreamKind::Object(fields)) => fields,
+            _ => &[],
+        }
+    }
+
+    fn reaching(&self) -> HashSet<&'a str> {
+        // Who refers to a type, to walk back from those that have arguments.
+        let mut referring: HashMap<&str, Vec<&'a str>> = HashMap::new();
+        let mut open = Vec::new();
+        for name in self.types.keys() {
+            let fields = self.fields(name);
+            if fields.iter().any(|it| !it.arguments.is_empty()) {
+                open.push(*name);
+            }
+            for field in fields.iter().filter(|it| !it.of.is_list) {
+                referring.entry(&field.of.name).or_default().push(name);
+            }
+        }
+        let mut reaching = HashSet::new();
+        while let Some(name) = open.pop() {
+            if reaching.insert(name) {
+                open.extend(referring.get(name).into_iter().flatten());
+            }
+        }
+        reaching
+    }
+
+    /// The operations and groups of a type, in the groups that lead to it.
+    fn entries(
+        &mut self,
+        kind: OperationKind,
+        name: &str,
+        groups: &mut Vec<String>,
+        around: &mut Vec<String>,
+    ) -> Vec<Entry> {
+        around.push(name.to_owned());
+        let mut entries = Vec::new();
+        for field in self.fields(name) {
+            let of = &field.of;
+            let is_group = field.arguments.is_empty()
+                && !of.is_list
+                && self.reaching.contains(of.name.as_str())
+                && !around.contains(&of.name)
+                && self.operations < MAX_OPERATIONS;
+            if is_group {
+                self.removed.insert(of.name.clone());
+                groups.push(field.name.clone());
+                let inner = self.entries(kind, &of.name, groups, around);
+                groups.pop();
+                entries.push(Entry::Group(Group {
+                    kind,
+                    name: field.name.clone(),
+                    description: commented(field.description.as_deref()),
+                    entries: inner,
+                    place: field.place.clone(),
+                }));
+                continue;
+            }
+            self.operations += 1;
+            let arguments = field.arguments.iter().map(|argument| Argument {
+                name: argument.name.clone(),
+                of: Ref::from(&argument.of),
+                description: argument.description.as_deref().and_then(description),
+                location: Location::Message,
+                place: argument.place.clone(),
+            });
+            let path = groups.iter().chain([&field.name]).cloned().collect();
+            entries.push(Entry::Operation(Operation {
+                kind,
+                name: field.name.clone(),
+                arguments: arguments.collect(),
+                result: Ref::from(of),
+                description: commented(field.description.as_deref()),
+                deprecated: field.deprecated.clone(),
+                annotations: Vec::new(),
+                target: Target::GraphQl { path },
+                place: field.place.clone(),
+            }));
+        }
+        around.pop();
+        entries
+    }
+
+    fn declared(&self) -> HashMap<String, Declared> {
+        let kept = self.types.values().filter(|it| {
+            !self.removed.contains(&it.name) && scalar(&it.name).is_none()
+        });
+        let declared = kept.map(|it| {
+            let kind = match &it.kind {
+                UpstreamKind::Object(fields) => {
+                    DeclaredKind::Object(fields.iter().map(DeclaredField::from).collect())
+                }
+                UpstreamKind::Input(fields) => {
+                    DeclaredKind::Input(fields.iter().map(DeclaredField::from).collect())
+                }
+                UpstreamKind::Enum(values) => DeclaredKind::Enum(values.clone()),
+                UpstreamKind::Abstract(members) => DeclaredKind::Union(members.clone()),
+                UpstreamKind::Scalar => DeclaredKind::Scalar,
+            };
+            let declared = Declared {
+                kind,
+                description: commented(it.description.as_deref()),
+                annotations: Vec::new(),
+                place: it.place.clone(),
+            };
+            (it.name.clone(), declared)
+        });
+        declared.collect()
+    }
+}
+
+fn commented(text: Option<&str>) -> Option<String> {
+    text.and_then(referring_comment)
+}
+
+impl From<&UpstreamField> for DeclaredField {
+    fn from(it: &UpstreamField) -> Self {
+        Self {
+            name: it.name.clone(),
+            source: it.name.clone(),
+            of: Ref::from(&it.of),
+            description: commented(it.description.as_deref()),
+            deprecated: it.deprecated.clone(),
+            annotations: Vec::new(),
+            place: it.place.clone(),
+        }
+    }
+}
+
+impl From<&UpstreamInput> for DeclaredField {
+    fn from(it: &UpstreamInput) -> Self {
+        Self {
+            name: it.name.clone(),
+            source: it.name.clone(),
+            of: Ref::from(&it.of),
+            description: commented(it.description.as_deref()),
+            deprecated: None,
+            annotations: Vec::new(),
+            place: it.place.clone(),
+        }
+    }
+}
+
+fn scalar(name: &str) -> Option<Scalar> {
+    Some(match name {
+        "Int" => Scalar::Int,
+        "Float" => Scalar::Float,
+        "String" => Scalar::String,
+        "Boolean" => Scalar::Boolean,
+        "ID" => Scalar::Id,
+        _ => return None,
+    })
+}
+
+impl From<&UpstreamRef> for Ref {
+    fn from(it: &UpstreamRef) -> Self {
+        let to = match scalar(&it.name) {
+            Some(scalar) => To::Scalar(scalar),
+            None => To::Named(it.name.clone()),
+        };
+        Self {
+            to,
+            non_null: it.non_null,
+            is_list: it.is_list,
+            items_non_null: it.items_non_null,
+        }
+    }
+}
