@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::failure::{Failure, FailureKind};
-use super::ir::{self, Argument, Declared, DeclaredField, DeclaredKind, Entry, Ref, Scalar, To, Types};
+use super::ir::{
+    self, Argument, Declared, DeclaredField, DeclaredKind, Entry, Ref, Scalar, To, Types,
+};
 use super::model::{
     EnumValue, Field, FieldSource, InputValue, Location, Operation, OperationKind, Origin, Place,
     Type, TypeId, TypeKind, TypeRef,
@@ -51,7 +53,10 @@ pub(super) fn assemble(
     let mut first = 0;
     while let Some(service) = services.get(first) {
         let name = &service.namespace;
-        let count = services[first..].iter().take_while(|it| it.namespace == *name).count();
+        let count = services[first..]
+            .iter()
+            .take_while(|it| it.namespace == *name)
+            .count();
         let namespace = Namespace {
             name,
             services: first..first + count,
@@ -66,7 +71,10 @@ pub(super) fn assemble(
             if !fields.is_empty() {
                 let container = namespace.container("", "", kind);
                 let id = builder.container(container, None, fields);
-                roots.insert(name.clone(), container_field(id, None, None, Place::Nowhere));
+                roots.insert(
+                    name.clone(),
+                    container_field(id, None, None, Place::Nowhere),
+                );
             }
         }
         builder.subscriptions(&namespace, &mut subscriptions);
@@ -230,7 +238,11 @@ impl<'a> Builder<'a> {
             false => vec![(name.clone(), Place::Nowhere)],
         };
         self.add(Type {
-            name: if bad_names.is_empty() { name } else { String::new() },
+            name: if bad_names.is_empty() {
+                name
+            } else {
+                String::new()
+            },
             kind: TypeKind::Object(fields),
             description,
             annotations: Vec::new(),
@@ -340,9 +352,7 @@ impl<'a> Builder<'a> {
         let mut fields = BTreeMap::new();
         for entry in entries.iter().filter(|it| it.kind() == within.kind) {
             let (name, field) = match entry {
-                Entry::Operation(operation) => {
-                    (&operation.name, self.operation(within, operation))
-                }
+                Entry::Operation(operation) => (&operation.name, self.operation(within, operation)),
                 Entry::Group(group) => {
                     let path = format!("{path}{}", capitalized(&group.name));
                     let inner = self.entries(within, &group.entries, &path);
@@ -352,7 +362,10 @@ impl<'a> Builder<'a> {
                     let deprecated = within.deprecated.clone();
                     let description = group.description.clone();
                     let place = group.place.clone();
-                    (&group.name, container_field(id, description, deprecated, place))
+                    (
+                        &group.name,
+                        container_field(id, description, deprecated, place),
+                    )
                 }
             };
             if let Some(earlier) = fields.get(name) {
@@ -506,12 +519,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The type of a name; its fields come later.
-    fn named(
-        &mut self,
-        number: usize,
-        name: &str,
-        position: Position,
-    ) -> Result<TypeId, NoInput> {
+    fn named(&mut self, number: usize, name: &str, position: Position) -> Result<TypeId, NoInput> {
         let services = self.services;
         match &services[number].types {
             Types::Pool => Ok(self.of_pool(number, name, position)),
@@ -553,7 +561,11 @@ impl<'a> Builder<'a> {
         if let (DeclaredKind::Union(_), Position::Input) = (&declared.kind, position) {
             return Err(NoInput(name.to_owned()));
         }
-        let position = if is_object { position } else { Position::Output };
+        let position = if is_object {
+            position
+        } else {
+            Position::Output
+        };
         let key = (number, name.to_owned(), position);
         if let Some(id) = self.owned.get(&key) {
             return Ok(*id);

@@ -138,7 +138,7 @@ impl<'a> Sources<'a> {
             match it.source {
                 Source::Proto(_) => {
                     let comments = number.and_then(|number| pool.sources().get(number));
-                    for comments in comments {
+                    if let Some(comments) = comments {
                         services.extend(proto::services(namespace, version, deprecated, comments));
                     }
                 }

@@ -117,7 +117,11 @@ impl<'a> At<'a> {
 
 /// Whatever kind of map serde_json has.
 fn by_name(map: Option<&Map<String, Value>>) -> Vec<(&str, &Value)> {
-    let mut entries: Vec<_> = map.into_iter().flatten().map(|(k, v)| (k.as_str(), v)).collect();
+    let mut entries: Vec<_> = map
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.as_str(), v))
+        .collect();
     entries.sort_by_key(|entry| entry.0);
     entries
 }
@@ -211,7 +215,10 @@ impl<'a> Reader<'a> {
             let (description, annotations) = if at.value.get("$ref").is_some() {
                 (None, Vec::new())
             } else {
-                (described(&at), annotations_of(at.value.get("x-gwag-annotations")))
+                (
+                    described(&at),
+                    annotations_of(at.value.get("x-gwag-annotations")),
+                )
             };
             fields.push(DeclaredField {
                 name,
@@ -516,7 +523,11 @@ fn described(at: &At<'_>) -> Option<String> {
 
 fn variants<'a>(at: &At<'a>) -> Vec<At<'a>> {
     let one = at.items("oneOf");
-    if one.is_empty() { at.items("anyOf") } else { one }
+    if one.is_empty() {
+        at.items("anyOf")
+    } else {
+        one
+    }
 }
 
 fn raw_types<'a>(at: &At<'a>) -> Vec<&'a str> {
@@ -536,7 +547,11 @@ fn types<'a>(at: &At<'a>) -> Vec<&'a str> {
 
 fn required<'a>(at: &At<'a>) -> Vec<&'a str> {
     let names = at.value.get("required").and_then(Value::as_array);
-    names.into_iter().flatten().filter_map(Value::as_str).collect()
+    names
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn has_properties(at: &At<'_>) -> bool {
@@ -546,7 +561,9 @@ fn has_properties(at: &At<'_>) -> bool {
 
 /// `additionalProperties` with a schema.
 fn has_properties_of_any_name(at: &At<'_>) -> bool {
-    at.value.get("additionalProperties").is_some_and(Value::is_object)
+    at.value
+        .get("additionalProperties")
+        .is_some_and(Value::is_object)
 }
 
 /// The values of an enum of strings.

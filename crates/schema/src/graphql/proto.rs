@@ -273,8 +273,7 @@ impl Pooled {
         // Files that are sent along as they are have the same bytes.
         let (file, other_file) = (self.file(), other.file());
         let text = comments.compiled.source_of(file.name());
-        if file.name() == other_file.name()
-            && text == theirs.compiled.source_of(other_file.name())
+        if file.name() == other_file.name() && text == theirs.compiled.source_of(other_file.name())
         {
             return true;
         }
@@ -286,16 +285,12 @@ impl Pooled {
         let file = self.file();
         let marked = comments.marked(&file, self.path());
         let kind = match self {
-            Self::Message(message) => {
-                DeclaredKind::Object(fields(message, &file, comments))
-            }
+            Self::Message(message) => DeclaredKind::Object(fields(message, &file, comments)),
             Self::Enum(kind) => DeclaredKind::Enum(
                 kind.values()
                     .map(|value| DeclaredValue {
                         name: value.name().to_owned(),
-                        description: comments
-                            .of(&file, value.path())
-                            .and_then(text::description),
+                        description: comments.of(&file, value.path()).and_then(text::description),
                         deprecated: None,
                         place: comments.place(&file, value.path(), NAME),
                     })

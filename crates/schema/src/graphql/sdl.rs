@@ -511,7 +511,8 @@ impl<'a> Lexer<'a> {
         let mut tokens = Vec::new();
         loop {
             let rest = self.rest();
-            let blank = rest.find(|c: char| !matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}'));
+            let blank =
+                rest.find(|c: char| !matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}'));
             self.skip(blank.unwrap_or(rest.len()));
             let rest = self.rest();
             if rest.starts_with('#') {
@@ -566,7 +567,11 @@ impl<'a> Lexer<'a> {
         if let Some(inner) = rest.strip_prefix("\"\"\"") {
             let mut from = 0;
             let end = loop {
-                let end = from + inner.get(from..).and_then(|it| it.find("\"\"\"")).ok_or_else(unended)?;
+                let end = from
+                    + inner
+                        .get(from..)
+                        .and_then(|it| it.find("\"\"\""))
+                        .ok_or_else(unended)?;
                 if !inner[..end].ends_with('\\') {
                     break end;
                 }
@@ -609,7 +614,10 @@ fn block_value(raw: &str) -> String {
     let raw = raw.replace("\\\"\"\"", "\"\"\"").replace("\r\n", "\n");
     let lines: Vec<&str> = raw.split('\n').collect();
     let blanks = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
-    let indented = lines.iter().skip(1).filter(|line| blanks(line) < line.len());
+    let indented = lines
+        .iter()
+        .skip(1)
+        .filter(|line| blanks(line) < line.len());
     let common = indented.map(|line| blanks(line)).min().unwrap_or(0);
     let lines: Vec<&str> = lines
         .iter()
@@ -621,6 +629,9 @@ fn block_value(raw: &str) -> String {
         .collect();
     let has_text = |line: &&str| !line.trim_matches([' ', '\t']).is_empty();
     let first = lines.iter().position(has_text).unwrap_or(lines.len());
-    let end = lines.iter().rposition(has_text).map_or(first, |last| last + 1);
+    let end = lines
+        .iter()
+        .rposition(has_text)
+        .map_or(first, |last| last + 1);
     lines[first..end].join("\n")
 }

@@ -51,8 +51,9 @@ impl Selection {
 
     pub(super) fn has(&self, namespace: &str, version: Version) -> bool {
         self.0.is_empty()
-            || self.0.iter().any(|(name, only)| {
-                name == namespace && only.is_none_or(|only| only == version)
-            })
+            || self
+                .0
+                .iter()
+                .any(|(name, only)| name == namespace && only.is_none_or(|only| only == version))
     }
 }

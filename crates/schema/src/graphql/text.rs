@@ -89,7 +89,11 @@ pub(super) fn referring_comment(text: &str) -> Option<String> {
         }
     }
     let rest = kept.join("\n");
-    let rest = if reference.is_some() { rest.trim() } else { &rest };
+    let rest = if reference.is_some() {
+        rest.trim()
+    } else {
+        &rest
+    };
     with_reference(rest, reference.as_deref())
 }
 

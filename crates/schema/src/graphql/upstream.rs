@@ -337,9 +337,10 @@ impl<'a> Upstream<'a> {
     }
 
     fn declared(&self) -> HashMap<String, Declared> {
-        let kept = self.types.values().filter(|it| {
-            !self.removed.contains(&it.name) && scalar(&it.name).is_none()
-        });
+        let kept = self
+            .types
+            .values()
+            .filter(|it| !self.removed.contains(&it.name) && scalar(&it.name).is_none());
         let declared = kept.map(|it| {
             let kind = match &it.kind {
                 UpstreamKind::Object(fields) => {
