@@ -14,9 +14,11 @@ const UNDECODABLE: &[u8] = &[0xff, 0xff, 0xff];
 /// What a gateway answered to the probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteProbe {
+    /// It has a route for the method: it tried to decode the message. The route may be stale.
+    Found,
     /// It has no route for the method.
     NoRoute,
-    /// Anything else, which refutes nothing.
+    /// Anything else: there is no ingress on this port, or no answer.
     NoEvidence,
 }
 
@@ -30,14 +32,22 @@ pub(super) async fn probe(channel: Channel, request: Request<()>, method: &str) 
     }
     let request = request.map(|()| Bytes::from_static(UNDECODABLE));
     match client.unary(request, path, Raw).await {
-        Err(status) if is_no_route(&status) => RouteProbe::NoRoute,
-        _ => RouteProbe::NoEvidence,
+        Err(status) => meaning(&status),
+        Ok(_) => RouteProbe::NoEvidence,
     }
 }
 
-/// `unknown service` would say that there is no ingress on this port.
-fn is_no_route(status: &Status) -> bool {
-    status.code() == Code::Unimplemented && status.message().contains("no route for")
+fn meaning(status: &Status) -> RouteProbe {
+    // A failure on our side of the wire has a source.
+    if std::error::Error::source(status).is_some() {
+        return RouteProbe::NoEvidence;
+    }
+    match status.code() {
+        // `unknown service` would say that there is no ingress on this port.
+        Code::Unimplemented if status.message().contains("no route for") => RouteProbe::NoRoute,
+        Code::Internal | Code::InvalidArgument => RouteProbe::Found,
+        _ => RouteProbe::NoEvidence,
+    }
 }
 
 /// Bytes as they are.

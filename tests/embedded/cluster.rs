@@ -188,14 +188,27 @@ async fn the_schema_endpoints_answer_per_namespace_also_while_blocked() {
     for (path, status, part) in [
         ("graphql?service=demo", 200, "type demo_Resp"),
         ("graphql?service=poison", 500, "collides with op"),
-        ("graphql?service=nobody", 200, "type Query\n"),
+        ("graphql?service=demo:v1,admin", 200, "type demo_Resp"),
+        ("graphql?service=demo,poison:v1", 500, "collides with op"),
+        (
+            "graphql?service=demo:v2",
+            200,
+            "type Query {\n  _status: String\n}",
+        ),
+        (
+            "graphql?service=nobody",
+            200,
+            "type Query {\n  _status: String\n}",
+        ),
         ("proto?service=nobody", 404, ""),
-        ("graphql", 400, ""),
     ] {
         let (found, text) = soon(http(&url, "GET", &format!("/api/schema/{path}"), "")).await;
         assert_eq!(found, status, "{path}: {}", String::from_utf8_lossy(&text));
         assert!(String::from_utf8_lossy(&text).contains(part), "{path}");
     }
+    // What is being served is older than the block.
+    let (_, whole) = soon(http(&url, "GET", "/api/schema/graphql", "")).await;
+    assert!(!String::from_utf8_lossy(&whole).contains("demo"));
     let (_, set) = soon(http(&url, "GET", "/api/schema/proto?service=demo", "")).await;
     let set = prost_types::FileDescriptorSet::decode(set.as_slice()).unwrap();
     assert!(set.file[0].source_code_info.is_some());

@@ -167,7 +167,7 @@ async fn repairs_keep_the_meaning() {
         let Some(before) = meaning::read(&case).await else {
             continue;
         };
-        let gateway = gateway(Profile::Standalone).await;
+        let gateway = gateway(Profile::Clustered).await;
         let service = case.passing().expect("it passes");
         let registration = start(&gateway, service).expect(case.name);
         taken(case.name, &registration).await;

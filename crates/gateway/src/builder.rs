@@ -44,8 +44,8 @@ impl fmt::Display for Tier {
 /// Makes an [`EmbeddedGateway`].
 ///
 /// Defaults: [`Profile::Standalone`], `127.0.0.1:0` for both ports, a sweep every 5 s, every tier
-/// allowed, no admin token, no subscription secret, the node name `embedded`, a mount delay of
-/// 10 ms, no cluster to join.
+/// allowed, no admin token, no subscription secret, the control plane's address as the node's name, a
+/// mount delay of 10 ms, no cluster to join.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `start`"]
 pub struct EmbeddedGatewayBuilder {
@@ -56,7 +56,8 @@ pub struct EmbeddedGatewayBuilder {
     pub(super) tiers: Vec<Tier>,
     pub(super) tokens: Vec<String>,
     pub(super) subscribe_secret: Option<Vec<u8>>,
-    pub(super) node_name: String,
+    /// `None`: the address of the control plane.
+    pub(super) node_name: Option<String>,
     pub(super) mount_delay: Duration,
     /// The cluster to join, or why that gateway has none.
     pub(super) join: Option<Joined>,
@@ -87,7 +88,7 @@ impl EmbeddedGatewayBuilder {
             tiers: Vec::new(),
             tokens: Vec::new(),
             subscribe_secret: None,
-            node_name: "embedded".to_owned(),
+            node_name: None,
             mount_delay: Duration::from_millis(10),
             join: None,
         }
@@ -138,9 +139,9 @@ impl EmbeddedGatewayBuilder {
         self
     }
 
-    /// The name of this node among its peers; the default is `embedded`.
+    /// The name of this node among its peers; the default is the address of its control plane.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
-        self.node_name = name.into();
+        self.node_name = Some(name.into());
         self
     }
 

@@ -1,7 +1,7 @@
 //! What the gateway should list and route, one for each service.
 
-use tower_gwag_schema::service::Resolved;
-use tower_gwag_schema::service::evidence::{has_operations, hash_of, route_of};
+use tower_gwag_schema::service::evidence::{has_operations, hash_of, routes_of};
+use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// One service as the gateway should have it.
 #[derive(Clone, Debug)]
@@ -11,8 +11,10 @@ pub(in crate::registration) struct Expected {
     pub(in crate::registration) is_unstable: bool,
     /// The canonical hash; `None` where only the gateway knows it.
     pub(in crate::registration) hash: Option<String>,
-    /// A method that a gateway routes, as a path.
-    pub(in crate::registration) route: Option<String>,
+    /// Methods that a gateway routes, or may route, as paths.
+    pub(in crate::registration) routes: Vec<String>,
+    /// A gateway that has routes has these: one that says "no route" does not serve it.
+    pub(in crate::registration) is_surely_routed: bool,
     /// The gateway's public schema must show something of it.
     pub(in crate::registration) is_visible: bool,
 }
@@ -28,7 +30,11 @@ impl Expected {
             version: service.version.to_string(),
             is_unstable: service.version.is_unstable(),
             hash: hash.and_then(|hash| hash.hex().map(str::to_owned)),
-            route: route_of(service).filter(|_| !is_hidden).map(str::to_owned),
+            routes: match is_hidden {
+                true => Vec::new(),
+                false => routes_of(service),
+            },
+            is_surely_routed: service.kind == ServiceKind::Proto,
             is_visible: has_operations(service) && !is_hidden,
         }
     }

@@ -1,5 +1,6 @@
 //! Verdicts in words, with what to do next.
 
+use super::gather::{Culprit, HttpPort};
 use super::{Evidence, Expected, Verdict};
 use crate::error::{Error, ErrorKind};
 
@@ -10,6 +11,8 @@ pub(in crate::registration) fn explain(
     evidence: &Evidence,
     target: &str,
 ) -> Option<Error> {
+    let difference = evidence.difference.as_ref();
+    let difference = difference.and_then(|it| it.text.as_deref());
     let name = |service: usize| {
         expected
             .get(service)
@@ -23,17 +26,12 @@ pub(in crate::registration) fn explain(
             let expected = expected.get(*service)?;
             let ours = expected.hash.as_deref();
             if expected.is_unstable {
-                replaced(&expected.name(), ours, theirs, evidence)
+                replaced(&expected.name(), ours, theirs, difference)
             } else {
-                conflict(
-                    &expected.name(),
-                    ours,
-                    theirs,
-                    evidence.difference.as_deref(),
-                )
+                conflict(&expected.name(), ours, theirs, difference)
             }
         }
-        Verdict::Flapping { service, theirs } => flapping(&name(*service), theirs, evidence),
+        Verdict::Flapping { service, theirs } => flapping(&name(*service), theirs, difference),
         Verdict::Guilty { service, reason } => Error::new(
             ErrorKind::Unrenderable,
             format!(
@@ -48,14 +46,26 @@ pub(in crate::registration) fn explain(
 }
 
 fn blocked(name: &str, evidence: &Evidence, target: &str) -> Error {
-    let whose = match &evidence.culprit {
-        Some((namespace, reason)) => format!(
-            "the schema of `{namespace}` cannot be rendered ({reason}), which blocks every other \
-             service's: have it deregistered or repaired"
+    let whose = match (&evidence.culprit, evidence.http) {
+        (Some(culprit), _) => format!(
+            "{}, which blocks every other service's: have it deregistered or repaired",
+            accusation(culprit)
         ),
-        None => "most often because somebody's schema cannot be rendered and blocks the gateway: \
-                 look into its log, or give `Options::gateway_http`, so that its name can be told"
-            .to_owned(),
+        (None, HttpPort::NotGiven) => {
+            "most often because somebody's schema cannot be rendered and blocks the gateway: look \
+             into its log, or give `Options::gateway_http`, so that its name can be told"
+                .to_owned()
+        }
+        (None, HttpPort::NoSchema) => {
+            "most often because somebody's schema cannot be rendered and blocks the gateway: look \
+             into its log. What answers at `gateway_http` shows no schema, so that nobody can be \
+             named: is it this gateway's HTTP port?"
+                .to_owned()
+        }
+        (None, HttpPort::Schema) => {
+            "and no schema of another service was found that cannot be rendered: look into its log"
+                .to_owned()
+        }
     };
     Error::new(
         ErrorKind::Blocked,
@@ -64,6 +74,35 @@ fn blocked(name: &str, evidence: &Evidence, target: &str) -> Error {
              anew, so that it is routed as soon as the gateway can"
         ),
     )
+}
+
+/// How many of several culprits are named.
+const MOST_CULPRITS: usize = 4;
+
+fn accusation(culprit: &Culprit) -> String {
+    let name = |service: &String| match service.split_once(':') {
+        Some((namespace, version)) => format!("`{namespace}` ({version})"),
+        None => format!("`{service}`"),
+    };
+    let names: Vec<String> = culprit
+        .services
+        .iter()
+        .take(MOST_CULPRITS)
+        .map(name)
+        .collect();
+    let reason = &culprit.reason;
+    match (culprit.services.len(), names.as_slice()) {
+        (1, [one]) => format!("the schema of {one} cannot be rendered ({reason})"),
+        (all, names) if all > names.len() => format!(
+            "the schemas of {} and {} more cannot be rendered together ({reason})",
+            names.join(", "),
+            all - names.len()
+        ),
+        (_, names) => format!(
+            "the schemas of {} cannot be rendered together ({reason})",
+            names.join(" and ")
+        ),
+    }
 }
 
 /// Another schema is registered under our vN.
@@ -84,26 +123,26 @@ pub(in crate::registration) fn conflict(
     )
 }
 
-fn replaced(name: &str, ours: Option<&str>, theirs: &str, evidence: &Evidence) -> Error {
+fn replaced(name: &str, ours: Option<&str>, theirs: &str, difference: Option<&str>) -> Error {
     Error::new(
         ErrorKind::SchemaConflict,
         format!(
             "`{name}` was replaced by another schema, which gets the calls now: {}{}. That is usual \
              while a new build is rolled out; stop what is older",
             hashes(ours, theirs),
-            differs(evidence.difference.as_deref())
+            differs(difference)
         ),
     )
 }
 
-fn flapping(name: &str, theirs: &str, evidence: &Evidence) -> Error {
+fn flapping(name: &str, theirs: &str, difference: Option<&str>) -> Error {
     Error::new(
         ErrorKind::Flapping,
         format!(
             "`{name}` goes back and forth between this schema and another one ({}){}: each \
              heartbeat of either takes the slot. Stop one of the two, or give them versions vN",
             short(theirs),
-            differs(evidence.difference.as_deref())
+            differs(difference)
         ),
     )
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::{StatusCode, Uri};
-use tokio::time::timeout;
+use ::http::Uri;
+use tokio::time::{Instant, timeout};
 
-use super::Expected;
+use super::expected::Expected;
+use super::schema_page::{Page, SchemaPages, name_of};
+use super::served::{Served, Shown};
 use crate::control::proto::ServiceInfo;
 use crate::control::{ControlPlane, RouteProbe};
 use crate::registration::http;
@@ -18,8 +20,14 @@ use tower_gwag_schema::service::evidence::descriptors_of;
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one answer of another kind.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many other services are asked whether they block the gateway.
-const MOST_SUSPECTS: usize = 64;
+/// For all that a look asks of the HTTP port about our own services.
+const PAGES_TIMEOUT: Duration = Duration::from_secs(4);
+/// For finding out who blocks the gateway, whatever number of suspects there are.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many other services are suspected of that.
+const MOST_SUSPECTS: usize = 512;
+/// The longest part of a URL that names suspects.
+const LONGEST_SELECTION: usize = 4_000;
 
 /// What a gateway says about the services of one registration, in their order.
 #[derive(Clone, Debug, Default)]
@@ -28,28 +36,76 @@ pub(in crate::registration) struct Evidence {
     pub(super) listed: Option<Vec<Option<String>>>,
     pub(super) routes: Vec<Route>,
     pub(super) schemas: Vec<SchemaAnswer>,
+    /// The gateway lists one replica of the service, which is ours.
+    pub(super) is_alone: Vec<bool>,
     /// How many replicas of all services it lists.
     pub(in crate::registration) replicas: Option<u32>,
-    /// A service whose schema cannot be rendered, and why.
-    pub(super) culprit: Option<(String, String)>,
+    /// Whose schema blocks the gateway.
+    pub(super) culprit: Option<Culprit>,
+    /// Everybody who could be was suspected.
+    pub(super) is_searched: bool,
+    pub(super) http: HttpPort,
     /// What differs between the registered schema and ours.
-    pub(super) difference: Option<String>,
+    pub(super) difference: Option<Difference>,
 }
 
 /// What the route probe says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::registration) enum Route {
-    Refuted,
+    /// There is a route; it may be stale, or another replica's.
+    Found,
+    /// There is none.
+    Absent,
+    /// The gateway has no ingress there, or there is nothing to probe.
     Unknown,
 }
 
 /// What the gateway's schema endpoint says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::registration) enum SchemaAnswer {
+    /// What is being served shows it.
     Served,
-    Absent,
+    /// The gateway can render it, and what is being served does not show it.
+    Missing,
+    /// The gateway cannot render it.
     Guilty(String),
     Unknown,
+}
+
+/// What stands at the base URL of the gateway's HTTP port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::registration) enum HttpPort {
+    /// No URL was given.
+    #[default]
+    NotGiven,
+    /// No schema: a standalone gateway, somebody else, or nobody.
+    NoSchema,
+    /// A gateway's schema.
+    Schema,
+}
+
+/// Services that cannot be rendered, together where they are several, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::registration) struct Culprit {
+    /// `namespace:version` each.
+    pub(super) services: Vec<String>,
+    pub(super) reason: String,
+}
+
+/// Whether to look for whoever blocks the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registration) enum Search {
+    No,
+    /// Once after a registration: what is being served may be older than a block.
+    IfServed,
+    Yes,
+}
+
+/// What differs from the schema with this hash, if that could be found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::registration) struct Difference {
+    theirs: String,
+    pub(super) text: Option<String>,
 }
 
 /// Where to ask for what.
@@ -60,19 +116,9 @@ pub(in crate::registration) struct Inquiry {
     pub(in crate::registration) http: Option<Uri>,
     pub(in crate::registration) services: Arc<[Resolved]>,
     pub(in crate::registration) expected: Arc<[Expected]>,
-}
-
-// === impl Evidence ===
-
-impl Evidence {
-    /// The first service whose route or schema is not there.
-    pub(super) fn refuted(&self) -> Option<usize> {
-        let route = self.routes.iter().position(|it| *it == Route::Refuted);
-        route.or_else(|| {
-            let mut schemas = self.schemas.iter();
-            schemas.position(|it| *it == SchemaAnswer::Absent)
-        })
-    }
+    pub(in crate::registration) search: Search,
+    /// As the last look found it: to find it out takes a compilation.
+    pub(in crate::registration) difference: Option<Difference>,
 }
 
 // === impl Inquiry ===
@@ -89,51 +135,43 @@ impl Inquiry {
         };
         let counts = services.iter().map(|it| it.replica_count);
         evidence.replicas = Some(counts.fold(0, u32::saturating_add));
-        let hash = |of: &Expected| {
-            let slot = services.iter();
-            let mut slot = slot.filter(|it| {
-                it.namespace == of.namespace && it.version == of.version && it.replica_count > 0
-            });
-            slot.next().map(|it| it.hash_hex.clone())
-        };
-        let hashes: Vec<_> = self.expected.iter().map(hash).collect();
-        let is_other =
-            |(expected, listed): &(&Expected, &Option<String>)| match (&expected.hash, listed) {
-                (Some(ours), Some(theirs)) => ours != theirs,
-                _ => false,
-            };
-        let other = self
+        let slots: Vec<_> = self
             .expected
             .iter()
-            .zip(&hashes)
-            .position(|it| is_other(&it));
-        if let Some(service) = other.and_then(|place| self.services.get(place)) {
-            evidence.difference = self.difference(service).await;
-        }
-        let complete = hashes.iter().all(Option::is_some);
-        evidence.listed = Some(hashes);
-        for expected in self.expected.iter() {
-            let mut schema = self.schema(expected).await;
-            // Another version of the namespace may be the cause.
-            let is_of_another = |it: &ServiceInfo| {
-                it.namespace == expected.namespace && it.version != expected.version
-            };
-            if services.iter().any(is_of_another) {
-                schema = SchemaAnswer::Unknown;
-            }
-            evidence.schemas.push(schema);
-            if complete {
+            .map(|of| slot_of(of, &services))
+            .collect();
+        evidence.difference = self.difference(&slots).await;
+        evidence.is_alone = slots
+            .iter()
+            .map(|slot| slot.is_some_and(|slot| slot.replica_count == 1))
+            .collect();
+        let complete = slots.iter().all(Option::is_some);
+        evidence.listed = Some(
+            slots
+                .iter()
+                .map(|slot| slot.map(|slot| slot.hash_hex.clone()))
+                .collect(),
+        );
+        if complete {
+            for expected in self.expected.iter() {
                 evidence.routes.push(self.route(expected).await);
             }
         }
-        if complete && evidence.refuted().is_some() {
-            let others = services.iter().map(|it| it.namespace.as_str());
-            evidence.culprit = self.culprit(others).await;
+        if let Some(base) = &self.http {
+            evidence.http = HttpPort::NoSchema;
+            let pages = SchemaPages::new(base);
+            if let Page::Schema(served) = pages.whole(ANSWER_TIMEOUT).await {
+                evidence.http = HttpPort::Schema;
+                self.read_pages(&pages, &served, &mut evidence).await;
+                if complete {
+                    self.search(&pages, &services, &served, &mut evidence).await;
+                }
+            }
         }
         if !complete {
-            // What is not listed has no schema yet; only guilt counts.
+            // What is not listed is not served yet; only guilt counts.
             evidence.schemas.iter_mut().for_each(|answer| {
-                if *answer == SchemaAnswer::Absent {
+                if *answer == SchemaAnswer::Missing {
                     *answer = SchemaAnswer::Unknown;
                 }
             });
@@ -141,92 +179,259 @@ impl Inquiry {
         evidence
     }
 
+    /// One of several routes is enough; none, only where the gateway says so of each.
     async fn route(&self, expected: &Expected) -> Route {
-        let Some(route) = &expected.route else {
-            return Route::Unknown;
-        };
-        match timeout(ANSWER_TIMEOUT, self.control.probe_route(route)).await {
-            Ok(RouteProbe::NoRoute) => Route::Refuted,
-            Ok(RouteProbe::NoEvidence) | Err(_) => Route::Unknown,
+        let mut found = Route::Unknown;
+        for route in &expected.routes {
+            match timeout(ANSWER_TIMEOUT, self.control.probe_route(route)).await {
+                Ok(RouteProbe::Found) => return Route::Found,
+                Ok(RouteProbe::NoRoute) => found = Route::Absent,
+                Ok(RouteProbe::NoEvidence) | Err(_) => return Route::Unknown,
+            }
+        }
+        found
+    }
+
+    /// What the HTTP port shows of our services.
+    async fn read_pages(&self, pages: &SchemaPages, served: &Served, evidence: &mut Evidence) {
+        let end = Instant::now() + PAGES_TIMEOUT;
+        for expected in self.expected.iter() {
+            let left = end.saturating_duration_since(Instant::now());
+            let answer = timeout(left, schema_of(expected, pages, served)).await;
+            evidence
+                .schemas
+                .push(answer.unwrap_or(SchemaAnswer::Unknown));
         }
     }
 
-    async fn schema(&self, expected: &Expected) -> SchemaAnswer {
-        if !expected.is_visible {
-            return SchemaAnswer::Unknown;
-        }
-        match self.ask("graphql", &expected.namespace).await {
-            Some((StatusCode::OK, text)) if text.contains(&expected.namespace) => {
-                SchemaAnswer::Served
-            }
-            Some((StatusCode::OK, text)) if is_empty(&text) => SchemaAnswer::Absent,
-            Some((StatusCode::INTERNAL_SERVER_ERROR, reason)) => {
-                SchemaAnswer::Guilty(reason.trim().to_owned())
-            }
-            _ => SchemaAnswer::Unknown,
-        }
-    }
-
-    /// Somebody whose schema cannot be made, for which everybody else waits.
-    async fn culprit<'a>(
+    /// Whoever blocks the gateway: a schema that is listed and cannot be rendered.
+    async fn search(
         &self,
-        namespaces: impl Iterator<Item = &'a str>,
-    ) -> Option<(String, String)> {
-        self.http.as_ref()?;
-        let mut namespaces: Vec<&str> = namespaces.collect();
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        for namespace in namespaces.into_iter().take(MOST_SUSPECTS) {
-            if let Some((StatusCode::INTERNAL_SERVER_ERROR, reason)) =
-                self.ask("graphql", namespace).await
+        pages: &SchemaPages,
+        services: &[ServiceInfo],
+        served: &Served,
+        evidence: &mut Evidence,
+    ) {
+        let is_missing = evidence.schemas.contains(&SchemaAnswer::Missing)
+            || evidence.is_without_route(&self.expected);
+        let wanted = match self.search {
+            Search::No => false,
+            Search::IfServed => !is_missing,
+            Search::Yes => true,
+        };
+        if !wanted {
+            return;
+        }
+        let is_ours = |it: &ServiceInfo| {
+            let mut ours = self.expected.iter();
+            ours.any(|of| of.namespace == it.namespace && of.version == it.version)
+        };
+        let is_suspect = |it: &&ServiceInfo| {
+            !it.namespace.starts_with('_')
+                && is_selectable(&it.namespace)
+                && is_selectable(&it.version)
+                && !is_ours(it)
+        };
+        let suspects = services.iter().filter(is_suspect);
+        // Whoever is served already is the last to be suspected, and not at all as a precaution.
+        let (missing, shown): (Vec<_>, Vec<_>) = suspects.partition(|it| {
+            let shown = served.shows(&it.namespace, &it.version);
+            shown == Shown::No
+        });
+        let named = |it: &ServiceInfo| name_of(&it.namespace, &it.version);
+        let shown: Vec<String> = shown.into_iter().map(named).collect();
+        let mut suspects: Vec<String> = missing.into_iter().map(named).collect();
+        if self.search == Search::Yes {
+            suspects.extend(shown.iter().cloned());
+        }
+        suspects.truncate(MOST_SUSPECTS);
+        // What was found out in time counts.
+        let search = find_culprit(pages, &suspects, &mut evidence.culprit);
+        evidence.is_searched = timeout(SEARCH_TIMEOUT, search).await.unwrap_or(false);
+        if evidence.culprit.is_none() && self.search == Search::Yes {
+            let guilty = timeout(SEARCH_TIMEOUT, self.collision(pages, &shown, evidence)).await;
+            if let Ok(Some((service, reason))) = guilty
+                && let Some(answer) = evidence.schemas.get_mut(service)
             {
-                return Some((namespace.to_owned(), reason.trim().to_owned()));
+                *answer = SchemaAnswer::Guilty(reason);
+            }
+        }
+    }
+
+    /// A service of ours that cannot be rendered together with what is being served, which can be
+    /// without it.
+    async fn collision(
+        &self,
+        pages: &SchemaPages,
+        shown: &[String],
+        evidence: &Evidence,
+    ) -> Option<(usize, String)> {
+        let mut others = shown.join(",");
+        if others.is_empty() || others.len() > LONGEST_SELECTION {
+            return None;
+        }
+        if let Page::Refused(_) = pages.selection(&others, ANSWER_TIMEOUT).await {
+            return None;
+        }
+        others.push(',');
+        for (service, expected) in self.expected.iter().enumerate() {
+            if evidence.schemas.get(service) != Some(&SchemaAnswer::Missing) {
+                continue;
+            }
+            let with = format!(
+                "{others}{}",
+                name_of(&expected.namespace, &expected.version)
+            );
+            if let Page::Refused(reason) = pages.selection(&with, ANSWER_TIMEOUT).await {
+                return Some((service, reason));
             }
         }
         None
+    }
+
+    /// What differs from another schema that has one of our slots.
+    async fn difference(&self, slots: &[Option<&ServiceInfo>]) -> Option<Difference> {
+        let mut pairs = self.expected.iter().zip(slots).enumerate();
+        let (service, theirs) = pairs.find_map(|(service, (expected, slot))| {
+            let (ours, slot) = (expected.hash.as_ref()?, (*slot)?);
+            (*ours != slot.hash_hex).then(|| (service, slot.hash_hex.clone()))
+        })?;
+        if let Some(known) = &self.difference
+            && known.theirs == theirs
+            && known.text.is_some()
+        {
+            return Some(known.clone());
+        }
+        let text = match self.services.get(service) {
+            Some(service) => self.difference_of(service).await,
+            None => None,
+        };
+        Some(Difference { theirs, text })
     }
 
     #[cfg(feature = "preflight")]
-    async fn difference(&self, service: &Resolved) -> Option<String> {
-        let uri = self.uri("proto", &service.namespace)?;
+    async fn difference_of(&self, service: &Resolved) -> Option<String> {
+        let base = self.http.as_ref()?.to_string();
+        let base = base.trim_end_matches('/');
+        let uri = format!("{base}/api/schema/proto?service={}", service.namespace);
+        let uri = uri.parse().ok()?;
         let answer = timeout(ANSWER_TIMEOUT, http::get(&uri)).await.ok()?.ok()?;
-        match answer {
-            (StatusCode::OK, theirs) => {
-                tower_gwag_schema::difference::between(&theirs, &descriptors_of(service)?)
-            }
-            _ => None,
+        if answer.0 != ::http::StatusCode::OK {
+            return None;
         }
+        let service = service.clone();
+        // A large tree takes a worker too long.
+        let compare =
+            move || tower_gwag_schema::difference::between(&answer.1, &descriptors_of(&service)?);
+        tokio::task::spawn_blocking(compare).await.ok().flatten()
     }
 
     #[cfg(not(feature = "preflight"))]
-    async fn difference(&self, _: &Resolved) -> Option<String> {
+    async fn difference_of(&self, _: &Resolved) -> Option<String> {
         None
-    }
-
-    async fn ask(&self, form: &str, namespace: &str) -> Option<(StatusCode, String)> {
-        let uri = self.uri(form, namespace)?;
-        let answer = timeout(ANSWER_TIMEOUT, http::get(&uri)).await.ok()?.ok()?;
-        let (status, body) = answer;
-        Some((status, String::from_utf8_lossy(&body).into_owned()))
-    }
-
-    fn uri(&self, form: &str, namespace: &str) -> Option<Uri> {
-        let base = self.http.as_ref()?.to_string();
-        let base = base.trim_end_matches('/');
-        // A namespace is a GraphQL name, which needs no escapes; others are not asked for.
-        format!("{base}/api/schema/{form}?service={namespace}")
-            .parse()
-            .ok()
     }
 }
 
-/// A schema without any type but an empty Query.
-fn is_empty(schema: &str) -> bool {
-    let mut types = schema.lines().filter(|line| {
-        let line = line.trim_start();
-        ["type ", "interface ", "union ", "enum ", "input "]
-            .iter()
-            .any(|keyword| line.starts_with(keyword))
-    });
-    types.all(|line| line.trim_start().starts_with("type Query"))
+// === impl Evidence ===
+
+impl Evidence {
+    /// A service that gateways surely give routes has none.
+    fn is_without_route(&self, expected: &[Expected]) -> bool {
+        let mut routes = self.routes.iter().zip(expected);
+        routes.any(|(route, of)| *route == Route::Absent && of.is_surely_routed)
+    }
+}
+
+fn slot_of<'a>(of: &Expected, services: &'a [ServiceInfo]) -> Option<&'a ServiceInfo> {
+    services
+        .iter()
+        .find(|it| it.namespace == of.namespace && it.version == of.version && it.replica_count > 0)
+}
+
+/// Only a schema without the service beside one with it tells that it is not served: alone, a
+/// namespace is rendered also while the whole cannot be.
+async fn schema_of(expected: &Expected, pages: &SchemaPages, served: &Served) -> SchemaAnswer {
+    let (namespace, version) = (&expected.namespace, &expected.version);
+    let shown = served.shows(namespace, version);
+    if expected.is_visible && shown == Shown::Yes {
+        return SchemaAnswer::Served;
+    }
+    if namespace.starts_with('_') || !is_selectable(namespace) {
+        return SchemaAnswer::Unknown;
+    }
+    // Free JSON of a proto shows only beside that of an OpenAPI document, which `admin` has.
+    let ours = format!("{},admin", name_of(namespace, version));
+    match pages.selection(&ours, ANSWER_TIMEOUT).await {
+        Page::Refused(reason) => {
+            match pages.selection("admin", ANSWER_TIMEOUT).await {
+                Page::Schema(_) => SchemaAnswer::Guilty(reason),
+                // It refuses everything.
+                _ => SchemaAnswer::Unknown,
+            }
+        }
+        Page::Schema(alone)
+            if expected.is_visible && shown == Shown::No && alone.has_namespace(namespace) =>
+        {
+            SchemaAnswer::Missing
+        }
+        Page::Schema(_) | Page::Unknown => SchemaAnswer::Unknown,
+    }
+}
+
+/// Halves the suspects until one is left, or those that only together cannot be rendered; `admin`
+/// shows free JSON. Whether every question had an answer.
+async fn find_culprit(
+    pages: &SchemaPages,
+    suspects: &[String],
+    found: &mut Option<Culprit>,
+) -> bool {
+    let mut is_answered = true;
+    // The last of the list is looked at first.
+    let mut groups: Vec<&[String]> = in_groups(suspects);
+    groups.reverse();
+    while let Some(group) = groups.pop() {
+        let selection = format!("{},admin", group.join(","));
+        let reason = match pages.selection(&selection, ANSWER_TIMEOUT).await {
+            Page::Refused(reason) => reason,
+            page => {
+                is_answered &= matches!(page, Page::Schema(_));
+                continue;
+            }
+        };
+        *found = Some(Culprit {
+            services: group.to_vec(),
+            reason,
+        });
+        groups.clear();
+        if group.len() > 1 {
+            let (left, right) = group.split_at(group.len() / 2);
+            groups.extend([right, left]);
+        }
+    }
+    is_answered
+}
+
+/// As many at once as a URL has room for.
+fn in_groups(suspects: &[String]) -> Vec<&[String]> {
+    let mut groups = Vec::new();
+    let (mut start, mut length) = (0, 0);
+    for (place, suspect) in suspects.iter().enumerate() {
+        if length + suspect.len() > LONGEST_SELECTION && place > start {
+            groups.push(&suspects[start..place]);
+            (start, length) = (place, 0);
+        }
+        length += suspect.len() + 1;
+    }
+    if start < suspects.len() {
+        groups.push(&suspects[start..]);
+    }
+    groups
+}
+
+/// A name that needs no escapes in a selection.
+fn is_selectable(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

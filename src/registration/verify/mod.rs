@@ -7,6 +7,8 @@ mod expected;
 mod explain;
 mod gather;
 mod read_back;
+mod schema_page;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +21,7 @@ use super::pace::Pace;
 pub(super) use expected::Expected;
 pub(super) use explain::conflict;
 use explain::explain;
-use gather::{Evidence, Inquiry, SchemaAnswer};
+use gather::{Evidence, Inquiry, Route, SchemaAnswer, Search};
 pub(super) use read_back::{ReadBack, Seen};
 
 /// The first look after a registration; each following one waits twice as long.
@@ -29,8 +31,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// While a route may only be in the making.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a listed service may be without a route: a gateway that makes its schema anew needs
-/// 50-140 ms (contract, The hold).
-const MOUNT_PATIENCE: Duration = Duration::from_millis(500);
+/// 50-140 ms (contract, The hold), and seconds where it is busy.
+const MOUNT_PATIENCE: Duration = Duration::from_millis(1_500);
+/// The same while somebody is known to block the gateway.
+const BLOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// From then on it is asked who blocks the gateway, which costs that gateway a rendering.
+const SEARCH_AFTER: Duration = Duration::from_millis(300);
+/// Between two looks because calls arrive for one of several services.
+const CALLED_PAUSE: Duration = Duration::from_millis(500);
 /// While something is wrong.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
 /// When replicas that registered at the same moment are all listed.
@@ -85,6 +93,13 @@ pub(super) struct Verifier {
     guilty_since: Option<Instant>,
     cures: u32,
     next_cure: Option<Instant>,
+    /// All services were listed in a look since the registration was made.
+    was_complete: bool,
+    /// A call of the gateway has arrived since then.
+    is_called: bool,
+    /// The registration was made while somebody blocked the gateway, which shows what it served
+    /// before.
+    is_amid_block: bool,
 }
 
 /// One service's place on the gateway.
@@ -94,11 +109,27 @@ struct Slot {
     hash: Option<String>,
     is_exact: bool,
     is_unstable: bool,
+    is_surely_routed: bool,
+    /// The gateway had a route for it once.
+    had_route: bool,
+    /// A call arrived although the gateway said that it has no route.
+    is_called_regardless: bool,
     was_ours: bool,
     other_since: Option<Instant>,
     /// When the slot last came back, and how often it changed hands.
     back_since: Option<Instant>,
     changes: u32,
+}
+
+/// What routes and schemas say.
+enum Routing {
+    NotRefuted,
+    /// Not of this service.
+    Refuted(usize),
+    /// A route that was never seen, and may never be there, is not.
+    Unclear,
+    /// Nothing of the one that was refuted before.
+    Silent,
 }
 
 /// How one slot looks now.
@@ -123,6 +154,9 @@ impl Verifier {
             guilty_since: None,
             cures: 0,
             next_cure: None,
+            was_complete: false,
+            is_called: false,
+            is_amid_block: false,
         }
     }
 
@@ -130,9 +164,14 @@ impl Verifier {
     pub(super) fn begin(&mut self, now: Instant) -> Instant {
         self.looks = 0;
         self.refuted_since = None;
+        self.was_complete = false;
+        self.is_called = false;
         // What is known to be wrong stays so until evidence says otherwise.
         if self.verdict == Verdict::Listed {
             self.verdict = Verdict::NotYet;
+        }
+        if !matches!(self.verdict, Verdict::Blocked { .. }) {
+            self.is_amid_block = false;
         }
         for slot in &mut self.slots {
             slot.begin();
@@ -144,10 +183,37 @@ impl Verifier {
         &self.verdict
     }
 
-    /// A call of the gateway has arrived: whatever kept it away is over.
-    pub(super) fn routed(&mut self) {
-        if matches!(self.verdict, Verdict::NotYet | Verdict::Blocked { .. }) {
+    /// A call of the gateway has arrived, which counts more than what the gateway says: whatever
+    /// kept it away is over. Of several services it proves one, so that the others are to be looked
+    /// at: returns how soon, where that is so.
+    pub(super) fn called(&mut self) -> Option<Duration> {
+        let is_in_doubt = matches!(self.verdict, Verdict::NotYet | Verdict::Blocked { .. });
+        let [slot] = &mut *self.slots else {
+            return is_in_doubt.then_some(CALLED_PAUSE);
+        };
+        self.is_called = true;
+        self.is_amid_block = false;
+        slot.is_called_regardless |= self.refuted_since.take().is_some();
+        if is_in_doubt {
             self.verdict = Verdict::Listed;
+        }
+        None
+    }
+
+    /// The last look spoke against what was known before.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.refuted_since.is_some()
+    }
+
+    /// Whether to look for whoever blocks the gateway.
+    pub(super) fn search(&self, now: Instant) -> Search {
+        let doubted = |since: Instant| now.duration_since(since) >= SEARCH_AFTER;
+        match self.verdict {
+            Verdict::Blocked { .. } => Search::Yes,
+            _ if self.is_amid_block => Search::Yes,
+            _ if self.refuted_since.is_some_and(doubted) => Search::Yes,
+            Verdict::NotYet if !self.was_complete && !self.is_called => Search::IfServed,
+            _ => Search::No,
         }
     }
 
@@ -163,10 +229,13 @@ impl Verifier {
         if was != self.verdict && self.verdict == Verdict::Listed {
             self.looks = 0;
         }
+        let doubling = FIRST_LOOK * (1 << self.looks.min(12));
         let pause = match &self.verdict {
             _ if self.guilty_since.is_some() && remedy == Remedy::None => PROBE_PAUSE,
             Verdict::NotYet if self.refuted_since.is_some() => PROBE_PAUSE,
-            Verdict::NotYet => (FIRST_LOOK * (1 << self.looks.min(12))).min(LONGEST_WAIT),
+            // Listed, and nothing more is known: that may stay so.
+            Verdict::NotYet if self.was_complete => doubling.min(USUAL_INTERVAL),
+            Verdict::NotYet => doubling.min(LONGEST_WAIT),
             Verdict::Listed if self.looks == 0 => SECOND_LOOK,
             Verdict::Listed | Verdict::Guilty { .. } => USUAL_INTERVAL,
             Verdict::Blocked { .. } | Verdict::Displaced { .. } | Verdict::Flapping { .. } => {
@@ -184,7 +253,7 @@ impl Verifier {
         if let Some((service, reason)) = evidence.schemas.iter().enumerate().find_map(guilty) {
             // Once may be an accident.
             let since = *self.guilty_since.get_or_insert(now);
-            if now.duration_since(since) < MOUNT_PATIENCE {
+            if now.duration_since(since) < BLOCK_PATIENCE {
                 return Remedy::None;
             }
             self.verdict = Verdict::Guilty { service, reason };
@@ -231,9 +300,18 @@ impl Verifier {
             self.refuted_since = None;
             return Remedy::None;
         }
-        match evidence.refuted() {
-            Some(service) => self.refuted(service, now),
-            None => {
+        let routing = self.weigh(evidence);
+        self.was_complete = true;
+        match routing {
+            // What is known to be wrong stays so until evidence says otherwise.
+            Routing::Silent => Remedy::None,
+            Routing::Refuted(service) => self.refuted(service, evidence.culprit.is_some(), now),
+            Routing::Unclear => {
+                self.refuted_since = None;
+                self.verdict = Verdict::NotYet;
+                Remedy::None
+            }
+            Routing::NotRefuted => {
                 self.refuted_since = None;
                 self.verdict = Verdict::Listed;
                 Remedy::None
@@ -241,11 +319,55 @@ impl Verifier {
         }
     }
 
-    fn refuted(&mut self, service: usize, now: Instant) -> Remedy {
+    /// What routes and schemas say of services that are all listed.
+    fn weigh(&mut self, evidence: &Evidence) -> Routing {
+        let mut routing = Routing::NotRefuted;
+        if !self.was_complete {
+            self.is_amid_block |= evidence.culprit.is_some();
+        }
+        let block_is_over = evidence.is_searched && evidence.culprit.is_none();
+        let was_late = self.is_amid_block;
+        self.is_amid_block &= !block_is_over;
+        for (service, slot) in self.slots.iter_mut().enumerate() {
+            let route = evidence.routes.get(service).copied();
+            let schema = evidence.schemas.get(service);
+            if route == Some(Route::Found) {
+                slot.had_route = true;
+                slot.is_called_regardless = false;
+            }
+            let is_without_route = route == Some(Route::Absent) && !slot.is_called_regardless;
+            let is_known_to_be_routed = slot.is_surely_routed || slot.had_route;
+            // What is shown is older than the block, and so is the route: this one, alone in its
+            // place, came after it.
+            let is_late = self.is_amid_block
+                && !self.is_called
+                && (matches!(self.verdict, Verdict::Blocked { .. })
+                    || evidence.is_alone.get(service) == Some(&true));
+            let is_missing = schema == Some(&SchemaAnswer::Missing) && !self.is_called;
+            if is_without_route && is_known_to_be_routed || is_missing || is_late {
+                return Routing::Refuted(service);
+            }
+            let is_served = schema == Some(&SchemaAnswer::Served);
+            let is_well = is_served || route == Some(Route::Found) || was_late && block_is_over;
+            if self.verdict == (Verdict::Blocked { service }) && !is_well {
+                return Routing::Silent;
+            }
+            if is_without_route && !is_served && !self.is_called {
+                routing = Routing::Unclear;
+            }
+        }
+        routing
+    }
+
+    fn refuted(&mut self, service: usize, is_explained: bool, now: Instant) -> Remedy {
         let since = *self.refuted_since.get_or_insert(now);
-        if now.duration_since(since) < MOUNT_PATIENCE {
-            // After a cure the block is known.
-            if self.verdict == Verdict::Listed {
+        let patience = match is_explained {
+            true => BLOCK_PATIENCE,
+            false => MOUNT_PATIENCE,
+        };
+        if now.duration_since(since) < patience {
+            // After a cure the block is known. Where calls arrived, another one may.
+            if self.verdict == Verdict::Listed && !self.is_called {
                 self.verdict = Verdict::NotYet;
             }
             return Remedy::None;
@@ -267,6 +389,9 @@ impl Slot {
             hash: expected.hash.clone(),
             is_exact: expected.hash.is_some(),
             is_unstable: expected.is_unstable,
+            is_surely_routed: expected.is_surely_routed,
+            had_route: false,
+            is_called_regardless: false,
             was_ours: false,
             other_since: None,
             back_since: None,

@@ -34,6 +34,8 @@ pub(in crate::registration) struct ReadBack {
     /// How many replicas of all services the gateway has, as far as can be told.
     replicas: Option<u32>,
     routed: bool,
+    /// Where the gateway's calls come from.
+    hosts: Vec<IpAddr>,
 }
 
 /// A look this soon after a registration may show only the first of a herd: it counts manifold,
@@ -74,6 +76,7 @@ impl ReadBack {
             begun: Instant::now(),
             replicas: None,
             routed: false,
+            hosts: Vec::new(),
         }
     }
 
@@ -83,6 +86,7 @@ impl ReadBack {
         self.control = Some(control);
         self.begun = Instant::now();
         self.look_at = Some(self.verifier.begin(self.begun));
+        self.hosts = hosts.to_vec();
         self.core.proof.await_from(hosts);
     }
 
@@ -115,7 +119,11 @@ impl ReadBack {
                 biased;
                 () = core.proof.found() => {
                     self.routed = true;
-                    self.verifier.routed();
+                    if let Some(soon) = self.verifier.called()
+                        && let Some(at) = &mut self.look_at
+                    {
+                        *at = (*at).min(Instant::now() + soon);
+                    }
                     return self.seen(Remedy::None);
                 }
                 evidence = finished(&mut self.look) => {
@@ -127,7 +135,12 @@ impl ReadBack {
                     self.replicas = listed.map(|listed| listed.saturating_mul(factor));
                     let (remedy, next) = self.verifier.see(&self.evidence, now);
                     self.look_at = Some(next);
-                    self.routed &= *self.verifier.verdict() == Verdict::Listed;
+                    let is_listed = *self.verifier.verdict() == Verdict::Listed;
+                    if self.routed && (!is_listed || self.verifier.is_doubted()) {
+                        // Another call would count more than what the gateway says.
+                        self.core.proof.await_from(&self.hosts);
+                    }
+                    self.routed &= is_listed;
                     return self.seen(remedy);
                 }
                 () = optional_sleep(self.look_at), if self.look.is_none() => {
@@ -138,6 +151,8 @@ impl ReadBack {
                             http: self.http.clone(),
                             services: Arc::clone(&self.services),
                             expected: Arc::clone(&self.expected),
+                            search: self.verifier.search(Instant::now()),
+                            difference: self.evidence.difference.clone(),
                         };
                         self.look = Some(tokio::spawn(inquiry.gather()));
                     }

@@ -1,7 +1,6 @@
 //! Verdicts over time, from evidence as a gateway would give it.
 
 use super::*;
-use gather::Route;
 
 const OURS: &str = "aaaaaaaaaaaaaaaa";
 const THEIRS: &str = "bbbbbbbbbbbbbbbb";
@@ -12,7 +11,8 @@ fn expected(version: &str, hash: Option<&str>) -> Expected {
         version: version.to_owned(),
         is_unstable: version == "unstable",
         hash: hash.map(str::to_owned),
-        route: Some("/greeter.v1.Greeter/Hello".to_owned()),
+        routes: vec!["/greeter.v1.Greeter/Hello".to_owned()],
+        is_surely_routed: true,
         is_visible: true,
     }
 }
@@ -26,7 +26,7 @@ fn listed(hash: Option<&str>) -> Evidence {
 
 fn refuted() -> Evidence {
     Evidence {
-        routes: vec![Route::Refuted],
+        routes: vec![Route::Absent],
         ..listed(Some(OURS))
     }
 }
@@ -103,7 +103,7 @@ fn a_route_that_is_only_being_made_is_waited_for() {
 #[test]
 fn a_blocked_route_is_cured_once_and_then_slowly() {
     let mut watch = Watch::of("v1", Some(OURS));
-    watch.see_for(&refuted(), Duration::from_secs(1));
+    watch.see_for(&refuted(), Duration::from_secs(2));
     assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
     assert_eq!(watch.remedies, [Remedy::Cure]);
     // The cure is a new registration; the block lasts, and is known.
@@ -113,7 +113,14 @@ fn a_blocked_route_is_cured_once_and_then_slowly() {
     assert_eq!(watch.remedies, [Remedy::Cure]);
     watch.see_for(&refuted(), Duration::from_secs(20));
     assert_eq!(watch.remedies, [Remedy::Cure; 2]);
-    assert_eq!(*watch.see(&listed(Some(OURS))), Verdict::Listed);
+    // Silence is no evidence.
+    watch.see(&listed(Some(OURS)));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
+    let routed = Evidence {
+        routes: vec![Route::Found],
+        ..listed(Some(OURS))
+    };
+    assert_eq!(*watch.see(&routed), Verdict::Listed);
 }
 
 #[test]
@@ -190,7 +197,7 @@ fn guilt_is_proved_twice_before_it_counts() {
 #[test]
 fn a_call_of_the_gateway_ends_every_doubt_about_the_route() {
     let mut watch = Watch::of("v1", Some(OURS));
-    watch.see_for(&refuted(), Duration::from_secs(1));
-    watch.verifier.routed();
+    watch.see_for(&refuted(), Duration::from_secs(2));
+    watch.verifier.called();
     assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
 }

@@ -136,7 +136,10 @@ impl Cluster {
             pending: Arc::clone(&pending),
             delay,
         };
-        for stored in shared.bucket.values() {
+        // In the order in which they were written: of two that want one slot the older one gets it.
+        let mut all: Vec<&Stored> = shared.bucket.values().collect();
+        all.sort_by_key(|stored| stored.put_at);
+        for stored in all {
             watcher.tell(Change::Put(Arc::clone(&stored.entry)));
         }
         shared.watchers.insert(node.to_owned(), watcher);

@@ -43,7 +43,11 @@ impl ControlPort {
         let known = method.is_some_and(|method| Rpc::ALL.iter().any(|rpc| rpc.name() == method));
         if !known {
             let routes = self.life.routes();
-            let route = routes.grpc(request.uri().path());
+            let path = request.uri().path();
+            if routes.is_operation(path) {
+                return proxy::call_operation(request).await;
+            }
+            let route = routes.grpc(path);
             return proxy::call(route, request).await;
         }
         let mut calls = self.calls.clone();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -59,6 +59,7 @@ async fn answer(life: &Life, request: Request<Incoming>) -> Result<String, (Stat
     let request = Request::post(&endpoint)
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "application/json")
+        .header(USER_AGENT, super::ingress::AGENT)
         .body(
             Full::new(Bytes::from(query.to_string()))
                 .map_err(|never| match never {})

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Request, Response, StatusCode, Uri};
+use http::header::{ACCEPT, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -111,6 +111,9 @@ fn upstream_uri(addr: &str, path: &str, query: Option<&str>) -> Result<Uri, Stri
     }
 }
 
+/// How a real gateway calls itself towards HTTP services.
+pub(super) const AGENT: &str = "Go-http-client/1.1";
+
 fn outgoing(request: Request<Incoming>, uri: Uri) -> Request<HttpBody> {
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
@@ -118,6 +121,11 @@ fn outgoing(request: Request<Incoming>, uri: Uri) -> Request<HttpBody> {
     parts.extensions = http::Extensions::new();
     parts.headers.remove(HOST);
     strip(&mut parts.headers);
+    // What a real gateway says of itself.
+    let agent = HeaderValue::from_static(AGENT);
+    parts.headers.insert(USER_AGENT, agent);
+    let json = HeaderValue::from_static("application/json");
+    parts.headers.insert(ACCEPT, json);
     Request::from_parts(parts, body.boxed())
 }
 

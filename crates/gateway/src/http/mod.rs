@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use serde_json::json;
 
 pub(super) use self::ingress::Forwarder;
 use super::node::life::Life;
@@ -23,6 +24,17 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
     if let Some(path) = path.strip_prefix("/api/ingress") {
         return ingress::call(life, path, request).await;
     }
+    if life.membership.is_none() && !is_our_own(&path) {
+        // Without a cluster there is nothing but GraphQL, at every path.
+        return match *request.method() {
+            Method::POST => graphql::call(life, request).await,
+            _ => page(
+                StatusCode::OK,
+                "application/json; charset=utf-8",
+                NO_OPERATION,
+            ),
+        };
+    }
     if let Some(form) = path.strip_prefix("/api/schema/") {
         return schema::answer(life, form, request.uri().query().unwrap_or_default());
     }
@@ -33,11 +45,11 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
             "text/html; charset=utf-8",
             pages::html(life),
         ),
-        (&Method::GET, "/api/health") => page(
-            StatusCode::OK,
-            "application/json",
-            r#"{"status":"ok"}"#.to_owned(),
-        ),
+        (&Method::GET, "/api/health") => {
+            let node_id = life.membership.as_ref().map(|it| &it.node_id);
+            let health = json!({ "active_streams": 0, "node_id": node_id, "status": "serving" });
+            page(StatusCode::OK, "application/json", health.to_string())
+        }
         (&Method::GET, "/api/services") => page(
             StatusCode::OK,
             "application/json",
@@ -49,6 +61,15 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
         ),
     }
 }
+
+/// The embedded gateway's own pages, for people.
+fn is_our_own(path: &str) -> bool {
+    matches!(path, "/" | "/api/services" | "/api/graphql")
+}
+
+/// What a standalone gateway answers a GET, whatever the path.
+const NO_OPERATION: &str =
+    "{\"data\":null,\"errors\":[{\"message\":\"Must provide an operation.\"}]}";
 
 fn text(status: StatusCode, text: impl Into<String>) -> Response<HttpBody> {
     let mut text = text.into();

@@ -1,9 +1,10 @@
-//! The schemas that a gateway makes of what is registered, per namespace.
+//! The schemas that a gateway makes of what is registered: the whole, as last made, and selections.
 //!
 //! The GraphQL text is a sketch of a real gateway's: the namespace, its operations and its types.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use prost_reflect::{Kind as Scalar, MessageDescriptor, MethodDescriptor};
@@ -11,20 +12,26 @@ use serde_json::Value;
 
 use super::{HttpBody, page, text};
 use crate::node::life::Life;
-use crate::registry::binding::{Binding, Schema};
+use crate::registry::binding::{Binding, Key, Schema};
+use tower_gwag_schema::Rule;
 use tower_gwag_schema::hash;
 
 /// Answers `/api/schema/<form>?service=<namespace>`.
 pub(super) fn answer(life: &Life, form: &str, query: &str) -> Response<HttpBody> {
-    let service = query
+    let selection = query
         .split('&')
-        .find_map(|pair| pair.strip_prefix("service="));
-    let Some(service) = service.filter(|service| !service.is_empty()) else {
-        return text(StatusCode::BAD_REQUEST, "say which: ?service=<namespace>");
-    };
-    let bindings = life.registry().bindings_of(service);
+        .find_map(|pair| pair.strip_prefix("service="))
+        .unwrap_or_default();
+    if form == "graphql" {
+        return if selection.is_empty() {
+            // What is being served: as it was before, while something blocks the gateway.
+            schema(life.routes().served())
+        } else {
+            selected(life, selection)
+        };
+    }
+    let bindings = life.registry().bindings_of(selection);
     match form {
-        "graphql" => graphql(&bindings),
         "proto" => proto(&bindings),
         "openapi" => openapi(&bindings),
         _ => text(
@@ -73,26 +80,53 @@ fn openapi<B: AsRef<Binding>>(bindings: &[B]) -> Response<HttpBody> {
     }
 }
 
-/// The GraphQL schema of one namespace. It answers for itself, whatever blocks the whole.
-fn graphql<B: AsRef<Binding>>(bindings: &[B]) -> Response<HttpBody> {
+/// The GraphQL schema of some services: `a,b:v2`. It is made now, whatever blocks the whole.
+fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
+    let selection: Vec<(&str, Option<&str>)> = selection
+        .split(',')
+        .map(|part| match part.trim().split_once(':') {
+            Some((namespace, version)) => (namespace, Some(version)),
+            None => (part.trim(), None),
+        })
+        .collect();
+    let is_wanted = |namespace: &str, version: &str| {
+        let mut parts = selection.iter();
+        parts.any(|(of, only)| *of == namespace && only.is_none_or(|only| only == version))
+    };
+    let bindings = life
+        .registry()
+        .bindings(|(namespace, version)| is_wanted(namespace, version));
+    // Free JSON of a proto is a fault only beside that of an OpenAPI document.
+    let has_json = is_wanted("admin", "v1")
+        || bindings
+            .iter()
+            .any(|it| matches!(it.schema, Schema::OpenApi(_)));
     let guilty = bindings.iter().find_map(|it| {
-        let reason = it.as_ref().unrenderable.as_ref()?;
-        Some(reason.to_string())
+        let reason = it.unrenderable.as_ref()?;
+        (has_json || reason.rule != Rule::ProtoFreeJson).then(|| reason.to_string())
     });
-    if let Some(reason) = guilty {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, reason);
+    match guilty {
+        Some(reason) => text(StatusCode::INTERNAL_SERVER_ERROR, reason),
+        None => schema(&bindings),
     }
+}
+
+fn schema(bindings: &[Arc<Binding>]) -> Response<HttpBody> {
     let mut sketch = Sketch::default();
     for binding in bindings {
-        sketch.binding(binding.as_ref());
+        sketch.binding(binding);
     }
-    page(StatusCode::OK, "text/plain; charset=utf-8", sketch.finish())
+    let kind = "application/graphql; charset=utf-8";
+    page(StatusCode::OK, kind, sketch.finish())
 }
 
 /// A schema text that is being written.
 #[derive(Default)]
 struct Sketch {
-    query: String,
+    /// The fields of Query, and of each namespace's type.
+    query: BTreeSet<String>,
+    groups: BTreeMap<String, String>,
+    subscription: String,
     types: String,
     written: BTreeSet<String>,
 }
@@ -101,23 +135,63 @@ impl Sketch {
     // Writing to a String cannot fail.
 
     fn finish(self) -> String {
-        if self.query.is_empty() {
-            return "type Query\n".to_owned();
+        let mut text = String::new();
+        let mut block = |name: &str, fields: &str| {
+            let _ = writeln!(text, "type {name} {{\n{fields}}}\n");
+        };
+        for (name, fields) in &self.groups {
+            block(name, fields);
         }
-        format!("type Query {{\n{}}}\n{}", self.query, self.types)
+        let query: String = match self.query.is_empty() {
+            true => "  _status: String\n".to_owned(),
+            false => self.query.into_iter().collect(),
+        };
+        block("Query", &query);
+        if !self.subscription.is_empty() {
+            block("Subscription", &self.subscription);
+        }
+        text + &self.types
+    }
+
+    /// A version of a namespace: its operations in a group of their own.
+    fn group(&mut self, (namespace, version): &Key, operations: &str) {
+        let capital = |name: &str| {
+            let mut name = name.to_owned();
+            if let Some(first) = name.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            name
+        };
+        let all = capital(namespace);
+        let group = format!("{all}{}QueryNamespace", capital(version));
+        let all = format!("{all}QueryNamespace");
+        self.query.insert(format!("  {namespace}: {all}!\n"));
+        let _ = writeln!(self.groups.entry(all).or_default(), "  {version}: {group}!");
+        self.groups.insert(group, operations.to_owned());
     }
 
     fn binding(&mut self, binding: &Binding) {
-        let (namespace, version) = &binding.key;
-        let group = format!("{namespace}_{version}");
+        let namespace = &binding.key.0;
+        if namespace.starts_with('_') {
+            return;
+        }
         let mut operations = String::new();
         match &binding.schema {
             Schema::Proto(compiled) => {
                 let services = compiled.entry().into_iter();
                 let services = services.flat_map(|file| file.services().collect::<Vec<_>>());
                 for method in services.flat_map(|it| it.methods().collect::<Vec<_>>()) {
-                    if !method.is_client_streaming() {
-                        self.method(namespace, &method, &mut operations);
+                    if method.is_server_streaming() {
+                        let mut subscription = std::mem::take(&mut self.subscription);
+                        self.method(
+                            namespace,
+                            &method,
+                            &format!("{namespace}_"),
+                            &mut subscription,
+                        );
+                        self.subscription = subscription;
+                    } else {
+                        self.method(namespace, &method, "", &mut operations);
                     }
                 }
             }
@@ -134,8 +208,7 @@ impl Sketch {
         }
         // A version without operations has no place in the schema.
         if !operations.is_empty() {
-            let _ = writeln!(self.query, "  {group}: {group}_Operations!");
-            let _ = write!(self.types, "\ntype {group}_Operations {{\n{operations}}}\n");
+            self.group(&binding.key, &operations);
         }
     }
 
@@ -155,13 +228,19 @@ impl Sketch {
         }
     }
 
-    fn method(&mut self, namespace: &str, method: &MethodDescriptor, operations: &mut String) {
+    fn method(
+        &mut self,
+        namespace: &str,
+        method: &MethodDescriptor,
+        prefix: &str,
+        operations: &mut String,
+    ) {
         let mut name = method.name().to_owned();
         if let Some(first) = name.get_mut(..1) {
             first.make_ascii_lowercase();
         }
         let output = self.message(namespace, &method.output());
-        let _ = writeln!(operations, "  {name}: {output}");
+        let _ = writeln!(operations, "  {prefix}{name}: {output}");
     }
 
     /// The name of a message's type, which is written where it was not yet.

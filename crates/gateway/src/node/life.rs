@@ -56,7 +56,9 @@ impl Life {
             Some(cluster) => {
                 let node_id = node_id();
                 let settings = &node.settings;
-                let watch = cluster.attach(&node_id, &settings.node_name, settings.mount_delay);
+                let name = settings.node_name.clone();
+                let name = name.unwrap_or_else(|| node.address.to_string());
+                let watch = cluster.attach(&node_id, &name, settings.mount_delay);
                 let membership = Membership {
                     cluster: Arc::clone(cluster),
                     node_id,

@@ -44,6 +44,27 @@ where
         .map(tonic::body::Body::new)
 }
 
+/// A gRPC call of an OpenAPI operation: a gateway decodes the request first. What can be decoded is
+/// not passed on here; a real gateway calls the handler.
+pub(super) async fn call_operation<B>(request: Request<B>) -> Response<tonic::body::Body>
+where
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
+{
+    let status = match read_message(request.into_body()).await {
+        Ok(message) if message.slice(PREFIX..) == UNDECODABLE => {
+            Status::internal("grpc: error unmarshalling request: invalid wire type")
+        }
+        Ok(_) => Status::unimplemented(
+            "the embedded gateway calls OpenAPI services over HTTP only, at /api/ingress",
+        ),
+        Err(status) => status,
+    };
+    refusal(&status).map(tonic::body::Body::new)
+}
+
+/// No message of any type.
+const UNDECODABLE: &[u8] = &[0xff, 0xff, 0xff];
+
 fn no_route(path: &str) -> Status {
     Status::unimplemented(format!("ingress: no route for {path}"))
 }

@@ -188,9 +188,14 @@ impl Registry {
 
     /// The schemas of a namespace, by version as text.
     pub(super) fn bindings_of(&self, namespace: &str) -> Vec<Arc<Binding>> {
+        self.bindings(|(of, _)| of == namespace)
+    }
+
+    /// The schemas of the slots that are wanted.
+    pub(super) fn bindings(&self, mut is_wanted: impl FnMut(&Key) -> bool) -> Vec<Arc<Binding>> {
         self.slots
             .values()
-            .filter(|slot| slot.binding.key.0 == namespace)
+            .filter(|slot| is_wanted(&slot.binding.key))
             .map(|slot| Arc::clone(&slot.binding))
             .collect()
     }

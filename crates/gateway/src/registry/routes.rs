@@ -1,11 +1,12 @@
 //! Routes: which service a gRPC method or an HTTP path belongs to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use prost_reflect::MessageDescriptor;
 
 use super::Registry;
+use super::binding::Binding;
 use super::slot::{Pool, Slot};
 
 /// The routes of both ingresses, as the last rebuild made them.
@@ -15,6 +16,10 @@ pub(crate) struct Routes {
     http: Vec<HttpRoute>,
     /// The newest version of each GraphQL namespace.
     graphql: HashMap<String, Arc<Pool>>,
+    /// `/namespace.version.Service/operationId`: operations have gRPC routes, too.
+    operations: HashSet<String>,
+    /// What the whole schema is made of.
+    served: Vec<Arc<Binding>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,7 @@ impl Registry {
         let mut routes = Routes::default();
         for slot in slots {
             slot.routed = true;
+            routes.served.push(Arc::clone(&slot.binding));
             let service = slot.binding.name();
             for method in slot.binding.methods() {
                 // Two versions with one proto package: the last one has the route.
@@ -77,6 +83,11 @@ impl Registry {
                 routes.graphql.insert(namespace, Arc::clone(&slot.pool));
             }
             for operation in slot.binding.operations() {
+                if let Some(id) = &operation.id {
+                    let (namespace, version) = &slot.binding.key;
+                    let method = format!("/{namespace}.{version}.Service/{id}");
+                    routes.operations.insert(method);
+                }
                 routes.http.push(HttpRoute {
                     service: service.clone(),
                     pool: Arc::clone(&slot.pool),
@@ -116,6 +127,16 @@ impl Routes {
 
     pub(crate) fn graphql(&self, namespace: &str) -> Option<&Arc<Pool>> {
         self.graphql.get(namespace)
+    }
+
+    /// Whether a gRPC method is an operation of an OpenAPI service.
+    pub(crate) fn is_operation(&self, path: &str) -> bool {
+        self.operations.contains(path)
+    }
+
+    /// What the whole schema shows, which is as old as the routes.
+    pub(crate) fn served(&self) -> &[Arc<Binding>] {
+        &self.served
     }
 
     /// Whether the path is there under another method.

@@ -10,6 +10,9 @@ pub struct Evidence {
     hash: Option<SchemaHash>,
     /// `/package.Service/Method` of a method that a gateway routes.
     route: Option<String>,
+    /// Some operations of an OpenAPI document, by their ids: gateways give most documents gRPC
+    /// routes, too.
+    operations: Vec<String>,
     /// A gateway's schema must show something of it.
     has_operations: bool,
 }
@@ -20,10 +23,19 @@ pub fn hash_of(service: &Resolved) -> Option<&SchemaHash> {
     service.evidence.hash.as_ref()
 }
 
-/// A method that a gateway routes, as `/package.Service/Method`.
+/// Methods that a gateway routes, as `/package.Service/Method`, or may route where this is no proto.
 #[must_use]
-pub fn route_of(service: &Resolved) -> Option<&str> {
-    service.evidence.route.as_deref()
+pub fn routes_of(service: &Resolved) -> Vec<String> {
+    let (namespace, version) = (&service.namespace, &service.version);
+    let of_operation = |id: &String| format!("/{namespace}.{version}.Service/{id}");
+    let operations = service.evidence.operations.iter().map(of_operation);
+    service
+        .evidence
+        .route
+        .iter()
+        .cloned()
+        .chain(operations)
+        .collect()
 }
 
 /// Whether a gateway's schema must show something of it; false where that is not known.
@@ -54,10 +66,15 @@ pub(super) use inspect::inspect;
 mod inspect {
     use super::Evidence;
     use crate::finding::Finding;
+    use crate::name::is_name;
+    use crate::openapi::Operation;
     use crate::schema_hash::SchemaHash;
     use crate::service::Binding;
     use crate::service::{Purpose, ServiceKind};
     use crate::{hash, openapi_check, proto, proto_check};
+
+    const MOST_PROBED: usize = 3;
+    const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
     /// Compiles or reads the schema of a binding once, for all that is to be known of it. `entry`
     /// is what the user calls the entry file of a proto.
@@ -72,15 +89,25 @@ mod inspect {
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
                 let (found, read) = openapi_check::check(&binding.version, document);
+                let mut operations = read.map(|it| it.operations()).unwrap_or_default();
+                // Gateways look at no others.
+                operations.retain(|it| SERVED.contains(&&*it.method));
                 let evidence = Evidence {
                     hash: Some(SchemaHash::exact(hash::of_bytes(document))),
                     route: None,
-                    has_operations: read.is_some_and(|it| !it.operations().is_empty()),
+                    has_operations: !operations.is_empty(),
+                    operations: probed(&operations),
                 };
                 (found, evidence)
             }
             ServiceKind::GraphQl => (Vec::new(), Evidence::default()),
         }
+    }
+
+    /// A few of them: whether an operation has a route hangs on its schemas, too.
+    fn probed(operations: &[Operation]) -> Vec<String> {
+        let ids = operations.iter().filter_map(|it| it.id.clone());
+        ids.filter(|id| is_name(id)).take(MOST_PROBED).collect()
     }
 
     fn of_proto(binding: &Binding, entry: &str, purpose: Purpose) -> (Vec<Finding>, Evidence) {
@@ -99,11 +126,13 @@ mod inspect {
                     .next()
                     .map(|it| proto::path_of(&it)),
                 has_operations: compiled.routed_methods().next().is_some(),
+                operations: Vec::new(),
             },
             Err(fault) => Evidence {
                 hash: Some(SchemaHash::unsure(None, &*fault.text)),
                 route: None,
                 has_operations: false,
+                operations: Vec::new(),
             },
         };
         (found, evidence)
