@@ -1,8 +1,6 @@
 //! The server's own future ends, whatever its callers do: tonic and axum wait without end for
 //! connections that are silent, half-sent requests, callers that do not read.
 
-mod support;
-
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -10,8 +8,8 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::sse::{Event, Sse};
 use axum::routing::get;
-use support::{
-    Running, axum_app, gateway, greeter_options, pets_app, pets_options, registered, tonic_greeter,
+use crate::support::{
+    self, Running, axum_app, gateway, greeter_options, pets_app, pets_options, registered, tonic_greeter,
     until_state, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
