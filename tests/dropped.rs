@@ -216,6 +216,49 @@ async fn a_frozen_gateway_does_not_hold_up_the_end_of_a_runtime() {
     assert_eq!(report.reason(), LeaveReason::RuntimeEnded);
 }
 
+/// The runtime ends with `count` registrations on it; how long that took.
+async fn many_lose_their_runtime(
+    gateway: &EmbeddedGateway,
+    count: usize,
+    freeze: bool,
+) -> Duration {
+    let (options, frozen) = ((0..count).map(|_| lone_options(gateway)), gateway.clone());
+    let options: Vec<_> = options.collect();
+    let thread = std::thread::spawn(move || {
+        let runtime = multi_thread();
+        let registrations: Vec<_> = {
+            let _runtime = runtime.enter();
+            options.into_iter().map(start).collect()
+        };
+        for registration in &registrations {
+            runtime.block_on(registered(registration));
+        }
+        if freeze {
+            frozen.freeze();
+        }
+        let start = std::time::Instant::now();
+        drop(runtime);
+        start.elapsed()
+    });
+    let thread = tokio::task::spawn_blocking(move || thread.join());
+    let took = within("the runtime ends", thread).await.expect("joined");
+    took.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_registrations_of_a_runtime_that_ends_are_deregistered_at_once() {
+    let gateway = gateway().await;
+    many_lose_their_runtime(&gateway, 20, false).await;
+    assert!(gateway.registrations().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_gateway_holds_the_end_of_a_runtime_up_once_for_all_registrations() {
+    let gateway = gateway().await;
+    let took = many_lose_their_runtime(&gateway, 8, true).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registration_whose_runtime_ends_at_once_gets_a_report() {
     let gateway = gateway().await;

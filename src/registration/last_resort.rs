@@ -1,19 +1,26 @@
 //! Tells the gateway that a registration is over when the runtime went away under it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle, Id};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::machine::Which;
-use crate::control::{CallError, ControlPlane};
+use crate::control::ControlPlane;
 
-/// What the end of a runtime waits for at the most.
+/// What the end of a runtime waits for at the most, whatever the number of its registrations.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(super) struct LastResort {
     /// By [`Which`], the service first: the hold is there for its last calls.
     held: [Option<Held>; Which::ALL.len()],
+    runtime: Arc<Runtime>,
 }
 
 struct Held {
@@ -24,12 +31,43 @@ struct Held {
     ttl: Duration,
 }
 
+/// The registrations of one runtime: they are dropped one after another when it ends, and only the
+/// last of them waits.
+#[derive(Debug, Default)]
+struct Runtime(Mutex<Members>);
+
+#[derive(Debug, Default)]
+struct Members {
+    count: usize,
+    thread: Option<Thread>,
+}
+
+/// Does the jobs of all members.
+#[derive(Debug)]
+struct Thread {
+    jobs: UnboundedSender<Job>,
+    /// Gets nothing, and ends when everything is done.
+    ended: mpsc::Receiver<()>,
+    until: Instant,
+}
+
+struct Job {
+    held: Vec<(ControlPlane, String)>,
+    done: Box<dyn FnOnce(bool) + Send>,
+}
+
 // === impl LastResort ===
 
 impl LastResort {
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     pub(super) fn new() -> Self {
+        let runtime = Runtime::current();
+        runtime.members().count += 1;
         Self {
             held: Default::default(),
+            runtime,
         }
     }
 
@@ -62,37 +100,126 @@ impl LastResort {
         self.held[which as usize] = None;
     }
 
-    /// Deregisters what is held; whether the gateway was told, or `None` when there was nothing to
-    /// tell. Blocks for at most [`LIMIT`].
-    pub(super) fn act(&mut self) -> Option<bool> {
+    /// Deregisters what is held, and tells `done` whether the gateway was told, or `None` when
+    /// there was nothing to tell. Does not wait: dropping the last one of a runtime does.
+    pub(super) fn act(&mut self, done: impl FnOnce(Option<bool>) + Send + 'static) {
         // The connections died with their runtime, so new ones are made on a new runtime.
         let held = std::mem::take(&mut self.held).into_iter().flatten();
-        let held: Vec<(ControlPlane, String)> =
-            held.map(|it| (it.control.apart(it.node), it.id)).collect();
+        let held: Vec<_> = held.map(|it| (it.control.apart(it.node), it.id)).collect();
         if held.is_empty() {
-            return None;
+            return done(None);
         }
-        let (done, ended) = mpsc::channel();
-        let deregister = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            let told = runtime.is_ok_and(|runtime| {
-                let calls = async {
-                    for (control, id) in held {
-                        control.deregister(id).await?;
-                    }
-                    Ok::<_, CallError>(())
-                };
-                let bounded = async { tokio::time::timeout(LIMIT, calls).await };
-                matches!(runtime.block_on(bounded), Ok(Ok(())))
-            });
-            // Nobody may be waiting any more.
-            let _ = done.send(told);
+        let job = Job {
+            held,
+            done: Box::new(|told| done(Some(told))),
         };
-        let thread = std::thread::Builder::new().name("tower-gwag-leave".to_owned());
+        let mut members = self.runtime.members();
+        let thread = match &mut members.thread {
+            Some(thread) => thread,
+            none => match Thread::start() {
+                Ok(thread) => none.insert(thread),
+                Err(_) => {
+                    drop(members);
+                    return (job.done)(false);
+                }
+            },
+        };
+        if let Err(job) = thread.jobs.send(job) {
+            drop(members);
+            (job.0.done)(false);
+        }
+    }
+}
+
+impl Drop for LastResort {
+    fn drop(&mut self) {
+        let mut members = self.runtime.members();
+        members.count -= 1;
+        if members.count > 0 {
+            return;
+        }
+        let thread = members.thread.take();
+        drop(members);
         // The process may end right after the runtime, so the thread is waited for.
-        let told = thread.spawn(deregister).is_ok() && ended.recv_timeout(LIMIT).unwrap_or(false);
-        Some(told)
+        if let Some(Thread { jobs, ended, until }) = thread {
+            drop(jobs);
+            let rest = until.saturating_duration_since(Instant::now());
+            // Either way nothing more can be done.
+            let _ = ended.recv_timeout(rest);
+        }
+    }
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    fn current() -> Arc<Self> {
+        static RUNTIMES: Mutex<Option<HashMap<Id, Weak<Runtime>>>> = Mutex::new(None);
+
+        // Changed entry by entry, so that it is valid after a panic.
+        let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtimes = runtimes.get_or_insert_default();
+        runtimes.retain(|_, runtime| runtime.strong_count() > 0);
+        let slot = runtimes.entry(Handle::current().id()).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let runtime = Arc::default();
+            *slot = Arc::downgrade(&runtime);
+            runtime
+        })
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Thread ===
+
+impl Thread {
+    fn start() -> std::io::Result<Self> {
+        let (jobs, incoming) = unbounded_channel();
+        let (done, ended) = mpsc::channel();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("tower-gwag-leave".to_owned());
+        thread.spawn(move || {
+            runtime.block_on(work(incoming));
+            drop(done);
+        })?;
+        Ok(Self {
+            jobs,
+            ended,
+            until: Instant::now() + LIMIT,
+        })
+    }
+}
+
+async fn work(mut jobs: UnboundedReceiver<Job>) {
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            job = jobs.recv() => match job {
+                Some(job) => { running.spawn(job.run()); }
+                None => break,
+            },
+            Some(_) = running.join_next() => {}
+        }
+    }
+    running.join_all().await;
+}
+
+// === impl Job ===
+
+impl Job {
+    async fn run(self) {
+        let calls = async {
+            for (control, id) in self.held {
+                if control.deregister(id).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        let told = timeout(LIMIT, calls).await.unwrap_or(false);
+        (self.done)(told);
     }
 }

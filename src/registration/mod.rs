@@ -3,6 +3,7 @@
 pub(crate) mod address;
 mod awaited;
 mod caller;
+mod clean_ups;
 pub(crate) mod core;
 mod drain;
 mod event;

@@ -8,12 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::awaited::{finished, optional, optional_sleep};
 use super::caller::{Caller, Reply};
+use super::clean_ups::{CleanUps, LivePeer};
 use super::core::{Core, LeaveRequest};
 use super::drain::{Open, drain};
 use super::event::Event as UserEvent;
@@ -25,13 +25,15 @@ use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, SWEEP, Verb, 
 use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
 use super::status::State;
-use super::verify::{ReadBack, Remedy, Seen};
+use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
 
 /// For the answer to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long the other nodes of a cluster keep what a dead one took, whatever the TTL.
+const CLUSTER_TTL: Duration = Duration::from_secs(30);
 /// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
@@ -52,11 +54,7 @@ pub(super) struct Worker {
     drain_until: Option<Instant>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// What was left on gateways that could not be reached, until they are told.
-    clean_ups: JoinSet<bool>,
-    /// How many of them there are.
-    left_behind: watch::Sender<usize>,
-    /// Entries that could not be removed before their TTL was over.
-    abandoned: usize,
+    clean_ups: CleanUps,
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
@@ -82,9 +80,7 @@ impl Worker {
         Self {
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
-            clean_ups: JoinSet::new(),
-            left_behind: watch::Sender::new(0),
-            abandoned: 0,
+            clean_ups: CleanUps::new(),
             machine,
             caller,
             call: None,
@@ -159,10 +155,7 @@ impl Worker {
                     self.read_back.doubt();
                     self.step(Event::Disconnected);
                 }
-                Some(told) = self.clean_ups.join_next() => {
-                    self.abandoned += usize::from(!told.unwrap_or(false));
-                    self.left_behind.send_replace(self.clean_ups.len());
-                }
+                () = self.clean_ups.next() => {}
                 () = optional_sleep(wake_at) => self.step(Event::Woken),
             }
         }
@@ -196,8 +189,9 @@ impl Worker {
                     self.watch_connection();
                 }
                 Action::CleanUp { gateway, id, until } => {
-                    self.clean_ups
-                        .spawn(self.caller.clean_up(gateway, id, until));
+                    let until = until.max(Instant::now() + CLUSTER_TTL);
+                    let clean_up = self.caller.clean_up(gateway, id, until);
+                    self.clean_ups.spawn(clean_up, until);
                 }
                 Action::Probe => {
                     let control = self.caller.control(self.machine.gateway()).clone();
@@ -285,9 +279,9 @@ impl Worker {
         }
         let lease = self.last_resort.held().find(|(held, ..)| *held == which);
         if let Some((_, id, ttl)) = lease {
-            let until = Instant::now() + ttl + SWEEP;
-            self.clean_ups
-                .spawn(self.caller.clean_up(gateway, id, until));
+            let until = Instant::now() + CLUSTER_TTL.max(ttl + SWEEP);
+            let clean_up = self.caller.clean_up(gateway, id, until);
+            self.clean_ups.spawn(clean_up, until);
         }
     }
 
@@ -394,14 +388,22 @@ impl Worker {
         let end = self.left.map_or(now, |(_, end)| end);
         let until = (now + self.core.options.drain_timeout).min(end);
         let deadline = *self.drain_until.get_or_insert(until);
-        self.left_behind.send_replace(self.clean_ups.len());
-        let mut left_behind = self.left_behind.subscribe();
-        let others = async move {
-            // The sender lives as long as the task.
-            let _ = left_behind.wait_for(|entries| *entries == 0).await;
-        };
+        let others = self.clean_ups.over(self.live_peer(), deadline);
         let core = Arc::clone(&self.core);
         self.drain = Some(Box::pin(drain(core, quiet, deadline, others)));
+    }
+
+    /// The gateway that was just left, if it answered.
+    fn live_peer(&self) -> Option<LivePeer> {
+        if self.machine.ending(Which::Service) != Ending::Deregistered {
+            return None;
+        }
+        let expected = self.caller.expected();
+        let name = |it: &Expected| format!("{}/{}", it.namespace, it.version);
+        Some(LivePeer {
+            control: self.caller.control(self.machine.gateway()).clone(),
+            services: expected.iter().map(name).collect(),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dead_node;
 mod queued;
 mod server_end;
 mod silent;

@@ -1,5 +1,6 @@
 //! Calls that wait behind a limit are answered, wherever the limit stands.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -83,14 +84,22 @@ const LIMITS: [(&str, Serve); 6] = [
 
 /// Calls all at once, gives the signal once one is answered, and tells which failed.
 async fn amid_calls(server: Server) -> (Vec<tonic::Status>, LeaveReport) {
-    let client = crate::support::greeter_client(server.address).await;
+    let address = server.address;
+    amid_calls_of(server, address).await
+}
+
+async fn amid_calls_of(server: Server, address: SocketAddr) -> (Vec<tonic::Status>, LeaveReport) {
+    let client = crate::support::greeter_client(address).await;
     let (answered, mut answers) = mpsc::channel(CALLS);
     for _ in 0..CALLS {
         let (mut client, answered) = (client.clone(), answered.clone());
         tokio::spawn(async move {
             let mut request = crate::support::hello("Ada");
             request.delay_ms = LENGTH_MS;
-            answered.send(client.hello(request).await).await.expect("received");
+            answered
+                .send(client.hello(request).await)
+                .await
+                .expect("received");
         });
     }
     drop((answered, client));
@@ -100,7 +109,10 @@ async fn amid_calls(server: Server) -> (Vec<tonic::Status>, LeaveReport) {
     while let Some(answer) = within("an answer", answers.recv()).await {
         failed.extend(answer.err());
     }
-    (failed, within("the report", stopping).await.expect("no panic"))
+    (
+        failed,
+        within("the report", stopping).await.expect("no panic"),
+    )
 }
 
 /// None is lost behind any of the limits.
@@ -111,7 +123,11 @@ async fn loses_none(options: impl Fn() -> Options) {
         runs.spawn(async move {
             let server = Server::start(options, serve).await;
             let (failed, report) = amid_calls(server).await;
-            assert!(failed.is_empty(), "{name}: {} of {CALLS}: {failed:?}\n{report}", failed.len());
+            assert!(
+                failed.is_empty(),
+                "{name}: {} of {CALLS}: {failed:?}\n{report}",
+                failed.len()
+            );
             assert_eq!((report.cut(), report.severed()), (0, 0), "{name}: {report}");
         });
     }
@@ -173,58 +189,64 @@ fn axum_with(parts: Parts, is_outside: bool) -> Serving {
 #[tokio::test]
 async fn behind_a_global_limit_of_axum() {
     let gateway = gateway().await;
-    let serves: [Serve; 2] = [|parts| axum_with(parts, true), |parts| axum_with(parts, false)];
+    let serves: [Serve; 2] = [
+        |parts| axum_with(parts, true),
+        |parts| axum_with(parts, false),
+    ];
+    let mut runs = JoinSet::new();
     for serve in serves {
         for options in [pets_options(&gateway), Options::disabled()] {
-            let server = Server::start(options, serve).await;
-            let url = format!("http://{}/wait/{LENGTH_MS}", server.address);
-            let (answered, mut answers) = mpsc::channel(CALLS);
-            for _ in 0..CALLS {
-                let (url, answered) = (url.clone(), answered.clone());
-                tokio::spawn(async move {
-                    answered.send(crate::support::get(&url).await).await.expect("received");
-                });
-            }
-            drop(answered);
-            assert_eq!(within("an answer", answers.recv()).await.expect("one").0, 200);
-            let stopping = tokio::spawn(server.stop());
-            let mut good = 1;
-            while let Some((status, _)) = within("an answer", answers.recv()).await {
-                assert_eq!(status, 200);
-                good += 1;
-            }
-            assert_eq!(good, CALLS, "the others got no answer");
-            within("the report", stopping).await.expect("no panic");
+            runs.spawn(amid_requests(options, serve));
         }
     }
+    while let Some(run) = runs.join_next().await {
+        run.expect("none is lost");
+    }
+}
+
+async fn amid_requests(options: Options, serve: Serve) {
+    let server = Server::start(options, serve).await;
+    let url = format!("http://{}/wait/{LENGTH_MS}", server.address);
+    let (answered, mut answers) = mpsc::channel(CALLS);
+    for _ in 0..CALLS {
+        let (url, answered) = (url.clone(), answered.clone());
+        tokio::spawn(async move {
+            let answer = crate::support::get(&url).await;
+            answered.send(answer).await.expect("received");
+        });
+    }
+    drop(answered);
+    assert_eq!(
+        within("an answer", answers.recv()).await.expect("one").0,
+        200
+    );
+    let stopping = tokio::spawn(server.stop());
+    let mut good = 1;
+    while let Some((status, _)) = within("an answer", answers.recv()).await {
+        assert_eq!(status, 200);
+        good += 1;
+    }
+    assert_eq!(good, CALLS, "the others got no answer");
+    within("the report", stopping).await.expect("no panic");
 }
 
 /// Through a standalone gateway, which cancels calls when the last registration goes: the hold has
 /// to be there for as long as any call waits.
 #[tokio::test]
 async fn through_a_gateway() {
-    let gateway = gateway().await;
+    let mut runs = JoinSet::new();
     for (name, serve) in LIMITS {
-        let server = Server::start(greeter_options(&gateway), serve).await;
-        let client = crate::support::greeter_client(gateway.address()).await;
-        let (answered, mut answers) = mpsc::channel(CALLS);
-        for _ in 0..CALLS {
-            let (mut client, answered) = (client.clone(), answered.clone());
-            tokio::spawn(async move {
-                let mut request = crate::support::hello("Ada");
-                request.delay_ms = LENGTH_MS;
-                answered.send(client.hello(request).await).await.expect("received");
-            });
-        }
-        drop(answered);
-        within("an answer", answers.recv()).await.expect("one").expect("good");
-        let stopping = tokio::spawn(server.stop());
-        while let Some(answer) = within("an answer", answers.recv()).await {
-            assert!(answer.is_ok(), "{name}: {answer:?}");
-        }
-        let report = within("the report", stopping).await.expect("no panic");
-        assert_eq!(report.cut(), 0, "{name}: {report}");
-        assert!(gateway.registrations().is_empty(), "{name}");
+        let gateway = gateway().await;
+        runs.spawn(async move {
+            let server = Server::start(greeter_options(&gateway), serve).await;
+            let calls = gateway.address();
+            let (failed, report) = amid_calls_of(server, calls).await;
+            assert!(failed.is_empty(), "{name}: {failed:?}\n{report}");
+            assert!(gateway.registrations().is_empty(), "{name}");
+        });
+    }
+    while let Some(run) = runs.join_next().await {
+        run.expect("none is lost");
     }
 }
 
@@ -237,11 +259,20 @@ async fn without_finish() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let life = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = { runtime }.worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = { runtime }
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async move {
             let (_, serve) = LIMITS[1];
             let server = Server::start(options, serve).await;
-            let Server { registration, address, served, stop } = server;
+            let Server {
+                registration,
+                address,
+                served,
+                stop,
+            } = server;
             started.send(address).expect("awaited");
             stopped.await.expect("told");
             stop.send(()).expect("the server waits for it");
@@ -263,13 +294,22 @@ async fn without_finish() {
         .collect();
     let mut calls = calls.into_iter();
     let first = calls.next().expect("one");
-    within("an answer", first).await.expect("no panic").expect("good");
+    within("an answer", first)
+        .await
+        .expect("no panic")
+        .expect("good");
     stop.send(()).expect("awaited");
     for call in calls {
-        within("an answer", call).await.expect("no panic").expect("good");
+        within("an answer", call)
+            .await
+            .expect("no panic")
+            .expect("good");
     }
     let life = tokio::task::spawn_blocking(move || life.join());
-    let state = within("its end", life).await.expect("joined").expect("no panic");
+    let state = within("its end", life)
+        .await
+        .expect("joined")
+        .expect("no panic");
     assert!(matches!(state, State::Leaving | State::Left), "{state:?}");
     assert!(gateway.registrations().is_empty());
 }

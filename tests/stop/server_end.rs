@@ -4,14 +4,14 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    self, Running, axum_app, gateway, greeter_options, pets_app, pets_options, registered,
+    tonic_greeter, until_state, within,
+};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::sse::{Event, Sse};
 use axum::routing::get;
-use crate::support::{
-    self, Running, axum_app, gateway, greeter_options, pets_app, pets_options, registered, tonic_greeter,
-    until_state, within,
-};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_stream::StreamExt;

@@ -38,7 +38,10 @@ async fn a_connection_without_a_byte() {
     let gateway = gateway().await;
     let server = tonic_greeter(greeter_options(&gateway)).await;
     let report = is_ended(server, b"", false).await;
-    assert!(report.to_string().contains("calls: 0 in flight"), "{report}");
+    assert!(
+        report.to_string().contains("calls: 0 in flight"),
+        "{report}"
+    );
 }
 
 #[tokio::test]

@@ -26,7 +26,9 @@ use crate::support::{gateway, greeter_options, greetings, pets_app, pets_options
 /// Longer than any wait but the drain's: the late limit, and the second for what is idle.
 const CALL: Duration = Duration::from_millis(3_500);
 
-fn axum(app: impl FnOnce(GwagRegistrationLayer) -> Router + Send + 'static) -> impl FnOnce(Parts) -> Serving {
+fn axum(
+    app: impl FnOnce(GwagRegistrationLayer) -> Router + Send + 'static,
+) -> impl FnOnce(Parts) -> Serving {
     move |parts| {
         Box::pin(async move {
             let registration = parts.layer.registration();
@@ -67,11 +69,31 @@ type Placement = fn(Router, GwagRegistrationLayer) -> Router;
 
 /// Where the layer may stand; whether it sees the call.
 const PLACEMENTS: [(&str, Placement, bool); 7] = [
-    ("over everything", |late, layer| pets_app().merge(late).layer(layer), true),
-    ("before the route", |late, layer| pets_app().layer(layer).merge(late), false),
-    ("on the routes", |late, layer| pets_app().route_layer(layer).merge(late), false),
-    ("beside what is nested", |late, layer| pets_app().layer(layer).nest("/nested", late), false),
-    ("inside what is nested", |late, layer| late.nest("/pets_too", pets_app().layer(layer)), false),
+    (
+        "over everything",
+        |late, layer| pets_app().merge(late).layer(layer),
+        true,
+    ),
+    (
+        "before the route",
+        |late, layer| pets_app().layer(layer).merge(late),
+        false,
+    ),
+    (
+        "on the routes",
+        |late, layer| pets_app().route_layer(layer).merge(late),
+        false,
+    ),
+    (
+        "beside what is nested",
+        |late, layer| pets_app().layer(layer).nest("/nested", late),
+        false,
+    ),
+    (
+        "inside what is nested",
+        |late, layer| late.nest("/pets_too", pets_app().layer(layer)),
+        false,
+    ),
     (
         "without the fallback",
         |late, layer| pets_app().layer(layer).fallback_service(late),
@@ -81,14 +103,30 @@ const PLACEMENTS: [(&str, Placement, bool); 7] = [
 ];
 
 async fn get_over(http_2: bool, url: String) -> Result<String, String> {
-    let client = Client::builder(TokioExecutor::new()).http2_only(http_2).build_http();
-    let request = hyper::Request::get(url).body(Empty::<Bytes>::new()).expect("a request");
-    let response = client.request(request).await.map_err(|error| format!("{error:?}"))?;
-    let body = response.into_body().collect().await.map_err(|error| format!("{error:?}"))?;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(http_2)
+        .build_http();
+    let request = hyper::Request::get(url)
+        .body(Empty::<Bytes>::new())
+        .expect("a request");
+    let response = client
+        .request(request)
+        .await
+        .map_err(|error| format!("{error:?}"))?;
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| format!("{error:?}"))?;
     Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
 }
 
-async fn placed(options: Options, place: Placement, path: &str, http_2: bool) -> (Result<String, String>, LeaveReport) {
+async fn placed(
+    options: Options,
+    place: Placement,
+    path: &str,
+    http_2: bool,
+) -> (Result<String, String>, LeaveReport) {
     let begun = Arc::new(Notify::new());
     let app = late(&begun);
     let server = Server::start(options, axum(move |layer| place(app, layer))).await;
@@ -105,8 +143,19 @@ async fn wherever_the_layer_stands_a_call_is_answered() {
     for (name, place, is_seen) in PLACEMENTS {
         for http_2 in [false, true] {
             let options = pets_options(&gateway);
-            let path = if name == "beside what is nested" { "/nested/late" } else { "/late" };
-            runs.spawn(async move { (name, http_2, is_seen, placed(options, place, path, http_2).await) });
+            let path = if name == "beside what is nested" {
+                "/nested/late"
+            } else {
+                "/late"
+            };
+            runs.spawn(async move {
+                (
+                    name,
+                    http_2,
+                    is_seen,
+                    placed(options, place, path, http_2).await,
+                )
+            });
         }
     }
     while let Some(run) = runs.join_next().await {
@@ -128,7 +177,9 @@ async fn a_call_whose_caller_pings_is_not_taken_for_an_answered_one() {
     let server = Server::start(greeter_options(&gateway), tonic).await;
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
     let endpoint = endpoint.http2_keep_alive_interval(Duration::from_millis(300));
-    let channel = within("a connection", endpoint.connect()).await.expect("connected");
+    let channel = within("a connection", endpoint.connect())
+        .await
+        .expect("connected");
     let mut client = GreeterClient::new(channel);
     let mut request = crate::support::hello("Ada");
     request.delay_ms = 4_000;
@@ -137,7 +188,10 @@ async fn a_call_whose_caller_pings_is_not_taken_for_an_answered_one() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let report = server.stop().await;
     let answer = within("an answer", call).await.expect("no panic");
-    assert_eq!(answer.expect("answered").into_inner().greeting, "Hello, Ada!");
+    assert_eq!(
+        answer.expect("answered").into_inner().greeting,
+        "Hello, Ada!"
+    );
     assert!(report.drain() >= Duration::from_secs(3), "{report}");
     assert!(report.to_string().contains("not counted"), "{report}");
 }
@@ -149,10 +203,20 @@ async fn a_stream_that_pauses_is_not_cut() {
     let mut client = crate::support::greeter_client(server.address).await;
     let stream = client.greetings(greetings(3, 2_000)).await;
     let mut stream = stream.expect("answered").into_inner();
-    assert!(within("a message", stream.next()).await.expect("one").is_ok());
+    assert!(
+        within("a message", stream.next())
+            .await
+            .expect("one")
+            .is_ok()
+    );
     let stopping = tokio::spawn(server.stop());
     for _ in 0..2 {
-        assert!(within("a message", stream.next()).await.expect("one").is_ok());
+        assert!(
+            within("a message", stream.next())
+                .await
+                .expect("one")
+                .is_ok()
+        );
     }
     assert!(within("the end", stream.next()).await.is_none());
     let report = within("the report", stopping).await.expect("no panic");
@@ -203,21 +267,31 @@ const DEAF: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
 #[tokio::test]
 async fn a_caller_that_does_not_read_is_ended_at_the_drain_timeout() {
     let gateway = gateway().await;
-    let requests: [&[u8]; 2] = [b"GET /pets HTTP/1.1\r\nhost: pets\r\n\r\n", DEAF];
-    for request in requests {
-        let budget = Duration::from_secs(3);
-        let options = pets_options(&gateway).drain_timeout(budget);
-        let server = Server::start(options, axum(|_| endless())).await;
-        let mut caller = TcpStream::connect(server.address).await.expect("connected");
-        caller.write_all(request).await.expect("sent");
-        // As soon as something came back, more is on its way.
-        within("an answer", caller.readable()).await.expect("readable");
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let start = Instant::now();
-        let report = server.stop().await;
-        let took = start.elapsed();
-        assert!(took >= budget && took < budget + Duration::from_secs(2), "{took:?}: {report}");
-        assert_eq!(report.severed(), 1, "{report}");
-        assert!(report.to_string().contains("1 busy connections ended"), "{report}");
-    }
+    let http_1 = b"GET /pets HTTP/1.1\r\nhost: pets\r\n\r\n";
+    let options = || pets_options(&gateway);
+    tokio::join!(is_ended(options(), http_1), is_ended(options(), DEAF));
+}
+
+async fn is_ended(options: Options, request: &[u8]) {
+    let budget = Duration::from_secs(3);
+    let server = Server::start(options.drain_timeout(budget), axum(|_| endless())).await;
+    let mut caller = TcpStream::connect(server.address).await.expect("connected");
+    caller.write_all(request).await.expect("sent");
+    // As soon as something came back, more is on its way.
+    within("an answer", caller.readable())
+        .await
+        .expect("readable");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    let report = server.stop().await;
+    let took = start.elapsed();
+    assert!(
+        took >= budget && took < budget + Duration::from_secs(2),
+        "{took:?}: {report}"
+    );
+    assert_eq!(report.severed(), 1, "{report}");
+    assert!(
+        report.to_string().contains("1 busy connections ended"),
+        "{report}"
+    );
 }

@@ -20,7 +20,10 @@ async fn every_shutdown_future_resolves() {
         within("a third", third).await;
         let report = within("the report", registration.finish()).await;
         assert!(
-            matches!(report.outcome(), LeaveOutcome::Disabled | LeaveOutcome::NothingRegistered),
+            matches!(
+                report.outcome(),
+                LeaveOutcome::Disabled | LeaveOutcome::NothingRegistered
+            ),
             "{report}"
         );
     }

@@ -215,9 +215,11 @@ impl Machine {
         };
         lease.set_due(now + delay);
         if *answer == Answer::NotSent {
-            // One attempt is made, and tells, for all.
-            for which in Which::ALL {
-                self.lease_mut(which).not_before(now + delay);
+            // One attempt is made, and tells, for all; the tries of a Deregister are counted.
+            if self.serves() {
+                for which in Which::ALL {
+                    self.lease_mut(which).not_before(now + delay);
+                }
             }
             self.tell(Which::Service, note, actions);
         } else {

@@ -276,13 +276,15 @@ impl Machine {
         }
     }
 
-    /// Where several are due at once, they go in the order of [`Which::ALL`].
+    /// Where several are due at once, they go in the order of [`Which::ALL`]; but a beat of the hold
+    /// must not come before what leaving waits for.
     fn next_call(&self) -> Option<(Instant, Which)> {
+        let may_wait = |which| which == Which::Hold && !self.serves() && self.hold.is_held();
         let due = |which: &Which| self.lease(*which).due().map(|due| (due, *which));
         Which::ALL
             .iter()
             .filter_map(due)
-            .min_by_key(|(due, _)| *due)
+            .min_by_key(|(due, which)| (*due, may_wait(*which)))
     }
 
     fn end_what_is_not_wanted(&mut self) {

@@ -1,12 +1,13 @@
 //! How the task ends: the report, also when its runtime ends under it.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::registration::lease::Ending;
 use crate::registration::leaving::Leaving;
 use crate::registration::machine::Which;
-use crate::registration::report::{HoldOutcome, LeaveReason};
+use crate::registration::report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
 // === impl Worker ===
 
@@ -17,20 +18,19 @@ impl Worker {
 
     /// The runtime ended under us: tells the gateway, and those that wait for the report.
     fn abandoned(&mut self) {
-        let told = self.last_resort.act();
-        if !self.finished {
-            self.conclude_as_told(LeaveReason::RuntimeEnded, told);
+        if self.finished {
+            return self.last_resort.act(|_| {});
         }
+        let report = self.report_at_the_end(LeaveReason::RuntimeEnded);
+        let core = Arc::clone(&self.core);
+        self.last_resort
+            .act(move |told| core.conclude(as_told(report, told)));
     }
 
-    pub(super) fn conclude_as_told(&mut self, reason: LeaveReason, told: Option<bool>) {
-        let ending = match (self.machine.ending(Which::Service), told) {
-            (Ending::Failed, Some(true)) => Ending::Deregistered,
-            (ending, _) => ending,
-        };
+    pub(super) fn report_at_the_end(&mut self, reason: LeaveReason) -> LeaveReport {
         let leaving = self.leaving.take();
         let leaving = leaving.unwrap_or_else(|| Leaving::begin(reason, &self.core));
-        self.conclude(&leaving, ending);
+        self.report(&leaving)
     }
 
     pub(super) fn finish(&mut self) {
@@ -40,21 +40,31 @@ impl Worker {
             self.core.begin_stop(Instant::now());
         }
         if let Some(leaving) = &self.leaving {
-            self.conclude(leaving, self.machine.ending(Which::Service));
+            self.core.conclude(self.report(leaving));
         }
     }
 
-    fn conclude(&self, leaving: &Leaving, ending: Ending) {
+    fn report(&self, leaving: &Leaving) -> LeaveReport {
+        let ending = self.machine.ending(Which::Service);
         let mut report = leaving.report(ending, self.caller.hold(), &self.core);
-        report.abandoned = self.abandoned + self.clean_ups.len();
+        report.abandoned = self.clean_ups.abandoned();
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);
         }
         if report.hold() == HoldOutcome::Missing {
             report.hold_failure.clone_from(&self.hold_failure);
         }
-        self.core.conclude(report);
+        report
     }
+}
+
+/// With what became of the last attempt.
+pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>) -> LeaveReport {
+    if report.outcome == LeaveOutcome::NotDeregistered && told == Some(true) {
+        report.outcome = LeaveOutcome::Deregistered;
+        report.failure = None;
+    }
+    report
 }
 
 impl Drop for Worker {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use super::conclusion::as_told;
 use super::{Worker, machine};
-use crate::registration::last_resort::LastResort;
 use crate::registration::pace::{Pace, random_seed};
 use crate::registration::report::LeaveReason;
 
@@ -33,7 +34,8 @@ impl Worker {
                 Ok(Err(_)) => {}
                 Err(_) => {
                     let gateway = self.machine.gateway();
-                    self.clean_ups.spawn(self.caller.take_back(gateway, call));
+                    let take_back = self.caller.take_back(gateway, call);
+                    self.clean_ups.spawn(take_back, now + SETTLE_TIMEOUT);
                 }
             }
         }
@@ -52,9 +54,14 @@ impl Worker {
 
     /// Ends the registration after too many panics.
     pub(in crate::registration) async fn give_up(&mut self) {
-        let mut last_resort = std::mem::replace(&mut self.last_resort, LastResort::new());
-        let told = tokio::task::spawn_blocking(move || last_resort.act()).await;
-        self.conclude_as_told(LeaveReason::Panicked, told.ok().flatten());
+        let (done, told) = oneshot::channel();
+        self.last_resort.act(|told| {
+            // Nobody waits any more.
+            let _ = done.send(told);
+        });
+        let told = told.await.ok().flatten();
+        let report = self.report_at_the_end(LeaveReason::Panicked);
+        self.core.conclude(as_told(report, told));
         self.finished = true;
     }
 }

@@ -1,0 +1,146 @@
+//! Entries that were left on gateways out of reach, until they are removed or have expired.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::control::ControlPlane;
+
+/// Between two looks whether other nodes still route to an entry.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// For the answers to one look.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One task for each entry, which gives whether the gateway was told.
+#[derive(Debug)]
+pub(super) struct CleanUps {
+    tasks: JoinSet<bool>,
+    expiries: HashMap<Id, Instant>,
+    /// When the last entry expires; `None` when there is none.
+    last: watch::Sender<Option<Instant>>,
+    given_up: usize,
+}
+
+/// A gateway that answers, and may route to what another node of its cluster took.
+#[derive(Debug)]
+pub(super) struct LivePeer {
+    pub(super) control: ControlPlane,
+    /// Those that were registered, as "namespace/version".
+    pub(super) services: Vec<String>,
+}
+
+// === impl CleanUps ===
+
+impl CleanUps {
+    pub(super) fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            expiries: HashMap::new(),
+            last: watch::Sender::new(None),
+            given_up: 0,
+        }
+    }
+
+    /// Adds an entry that is gone at `expiry` whatever happens.
+    pub(super) fn spawn(
+        &mut self,
+        clean_up: impl Future<Output = bool> + Send + 'static,
+        expiry: Instant,
+    ) {
+        let id = self.tasks.spawn(clean_up).id();
+        self.expiries.insert(id, expiry);
+        self.look_for_the_last();
+    }
+
+    /// Resolves when the next entry is removed or given up; pending while there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(super) async fn next(&mut self) {
+        let (id, told) = match self.tasks.join_next_with_id().await {
+            Some(Ok(done)) => done,
+            Some(Err(error)) => (error.id(), false),
+            None => return std::future::pending().await,
+        };
+        self.given_up += usize::from(!told);
+        self.expiries.remove(&id);
+        self.look_for_the_last();
+    }
+
+    fn look_for_the_last(&self) {
+        self.last
+            .send_replace(self.expiries.values().max().copied());
+    }
+
+    /// Entries that could not be removed before they expired, or not yet.
+    pub(super) fn abandoned(&self) -> usize {
+        self.given_up + self.tasks.len()
+    }
+
+    /// Resolves when nobody routes to what was left, as far as can be known: it was removed, or no
+    /// other node knows of it. What does not expire before `deadline` is not waited for, because
+    /// waiting would be of no use.
+    pub(super) fn over(
+        &self,
+        peer: Option<LivePeer>,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let mut last = self.last.subscribe();
+        async move {
+            let Some(peer) = peer else { return };
+            let mut was_told = false;
+            loop {
+                let expiry = *last.borrow_and_update();
+                let Some(expiry) = expiry.filter(|expiry| *expiry <= deadline) else {
+                    return;
+                };
+                if !peer.may_route_elsewhere().await {
+                    return;
+                }
+                if !std::mem::replace(&mut was_told, true) {
+                    tracing::info!(
+                        target: "tower_gwag",
+                        "leaving waits until what was left on a node out of reach has expired, for \
+                         {:.0?} at most, because other nodes may still route to it",
+                        expiry.saturating_duration_since(Instant::now())
+                    );
+                }
+                tokio::select! {
+                    changed = last.changed() => if changed.is_err() { return },
+                    () = sleep(LOOK_INTERVAL) => {}
+                }
+            }
+        }
+    }
+}
+
+// === impl LivePeer ===
+
+impl LivePeer {
+    /// Whether it routes to replicas that other nodes took.
+    async fn may_route_elsewhere(&self) -> bool {
+        let look = async {
+            if self.control.is_clustered().await != Some(true) {
+                return false;
+            }
+            let is_ours = |name: &String| self.services.contains(name);
+            let Some(listed) = self.control.services().await else {
+                return false;
+            };
+            let of_ours = listed
+                .iter()
+                .filter(|it| is_ours(&format!("{}/{}", it.namespace, it.version)));
+            let replicas: usize = of_ours.map(|it| it.replica_count as usize).sum();
+            let Ok(here) = self.control.registrations().await else {
+                return replicas > 0;
+            };
+            let here = here.iter().flat_map(|it| &it.namespaces);
+            replicas > here.filter(|name| is_ours(name)).count()
+        };
+        timeout(LOOK_TIMEOUT, look).await.unwrap_or(false)
+    }
+}
