@@ -1,27 +1,9 @@
-//! Every interleaving of the in-flight counter and its waiter, under loom: no wake-up is lost,
+//! Every interleaving of the in-flight counter and its waiters, under loom: no wake-up is lost,
 //! and the count never goes below zero.
 
 mod sync {
-    use std::task::Waker;
-
-    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
-
-    #[derive(Debug)]
-    pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
-
-    impl AtomicWaker {
-        pub(crate) fn new() -> Self {
-            Self(loom::future::AtomicWaker::new())
-        }
-
-        pub(crate) fn register(&self, waker: &Waker) {
-            self.0.register_by_ref(waker);
-        }
-
-        pub(crate) fn wake(&self) {
-            self.0.wake();
-        }
-    }
+    pub(crate) use loom::sync::Mutex;
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 }
 
 #[path = "../src/registration/gauge.rs"]
@@ -78,5 +60,46 @@ fn the_count_stays_between_zero_and_those_who_entered() {
         loom::future::block_on(std::future::poll_fn(|cx| gauge.poll_idle(cx)));
         other.join().unwrap();
         assert_eq!(gauge.count(), 0);
+    });
+}
+
+#[test]
+fn every_waiter_is_woken() {
+    model(|| {
+        let gauge = Arc::new(Gauge::new());
+        gauge.enter();
+        let waiter = {
+            let gauge = Arc::clone(&gauge);
+            loom::thread::spawn(move || {
+                loom::future::block_on(std::future::poll_fn(|cx| gauge.poll_idle(cx)));
+            })
+        };
+        let leaver = {
+            let gauge = Arc::clone(&gauge);
+            loom::thread::spawn(move || gauge.leave())
+        };
+        loom::future::block_on(std::future::poll_fn(|cx| gauge.poll_idle(cx)));
+        waiter.join().unwrap();
+        leaver.join().unwrap();
+        assert_eq!((gauge.count(), gauge.arrived()), (0, 1));
+    });
+}
+
+#[test]
+fn whoever_is_taken_over_is_counted_once() {
+    model(|| {
+        let gauge = Arc::new(Gauge::new());
+        let other = Arc::new(Gauge::new());
+        gauge.enter();
+        let mover = {
+            let (gauge, other) = (Arc::clone(&gauge), Arc::clone(&other));
+            loom::thread::spawn(move || {
+                other.take_over();
+                gauge.leave();
+            })
+        };
+        loom::future::block_on(std::future::poll_fn(|cx| gauge.poll_idle(cx)));
+        assert_eq!((other.count(), other.arrived()), (1, 0));
+        mover.join().unwrap();
     });
 }

@@ -7,7 +7,7 @@ use http::Uri;
 use super::Options;
 use crate::control::address::{AddressForm, form_of};
 use crate::error::{Error, ErrorKind};
-use crate::registration::address::Advertise;
+use crate::registration::address::{Advertise, dialled};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::{Resolved, ServiceKind};
@@ -135,10 +135,18 @@ pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Error> {
 }
 
 /// The address must serve every kind of service that is registered under it.
-pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Vec<Finding> {
+pub(super) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Finding> {
     let fault = |message: String| vec![Finding::error(Rule::AdvertisedAddress, message)];
-    let address = match advertise {
-        Advertise::Bound => return Vec::new(),
+    let scheme = options.advertise_scheme.as_deref();
+    if let Some(scheme) = scheme
+        && !matches!(scheme, "http" | "https")
+    {
+        return fault(format!(
+            "advertise_scheme(`{scheme}`) is neither `http` nor `https`, which gateways dial"
+        ));
+    }
+    let address = match &options.advertise {
+        Advertise::Bound => return scheme_serves(scheme, services),
         Advertise::Host(host) => {
             if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
                 return fault(format!(
@@ -152,7 +160,19 @@ pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Vec<Fi
                      `advertise` to name both"
                 ));
             }
-            return Vec::new();
+            if is_unspecified(host) {
+                return fault(format!(
+                    "advertise_host(`{host}`) is every address of a host and none that can be \
+                     dialled: name one, or leave it out for the one that the gateway sees"
+                ));
+            }
+            return scheme_serves(scheme, services);
+        }
+        Advertise::Exactly(address) if scheme.is_some() => {
+            return fault(format!(
+                "advertise_scheme goes with the bound port: write the scheme into \
+                 advertise(`{address}`)"
+            ));
         }
         Advertise::Exactly(address) => address,
     };
@@ -164,6 +184,22 @@ pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Vec<Fi
             ));
         }
     };
+    match dialled(address) {
+        Some((host, _)) if is_unspecified(&host) => {
+            return fault(format!(
+                "the address `{address}` cannot be advertised: `{host}` is every address of a \
+                 host and none that can be dialled; leave `advertise` out for the one that the \
+                 gateway sees, or use `advertise_host`"
+            ));
+        }
+        Some((_, 0)) => {
+            return fault(format!(
+                "the address `{address}` cannot be advertised: port 0 cannot be dialled; leave \
+                 `advertise` out for the bound port, or use `advertise_host`"
+            ));
+        }
+        _ => {}
+    }
     let mut found = Vec::new();
     for service in services {
         let name = service.name();
@@ -189,4 +225,33 @@ pub(super) fn advertised(advertise: &Advertise, services: &[Resolved]) -> Vec<Fi
         });
     }
     found
+}
+
+/// Whether it is `0.0.0.0`, `::` or another spelling of them.
+fn is_unspecified(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    let ip = host.parse::<std::net::IpAddr>();
+    // Resolvers read short and long forms of IPv4 addresses as well.
+    let is_zeros = !host.is_empty() && host.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    is_zeros || ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
+}
+
+/// What a gateway dials with a scheme.
+fn scheme_serves(scheme: Option<&str>, services: &[Resolved]) -> Vec<Finding> {
+    let Some(scheme) = scheme else {
+        return Vec::new();
+    };
+    let proto = services.iter().filter(|it| it.kind == ServiceKind::Proto);
+    let fault = |service: &Resolved| {
+        let name = service.name();
+        Finding::error(
+            Rule::AdvertisedAddress,
+            format!(
+                "service `{name}` is gRPC, and every call to it with advertise_scheme(`{scheme}`) \
+                 would fail: put OpenAPI and GraphQL services that need a scheme into a \
+                 registration of their own"
+            ),
+        )
+    };
+    proto.map(fault).collect()
 }

@@ -30,6 +30,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// |---|---|
 /// | [`service`](Self::service) | none; at least one is needed |
 /// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; `0.0.0.0` and `[::]` replaced by the source address of the route to the gateway |
+/// | [`advertise_scheme`](Self::advertise_scheme) | none: the gateway dials in plaintext |
 /// | [`verbatim_address`](Self::verbatim_address) | gRPC addresses in a fresh spelling |
 /// | [`instance_id`](Self::instance_id) | `<first namespace>@<host name>:<port>` |
 /// | [`exclusive_instance`](Self::exclusive_instance) | none: nothing is taken over |
@@ -58,6 +59,7 @@ pub struct Options {
     pub(crate) disabled: bool,
     pub(crate) services: Vec<Service>,
     pub(crate) advertise: Advertise,
+    pub(crate) advertise_scheme: Option<String>,
     pub(crate) verbatim_address: bool,
     pub(crate) instance_id: Option<String>,
     pub(crate) exclusive: Option<String>,
@@ -122,6 +124,7 @@ impl Options {
             disabled: false,
             services: Vec::new(),
             advertise: Advertise::Bound,
+            advertise_scheme: None,
             verbatim_address: false,
             instance_id: None,
             exclusive: None,
@@ -171,12 +174,27 @@ impl Options {
     }
 
     /// The address that the gateway dials: `host:port`, or, for OpenAPI services only, a base URL
-    /// such as `https://pets.example/v2`.
+    /// such as `https://pets.example/v2`. Not one that nobody can dial: `0.0.0.0`, `[::]`, port 0.
+    ///
+    /// A service is [`Routed`](crate::State::Routed) only where this is the address that the server
+    /// is bound to: a call to the bound one proves nothing of another one.
     ///
     /// A `host:port` of a gRPC service is sent in a fresh spelling, see
     /// [`verbatim_address`](Self::verbatim_address); everything else exactly as written.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Advertise::Exactly(address.into());
+        self
+    }
+
+    /// How the gateway dials the bound port, or that of [`advertise_host`](Self::advertise_host):
+    /// `https` where this server has TLS of its own, `http` otherwise. For OpenAPI and GraphQL
+    /// services only.
+    ///
+    /// Without it a gateway dials these in plaintext. It never dials a gRPC service by a scheme: a
+    /// clustered gateway that was started with TLS dials all of them with its own (mutual) TLS,
+    /// every other one in plaintext.
+    pub fn advertise_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.advertise_scheme = Some(scheme.into());
         self
     }
 

@@ -72,7 +72,7 @@ impl Plan {
         found.extend(checks::timeouts(options));
         found.keep(options.credentials.check());
         let gateway_http = found.keep(checks::gateway_http(options)).flatten();
-        found.extend(checks::advertised(&options.advertise, &services));
+        found.extend(checks::advertised(options, &services));
         found.extend(sizes(&services));
         found.extend(checks::unchecked(options));
         found.allow(&options.allowed);

@@ -38,6 +38,16 @@ pub(crate) fn advertised(
              which address the gateway reaches this server",
         )
     };
+    if let (Some(0), false) = (
+        bound.map(|bound| bound.port()),
+        matches!(advertise, Advertise::Exactly(_)),
+    ) {
+        return Err(Error::new(
+            ErrorKind::InvalidAdvertisedAddress,
+            "port 0 cannot be dialled: give the address that the server is bound to, \
+             `listener.local_addr()`, or say with `Options::advertise` how it is reached",
+        ));
+    }
     match (advertise, bound) {
         (Advertise::Exactly(address), _) => Ok(address.clone()),
         (Advertise::Host(host), Some(bound)) => Ok(with_port(host, bound.port())),
@@ -79,8 +89,7 @@ fn route_source(unspecified: IpAddr, gateways: &[SocketAddr]) -> IpAddr {
 
 /// Why a gateway on another host cannot reach `advertised`; `None` when it can, or may.
 pub(crate) fn unreachable_from(advertised: &str, gateways: &[SocketAddr]) -> Option<&'static str> {
-    let (host, _) = crate::control::address::split_host_port(advertised)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let (host, _) = dialled(advertised)?;
     let gateway_is_here = gateways.iter().all(|gateway| is_of_this_host(gateway.ip()));
     if gateways.is_empty() || gateway_is_here {
         return None;
@@ -96,8 +105,43 @@ pub(crate) fn unreachable_from(advertised: &str, gateways: &[SocketAddr]) -> Opt
     }
 }
 
+/// Host and port that a gateway dials for an advertised address; `None` for anything but TCP.
+pub(crate) fn dialled(advertised: &str) -> Option<(String, u16)> {
+    let (rest, default_port) = if let Some(rest) = advertised.strip_prefix("http://") {
+        (rest, Some(80))
+    } else if let Some(rest) = advertised.strip_prefix("https://") {
+        (rest, Some(443))
+    } else if let Some((scheme, rest)) = advertised.split_once("://") {
+        // `dns:///host:port`, `dns://resolver/host:port`.
+        let tcp = matches!(scheme, "dns" | "passthrough");
+        (rest.split_once('/').filter(|_| tcp)?.1, Some(443))
+    } else if let Some(rest) = advertised.strip_prefix("dns:") {
+        (rest, Some(443))
+    } else if advertised.starts_with("unix:") {
+        return None;
+    } else {
+        (advertised, None)
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit('@').next()?;
+    let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
+    match crate::control::address::split_host_port(authority) {
+        Some((host, port)) if !host.is_empty() => Some((bare(host), port.parse().ok()?)),
+        Some(_) => None,
+        None if authority.is_empty() => None,
+        None => Some((bare(authority), default_port?)),
+    }
+}
+
+/// Whether whoever dials `dialled` on the wire reaches a server that is bound to `bound`.
+pub(crate) fn is_bound(dialled: SocketAddr, bound: SocketAddr) -> bool {
+    let (ip, at) = (dialled.ip().to_canonical(), bound.ip().to_canonical());
+    let is_there = ip == at || at.is_unspecified() && is_of_this_host(ip);
+    dialled.port() == bound.port() && is_there
+}
+
 /// Only an address of this host can be bound.
-fn is_of_this_host(ip: IpAddr) -> bool {
+pub(crate) fn is_of_this_host(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 

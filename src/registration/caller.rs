@@ -15,13 +15,14 @@ use super::hold::{self, Hold};
 use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
+use super::proof::Callers;
 use super::verify::{self, Expected};
 use crate::control::address::{SPELLINGS, respelled};
 use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway, Target};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan, PlannedGateway};
-use tower_gwag_schema::service::Resolved;
+use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// For the look at what is left of us.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
@@ -41,6 +42,8 @@ struct Shared {
     plan: Plan,
     expected: Arc<[Expected]>,
     advertise: Advertise,
+    /// Goes before it.
+    scheme: Option<String>,
     instance_id: Option<String>,
     hold: Hold,
     exclusive: Option<Exclusive>,
@@ -51,6 +54,8 @@ struct Shared {
     gateways: Mutex<Vec<SocketAddr>>,
     /// What is advertised to a gateway; hold and service must have it byte by byte.
     address: Mutex<Option<(usize, String)>>,
+    /// What a name that is advertised stands for, if it is this server.
+    named: Mutex<Vec<IpAddr>>,
     /// The nodes that took registrations.
     homes: Mutex<HashMap<String, SocketAddr>>,
     /// The tier policy of the gateway does not take a hold with a vN.
@@ -96,6 +101,7 @@ impl Caller {
             expected: plan.services.iter().map(Expected::of).collect(),
             plan,
             advertise: options.advertise.clone(),
+            scheme: options.advertise_scheme.clone(),
             instance_id: options.instance_id.clone(),
             hold: options.hold,
             exclusive: options.exclusive.clone().map(Exclusive::new),
@@ -103,6 +109,7 @@ impl Caller {
             bound,
             gateways: Mutex::new(Vec::new()),
             address: Mutex::new(None),
+            named: Mutex::default(),
             homes: Mutex::default(),
             hold_is_unstable: AtomicBool::new(false),
         }))
@@ -122,9 +129,50 @@ impl Caller {
         Arc::clone(&self.0.expected)
     }
 
-    /// Where the calls of the gateway that was last registered with come from.
-    pub(super) fn gateway_hosts(&self) -> Vec<IpAddr> {
-        lock(&self.0.gateways).iter().map(SocketAddr::ip).collect()
+    /// The calls of the gateway that was last registered with.
+    pub(super) fn callers(&self) -> Callers {
+        let gateways = lock(&self.0.gateways);
+        let mut hosts: Vec<IpAddr> = gateways.iter().map(SocketAddr::ip).collect();
+        drop(gateways);
+        let advertised = lock(&self.0.address);
+        let advertised = advertised.as_ref().map(|(_, address)| &**address);
+        let Some((host, port)) = advertised.and_then(address::dialled) else {
+            let is_bound = false;
+            return Callers { hosts, is_bound };
+        };
+        let ips = match host.parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => lock(&self.0.named).clone(),
+        };
+        let is_bound = self.0.bound.is_some_and(|bound| {
+            let mut dialled = ips.iter().map(|ip| SocketAddr::new(*ip, port));
+            dialled.any(|dialled| address::is_bound(dialled, bound))
+        });
+        // Whoever dials an address of its own host has that address.
+        if hosts.iter().copied().any(address::is_of_this_host) {
+            hosts.extend(ips);
+        }
+        Callers { hosts, is_bound }
+    }
+
+    /// What the name that is advertised stands for.
+    pub(super) fn name_is(&self, ips: Vec<IpAddr>) {
+        *lock(&self.0.named) = ips;
+    }
+
+    /// Whether a gateway that is registered with dials `address` without TLS (contract, TLS towards
+    /// the services).
+    pub(super) fn is_dialled_in_plaintext(&self, address: &str, gateway: usize) -> bool {
+        let gateway_has_tls = self.target(gateway).is_https();
+        let address_has_tls = address.starts_with("https://");
+        self.0.plan.services.iter().any(|it| match it.kind {
+            ServiceKind::Proto => !gateway_has_tls,
+            ServiceKind::OpenApi => !address_has_tls,
+            // A whole URL leads anywhere.
+            ServiceKind::GraphQl => {
+                !address_has_tls && it.binding.graphql_endpoint.starts_with('/')
+            }
+        })
     }
 
     /// Deregisters an entry that was left on a gateway, as soon as that can be reached; whether
@@ -346,7 +394,10 @@ impl Shared {
             return Ok(address.clone());
         }
         let gateways = self.control(gateway).gateway().addresses().await;
-        let address = address::advertised(&self.advertise, self.bound, &gateways)?;
+        let mut address = address::advertised(&self.advertise, self.bound, &gateways)?;
+        if let Some(scheme) = &self.scheme {
+            address.insert_str(0, &format!("{scheme}://"));
+        }
         // Without the gateway's address the route to it is a guess, made anew next time.
         if !gateways.is_empty() {
             *lock(&self.address) = Some((gateway, address.clone()));

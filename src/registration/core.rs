@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::address;
 use super::drain::{self, Open};
 use super::event::Event;
+use super::exempt::Prefixes;
 use super::in_flight::InFlight;
 use super::leaving::Leaving;
 use super::proof::Proof;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     /// But for the services, which are there until they are registered: they may be large.
     pub(crate) options: Options,
     services: Mutex<Vec<Service>>,
+    /// Paths of requests that are not waited for.
+    pub(crate) exempt: Prefixes,
     pub(crate) in_flight: InFlight,
     pub(crate) proof: Proof,
     stage: Mutex<Stage>,
@@ -51,8 +54,6 @@ pub(crate) struct Core {
     /// What was open at the server's end.
     stopped: watch::Sender<Option<Open>>,
     pub(crate) severer: Severer,
-    /// Leaving has begun: connections are not kept.
-    closing: AtomicBool,
     report: watch::Sender<Option<LeaveReport>>,
     /// The gateway refused, and the user wants the server to stop then.
     refused: CancellationToken,
@@ -133,13 +134,18 @@ impl Stage {
 
 impl Core {
     pub(crate) fn new(mut options: Options) -> Self {
-        let state = if options.is_disabled() {
+        let is_disabled = options.is_disabled();
+        let state = if is_disabled {
             State::Disabled
         } else {
             State::Idle
         };
+        let wiring = Wiring::default();
+        // Nothing is missing where nothing is to be registered.
+        wiring.listener.store(is_disabled, Ordering::Relaxed);
         Self {
             services: Mutex::new(options.take_services()),
+            exempt: Prefixes::new(&options.exempt),
             options,
             in_flight: InFlight::new(),
             proof: Proof::default(),
@@ -155,10 +161,9 @@ impl Core {
             listener_is_gone: AtomicBool::new(false),
             stopped: watch::Sender::new(None),
             severer: Severer::default(),
-            closing: AtomicBool::new(false),
             report: watch::Sender::new(None),
             refused: CancellationToken::new(),
-            wiring: Wiring::default(),
+            wiring,
             was_registered: AtomicBool::new(false),
         }
     }
@@ -202,6 +207,11 @@ impl Core {
         let mut stage = self.stage();
         if let Stage::Wired(_) = *stage {
             *stage = Stage::Idle;
+            // Whoever forgets the next one is told again.
+            self.wiring.listener.store(false, Ordering::Relaxed);
+            self.wiring
+                .said
+                .fetch_and(!(Part::Listener as u8), Ordering::Relaxed);
         }
     }
 
@@ -235,7 +245,7 @@ impl Core {
         if !first {
             return;
         }
-        self.closing.store(true, Ordering::Relaxed);
+        self.in_flight.close();
         let mut stage = self.stage();
         if let Stage::Idle | Stage::Wired(_) = *stage {
             *stage = Stage::Left;
@@ -363,7 +373,7 @@ impl Core {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        self.in_flight.is_closing()
     }
 
     pub(super) fn conclude(&self, report: LeaveReport) {
@@ -483,10 +493,15 @@ impl Core {
     }
 
     /// The server serves: somebody must have wrapped the listener.
+    #[inline]
     pub(crate) fn check_listener(&self) {
-        if self.wiring.listener.load(Ordering::Relaxed) || self.is_disabled() {
-            return;
+        if !self.wiring.listener.load(Ordering::Relaxed) {
+            self.miss_listener();
         }
+    }
+
+    #[cold]
+    fn miss_listener(&self) {
         self.complain(
             Part::Listener,
             "the server runs, but nothing is registered, because the listener is not wrapped: \
@@ -523,6 +538,10 @@ impl Core {
     }
 
     fn complain(&self, part: Part, text: &str) {
+        // Once it was said, each request only looks.
+        if self.wiring.said.load(Ordering::Relaxed) & part as u8 != 0 {
+            return;
+        }
         let said = self.wiring.said.fetch_or(part as u8, Ordering::Relaxed);
         if said & part as u8 == 0 {
             tracing::warn!(target: "tower_gwag", "{text}");

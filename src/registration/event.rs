@@ -24,8 +24,13 @@ pub enum Event {
     },
     /// The server is wired only in part; the text has the missing line of code.
     HalfWired(String),
-    /// The advertised address cannot be dialled from another host; the text says what to do.
+    /// The gateway can probably not call the advertised address: it cannot be dialled from another
+    /// host, nothing accepts connections there, or the server wants TLS where the gateway has none.
+    /// The text says what to do.
     SuspiciousAddress(String),
+    /// The service has been listed for five minutes, and no call came: nothing proves that the
+    /// gateway reaches it. Said once.
+    Uncalled(String),
     /// The registration's own task panicked, and goes on if it can; the text says why. Please
     /// report it.
     Panicked(String),
@@ -46,9 +51,10 @@ impl fmt::Display for Event {
                 "registered {address} as {registration_id}, TTL {} s",
                 ttl.as_secs()
             ),
-            Self::HalfWired(text) | Self::SuspiciousAddress(text) | Self::Panicked(text) => {
-                f.write_str(text)
-            }
+            Self::HalfWired(text)
+            | Self::SuspiciousAddress(text)
+            | Self::Uncalled(text)
+            | Self::Panicked(text) => f.write_str(text),
             Self::Left(report) => write!(f, "{report}"),
         }
     }

@@ -1,16 +1,32 @@
-//! How many are in: one number, and one waiter that is woken when it comes to zero.
+//! How many are in, and how many ever came: one number, so that each request costs one atomic
+//! operation on its way in and one on its way out. Any number of waiters for zero.
 //!
 //! `tests/gauge.rs` runs this file under loom, with loom's atomics as `super::sync`.
 
-use std::task::{Context, Poll};
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Waker};
 
-use super::sync::{AtomicUsize, AtomicWaker, Ordering};
+use super::sync::{AtomicU64, Mutex, Ordering};
 
-/// A count with one waiter for zero.
+/// A count with waiters for zero.
 #[derive(Debug)]
 pub(crate) struct Gauge {
-    count: AtomicUsize,
-    idle: AtomicWaker,
+    /// From the lowest bit: whether somebody waits, 31 bits of who is in, 32 bits of who ever came,
+    /// which wrap around.
+    state: AtomicU64,
+    /// Locked by waiters, and by the one who leaves last while somebody waits.
+    waiters: Mutex<Vec<Waker>>,
+}
+
+const WAITED_FOR: u64 = 1;
+const ONE_IN: u64 = 1 << 1;
+const ONE_CAME: u64 = 1 << 32;
+
+fn count(state: u64) -> usize {
+    // The cast drops those who ever came.
+    #[allow(clippy::cast_possible_truncation)]
+    let low = state as u32;
+    (low >> 1) as usize
 }
 
 // === impl Gauge ===
@@ -18,40 +34,69 @@ pub(crate) struct Gauge {
 impl Gauge {
     pub(crate) fn new() -> Self {
         Self {
-            count: AtomicUsize::new(0),
-            idle: AtomicWaker::new(),
+            state: AtomicU64::new(0),
+            waiters: Mutex::new(Vec::new()),
         }
     }
 
+    /// Somebody who just came.
+    #[inline]
     pub(crate) fn enter(&self) {
         // Relaxed: entering publishes nothing.
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.state.fetch_add(ONE_CAME + ONE_IN, Ordering::Relaxed);
     }
 
-    /// Once for each `enter`.
+    /// Somebody who came elsewhere.
+    pub(crate) fn take_over(&self) {
+        self.state.fetch_add(ONE_IN, Ordering::Relaxed);
+    }
+
+    /// Once for each `enter` and `take_over`.
+    #[inline]
     pub(crate) fn leave(&self) {
-        // Release: what was done inside happens before the waiter sees zero. Acquire: the one who
-        // brings it to zero sees the waker that was registered before an earlier look.
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.idle.wake();
+        // Release: what was done inside happens before a waiter sees zero.
+        let before = self.state.fetch_sub(ONE_IN, Ordering::AcqRel);
+        if before & (ONE_CAME - 1) == ONE_IN | WAITED_FOR {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        let waiters = {
+            let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            self.state.fetch_and(!WAITED_FOR, Ordering::AcqRel);
+            std::mem::take(&mut *waiters)
+        };
+        for waiter in waiters {
+            waiter.wake();
         }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+        count(self.state.load(Ordering::Acquire))
     }
 
-    /// Ready when nobody is in. For one task at a time.
+    /// How many ever came; wraps around.
+    pub(crate) fn arrived(&self) -> u32 {
+        (self.state.load(Ordering::Acquire) >> 32) as u32
+    }
+
+    /// Ready when nobody is in.
     pub(crate) fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.count() == 0 {
             return Poll::Ready(());
         }
-        // First the waker, then the count: one who leaves in between wakes us.
-        self.idle.register(cx.waker());
-        if self.count() == 0 {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        // First the flag, which gives the count of that very moment: whoever leaves later sees it,
+        // and waits for the lock.
+        let state = self.state.fetch_or(WAITED_FOR, Ordering::AcqRel);
+        if count(state) == 0 {
+            return Poll::Ready(());
         }
+        if !waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }

@@ -1,14 +1,15 @@
 //! Counts the requests in flight, bodies included, and waits for the end of them.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::{sleep, timeout};
 
 use super::gauge::Gauge;
+use super::wakers::{Place, Wakers};
 
 /// How long requests that came too late to be the gateway's may extend a drain.
 const LATE_LIMIT: Duration = Duration::from_secs(2);
@@ -27,30 +28,52 @@ pub(crate) struct InFlightGuard {
     lane: Lane,
     /// Arrived after the cut: short ones are still served.
     is_spared: bool,
+    /// Where it is woken when it is cut. Claimed when it first has to wait: many never do.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    /// Begun before leaving, or so soon after it that the gateway may have sent them.
-    early: Gauge,
-    /// Begun later: direct callers, scrapes.
-    late: Gauge,
-    /// Never waited for: health watches, reflection, event streams.
-    exempt: Gauge,
-    arrivals_are_late: AtomicBool,
-    arrived: AtomicU64,
-    is_cut: AtomicBool,
-    cut: Arc<Notify>,
-    /// The exempt ones are cut before the others.
-    is_exempt_cut: AtomicBool,
-    exempt_cut: Arc<Notify>,
+    /// By [`Lane`].
+    gauges: [Gauge; 3],
+    /// Bits of [`Sign`].
+    signs: AtomicU8,
+    waiting: Wakers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Lane {
+    /// Begun before leaving, or so soon after it that the gateway may have sent them.
     Early,
+    /// Begun later: direct callers, scrapes.
     Late,
+    /// Never waited for: health watches, reflection, event streams.
     Exempt,
+}
+
+/// What leaving has to say to requests; each looks at one number.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Sign {
+    /// Leaving has begun: connections are not kept.
+    Closing = 1,
+    ArrivalsAreLate = 2,
+    Cut = 4,
+    /// The exempt ones are cut before the others.
+    ExemptCut = 8,
+}
+
+/// While this lives, requests on this thread are parts of one that is counted.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    before: [usize; 2],
+}
+
+thread_local! {
+    /// The servers whose layers this thread is inside of right now: two registrations may have
+    /// their layers around one router.
+    static INSIDE: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
 }
 
 // === impl InFlight ===
@@ -58,50 +81,65 @@ enum Lane {
 impl InFlight {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Shared {
-            early: Gauge::new(),
-            late: Gauge::new(),
-            exempt: Gauge::new(),
-            arrivals_are_late: AtomicBool::new(false),
-            arrived: AtomicU64::new(0),
-            is_cut: AtomicBool::new(false),
-            cut: Arc::new(Notify::new()),
-            is_exempt_cut: AtomicBool::new(false),
-            exempt_cut: Arc::new(Notify::new()),
+            gauges: [Gauge::new(), Gauge::new(), Gauge::new()],
+            signs: AtomicU8::new(0),
+            waiting: Wakers::default(),
         }))
     }
 
-    /// Counts a request in.
-    pub(crate) fn enter(&self, exempt: bool) -> InFlightGuard {
+    /// Counts a request in; `None` for a part of one that is counted already, because the layer
+    /// is around a router and around parts of it.
+    #[inline]
+    pub(crate) fn enter(&self, is_exempt: impl FnOnce() -> bool) -> Option<InFlightGuard> {
         let shared = &self.0;
-        let lane = if exempt {
+        if INSIDE.get().contains(&shared.id()) {
+            return None;
+        }
+        let signs = shared.signs.load(Ordering::Acquire);
+        let lane = if is_exempt() {
             Lane::Exempt
-        } else if shared.arrivals_are_late.load(Ordering::Relaxed) {
+        } else if signs & Sign::ArrivalsAreLate as u8 != 0 {
             Lane::Late
         } else {
             Lane::Early
         };
-        shared.arrived.fetch_add(1, Ordering::Relaxed);
         shared.gauge(lane).enter();
-        InFlightGuard {
+        Some(InFlightGuard {
             shared: Arc::clone(shared),
             lane,
-            is_spared: shared.is_cut.load(Ordering::Relaxed),
-        }
+            is_spared: signs & Sign::Cut as u8 != 0,
+            place: None,
+        })
     }
 
     /// Those that are waited for.
     pub(crate) fn count(&self) -> usize {
-        self.0.early.count() + self.0.late.count()
+        self.0.gauge(Lane::Early).count() + self.0.gauge(Lane::Late).count()
     }
 
     /// Those that are not waited for.
     pub(crate) fn exempt(&self) -> usize {
-        self.0.exempt.count()
+        self.0.gauge(Lane::Exempt).count()
     }
 
-    /// Requests that ever arrived.
-    pub(crate) fn arrived(&self) -> u64 {
-        self.0.arrived.load(Ordering::Relaxed)
+    /// A number of requests that ever arrived, for [`arrived_since`](Self::arrived_since).
+    pub(crate) fn arrived(&self) -> u32 {
+        let gauges = self.0.gauges.iter();
+        gauges.fold(0, |sum: u32, gauge| sum.wrapping_add(gauge.arrived()))
+    }
+
+    /// Requests that arrived since then.
+    pub(crate) fn arrived_since(&self, then: u32) -> u64 {
+        self.arrived().wrapping_sub(then).into()
+    }
+
+    /// Leaving has begun: answers over HTTP/1 say that the connection is not kept.
+    pub(crate) fn close(&self) {
+        self.0.set(Sign::Closing);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.has(Sign::Closing)
     }
 
     /// Resolves once nothing has been in flight for `quiet`, or else once what the gateway can
@@ -111,8 +149,8 @@ impl InFlight {
             () = self.quiet(quiet) => {}
             () = async {
                 sleep(quiet).await;
-                self.0.arrivals_are_late.store(true, Ordering::Relaxed);
-                std::future::poll_fn(|cx| self.0.early.poll_idle(cx)).await;
+                self.0.set(Sign::ArrivalsAreLate);
+                self.0.idle(Lane::Early).await;
                 // Either way it is over.
                 let _ = timeout(LATE_LIMIT, self.quiet(quiet)).await;
             } => {}
@@ -138,8 +176,7 @@ impl InFlight {
     /// Ends what is open, so that the server's own wait for it ends; how many that were.
     pub(crate) fn cut(&self) -> usize {
         let open = self.count();
-        self.0.is_cut.store(true, Ordering::Release);
-        self.0.cut.notify_waiters();
+        self.0.set(Sign::Cut);
         open + self.cut_exempt()
     }
 
@@ -149,7 +186,7 @@ impl InFlight {
         if open > 0 {
             let gone = async {
                 self.idle().await;
-                std::future::poll_fn(|cx| self.0.exempt.poll_idle(cx)).await;
+                self.0.idle(Lane::Exempt).await;
             };
             // Either way it is over.
             let _ = timeout(TOLD_LIMIT, gone).await;
@@ -159,8 +196,8 @@ impl InFlight {
 
     fn cut_exempt(&self) -> usize {
         let open = self.exempt();
-        self.0.is_exempt_cut.store(true, Ordering::Release);
-        self.0.exempt_cut.notify_waiters();
+        self.0.set(Sign::ExemptCut);
+        self.0.waiting.wake_all();
         open
     }
 
@@ -168,9 +205,8 @@ impl InFlight {
     pub(crate) async fn cut_exempt_and_tell(&self) -> usize {
         let open = self.cut_exempt();
         if open > 0 {
-            let gone = std::future::poll_fn(|cx| self.0.exempt.poll_idle(cx));
             // Either way it is over.
-            let _ = timeout(TOLD_LIMIT, gone).await;
+            let _ = timeout(TOLD_LIMIT, self.0.idle(Lane::Exempt)).await;
         }
         open
     }
@@ -178,8 +214,8 @@ impl InFlight {
     /// Resolves once nothing that is waited for is in flight.
     pub(crate) async fn idle(&self) {
         while self.count() > 0 {
-            std::future::poll_fn(|cx| self.0.early.poll_idle(cx)).await;
-            std::future::poll_fn(|cx| self.0.late.poll_idle(cx)).await;
+            self.0.idle(Lane::Early).await;
+            self.0.idle(Lane::Late).await;
         }
     }
 }
@@ -187,12 +223,27 @@ impl InFlight {
 // === impl Shared ===
 
 impl Shared {
+    #[inline]
     fn gauge(&self, lane: Lane) -> &Gauge {
-        match lane {
-            Lane::Early => &self.early,
-            Lane::Late => &self.late,
-            Lane::Exempt => &self.exempt,
-        }
+        &self.gauges[lane as usize]
+    }
+
+    async fn idle(&self, lane: Lane) {
+        std::future::poll_fn(|cx| self.gauge(lane).poll_idle(cx)).await;
+    }
+
+    #[inline]
+    fn has(&self, sign: Sign) -> bool {
+        self.signs.load(Ordering::Acquire) & sign as u8 != 0
+    }
+
+    fn set(&self, sign: Sign) {
+        self.signs.fetch_or(sign as u8, Ordering::Release);
+    }
+
+    /// No two servers have the same, and none has 0.
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 }
 
@@ -202,34 +253,62 @@ impl InFlightGuard {
     /// It turned out to be one that is not waited for.
     pub(crate) fn exempt(&mut self) {
         if self.lane != Lane::Exempt {
-            self.shared.exempt.enter();
+            self.shared.gauge(Lane::Exempt).take_over();
             self.shared.gauge(self.lane).leave();
             self.lane = Lane::Exempt;
         }
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
-        match self.lane {
-            Lane::Exempt => self.shared.is_exempt_cut.load(Ordering::Acquire),
-            Lane::Early | Lane::Late => {
-                self.shared.is_cut.load(Ordering::Acquire) && !self.is_spared
-            }
-        }
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.shared.has(Sign::Closing)
     }
 
-    /// Wakes its task at the cut, if it was polled before.
-    pub(crate) fn cut_notice(&self) -> OwnedNotified {
-        let cut = match self.lane {
-            Lane::Exempt => &self.shared.exempt_cut,
-            Lane::Early | Lane::Late => &self.shared.cut,
+    /// Until the end of what is returned, layers of the same server do not count.
+    #[inline]
+    pub(crate) fn inside(&self) -> Inside {
+        let before = INSIDE.get();
+        INSIDE.set([self.shared.id(), before[0]]);
+        Inside { before }
+    }
+
+    /// Ready when the request is cut; to be polled when it is pending itself.
+    pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.place.is_none() {
+            self.place = self.shared.waiting.claim();
+        }
+        // First the waker, then the sign: a cut in between wakes us.
+        if let Some(place) = self.place {
+            self.shared.waiting.register(place, cx.waker());
+        }
+        let is_cut = match self.lane {
+            Lane::Exempt => self.shared.has(Sign::ExemptCut),
+            Lane::Early | Lane::Late => self.shared.has(Sign::Cut) && !self.is_spared,
         };
-        Arc::clone(cut).notified_owned()
+        if is_cut {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
 impl Drop for InFlightGuard {
+    #[inline]
     fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.shared.waiting.release(place);
+        }
         self.shared.gauge(self.lane).leave();
+    }
+}
+
+// === impl Inside ===
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        INSIDE.set(self.before);
     }
 }
 
@@ -250,7 +329,7 @@ mod tests {
         let in_flight = in_flight.clone();
         tokio::spawn(async move {
             sleep(Duration::from_millis(wait)).await;
-            let guard = in_flight.enter(false);
+            let guard = in_flight.enter(|| false);
             sleep(Duration::from_millis(length)).await;
             drop(guard);
         });
@@ -291,12 +370,46 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn exempt_calls_are_counted_apart_and_not_waited_for() {
         let in_flight = InFlight::new();
-        let watch = in_flight.enter(true);
-        let mut events = in_flight.enter(false);
+        let watch = in_flight.enter(|| true);
+        let mut events = in_flight.enter(|| false).expect("counted");
         events.exempt();
         assert_eq!((in_flight.count(), in_flight.exempt()), (0, 2));
         assert_eq!(drained_after(&in_flight).await, QUIET);
         drop((watch, events));
         assert_eq!(in_flight.exempt(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_of_a_request_is_not_counted_again() {
+        let (in_flight, other) = (InFlight::new(), InFlight::new());
+        let guard = in_flight.enter(|| false).expect("counted");
+        let inside = guard.inside();
+        assert!(in_flight.enter(|| false).is_none());
+        // Another server's layer counts for itself, and does not hide ours.
+        let its_guard = other.enter(|| false).expect("counted");
+        let inside_of_both = its_guard.inside();
+        assert!(in_flight.enter(|| false).is_none());
+        assert!(other.enter(|| false).is_none());
+        drop(inside_of_both);
+        drop(inside);
+        assert!(in_flight.enter(|| false).is_some());
+        assert_eq!((in_flight.count(), in_flight.arrived()), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_waits_is_woken_by_the_cut() {
+        let in_flight = InFlight::new();
+        let mut guard = in_flight.enter(|| false).expect("counted");
+        let waiting = tokio::spawn(async move {
+            std::future::poll_fn(|cx| guard.poll_cut(cx)).await;
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(in_flight.cut_and_tell().await, 1);
+        assert_eq!(in_flight.open(), 0);
+        waiting.await.expect("cut");
+        // Those that come later are spared.
+        let mut late = in_flight.enter(|| false).expect("counted");
+        let cut = std::future::poll_fn(|cx| late.poll_cut(cx));
+        assert!(timeout(QUIET, cut).await.is_err());
     }
 }

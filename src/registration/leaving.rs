@@ -16,7 +16,7 @@ pub(super) struct Leaving {
     withdrawn: Option<Instant>,
     drained: Option<Instant>,
     in_flight: usize,
-    arrived: u64,
+    arrived: u32,
     held: bool,
     open: Open,
     pub(super) ghosts: Option<u32>,
@@ -83,7 +83,7 @@ impl Leaving {
         let in_flight = &core.in_flight;
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
         report.counted = core.counts();
-        report.late = in_flight.arrived() - self.arrived;
+        report.late = in_flight.arrived_since(self.arrived);
         let open = match (self.drained, core.stops()) {
             (Some(_), _) => self.open,
             (None, true) => Open {

@@ -8,6 +8,7 @@ pub(crate) mod core;
 mod drain;
 mod event;
 mod exclusive;
+mod exempt;
 mod gauge;
 mod hold;
 mod host_name;
@@ -19,8 +20,10 @@ mod lease;
 mod leaving;
 mod machine;
 mod pace;
+pub(crate) mod peers;
 mod preferred;
 pub(crate) mod proof;
+mod reach;
 mod report;
 #[cfg_attr(
     not(any(feature = "axum", feature = "tonic")),
@@ -31,12 +34,12 @@ mod status;
 mod supervisor;
 mod task;
 mod verify;
+mod wakers;
 
 /// What `gauge` counts with; loom's in its test.
 mod sync {
-    pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
-
-    pub(super) use atomic_waker::AtomicWaker;
+    pub(super) use std::sync::Mutex;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
 use std::net::SocketAddr;

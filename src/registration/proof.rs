@@ -1,107 +1,245 @@
 //! The proof that a service is routed: a call of the gateway that reached this server.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
-use http::{Extensions, HeaderMap, header};
+use http::{HeaderMap, Request, header};
 use tokio::sync::Notify;
 
-/// How many hosts that connected are remembered.
-const MOST_PEERS: usize = 64;
+use super::peers::Peers;
 
-/// Looks for a call that came from the gateway's host.
+/// Looks for a call that came from the gateway.
 ///
-/// A gateway does not say that it is one. What its calls have is its address and, over gRPC, the
-/// name of Go's client.
+/// A gateway does not say that it is one. What its calls have is the user agent of Go's clients
+/// and a connection from the gateway's host (contract § 6.4). They prove something only where the
+/// address that the gateway dials is the one that this server is bound to.
 #[derive(Debug, Default)]
 pub(crate) struct Proof {
-    awaited: AtomicBool,
-    gateways: Mutex<Vec<IpAddr>>,
-    /// Hosts that connected to a listener whose server does not tell its requests from whom.
-    peers: Mutex<Vec<IpAddr>>,
+    /// Which registration is to be proved, in the higher bits, and how far that is, in the two
+    /// lowest. One number, so that a call that began before the last change proves nothing.
+    state: AtomicU64,
+    callers: RwLock<Callers>,
+    pub(crate) peers: Peers,
+    /// A call of a gateway came at all, at the advertised address or not.
+    was_called: AtomicBool,
     found: Notify,
 }
+
+/// Whose calls are a proof.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Callers {
+    /// Where calls of the gateway come from.
+    pub(crate) hosts: Vec<IpAddr>,
+    /// The advertised address is the bound one.
+    pub(crate) is_bound: bool,
+}
+
+const PHASE: u64 = 3;
+const AWAITED: u64 = 1;
+const FOUND: u64 = 2;
+const NEXT: u64 = 4;
 
 // === impl Proof ===
 
 impl Proof {
-    /// From now on a call from one of these hosts is a proof.
-    pub(super) fn await_from(&self, gateways: &[IpAddr]) {
-        *lock(&self.gateways) = gateways.iter().map(IpAddr::to_canonical).collect();
-        self.awaited.store(true, Ordering::Relaxed);
+    /// From now on a call from one of these is a proof.
+    pub(super) fn await_from(&self, callers: Callers) {
+        self.forget();
+        let mut current = self.callers.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Callers {
+            hosts: callers.hosts.iter().map(IpAddr::to_canonical).collect(),
+            ..callers
+        };
+        drop(current);
+        self.state.fetch_or(AWAITED, Ordering::Release);
     }
 
+    /// The same callers have to prove it anew: the route may have gone away since.
+    pub(super) fn await_again(&self) {
+        self.forget();
+        self.state.fetch_or(AWAITED, Ordering::Release);
+    }
+
+    /// A call that is looked at right now proves nothing any more, nor does one that was found and
+    /// not yet told.
     pub(super) fn forget(&self) {
-        self.awaited.store(false, Ordering::Relaxed);
+        let next = |state: u64| Some((state & !PHASE).wrapping_add(NEXT));
+        // It always gives a state.
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
     }
 
-    /// Resolves once per proof.
+    /// Resolves once per proof. For one task.
     pub(super) async fn found(&self) {
-        self.found.notified().await;
+        loop {
+            let state = self.state.load(Ordering::Acquire);
+            let told = state & !PHASE;
+            if state & PHASE == FOUND && self.advance(state, told) {
+                return;
+            }
+            // Whoever finds a proof in between leaves a permit.
+            self.found.notified().await;
+        }
     }
 
-    #[cfg_attr(
-        not(feature = "axum"),
-        allow(dead_code, reason = "for wrapped listeners")
-    )]
-    pub(crate) fn saw_connection(&self, from: SocketAddr) {
-        let from = from.ip().to_canonical();
-        let mut peers = lock(&self.peers);
-        if peers.len() < MOST_PEERS && !peers.contains(&from) {
-            peers.push(from);
-        }
+    fn advance(&self, from: u64, to: u64) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.state
+            .compare_exchange(from, to, success, failure)
+            .is_ok()
+    }
+
+    /// Whether a gateway ever called, be it a proof or not.
+    pub(super) fn was_called(&self) -> bool {
+        self.was_called.load(Ordering::Relaxed)
     }
 
     /// Costs one load where nothing is to be proved.
-    pub(crate) fn saw_call(&self, extensions: &Extensions, headers: &HeaderMap, is_grpc: bool) {
-        if !self.awaited.load(Ordering::Relaxed) {
-            return;
+    #[inline]
+    pub(crate) fn saw_call<B>(&self, request: &Request<B>, is_grpc: bool) {
+        let state = self.state.load(Ordering::Acquire);
+        if state & PHASE == AWAITED && looks_like_a_gateway(request.headers(), is_grpc) {
+            self.saw_likely_call(state, request);
         }
-        if is_grpc && !is_from_go(headers) {
+    }
+
+    #[cold]
+    fn saw_likely_call<B>(&self, state: u64, request: &Request<B>) {
+        // It is written to only while the state changes, after which the call proves nothing: no
+        // request ever waits here.
+        let Ok(callers) = self.callers.try_read() else {
             return;
-        }
-        let gateways = lock(&self.gateways);
-        let is_proof = match peer_of(extensions) {
-            Some(peer) => gateways.contains(&peer.ip().to_canonical()),
-            None => lock(&self.peers).iter().any(|it| gateways.contains(it)),
         };
-        if is_proof && self.awaited.swap(false, Ordering::Relaxed) {
+        let came = self.peers.came_from(request.extensions(), &callers.hosts);
+        let is_proof = came && callers.is_bound;
+        drop(callers);
+        if came && self.state.load(Ordering::Acquire) == state {
+            self.was_called.store(true, Ordering::Relaxed);
+        }
+        if is_proof && self.advance(state, (state & !PHASE) | FOUND) {
             self.found.notify_one();
         }
     }
 }
 
-/// What is behind these locks is replaced whole or grows, so that it is valid after a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Go's gRPC client always says so, whatever a program has put before it. Calls of OpenAPI and
+/// GraphQL services come from Go's HTTP client, and ask for JSON; other Go programs seldom do both.
+fn looks_like_a_gateway(headers: &HeaderMap, is_grpc: bool) -> bool {
+    let text = |name| headers.get(name).map_or(&b""[..], |it| it.as_bytes());
+    let agent = text(header::USER_AGENT);
+    if is_grpc {
+        let name = b"grpc-go/";
+        return agent.windows(name.len()).any(|part| part == name);
+    }
+    agent == b"Go-http-client/1.1" && text(header::ACCEPT) == b"application/json"
 }
 
-/// Go's gRPC client always says so, whatever else a caller has put before it.
-fn is_from_go(headers: &HeaderMap) -> bool {
-    let agent = headers.get(header::USER_AGENT);
-    let agent = agent.and_then(|agent| agent.to_str().ok());
-    agent.is_some_and(|agent| agent.contains("grpc-go/"))
-}
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
 
-#[cfg_attr(
-    not(any(feature = "axum", feature = "tonic")),
-    allow(unused_variables, reason = "only these servers tell")
-)]
-fn peer_of(extensions: &Extensions) -> Option<SocketAddr> {
-    #[cfg(feature = "tonic")]
-    {
-        use tonic::transport::server::TcpConnectInfo;
-        if let Some(info) = extensions.get::<TcpConnectInfo>() {
-            return info.remote_addr();
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
+
+    fn callers() -> Callers {
+        Callers {
+            hosts: vec![GATEWAY],
+            is_bound: true,
         }
     }
-    #[cfg(feature = "axum")]
-    {
-        use axum::extract::ConnectInfo;
-        if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() {
-            return Some(*peer);
-        }
+
+    fn call(agent: &str, accept: &str, peer: IpAddr) -> Request<()> {
+        let request = Request::get("/")
+            .header(header::USER_AGENT, agent)
+            .header(header::ACCEPT, accept);
+        let peer = SocketAddr::new(peer, 4711);
+        #[cfg(feature = "axum")]
+        let request = request.extension(axum::extract::ConnectInfo(peer));
+        #[cfg(all(feature = "tonic", not(feature = "axum")))]
+        let request = request.extension(tonic::transport::server::TcpConnectInfo {
+            local_addr: None,
+            remote_addr: Some(peer),
+        });
+        request.body(()).expect("a request")
     }
-    None
+
+    fn gateways() -> Request<()> {
+        call("Go-http-client/1.1", "application/json", GATEWAY)
+    }
+
+    async fn is_found(proof: &Proof) -> bool {
+        timeout(Duration::from_secs(1), proof.found()).await.is_ok()
+    }
+
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    #[tokio::test(start_paused = true)]
+    async fn only_a_call_of_the_gateway_is_a_proof() {
+        let proof = Proof::default();
+        proof.saw_call(&gateways(), false);
+        assert!(!is_found(&proof).await, "nothing was awaited");
+        proof.await_from(callers());
+        let stranger = IpAddr::from([10, 1, 2, 4]);
+        for (agent, accept, peer, is_grpc) in [
+            ("Go-http-client/1.1", "application/json", stranger, false),
+            ("Go-http-client/1.1", "*/*", GATEWAY, false),
+            ("curl/8.5.0", "application/json", GATEWAY, false),
+            ("kube-probe/1.31", "*/*", GATEWAY, false),
+            ("grpc-go/1.75.0", "application/json", GATEWAY, false),
+            ("tonic/0.14.9", "", GATEWAY, true),
+            ("grpc-go/1.75.0", "", stranger, true),
+            ("Go-http-client/1.1", "application/json", GATEWAY, true),
+        ] {
+            proof.saw_call(&call(agent, accept, peer), is_grpc);
+            assert!(!is_found(&proof).await, "{agent} {accept} {peer}");
+        }
+        assert!(!proof.was_called());
+        proof.saw_call(&gateways(), false);
+        assert!(is_found(&proof).await);
+        assert!(!is_found(&proof).await, "once");
+        proof.await_from(callers());
+        let ours = call(
+            "prober grpc-go/1.75.0",
+            "",
+            IpAddr::from([0, 0, 0, 0, 0, 0xffff, 0x0a01, 0x0203]),
+        );
+        proof.saw_call(&ours, true);
+        assert!(is_found(&proof).await, "another one");
+    }
+
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_before_it_was_forgotten_is_no_proof_afterwards() {
+        let proof = Proof::default();
+        proof.await_from(callers());
+        proof.saw_call(&gateways(), false);
+        proof.forget();
+        proof.await_from(callers());
+        assert!(!is_found(&proof).await);
+        // A call that is looked at while the registration changes.
+        let state = proof.state.load(Ordering::Acquire);
+        proof.await_from(callers());
+        proof.saw_likely_call(state, &gateways());
+        assert!(!is_found(&proof).await);
+        proof.saw_call(&gateways(), false);
+        assert!(is_found(&proof).await);
+    }
+
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    #[tokio::test(start_paused = true)]
+    async fn a_call_proves_nothing_of_another_address() {
+        let proof = Proof::default();
+        proof.await_from(Callers {
+            is_bound: false,
+            ..callers()
+        });
+        proof.saw_call(&gateways(), false);
+        assert!(!is_found(&proof).await);
+        assert!(proof.was_called());
+    }
 }

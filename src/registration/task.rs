@@ -24,6 +24,7 @@ use super::leaving::Leaving;
 use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, SWEEP, Verb, Which};
 use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
+use super::reach::{Found, Reach};
 use super::status::State;
 use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
@@ -46,6 +47,9 @@ pub(super) struct Worker {
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
     read_back: ReadBack,
+    reach: Reach,
+    /// What is advertised to the gateway.
+    advertised: String,
     /// Where the first gateway is to be returned to.
     preferred: Option<Preferred>,
     /// Tells what was still open.
@@ -86,6 +90,8 @@ impl Worker {
             call: None,
             probe: None,
             preferred,
+            reach: Reach::new(Arc::clone(&core), bound),
+            advertised: String::new(),
             read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
             drain: None,
             drain_until: None,
@@ -129,6 +135,7 @@ impl Worker {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
                 seen = self.read_back.next(), if !left => self.saw(&seen),
+                found = self.reach.next(), if !left => self.found(found),
                 () = first_is_there(&mut self.preferred), if !left => self.step(Event::FirstIsBack),
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
@@ -244,7 +251,7 @@ impl Worker {
             };
             tracing::info!(target: "tower_gwag", "{event}");
             self.core.emit(&event);
-            self.warn_of_address(&reply.address);
+            self.registered_at(&reply.address);
         }
         self.step(Event::Answered(reply.answer));
     }
@@ -290,7 +297,7 @@ impl Worker {
         match note {
             Note::Registered => {
                 let control = self.caller.control(self.machine.gateway()).clone();
-                self.read_back.begin(control, &self.caller.gateway_hosts());
+                self.read_back.begin(control, self.caller.callers());
                 self.core.latch_ready();
                 self.show_standing();
                 self.core.check_wiring();
@@ -347,22 +354,70 @@ impl Worker {
     }
 
     /// What is known of a registration that the gateway has.
-    fn show_standing(&self) {
+    fn show_standing(&mut self) {
         let (state, reason) = self.read_back.standing();
         self.core.set_status(state, reason);
+        self.reach.stands(state);
     }
 
-    fn warn_of_address(&self, address: &str) {
+    /// What is there to be said about the advertised address.
+    fn found(&mut self, found: Found) {
+        let gateway = self.machine.gateway();
+        let (address, target) = (&self.advertised, self.caller.target(gateway));
+        match found {
+            Found::Dead(error) => self.suspect(format!(
+                "{address} accepts no connection from here ({error}), so that the gateway {target} \
+                 probably cannot call it either: say with `Options::advertise` or \
+                 `advertise_host` how it is reached"
+            )),
+            Found::Tls if self.caller.is_dialled_in_plaintext(address, gateway) => {
+                self.suspect(format!(
+                    "the server speaks TLS, but the gateway {target} dials {address} in plaintext, \
+                     so that its calls fail: OpenAPI and GraphQL services say \
+                     `Options::advertise_scheme(\"https\")`; a gRPC service is dialled with TLS \
+                     only by a clustered gateway that has TLS itself, and is served in plaintext \
+                     for any other"
+                ));
+            }
+            Found::Tls => {}
+            Found::Here(ips) => {
+                self.caller.name_is(ips);
+                if self.machine.holds_the_service() {
+                    self.core.proof.await_from(self.caller.callers());
+                }
+            }
+            Found::Uncalled => {
+                let text = format!(
+                    "listed for five minutes, and no call of the gateway {target} has come: \
+                     nothing proves yet that it reaches {address}"
+                );
+                tracing::info!(target: "tower_gwag", "{text}");
+                self.core.emit(&UserEvent::Uncalled(text));
+            }
+        }
+    }
+
+    /// Another spelling is the same address.
+    fn registered_at(&mut self, address: &str) {
+        self.advertised = address.to_owned();
+        if !self.reach.registered(address) {
+            return;
+        }
         if let Some(what) = self.caller.unreachable_address(address) {
-            let text = format!(
+            self.suspect(format!(
                 "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
                  server to a routable address, or say with `Options::advertise` or \
                  `advertise_host` how it is reached",
                 self.caller.target(self.machine.gateway())
-            );
-            tracing::warn!(target: "tower_gwag", "{text}");
-            self.core.emit(&UserEvent::SuspiciousAddress(text));
+            ));
+        } else {
+            self.reach.dial();
         }
+    }
+
+    fn suspect(&self, text: String) {
+        tracing::warn!(target: "tower_gwag", "{text}");
+        self.core.emit(&UserEvent::SuspiciousAddress(text));
     }
 
     fn leave(&mut self, request: Option<LeaveRequest>) {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::cut::{CutWatch, unavailable};
+use super::cut::unavailable;
 use crate::registration::in_flight::InFlightGuard;
 
 pin_project! {
@@ -25,8 +25,6 @@ pin_project! {
         inner: Option<B>,
         guard: Option<InFlightGuard>,
         kind: BodyKind,
-        #[pin]
-        cut: CutWatch,
     }
 }
 
@@ -48,7 +46,6 @@ impl<B> InFlightBody<B> {
             inner: Some(inner),
             guard,
             kind,
-            cut: CutWatch::default(),
         }
     }
 
@@ -58,7 +55,6 @@ impl<B> InFlightBody<B> {
             inner: None,
             guard: None,
             kind: BodyKind::Other,
-            cut: CutWatch::default(),
         }
     }
 }
@@ -71,6 +67,7 @@ where
     type Data = B::Data;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -79,15 +76,21 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        if let Poll::Ready(frame) = inner.poll_frame(cx) {
-            if matches!(frame, None | Some(Err(_))) {
+        match inner.poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(None) => {
                 *this.guard = None;
+                return Poll::Ready(None);
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            Poll::Ready(Some(Err(error))) => {
+                *this.guard = None;
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            Poll::Pending => {}
         }
-        match this.guard.as_ref() {
-            Some(guard) if this.cut.poll_cut(guard, cx).is_ready() => {}
-            _ => return Poll::Pending,
+        let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
+        if !this.guard.as_mut().is_some_and(is_cut) {
+            return Poll::Pending;
         }
         *this.guard = None;
         this.inner.set(None);

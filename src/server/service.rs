@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::{BodyKind, InFlightBody};
-use super::cut::{CutWatch, unavailable};
-use crate::registration::core::{Core, Handle};
+use super::cut::unavailable;
+use crate::registration::core::Handle;
 use crate::registration::in_flight::InFlightGuard;
 
 /// A service whose requests in flight are counted.
@@ -31,11 +32,10 @@ pin_project! {
         inner: F,
         // Moves into the response's body; dropped with the future if there is no response.
         guard: Option<InFlightGuard>,
-        #[pin]
-        cut: CutWatch,
         is_grpc: bool,
-        // Of an HTTP/1 request, whose connection is not kept when leaving.
-        closing: Option<Arc<Core>>,
+        // HTTP/1, whose connection is not kept when leaving; HTTP/2 has GOAWAY, which servers send
+        // by themselves.
+        keeps_alive: bool,
     }
 }
 
@@ -74,25 +74,29 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let core = &self.handle.core;
+        let core = &*self.handle.core;
         core.check_listener();
-        let path = request.uri().path();
-        let exempt = core.options.exempt.iter().any(|it| path.starts_with(it));
         // Before the inner call, so that a panic in it counts out, too.
-        let guard = core.in_flight.enter(exempt);
-        // HTTP/2 has GOAWAY, which servers send by themselves.
+        let is_exempt = || core.exempt.holds(request.uri().path());
+        let guard = core.in_flight.enter(is_exempt);
         let keeps_alive = request.version() < Version::HTTP_2;
-        let closing = keeps_alive.then(|| Arc::clone(core));
-        let is_grpc = has_content_type(request.headers(), b"application/grpc");
-        core.proof
-            .saw_call(request.extensions(), request.headers(), is_grpc);
+        // What is gRPC comes in no other way.
+        let is_grpc = !keeps_alive
+            && request.method() == Method::POST
+            && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
+        if guard.is_some() {
+            core.proof.saw_call(&request, is_grpc);
+        }
+        let inside = guard.as_ref().map(InFlightGuard::inside);
+        let inner = self.inner.call(request);
+        drop(inside);
         GwagRegistrationFuture {
-            inner: self.inner.call(request),
-            guard: Some(guard),
-            cut: CutWatch::default(),
+            inner,
+            guard,
             is_grpc,
-            closing,
+            keeps_alive,
         }
     }
 }
@@ -105,47 +109,58 @@ where
 {
     type Output = Result<Response<InFlightBody<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.inner.poll(cx) {
-            Poll::Ready(response) => {
-                let guard = this.guard.take();
-                in_flight(response?, guard)
+        let inside = this.guard.as_ref().map(InFlightGuard::inside);
+        let polled = this.inner.poll(cx);
+        drop(inside);
+        let Poll::Ready(response) = polled else {
+            let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
+            if !this.guard.as_mut().is_some_and(is_cut) {
+                return Poll::Pending;
             }
-            Poll::Pending => match this.guard {
-                Some(guard) if this.cut.poll_cut(guard, cx).is_ready() => {
-                    *this.guard = None;
-                    refusal(*this.is_grpc)
-                }
-                _ => return Poll::Pending,
-            },
+            *this.guard = None;
+            let mut response = refusal(*this.is_grpc);
+            if *this.keeps_alive {
+                close(response.headers_mut());
+            }
+            return Poll::Ready(Ok(response));
         };
+        let (mut head, body) = response?.into_parts();
+        let mut guard = this.guard.take();
+        let kind = kind_of(&head, guard.as_mut(), *this.is_grpc);
+        let is_closing = guard.as_ref().is_some_and(InFlightGuard::is_closing);
         // Upgrades say what they need in the same header.
-        let stays = response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        if stays && this.closing.take().is_some_and(|core| core.is_closing()) {
-            let headers = response.headers_mut();
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if is_closing && *this.keeps_alive && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            close(&mut head.headers);
         }
-        Poll::Ready(Ok(response))
+        let body = InFlightBody::new(body, guard, kind);
+        Poll::Ready(Ok(Response::from_parts(head, body)))
     }
 }
 
-fn in_flight<B>(
-    response: Response<B>,
-    mut guard: Option<InFlightGuard>,
-) -> Response<InFlightBody<B>> {
-    let is_events = has_content_type(response.headers(), b"text/event-stream");
-    if is_events && let Some(guard) = &mut guard {
-        guard.exempt();
+const GRPC: &[u8] = b"application/grpc";
+const EVENTS: &[u8] = b"text/event-stream";
+
+#[inline]
+fn kind_of(head: &Parts, guard: Option<&mut InFlightGuard>, is_grpc: bool) -> BodyKind {
+    if is_grpc {
+        // The caller understands nothing else.
+        return BodyKind::Grpc;
     }
-    let kind = if has_content_type(response.headers(), b"application/grpc") {
-        BodyKind::Grpc
-    } else if is_events {
-        BodyKind::Events
-    } else {
-        BodyKind::Other
-    };
-    response.map(|body| InFlightBody::new(body, guard, kind))
+    match (content_type(&head.headers), guard) {
+        (Some(kind), Some(guard)) if kind.starts_with(EVENTS) => {
+            guard.exempt();
+            BodyKind::Events
+        }
+        _ => BodyKind::Other,
+    }
+}
+
+#[cold]
+fn close(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// The answer to a request that is cut.
@@ -161,8 +176,15 @@ fn refusal<B>(is_grpc: bool) -> Response<InFlightBody<B>> {
     response
 }
 
-fn has_content_type(headers: &HeaderMap, start: &[u8]) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(start))
+/// With few headers it costs least to look at each.
+#[inline]
+fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    const FEW: usize = 4;
+    let value = if headers.len() > FEW {
+        headers.get(header::CONTENT_TYPE)
+    } else {
+        let mut headers = headers.iter();
+        headers.find_map(|(name, value)| (name == header::CONTENT_TYPE).then_some(value))
+    };
+    value.map(HeaderValue::as_bytes)
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::opening::OpeningReader;
+use crate::registration::peers::Connection;
 use crate::registration::sever::{Opening, SeverWatch};
 
 /// With which the answer begins that hands a connection over.
@@ -24,6 +25,7 @@ const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 pub struct Severable<Io> {
     io: Io,
     watch: SeverWatch,
+    connection: Connection,
     /// Until it is known what the connection opened with.
     reader: Option<OpeningReader>,
     may_upgrade: bool,
@@ -34,10 +36,11 @@ pub struct Severable<Io> {
 // === impl Severable ===
 
 impl<Io> Severable<Io> {
-    pub(super) fn new(io: Io, watch: SeverWatch) -> Self {
+    pub(super) fn new(io: Io, watch: SeverWatch, connection: Connection) -> Self {
         Self {
             io,
             watch,
+            connection,
             reader: Some(OpeningReader::default()),
             may_upgrade: false,
             is_watched: false,
@@ -85,6 +88,7 @@ impl<Io> Severable<Io> {
             return;
         }
         self.watch.heard();
+        self.connection.heard(bytes);
         let Some(reader) = &mut self.reader else {
             return;
         };
@@ -97,6 +101,7 @@ impl<Io> Severable<Io> {
     }
 
     fn sends(&mut self, bytes: &[u8]) {
+        self.connection.sends(bytes);
         if self.may_upgrade && bytes.starts_with(SWITCHING_PROTOCOLS) {
             self.may_upgrade = false;
             self.watch.release();
@@ -126,6 +131,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Severable<Io> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        self.connection.is_read();
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         match &read {

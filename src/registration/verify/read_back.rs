@@ -1,6 +1,5 @@
 //! Looks at what the gateway made of a registration, when it is due.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::control::ControlPlane;
 use crate::error::Error;
 use crate::registration::awaited::{finished, optional_sleep};
 use crate::registration::core::Core;
+use crate::registration::proof::Callers;
 use crate::registration::status::State;
 use tower_gwag_schema::service::Resolved;
 
@@ -34,8 +34,6 @@ pub(in crate::registration) struct ReadBack {
     /// How many replicas of all services the gateway has, as far as can be told.
     replicas: Option<u32>,
     routed: bool,
-    /// Where the gateway's calls come from.
-    hosts: Vec<IpAddr>,
 }
 
 /// A look this soon after a registration may show only the first of a herd: it counts manifold,
@@ -76,18 +74,16 @@ impl ReadBack {
             begun: Instant::now(),
             replicas: None,
             routed: false,
-            hosts: Vec::new(),
         }
     }
 
-    /// A gateway took the registration; its calls come from one of these hosts.
-    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, hosts: &[IpAddr]) {
+    /// A gateway took the registration; these are its calls.
+    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, callers: Callers) {
         self.pause();
         self.control = Some(control);
         self.begun = Instant::now();
         self.look_at = Some(self.verifier.begin(self.begun));
-        self.hosts = hosts.to_vec();
-        self.core.proof.await_from(hosts);
+        self.core.proof.await_from(callers);
     }
 
     /// Something happened that may have changed what the gateway knows: looks soon again.
@@ -138,7 +134,7 @@ impl ReadBack {
                     let is_listed = *self.verifier.verdict() == Verdict::Listed;
                     if self.routed && (!is_listed || self.verifier.is_doubted()) {
                         // Another call would count more than what the gateway says.
-                        self.core.proof.await_from(&self.hosts);
+                        self.core.proof.await_again();
                     }
                     self.routed &= is_listed;
                     return self.seen(remedy);

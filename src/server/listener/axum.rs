@@ -108,10 +108,8 @@ impl<L: Listener> Listener for Listening<L> {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         self.tie.begin();
         let (io, address) = self.inner.accept().await;
-        if let Some(peer) = (self.peer)(&address) {
-            self.tie.handle.core.proof.saw_connection(peer);
-        }
-        (Severable::new(io, self.tie.watch()), address)
+        let peer = (self.peer)(&address);
+        (self.tie.connected(io, peer), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {

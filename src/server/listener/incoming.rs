@@ -88,7 +88,7 @@ impl<Io> Stream for Incoming<Io> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.tie.begin();
         let next = ready!(self.inner.as_mut().poll_next(cx));
-        Poll::Ready(next.map(|io| Ok(Severable::new(io?, self.tie.watch()))))
+        Poll::Ready(next.map(|io| Ok(self.tie.connected(io?, None))))
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::registration::LeaveReason;
 use crate::registration::core::{Handle, LeaveRequest};
-use crate::registration::sever::SeverWatch;
+use crate::server::severable::Severable;
 
 /// Keeps the traits of what can be wrapped from being implemented elsewhere.
 pub trait Sealed<Marker> {}
@@ -34,8 +34,9 @@ impl Tie {
         }
     }
 
-    fn watch(&self) -> SeverWatch {
-        self.handle.core.severer.watch()
+    fn connected<Io>(&self, io: Io, peer: Option<SocketAddr>) -> Severable<Io> {
+        let core = &self.handle.core;
+        Severable::new(io, core.severer.watch(), core.proof.peers.connected(peer))
     }
 
     fn begin(&mut self) {

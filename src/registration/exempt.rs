@@ -1,0 +1,73 @@
+//! Which requests are not waited for, by their paths.
+
+/// Beginnings of paths.
+#[derive(Debug)]
+pub(crate) struct Prefixes {
+    all: Box<[Box<str>]>,
+    /// The last byte of what all of them begin with, and its place: most other paths have another
+    /// byte there.
+    mark: Option<(usize, u8)>,
+}
+
+// === impl Prefixes ===
+
+impl Prefixes {
+    pub(super) fn new(all: &[String]) -> Self {
+        let mut prefixes = all.iter();
+        let first = prefixes.next().map_or("", String::as_str);
+        let common = prefixes.fold(first, |common, prefix| {
+            let same = common.chars().zip(prefix.chars());
+            let same = same.take_while(|(one, other)| one == other);
+            &common[..same.map(|(it, _)| it.len_utf8()).sum()]
+        });
+        let last = common.len().checked_sub(1);
+        Self {
+            mark: last.map(|last| (last, common.as_bytes()[last])),
+            all: all.iter().map(|it| it.as_str().into()).collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        match self.mark {
+            Some((place, byte)) if path.as_bytes().get(place) != Some(&byte) => false,
+            _ => self.has_prefix_of(path),
+        }
+    }
+
+    fn has_prefix_of(&self, path: &str) -> bool {
+        self.all.iter().any(|prefix| path.starts_with(&**prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Prefixes;
+
+    #[test]
+    fn a_path_is_exempt_by_any_prefix() {
+        let prefixes = |all: &[&str]| {
+            let all: Vec<_> = all.iter().map(|&it| it.to_owned()).collect();
+            Prefixes::new(&all)
+        };
+        let grpc = prefixes(&["/grpc.health.v1.Health/Watch", "/grpc.reflection."]);
+        assert_eq!(grpc.mark, Some((5, b'.')));
+        assert!(grpc.holds("/grpc.reflection.v1.ServerReflection/Info"));
+        for path in [
+            "/",
+            "/greeter.Greeter/Hello",
+            "/grpc.health.v1.Health/Check",
+        ] {
+            assert!(!grpc.holds(path), "{path}");
+        }
+        let mixed = prefixes(&["/grpc.reflection.", "/größe", "/gräte"]);
+        assert_eq!(mixed.mark, Some((2, b'r')));
+        assert!(mixed.holds("/größe/1"));
+        for path in ["/gr", "/", ""] {
+            assert!(!mixed.holds(path), "{path}");
+        }
+        assert!(!prefixes(&[]).holds("/"));
+        assert!(prefixes(&["/a", ""]).holds("/b"));
+        assert!(prefixes(&["/events"]).holds("/events/7"));
+    }
+}
