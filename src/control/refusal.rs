@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_refusal_of_the_contract_has_its_class() {
-        let cases = include_str!("../../tests/data/cases.json");
+        let cases = include_str!("../../crates/gateway/tests/data/cases.json");
         let cases: serde_json::Value = serde_json::from_str(cases).unwrap();
         let mut checked = 0;
         for case in cases

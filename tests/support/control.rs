@@ -22,10 +22,7 @@ use tower_service::Service;
 
 use crate::support::{HOLD_NAMESPACE, within};
 
-#[allow(clippy::all, clippy::pedantic, missing_docs)]
-pub mod proto {
-    include!("../../src/control/generated.rs");
-}
+pub use tower_gwag::control::proto;
 
 use proto::control_plane_client::ControlPlaneClient;
 

@@ -152,8 +152,8 @@ mod tests {
     /// What a gateway showed, and what its compiler (protocompile 0.14.1) makes of comments and
     /// white space in every place.
     const VECTORS: [&str; 2] = [
-        include_str!("../../../tests/data/hash-vectors.json"),
-        include_str!("../../../tests/data/hash-vectors-compiler.json"),
+        include_str!("../tests/data/hash-vectors.json"),
+        include_str!("../tests/data/hash-vectors-compiler.json"),
     ];
 
     #[test]

@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn exactly_what_is_not_served_is_found() {
         let cases: Vec<Case> =
-            serde_json::from_str(include_str!("../../../tests/data/render-cases.json")).unwrap();
+            serde_json::from_str(include_str!("../tests/data/render-cases.json")).unwrap();
         let mut wrong = Vec::new();
         for case in &cases {
             let source = case.source.as_bytes();

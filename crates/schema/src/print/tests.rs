@@ -183,8 +183,8 @@ fn the_sources_of_the_hashes_come_back() {
         proto_imports: HashMap<String, String>,
     }
     let texts = [
-        include_str!("../../../../tests/data/hash-vectors.json"),
-        include_str!("../../../../tests/data/hash-vectors-compiler.json"),
+        include_str!("../../tests/data/hash-vectors.json"),
+        include_str!("../../tests/data/hash-vectors-compiler.json"),
     ];
     let vectors = texts.map(|text| serde_json::from_str::<Vec<Vector>>(text).expect("vectors"));
     let mut count = 0;

@@ -293,7 +293,7 @@ struct Case {
 #[test]
 fn of_the_cases_that_gateways_do_not_serve_only_query_parameters_remain() {
     let cases: Vec<Case> =
-        serde_json::from_str(include_str!("../../../../tests/data/render-cases.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/data/render-cases.json")).unwrap();
     let (mut cured, mut left) = (Vec::new(), Vec::new());
     for case in cases.iter().filter(|case| case.kind == "openapi") {
         let before: Value = serde_json::from_str(&case.source).unwrap();

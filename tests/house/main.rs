@@ -1,0 +1,8 @@
+//! The repository itself: generated code, crates, and what the layer costs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod allocations;
+mod codegen;
+mod counter;

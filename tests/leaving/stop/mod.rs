@@ -1,0 +1,65 @@
+//! A server stops: what its callers have begun is answered, whatever the layer saw of it, and
+//! nobody keeps it for longer than it said.
+
+mod dead_node;
+mod queued;
+mod server_end;
+mod silent;
+mod unseen;
+mod waiters;
+
+use std::pin::Pin;
+
+use crate::support::within;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tower_gwag::{GwagRegistrationLayer, LeaveReport, Options, Registration};
+
+/// What a server is made of; each test wires it in its own way.
+struct Parts {
+    layer: GwagRegistrationLayer,
+    listener: TcpListener,
+    shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct Server {
+    registration: Registration,
+    address: std::net::SocketAddr,
+    served: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Server {
+    async fn start(options: Options, serve: impl FnOnce(Parts) -> Serving) -> Self {
+        let layer = GwagRegistrationLayer::new(options);
+        let registration = layer.registration();
+        let (listener, address) = crate::support::servers::bind("127.0.0.1:0").await;
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = Box::pin(registration.shutdown(stopped));
+        let parts = Parts {
+            layer,
+            listener,
+            shutdown,
+        };
+        let served = tokio::spawn(serve(parts));
+        crate::support::registered(&registration).await;
+        Self {
+            registration,
+            address,
+            served,
+            stop,
+        }
+    }
+
+    /// Gives the signal, and waits for the server's own end and the report.
+    async fn stop(self) -> LeaveReport {
+        self.stop.send(()).expect("the server waits for it");
+        within("the server ends", self.served)
+            .await
+            .expect("served");
+        within("the report", self.registration.finish()).await
+    }
+}

@@ -1,0 +1,18 @@
+//! A registration from its first call to its last: registered, kept, moved, held, read back.
+
+#[path = "../support/control.rs"]
+mod control;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod disabled;
+mod exclusive;
+mod failover;
+mod graphql;
+mod hold;
+mod hold_life;
+mod nodes;
+mod parity;
+mod routed;
+mod told;
+mod upkeep;

@@ -1,0 +1,250 @@
+//! One gateway name with several nodes behind it: ids live on the node that gave them.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use tower_gwag::{
+    GatewayAddress, GwagRegistrationLayer, Hold, Options, Registration, Service, State, Status,
+};
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
+
+/// Far above what anything takes here, so that only a hang reaches it.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Nothing is evicted within a test: what goes was deregistered.
+const SWEEP: Duration = Duration::from_secs(600);
+
+async fn node() -> EmbeddedGateway {
+    let builder = EmbeddedGateway::builder().sweep_interval(SWEEP);
+    builder.start().await.expect("the embedded gateway starts")
+}
+
+/// A name whose addresses the test says.
+#[derive(Clone)]
+struct Name(&'static str, Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Name {
+    fn new(name: &'static str, addresses: &[SocketAddr]) -> Self {
+        Self(name, Arc::new(Mutex::new(addresses.to_vec())))
+    }
+
+    fn set(&self, addresses: &[SocketAddr]) {
+        *self.1.lock().expect("nobody panics") = addresses.to_vec();
+    }
+}
+
+fn options(name: &Name) -> Options {
+    let proto = include_str!("../../examples/greeter/proto/greeter.proto");
+    let addresses = name.1.clone();
+    let gateway = GatewayAddress::from(format!("{}:50090", name.0))
+        .resolved_by(move || addresses.lock().expect("nobody panics").clone());
+    Options::new(gateway)
+        .seed(7)
+        .hold(Hold::Off)
+        .heartbeat_interval(Duration::from_millis(50))
+        .service(Service::proto(proto).namespace("greeter"))
+}
+
+fn start(options: Options) -> Registration {
+    let registration = GwagRegistrationLayer::new(options).registration();
+    // Nobody is called here, so that nobody needs to listen.
+    let address = ([127, 0, 0, 1], 20_000).into();
+    registration.start(address).expect("good options");
+    registration
+}
+
+/// It knows of its registration, not only the gateway.
+async fn registered(registration: &Registration) {
+    let registered = timeout(DEADLINE, registration.registered()).await;
+    assert!(matches!(registered, Ok(Ok(()))), "not registered");
+}
+
+async fn until_listed(node: &EmbeddedGateway, count: usize) {
+    let listed = node.wait_until(|now| now.registrations.len() == count);
+    let listed = timeout(DEADLINE, listed).await;
+    let now = node.registrations();
+    assert!(listed.is_ok(), "not {count} registrations: {now:?}");
+}
+
+fn deregistered(node: &EmbeddedGateway) -> u64 {
+    node.rpc_counts().of(Rpc::Deregister).answered
+}
+
+/// A way to a node that can be cut, or closed.
+struct Way {
+    address: SocketAddr,
+    /// Ends the connections of now.
+    cut: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Way {
+    async fn to(node: &EmbeddedGateway, from: SocketAddr) -> Self {
+        let listener = TcpListener::bind(from).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let cut = watch::Sender::new(());
+        let cuts = cut.clone();
+        let node = node.address();
+        let connections = async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut here, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                connections.spawn(async move {
+                    let Ok(mut there) = TcpStream::connect(node).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut here, &mut there) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        };
+        let task = tokio::spawn(connections);
+        Self { address, cut, task }
+    }
+
+    async fn close(self) {
+        self.task.abort();
+        // Only then is the listener gone.
+        let _ = self.task.await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_dies_is_left_for_the_next_of_the_name() {
+    let (first, second) = (node().await, node().await);
+    let name = Name::new("dies.test", &[first.address(), second.address()]);
+    let registration = start(options(&name));
+    registered(&registration).await;
+    first.kill().await;
+    until_listed(&second, 1).await;
+    // What the resolver says is no reason to change back.
+    first.revive().await.expect("the same ports");
+    registration.leave().await;
+    assert!(first.registrations().is_empty() && second.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_connection_leads_back_to_the_node_that_took_the_registration() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    let name = Name::new("turns.test", &[way.address, second.address()]);
+    let registration = start(options(&name));
+    registered(&registration).await;
+    // As resolvers do that spread the load.
+    name.set(&[second.address(), way.address]);
+    way.cut.send_replace(());
+    let beats = first.rpc_counts().of(Rpc::Heartbeat).answered;
+    let beaten = first.wait_until(|now| now.rpc_counts.of(Rpc::Heartbeat).answered > beats + 1);
+    assert!(timeout(DEADLINE, beaten).await.is_ok());
+    assert_eq!(second.rpc_counts().of(Rpc::Heartbeat).received, 0);
+    registration.leave().await;
+    assert!(first.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_left_on_a_node_that_was_out_of_reach_is_removed_there() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    let from = way.address;
+    let name = Name::new("unreached.test", &[from, second.address()]);
+    let registration = start(options(&name));
+    registered(&registration).await;
+    way.close().await;
+    until_listed(&second, 1).await;
+    assert_eq!(first.registrations().len(), 1, "nobody could tell it");
+    let _way = Way::to(&first, from).await;
+    until_listed(&first, 0).await;
+    assert_eq!(deregistered(&first), 1);
+    assert_eq!(second.registrations().len(), 1, "that one stays");
+    let report = registration.leave().await;
+    assert_eq!(report.abandoned(), 0);
+}
+
+/// Whichever comes first, the end of the connection or the leave.
+#[tokio::test]
+async fn leaving_tells_the_node_that_has_the_registration() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    let name = Name::new("leaves.test", &[way.address, second.address()]);
+    let registration = start(options(&name));
+    registered(&registration).await;
+    // The next connection leads to the second.
+    name.set(&[second.address()]);
+    way.cut.send_replace(());
+    let report = registration.leave().await;
+    assert!(first.registrations().is_empty(), "{report}");
+    assert!(second.registrations().is_empty(), "{report}");
+    assert_eq!(report.abandoned(), 0, "{report}");
+}
+
+/// Two addresses of one gateway: silence proves nothing, and the call stays out.
+#[tokio::test]
+async fn a_gateway_that_is_frozen_on_all_its_addresses_is_waited_for() {
+    let first = node().await;
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    let name = Name::new("frozen.test", &[first.address(), way.address]);
+    let options = options(&name).ttl(Duration::from_secs(3));
+    let registration = start(options);
+    registered(&registration).await;
+    let before = first.rpc_counts().of(Rpc::Register).received;
+    first.freeze();
+    let mut status = registration.status();
+    let doubted = status.wait_for(|now| now.state() == State::Unreachable);
+    assert!(timeout(DEADLINE, doubted).await.is_ok());
+    // For long after 2/3 of the TTL, which is when it would be given up.
+    let stays = status.wait_for(|now| now.state() != State::Unreachable);
+    assert!(timeout(Duration::from_secs(6), stays).await.is_err());
+    first.thaw();
+    let back = status.wait_for(Status::is_registered);
+    assert!(timeout(DEADLINE, back).await.is_ok());
+    assert_eq!(first.rpc_counts().of(Rpc::Register).received, before);
+    registration.leave().await;
+    assert!(first.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_is_left_and_told_when_it_is_back() {
+    let (first, second) = (node().await, node().await);
+    let name = Name::new("silent.test", &[first.address(), second.address()]);
+    let registration = start(options(&name).ttl(Duration::from_secs(3)));
+    registered(&registration).await;
+    first.freeze();
+    until_listed(&second, 1).await;
+    first.thaw();
+    until_listed(&first, 0).await;
+    assert_eq!(second.registrations().len(), 1, "that one stays");
+    registration.leave().await;
+    assert!(second.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn an_exclusive_identity_takes_over_on_every_node_of_the_name() {
+    let (first, second) = (node().await, node().await);
+    let exclusive = |name: &Name| {
+        // So long that the former life does not notice within the test.
+        let beat = Duration::from_secs(10);
+        start(
+            options(name)
+                .heartbeat_interval(beat)
+                .exclusive_instance("greeter-0"),
+        )
+    };
+    let former_name = Name::new("former.test", &[second.address()]);
+    let former = exclusive(&former_name);
+    until_listed(&second, 1).await;
+
+    let name = Name::new("exclusive.test", &[first.address(), second.address()]);
+    let registration = exclusive(&name);
+    until_listed(&first, 1).await;
+    assert!(second.registrations().is_empty(), "removed before");
+    registration.leave().await;
+    former.leave().await;
+}

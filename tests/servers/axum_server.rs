@@ -1,0 +1,283 @@
+//! An axum server registers itself, is called through the gateway, and leaves; whatever happens
+//! to it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::support::servers::bind;
+use crate::support::{
+    PROMPTLY, axum_app, axum_app_on, gateway, get, in_flight, listed, pets_app, pets_options,
+    registered, until_state, within,
+};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
+use axum::routing::get as on_get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tower_gwag::{GwagRegistrationLayer, LeaveOutcome, LeaveReason, State};
+use tower_gwag_gateway::EmbeddedGateway;
+
+async fn assert_called_through(gateway: &EmbeddedGateway) {
+    let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
+    assert_eq!(answer, (200, "pet 7".to_owned()));
+}
+
+/// The pets, and a handler that waits for a permit.
+fn app_with_hold() -> (Router, Arc<Semaphore>) {
+    let hold = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&hold);
+    let handler = move || {
+        let permits = Arc::clone(&permits);
+        async move {
+            permits.acquire().await.expect("never closed").forget();
+            "held"
+        }
+    };
+    (pets_app().route("/hold", on_get(handler)), hold)
+}
+
+/// The pets, and an answer that never ends.
+fn app_with_stream() -> Router {
+    let endless = || async {
+        let ticks = tokio::time::interval(std::time::Duration::from_millis(1));
+        let ticks = tokio_stream::wrappers::IntervalStream::new(ticks);
+        let chunk = |_| Ok::<_, Infallible>(Bytes::from_static(b"tick\n"));
+        Body::from_stream(tokio_stream::StreamExt::map(ticks, chunk))
+    };
+    pets_app().route("/endless", on_get(endless))
+}
+
+/// A client with bare hands: it can disappear. It has read the first bytes of the answer.
+async fn bare_client(address: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut first = [0; 64];
+    let read = within("an answer", stream.read(&mut first)).await;
+    assert!(first.starts_with(b"HTTP/1.1 200"), "{read:?}");
+    stream
+}
+
+#[tokio::test]
+async fn on_port_0_the_real_port_is_listed_and_called() {
+    let gateway = gateway().await;
+    let server = axum_app(pets_options(&gateway), pets_app()).await;
+    registered(&server.registration).await;
+    let entries = listed(&gateway, 1).await;
+    assert_eq!(entries[0].addr, server.address.to_string());
+    assert_eq!(entries[0].namespaces, ["Pet_Store_API/v1"]);
+    assert_called_through(&gateway).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn on_all_interfaces_an_address_that_can_be_dialled_is_listed() {
+    let gateway = gateway().await;
+    let server = axum_app_on("0.0.0.0:0", pets_options(&gateway), pets_app()).await;
+    registered(&server.registration).await;
+    let port = server.address.port();
+    let entries = listed(&gateway, 1).await;
+    assert_eq!(entries[0].addr, format!("127.0.0.1:{port}"));
+    assert_called_through(&gateway).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn on_ipv6_the_address_is_listed_in_brackets() {
+    let gateway = gateway().await;
+    let server = axum_app_on("[::1]:0", pets_options(&gateway), pets_app()).await;
+    registered(&server.registration).await;
+    let port = server.address.port();
+    let entries = listed(&gateway, 1).await;
+    assert_eq!(entries[0].addr, format!("[::1]:{port}"));
+    assert_called_through(&gateway).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn at_the_signal_it_is_deregistered_and_the_server_ends() {
+    let gateway = gateway().await;
+    let server = axum_app(pets_options(&gateway), pets_app()).await;
+    registered(&server.registration).await;
+    let start = Instant::now();
+    let report = server.stop().await;
+    assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
+    assert_eq!(report.reason(), LeaveReason::Signal);
+    assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
+    assert!(report.is_clean());
+    assert!(gateway.registrations().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_in_flight_at_the_signal_is_answered() {
+    let gateway = gateway().await;
+    let (app, hold) = app_with_hold();
+    let mut server = axum_app(pets_options(&gateway), app).await;
+    registered(&server.registration).await;
+    let url = format!("http://{}/hold", server.address);
+    let call = tokio::spawn(async move { get(&url).await });
+    in_flight(&server.registration, 1).await;
+    server.signal();
+    // First the gateway is told, so that it sends no more; then the request is waited for.
+    listed(&gateway, 0).await;
+    until_state(&server.registration, State::Leaving).await;
+    assert!(!server.served.is_finished());
+    hold.add_permits(1);
+    let answer = within("the answer", call).await.expect("no panic");
+    assert_eq!(answer, (200, "held".to_owned()));
+    let report = server.stop().await;
+    assert_eq!((report.in_flight(), report.cut()), (1, 0));
+}
+
+async fn leaves_at_a_signal_that_comes_first() {
+    let gateway = gateway().await;
+    let layer = GwagRegistrationLayer::new(pets_options(&gateway));
+    let registration = layer.registration();
+    let (listener, _) = bind("127.0.0.1:0").await;
+    let listener = registration.listener(listener).expect("wrapped");
+    let served = axum::serve(listener, pets_app().layer(layer))
+        .with_graceful_shutdown(registration.shutdown(std::future::ready(())));
+    within("the server ends", served.into_future())
+        .await
+        .expect("served");
+    let report = within("the report", registration.finish()).await;
+    assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);
+    assert_eq!(report.reason(), LeaveReason::Signal);
+    assert!(gateway.rpc_counts().by_rpc.is_empty(), "nobody was told");
+}
+
+#[tokio::test]
+async fn a_signal_before_the_first_accept_registers_nothing() {
+    leaves_at_a_signal_that_comes_first().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_before_the_first_accept_registers_nothing_on_threads() {
+    leaves_at_a_signal_that_comes_first().await;
+}
+
+/// axum keeps the future of the signal on a task of its own, which outlives the server's.
+#[tokio::test]
+async fn an_aborted_server_is_deregistered_at_once() {
+    let gateway = gateway().await;
+    let server = axum_app(pets_options(&gateway), pets_app()).await;
+    registered(&server.registration).await;
+    let registration = server.registration.clone();
+    let start = Instant::now();
+    server.abort().await;
+    listed(&gateway, 0).await;
+    assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
+    let report = within("the report", registration.finish()).await;
+    assert_eq!(report.reason(), LeaveReason::ServerDropped);
+    assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_leaves_nothing_in_flight_and_serving_goes_on() {
+    async fn panics() {
+        panic!("asked to panic");
+    }
+    let gateway = gateway().await;
+    let app = pets_app().route("/panic", on_get(panics));
+    let server = axum_app(pets_options(&gateway), app).await;
+    registered(&server.registration).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let request = b"GET /panic HTTP/1.1\r\nhost: test\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let mut answer = Vec::new();
+    // The panic ends its connection; whether as an end or a reset is the kernel's choice.
+    let _ = within("the end", stream.read_to_end(&mut answer)).await;
+    assert!(answer.is_empty(), "a panic is no answer: {answer:?}");
+    in_flight(&server.registration, 0).await;
+    assert_called_through(&gateway).await;
+    let report = server.stop().await;
+    assert_eq!(report.cut(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_disappears_in_a_stream_is_not_in_flight_any_more() {
+    let gateway = gateway().await;
+    let server = axum_app(pets_options(&gateway), app_with_stream()).await;
+    registered(&server.registration).await;
+    let client = bare_client(server.address, "/endless").await;
+    assert_eq!(server.registration.in_flight(), 1);
+    drop(client);
+    in_flight(&server.registration, 0).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_is_in_flight_until_it_has_ended() {
+    let gateway = gateway().await;
+    let server = axum_app(pets_options(&gateway), app_with_stream()).await;
+    registered(&server.registration).await;
+    let url = format!("http://{}/pets", server.address);
+    assert_eq!(get(&url).await.0, 200);
+    in_flight(&server.registration, 0).await;
+    let one = bare_client(server.address, "/endless").await;
+    let two = bare_client(server.address, "/endless").await;
+    assert_eq!(server.registration.in_flight(), 2);
+    drop((one, two));
+    in_flight(&server.registration, 0).await;
+    let report = server.stop().await;
+    assert_eq!(report.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn handlers_and_middleware_learn_the_address_of_their_client() {
+    use axum::middleware::{Next, from_fn};
+
+    async fn add_header(
+        ConnectInfo(client): ConnectInfo<SocketAddr>,
+        request: axum::extract::Request,
+        next: Next,
+    ) -> axum::response::Response {
+        let mut response = next.run(request).await;
+        let value = client.ip().to_string().parse().expect("a header");
+        response.headers_mut().insert("client", value);
+        response
+    }
+    let gateway = gateway().await;
+    let handler = |ConnectInfo(client): ConnectInfo<SocketAddr>| async move { client.to_string() };
+    let app = pets_app()
+        .route("/me", on_get(handler))
+        .layer(from_fn(add_header));
+    let server = axum_app(pets_options(&gateway), app).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let request = b"GET /me HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let mut answer = String::new();
+    let read = within("the end", stream.read_to_string(&mut answer)).await;
+    read.expect("read");
+    let me = stream.local_addr().expect("an address");
+    assert!(answer.ends_with(&me.to_string()), "{answer}");
+    assert!(answer.contains("client: 127.0.0.1\r\n"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn requests_of_any_route_are_counted() {
+    let gateway = gateway().await;
+    let (app, hold) = app_with_hold();
+    let app = Router::new().nest("/nested", app);
+    let server = axum_app(pets_options(&gateway), app).await;
+    let call = |path: &str| {
+        let url = format!("http://{}{path}", server.address);
+        tokio::spawn(async move { get(&url).await })
+    };
+    let held = [call("/nested/hold"), call("/nested/hold")];
+    in_flight(&server.registration, 2).await;
+    let missing = call("/no/such/route").await.expect("no panic");
+    assert_eq!(missing.0, 404);
+    assert_eq!(server.registration.in_flight(), 2);
+    hold.add_permits(2);
+    for call in held {
+        assert_eq!(call.await.expect("no panic").0, 200);
+    }
+    in_flight(&server.registration, 0).await;
+    server.stop().await;
+}

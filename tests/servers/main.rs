@@ -1,0 +1,16 @@
+//! Every kind of server and listener, wired as users wire it.
+
+#[path = "../support/control.rs"]
+mod control;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod axum_server;
+mod compile;
+mod half_wired;
+mod interop;
+mod listeners;
+mod mixed;
+mod one_port;
+mod tls;
+mod tonic_server;
