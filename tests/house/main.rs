@@ -6,3 +6,4 @@ mod support;
 mod allocations;
 mod codegen;
 mod counter;
+mod layout;

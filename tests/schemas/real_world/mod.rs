@@ -165,6 +165,7 @@ async fn repairs_keep_the_meaning() {
         let service = case.passing().expect("it passes");
         let registration = start(&gateway, service).expect(case.name);
         taken(case.name, &registration).await;
+        within("mounted", gateway.wait_until(|now| now.pending_mounts == 0)).await;
         let (_, after) = schema(&gateway, "openapi", case.name).await;
         let after = serde_json::from_str(&after).expect("JSON");
         meaning::assert_same(case.name, &before, &after);
