@@ -53,17 +53,19 @@ fn strip_scheme(address: &str) -> Option<&str> {
         .or_else(|| address.strip_prefix("https://"))
 }
 
-/// Spellings of one address before they repeat.
-pub(crate) const SPELLINGS: u32 = 17;
+/// Spellings of a `host:port` before they repeat: with up to 5 leading zeros.
+pub(crate) const SPELLINGS: usize = 6;
 
 /// The same `host:port` in another spelling: leading zeros before the port, which the gateway's
-/// resolver takes (contract, Address strings). Connections, and the back-off after failed ones,
-/// belong to the spelling, so that a fresh one begins afresh. Other forms stay as they are.
-pub(crate) fn respelled(address: &str, spelling: u32) -> String {
+/// resolver takes (contract, Address strings), and from [`SPELLINGS`] on as a gRPC target.
+/// Connections, and the back-off after failed ones, belong to the spelling, so that a fresh one
+/// begins afresh. Other forms stay as they are.
+pub(crate) fn respelled(address: &str, spelling: usize) -> String {
     match (form_of(address), split_host_port(address)) {
         (Ok(AddressForm::HostPort), Some((host, port))) => {
-            let zeros = "0".repeat((spelling % SPELLINGS) as usize);
-            format!("{host}:{zeros}{}", port.trim_start_matches('0'))
+            let zeros = "0".repeat(spelling % SPELLINGS);
+            let scheme = if spelling < SPELLINGS { "" } else { "dns:///" };
+            format!("{scheme}{host}:{zeros}{}", port.trim_start_matches('0'))
         }
         _ => address.to_owned(),
     }
@@ -116,13 +118,11 @@ mod tests {
         assert_eq!(respelled("10.0.0.5:50051", 0), "10.0.0.5:50051");
         assert_eq!(respelled("10.0.0.5:50051", 2), "10.0.0.5:0050051");
         assert_eq!(respelled("[::1]:080", 1), "[::1]:080");
+        assert_eq!(respelled("g:80", SPELLINGS + 5), "dns:///g:0000080");
         let all: std::collections::HashSet<_> =
-            (0..SPELLINGS).map(|n| respelled("g:80", n)).collect();
-        assert_eq!(all.len(), SPELLINGS as usize);
-        assert!(
-            all.iter()
-                .all(|it| form_of(it) == Ok(AddressForm::HostPort))
-        );
+            (0..2 * SPELLINGS).map(|n| respelled("g:80", n)).collect();
+        assert_eq!(all.len(), 2 * SPELLINGS);
+        assert!(all.iter().all(|it| form_of(it).is_ok()));
         for other in ["dns:///g:80", "unix:///g", "https://g:80/x"] {
             assert_eq!(respelled(other, 3), other);
         }

@@ -1,39 +1,69 @@
 //! The control plane's calls that a registration makes, typed.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use prost::Message;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
-use super::connection::{Connection, Gateway, Room, Turn, root_of};
+use super::connection::{Connection, Gateway, Room, root_of};
 use super::credentials::Credentials;
-use super::proto::control_plane_client::ControlPlaneClient;
+use super::entries::Entries;
+use super::exchange::{self, Failure, Refusal, exchange, framed};
 use super::proto::{
-    DeregisterRequest, HeartbeatRequest, ListPeersRequest, ListRegistrationsRequest,
-    ListServicesRequest, RegisterRequest, Registration, ServiceInfo,
+    DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, ListPeersRequest,
+    ListRegistrationsRequest, ListServicesRequest, RegisterRequest, RegisterResponse, Registration,
+    ServiceInfo,
 };
 use super::refusal;
-use super::route_probe::{self, RouteProbe};
+use super::route_probe::{RouteProbe, UNDECODABLE, meaning};
+use super::shown::shown;
 use crate::error::{Error, ErrorKind};
 
 /// How much longer an answer may take on a connection than on a new one.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The largest answer that is read: lists of many thousands of services.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// The largest list that is read: of many thousands of services.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
+/// The largest answer of another kind: an id and a number.
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
+/// What is kept of a list, whatever its length.
+const MAX_KEPT_BYTES: usize = 1024 * 1024;
+
+/// In characters; gateways give 24.
+const LONGEST_ID: usize = 64;
+/// What a granted TTL of 0 means.
+const DEFAULT_TTL_SECONDS: u32 = 30;
+const LONGEST_TTL_SECONDS: u32 = 24 * 60 * 60;
+
+/// Times that a call is made which its connection gives back before it is sent.
+const ATTEMPTS: u32 = 3;
 
 /// Between two looks for ghosts.
 const GHOST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long what a probe found is good for others, too.
+const PROBE_IS_FRESH: Duration = Duration::from_millis(500);
+/// The same of a look whether the gateway is there.
+const LOOK_IS_FRESH: Duration = Duration::from_secs(2);
+/// For that look.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+
+const SERVICE: &str = "/gateway.controlplane.v1.ControlPlane/";
 
 /// The control plane of one gateway, as one registration talks to it.
 #[derive(Clone, Debug)]
 pub(crate) struct ControlPlane {
     gateway: Arc<Gateway>,
     credentials: Arc<Credentials>,
+    /// Namespaces whose services are kept of any list.
+    own: Arc<[String]>,
     /// What the last call that changes something went over.
     last: Arc<Mutex<Option<Connection>>>,
 }
@@ -54,6 +84,8 @@ pub(crate) enum CallError {
     Broken(Error),
     /// The gateway said no.
     Refused(Error),
+    /// Whoever answered may be a proxy whose routes are not there yet.
+    Misrouted(Error),
 }
 
 /// What a probe found out about a connection on which an answer is overdue.
@@ -69,16 +101,19 @@ pub(crate) enum Liveness {
     NodeSilent,
 }
 
-/// A call that may be made now, and the room that is kept for it until it is answered.
-type Prepared<T> = (ControlPlaneClient<Channel>, Request<T>, Turn);
-
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    pub(crate) fn new(gateway: Arc<Gateway>, credentials: Arc<Credentials>) -> Self {
+    /// Lists are cut, but for the services in the `own` namespaces.
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        credentials: Arc<Credentials>,
+        own: Arc<[String]>,
+    ) -> Self {
         Self {
             gateway,
             credentials,
+            own,
             last: Arc::default(),
         }
     }
@@ -90,7 +125,8 @@ impl ControlPlane {
     /// The same, or only that node of it, over a connection of its own.
     pub(crate) fn apart(&self, node: Option<SocketAddr>) -> Self {
         let gateway = self.gateway.apart(node);
-        Self::new(gateway.into(), Arc::clone(&self.credentials))
+        let (credentials, own) = (Arc::clone(&self.credentials), Arc::clone(&self.own));
+        Self::new(gateway.into(), credentials, own)
     }
 
     /// The node to which the last call went that changes something: ids live on one node.
@@ -139,39 +175,70 @@ impl ControlPlane {
     ///
     /// Not cancel safe once it is on the wire: run it to its end.
     pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
-        let (mut client, request, _turn) = self.prepare_change(request, Room::Calls).await?;
-        let answer = client.register(request).await.map_err(call_error)?;
-        let answer = answer.into_inner();
-        Ok(Granted {
-            id: answer.registration_id,
-            ttl: Duration::from_secs(answer.ttl_seconds.max(1).into()),
-        })
+        let call = self.change("Register", framed(&request), Room::Calls);
+        // It may be large, and is in the frame.
+        drop(request);
+        let answer: RegisterResponse = call.await?;
+        let id = answer.registration_id;
+        if id.is_empty() || id.chars().count() > LONGEST_ID || id.contains(char::is_control) {
+            let text = format!("a registration id that is none, {:?}", shown(&id));
+            return Err(malformed("Register", &text));
+        }
+        let seconds = match answer.ttl_seconds {
+            0 => DEFAULT_TTL_SECONDS,
+            seconds => seconds.min(LONGEST_TTL_SECONDS),
+        };
+        let ttl = Duration::from_secs(seconds.into());
+        Ok(Granted { id, ttl })
     }
 
     /// Whether the gateway still knows the registration; not cancel safe, as above.
     pub(crate) async fn heartbeat(&self, id: String) -> Result<bool, CallError> {
-        let message = HeartbeatRequest {
+        let message = framed(&HeartbeatRequest {
             registration_id: id,
-        };
-        let (mut client, request, _turn) = self.prepare_change(message, Room::Leases).await?;
-        let answer = client.heartbeat(request).await.map_err(call_error)?;
-        Ok(answer.into_inner().ok)
+        });
+        let answer = self.change("Heartbeat", message, Room::Leases).await?;
+        let HeartbeatResponse { ok } = answer;
+        Ok(ok)
     }
 
     /// Ends a registration; not cancel safe, as above.
     pub(crate) async fn deregister(&self, id: String) -> Result<(), CallError> {
-        let message = DeregisterRequest {
+        let message = framed(&DeregisterRequest {
             registration_id: id,
-        };
-        let (mut client, request, _turn) = self.prepare_change(message, Room::Leases).await?;
-        client.deregister(request).await.map_err(call_error)?;
+        });
+        let answer = self.change("Deregister", message, Room::Leases).await?;
+        let DeregisterResponse {} = answer;
         Ok(())
     }
 
     /// Finds out about a connection on which an answer is overdue: asks on it and on one of its
     /// own, and then other nodes of its name, for about `deadline` each. It changes nothing, and may
-    /// be cancelled.
+    /// be cancelled. Registrations on one connection share what was found.
     pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
+        let Some(connection) = self.last() else {
+            return Box::pin(self.probe_alone(deadline)).await;
+        };
+        let this = self.clone();
+        let look = || async move { this.probe_alone(deadline).await };
+        let probes = &self.gateway.probes;
+        let found = probes.join(connection.number, PROBE_IS_FRESH, look).await;
+        found.unwrap_or(Liveness::Silent)
+    }
+
+    /// Whether the gateway answers; registrations share what was found.
+    pub(crate) async fn is_there(&self) -> bool {
+        let this = self.clone();
+        let look = || async move {
+            let answer = timeout(LOOK_TIMEOUT, this.is_clustered()).await;
+            matches!(answer, Ok(Some(_)))
+        };
+        let identity = self.credentials.identity();
+        let found = self.gateway.looks.join(identity, LOOK_IS_FRESH, look).await;
+        found.unwrap_or(false)
+    }
+
+    async fn probe_alone(&self, deadline: Duration) -> Liveness {
         let here = async {
             match self.last() {
                 Some(connection) if self.answers(&connection).await => {}
@@ -232,12 +299,12 @@ impl ControlPlane {
 
     /// ListPeers asks for nothing that a busy registry would have to be waited for.
     async fn answers(&self, connection: &Connection) -> bool {
-        let request = self.with_headers(ListPeersRequest {});
-        match client(connection).list_peers(request).await {
-            Ok(_) => true,
-            // Whatever it says, it said it.
-            Err(status) => std::error::Error::source(&status).is_none(),
-        }
+        let message = framed(&ListPeersRequest {});
+        // Whatever it says, it said it.
+        let path = format!("{SERVICE}ListPeers");
+        let take = &mut |_: &[u8]| {};
+        let answer = self.send(connection, &path, message, MAX_LIST_BYTES, take);
+        !matches!(answer.await, Err(Failure::NotSent(_) | Failure::Broken(_)))
     }
 
     fn last(&self) -> Option<Connection> {
@@ -262,97 +329,213 @@ impl ControlPlane {
     }
 
     async fn count_ghosts(&self, services: &[String]) -> Option<u32> {
-        let (mut client, request, _turn) = self.prepare(ListPeersRequest {}).await.ok()?;
-        if client
-            .list_peers(request)
-            .await
-            .ok()?
-            .into_inner()
-            .peers
-            .len()
-            > 1
-        {
+        if self.peers().await? > 1 {
             return None;
         }
-        let request = self.with_headers(ListServicesRequest {});
-        let listed = client.list_services(request).await.ok()?.into_inner();
-        let replicas: u32 = listed
-            .services
-            .iter()
-            .filter(|it| services.contains(&format!("{}/{}", it.namespace, it.version)))
-            .map(|it| it.replica_count)
-            .sum();
-        let request = self.with_headers(ListRegistrationsRequest {});
-        let listed = client.list_registrations(request).await.ok()?.into_inner();
-        let registered = listed
-            .registrations
-            .iter()
-            .flat_map(|registration| &registration.namespaces)
-            .filter(|name| services.contains(name))
-            .count();
-        Some(replicas.saturating_sub(u32::try_from(registered).ok()?))
+        let mut replicas = 0_u32;
+        let counted = self.list(
+            "ListServices",
+            &ListServicesRequest {},
+            |it: ServiceInfo| {
+                if services.contains(&format!("{}/{}", it.namespace, it.version)) {
+                    replicas = replicas.saturating_add(it.replica_count);
+                }
+            },
+        );
+        counted.await.ok()?;
+        let mut registered = 0_u32;
+        let counted = self.list(
+            "ListRegistrations",
+            &ListRegistrationsRequest {},
+            |it: Registration| {
+                let ours = it.namespaces.iter().filter(|name| services.contains(name));
+                registered = registered.saturating_add(u32::try_from(ours.count()).unwrap_or(0));
+            },
+        );
+        counted.await.ok()?;
+        Some(replicas.saturating_sub(registered))
     }
 
-    /// The services of all registrations, of the whole cluster; `None` when it does not say.
+    /// The services of all registrations, of the whole cluster; `None` when it does not say. Of a
+    /// list that is too long to be kept, those of the own namespaces and the first of the others.
     pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
-        let (mut client, request, _turn) = self.prepare(ListServicesRequest {}).await.ok()?;
-        let listed = client.list_services(request).await.ok()?;
-        Some(listed.into_inner().services)
+        let mut services = Vec::new();
+        let (mut kept, mut kept_own) = (0, 0);
+        let listed = self.list(
+            "ListServices",
+            &ListServicesRequest {},
+            |it: ServiceInfo| {
+                let texts = [
+                    &it.namespace,
+                    &it.version,
+                    &it.hash_hex,
+                    &it.manual_deprecation_reason,
+                ];
+                let length = texts.iter().map(|text| text.len()).sum::<usize>();
+                let kept = match self.own.contains(&it.namespace) {
+                    true => &mut kept_own,
+                    false => &mut kept,
+                };
+                *kept += length + size_of::<ServiceInfo>();
+                if *kept <= MAX_KEPT_BYTES {
+                    services.push(it);
+                }
+            },
+        );
+        listed.await.ok()?;
+        Some(services)
     }
 
     /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
     pub(crate) async fn is_clustered(&self) -> Option<bool> {
-        let (mut client, request, _turn) = self.prepare(ListPeersRequest {}).await.ok()?;
-        let listed = client.list_peers(request).await.ok()?;
-        Some(!listed.into_inner().peers.is_empty())
+        Some(self.peers().await? > 0)
+    }
+
+    async fn peers(&self) -> Option<usize> {
+        let mut peers = 0;
+        let counted = self.list("ListPeers", &ListPeersRequest {}, |_: ()| peers += 1);
+        counted.await.ok()?;
+        Some(peers)
     }
 
     /// Asks for a route without calling what is behind it.
     pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
-        match self.gateway.turn(Room::Calls).await {
-            Ok((connection, _turn)) => {
-                let request = self.with_headers(());
-                route_probe::probe(connection.channel.clone(), request, method).await
-            }
-            Err(_) => RouteProbe::NoEvidence,
+        let message = exchange::framed_raw(UNDECODABLE);
+        let (limit, take) = (MAX_LIST_BYTES, &mut |_: &[u8]| {});
+        let path = if method.starts_with('/') {
+            method.to_owned()
+        } else {
+            format!("/{method}")
+        };
+        let answer = self.call(&path, message, Room::Calls, false, limit, take);
+        match answer.await {
+            Err(Failed::Call(Failure::Refused(refusal))) => meaning(&refusal),
+            _ => RouteProbe::NoEvidence,
         }
     }
 
-    /// The registrations that this node took.
-    pub(crate) async fn registrations(&self) -> Result<Vec<Registration>, CallError> {
-        let (mut client, request, _turn) = self.prepare(ListRegistrationsRequest {}).await?;
-        let listed = client
-            .list_registrations(request)
-            .await
-            .map_err(call_error)?;
-        Ok(listed.into_inner().registrations)
+    /// Those registrations that this node took and that are `wanted`; of very many, the first.
+    pub(crate) async fn registrations(
+        &self,
+        mut wanted: impl FnMut(&Registration) -> bool + Send,
+    ) -> Result<Vec<Registration>, CallError> {
+        let mut registrations = Vec::new();
+        let mut kept = 0;
+        let request = ListRegistrationsRequest {};
+        let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
+            if wanted(&it) {
+                // Nobody looks at them, and they may be many.
+                it.namespaces = Vec::new();
+                let texts = [&it.registration_id, &it.addr, &it.instance_id];
+                let length = texts.iter().map(|text| text.len()).sum::<usize>();
+                kept += length + size_of::<Registration>();
+                if kept <= MAX_KEPT_BYTES {
+                    registrations.push(it);
+                }
+            }
+        });
+        listed.await?;
+        Ok(registrations)
     }
 
-    async fn prepare<T>(&self, message: T) -> Result<Prepared<T>, CallError> {
-        let prepared = self.gateway.turn(Room::Calls).await;
-        let (connection, turn) = prepared.map_err(CallError::NotSent)?;
-        Ok((client(&connection), self.with_headers(message), turn))
+    /// A call that changes something, whose answer is short.
+    async fn change<T: Message + Default>(
+        &self,
+        method: &'static str,
+        message: Bytes,
+        room: Room,
+    ) -> Result<T, CallError> {
+        let mut answer = Vec::new();
+        let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
+        let path = format!("{SERVICE}{method}");
+        let answered = self.call(&path, message, room, true, MAX_ANSWER_BYTES, take);
+        answered.await.map_err(|failed| failed.of(method))?;
+        let decoded = T::decode(&*answer);
+        decoded.map_err(|error| malformed(method, &error.to_string()))
     }
 
-    async fn prepare_change<T>(&self, message: T, room: Room) -> Result<Prepared<T>, CallError> {
-        let prepared = self.gateway.turn(room).await;
-        let (connection, turn) = prepared.map_err(CallError::NotSent)?;
-        let client = client(&connection);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok((client, self.with_headers(message), turn))
+    /// A call that lists something; each entry is taken as it arrives.
+    async fn list<T: Message + Default>(
+        &self,
+        method: &'static str,
+        request: &impl Message,
+        mut each: impl FnMut(T) + Send,
+    ) -> Result<(), CallError> {
+        let mut entries = Entries::new(|entry: &[u8]| {
+            // Of an entry that cannot be read nothing is known.
+            if let Ok(entry) = T::decode(entry) {
+                each(entry);
+            }
+        });
+        let take = &mut |bytes: &[u8]| entries.take(bytes);
+        let path = format!("{SERVICE}{method}");
+        let message = framed(request);
+        let listed = self.call(&path, message, Room::Calls, false, MAX_LIST_BYTES, take);
+        listed.await.map_err(|failed| failed.of(method))?;
+        match entries.is_whole() {
+            true => Ok(()),
+            false => Err(malformed(method, "a list that cannot be read")),
+        }
     }
 
-    fn with_headers<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        *request.metadata_mut() =
-            tonic::metadata::MetadataMap::from_headers(self.credentials.headers());
-        request
+    /// What a connection gives back, because it was about to end, goes over the next one.
+    async fn call(
+        &self,
+        path: &str,
+        message: Bytes,
+        room: Room,
+        changes: bool,
+        limit: usize,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Failed> {
+        let mut attempts = 0;
+        loop {
+            let turn = self.gateway.turn(room).await;
+            let (connection, _turn) = turn.map_err(Failed::NotSent)?;
+            if changes {
+                let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = Some(connection.clone());
+            }
+            attempts += 1;
+            match self
+                .send(&connection, path, message.clone(), limit, take)
+                .await
+            {
+                Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
+                answer => return answer.map_err(Failed::Call),
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        connection: &Connection,
+        path: &str,
+        message: Bytes,
+        limit: usize,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Failure> {
+        let path: PathAndQuery = path.parse().map_err(|error| {
+            // Only of a method that the user's schema names.
+            let error: http::uri::InvalidUri = error;
+            Failure::NotSent(error.into())
+        })?;
+        let headers = self.credentials.headers();
+        let channel = connection.channel.clone();
+        let take = &mut |bytes: &[u8]| {
+            let length = bytes.len() as u64;
+            connection.taken.fetch_add(length, Ordering::Relaxed);
+            take(bytes);
+        };
+        exchange(channel, path, headers, message, limit, take).await
     }
 }
 
-fn client(connection: &Connection) -> ControlPlaneClient<Channel> {
-    // No compression: the gateway refuses gzip (contract § 1).
-    ControlPlaneClient::new(connection.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+/// A call that has no answer of the kind that was asked for.
+enum Failed {
+    /// There is no connection.
+    NotSent(Error),
+    Call(Failure),
 }
 
 /// Whether somebody said that nothing listens there.
@@ -369,23 +552,62 @@ fn is_refused(error: &Error) -> bool {
     false
 }
 
-fn call_error(status: Status) -> CallError {
-    // Only a failure on our side of the wire has a source.
-    if std::error::Error::source(&status).is_some() {
-        let message = format!(
-            "the connection to the gateway broke during a call ({}); it is tried again",
-            root_of(&status)
-        );
-        return CallError::Broken(Error::new(ErrorKind::Unavailable, message).caused_by(status));
+// === impl Failed ===
+
+impl Failed {
+    /// In words, of a method of the control plane.
+    fn of(self, method: &str) -> CallError {
+        match self {
+            Self::NotSent(error) => CallError::NotSent(error),
+            Self::Call(Failure::NotSent(cause)) => {
+                let message = format!(
+                    "the gateway ends each connection before {method} is sent ({}); it is tried \
+                     again",
+                    shown(&root_of(&*cause).to_string())
+                );
+                let error = Error::new(ErrorKind::Unavailable, message);
+                CallError::NotSent(error.caused_by(cause))
+            }
+            Self::Call(Failure::Broken(cause)) => {
+                let message = format!(
+                    "the connection to the gateway broke during a call ({}); it is tried again",
+                    shown(&root_of(&*cause).to_string())
+                );
+                let error = Error::new(ErrorKind::Unavailable, message);
+                CallError::Broken(error.caused_by(cause))
+            }
+            Self::Call(Failure::Malformed(text)) => malformed(method, &text),
+            Self::Call(Failure::Refused(refusal)) => refused(&refusal),
+        }
     }
-    let kind = refusal::classify(&status);
-    let text = status.message();
-    let message = match status.code() {
+}
+
+/// It may have been carried out.
+fn malformed(method: &str, text: &str) -> CallError {
+    let message = format!(
+        "the gateway answered {method} with {text}; it is tried again. Check that a gwag control \
+         plane listens at this address"
+    );
+    CallError::Broken(Error::new(ErrorKind::Unavailable, message))
+}
+
+fn refused(refusal: &Refusal) -> CallError {
+    let (code, text) = (refusal.code, shown(&refusal.text));
+    let kind = refusal::classify(code, &refusal.text);
+    let message = match code {
         Code::Unimplemented => format!(
             "what answers at the gateway's address is no gwag control plane ({text:?}): check the \
              address and its port"
         ),
+        _ if refusal.is_of_http => format!(
+            "what answers at the gateway's address is no gRPC server at the moment ({text}): check \
+             the address, and what stands between"
+        ),
         code => format!("the gateway refused: {text} ({code:?})"),
     };
-    CallError::Refused(Error::new(kind, message).caused_by(status))
+    let error = Error::new(kind, message).caused_by(Status::new(code, text));
+    match refusal::may_be_of_a_proxy(code, kind) {
+        true => CallError::Misrouted(error),
+        false => CallError::Refused(error),
+    }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,11 +16,15 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
+use super::client::Liveness;
+use super::exchange::Spent;
 use super::nodes::Nodes;
+use super::resolver;
+use super::shared::Shared;
 use super::target::Target;
 use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};
@@ -36,16 +41,35 @@ const DIAL_TIMEOUT: Duration = Duration::from_millis(3_500);
 /// At once, over one connection: each takes some 20 KiB while it lasts.
 const MOST_CALLS: usize = 64;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// After an attempt to connect that failed, for all registrations together.
+const REST: Duration = Duration::from_millis(200);
+/// A connection that lived this long ended for a reason of its own.
+const CALM: Duration = Duration::from_secs(10);
+/// Before the end of a connection is told, when those before it were as short: doubled each time.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Times in a row that a peer may end a connection before a call is on it.
+const ATTEMPTS: u32 = 3;
+
+/// What a peer may have under way towards us: nobody's answer is large, and all that is not read
+/// yet lies in memory.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway and, while there is one, the connection to it.
 pub(crate) struct Gateway {
     target: Target,
     endpoint: Endpoint,
     live: watch::Sender<Option<Connection>>,
-    /// Held while a connection is made, so that there is one; when the last attempt failed.
-    connecting: tokio::sync::Mutex<Option<Instant>>,
+    /// Held while a connection is made, so that there is one; when the last attempt failed, and
+    /// why.
+    connecting: tokio::sync::Mutex<Option<(Instant, String)>>,
     nodes: Mutex<Nodes>,
+    /// Whether it answers, asked for all registrations at once.
+    pub(super) probes: Shared<Liveness>,
+    pub(super) looks: Shared<bool>,
 }
 
 /// Those in use, by address and runtime.
@@ -73,6 +97,15 @@ pub(crate) struct Connection {
     ended: CancellationToken,
     /// Cancel it to end the connection.
     kill: CancellationToken,
+    /// Cancelled when it takes no more calls, though some may still be on it.
+    spent: CancellationToken,
+    /// No other one has it.
+    pub(super) number: u64,
+    made: Instant,
+    /// How many before it, in a row, lived shortly.
+    haste: u32,
+    /// Bytes of answers that calls took.
+    pub(super) taken: Arc<AtomicU64>,
     /// Room for calls, by [`Room`].
     turns: [Arc<Semaphore>; 2],
 }
@@ -108,10 +141,15 @@ impl Gateway {
     fn new(target: Target, endpoint: Endpoint) -> Self {
         Self {
             target,
-            endpoint,
+            endpoint: endpoint
+                .http2_adaptive_window(false)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW),
             live: watch::Sender::new(None),
             connecting: tokio::sync::Mutex::new(None),
             nodes: Mutex::default(),
+            probes: Shared::default(),
+            looks: Shared::default(),
         }
     }
 
@@ -154,19 +192,25 @@ impl Gateway {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
-        if failed.is_some_and(|failed| failed >= asked) {
-            // Somebody else's attempt failed while we waited for it: that was ours, too.
-            return Err(self.unreachable("another registration just tried"));
+        if let Some((at, error)) = &*failed
+            && (*at >= asked || at.elapsed() < REST)
+        {
+            // Somebody else's attempt failed while we waited for it, or just before.
+            return Err(Error::new(ErrorKind::Unavailable, error));
         }
         // In a box, as it is rare: the futures of all calls would have room for it.
         match Box::pin(self.connect()).await {
-            Ok(connection) => {
+            Ok(mut connection) => {
+                connection.haste = match &*self.live.borrow() {
+                    Some(last) if last.made.elapsed() < CALM => last.haste.saturating_add(1),
+                    _ => 0,
+                };
                 self.nodes().connected_to(connection.node);
                 self.live.send_replace(Some(connection.clone()));
                 Ok(connection)
             }
             Err(error) => {
-                *failed = Some(Instant::now());
+                *failed = Some((Instant::now(), error.to_string()));
                 Err(error)
             }
         }
@@ -178,7 +222,7 @@ impl Gateway {
     ///
     /// As [`connection`](Self::connection).
     pub(super) async fn turn(&self, room: Room) -> Result<(Connection, Turn), Error> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let connection = self.connection().await?;
             // It is never closed.
             let turns = Arc::clone(&connection.turns[room as usize]);
@@ -187,6 +231,7 @@ impl Gateway {
                 return Ok((connection, turn));
             }
         }
+        Err(self.unreachable("it ends each connection at once"))
     }
 
     fn unreachable(&self, why: &str) -> Error {
@@ -203,7 +248,9 @@ impl Gateway {
         live.as_ref().filter(|live| live.is_up()).cloned()
     }
 
-    /// Resolves when the connection that is up now, or the next one, has ended.
+    /// Resolves when the connection that is up now, or the next one, has ended; with a growing
+    /// delay where one after the other lives shortly, or a peer that ends them all would be called
+    /// each time.
     ///
     /// # Cancel safety
     ///
@@ -212,15 +259,17 @@ impl Gateway {
         let mut live = self.live.subscribe();
         loop {
             let current = live.borrow_and_update().clone();
-            let ended = async {
-                match current.filter(Connection::is_up) {
-                    Some(connection) => connection.ended.cancelled().await,
-                    None => std::future::pending().await,
-                }
+            let Some(connection) = current.filter(Connection::is_up) else {
+                // The sender lives as long as `self`.
+                let _ = live.changed().await;
+                continue;
             };
             tokio::select! {
-                () = ended => return,
-                // The sender lives as long as `self`.
+                biased;
+                () = connection.ended.cancelled() => {
+                    sleep(connection.pause_after()).await;
+                    return;
+                }
                 _ = live.changed() => {}
             }
         }
@@ -228,22 +277,18 @@ impl Gateway {
 
     /// A connection beside the shared one, to find out whether the gateway answers at all.
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let ended = CancellationToken::new();
         let kill = CancellationToken::new();
+        let taken = Arc::<AtomicU64>::default();
         let asked = async {
             let (stream, node) = self.dial().await.map_err(explained)?;
-            let io = WatchedIo {
-                io: stream,
-                killed: Box::pin(kill.clone().cancelled_owned()),
-                _ended: ended.clone().drop_guard(),
-            };
+            let io = WatchedIo::new(stream, kill.clone(), ended.clone(), Arc::clone(&taken));
             // Gives the stream once: tonic may not reconnect by itself.
             let io = Mutex::new(Some(TokioIo::new(io)));
             let connector = tower::service_fn(move |_: Uri| {
                 let io = io.lock().unwrap_or_else(PoisonError::into_inner).take();
-                std::future::ready(io.ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::NotConnected, "the connection has ended")
-                }))
+                std::future::ready(io.ok_or_else(|| io::Error::other(Spent)))
             });
             let channel = self.endpoint.connect_with_connector(connector).await;
             Ok((channel.map_err(explained)?, node))
@@ -254,6 +299,11 @@ impl Gateway {
                 node,
                 ended,
                 kill,
+                spent: CancellationToken::new(),
+                number: NEXT.fetch_add(1, Ordering::Relaxed),
+                made: Instant::now(),
+                haste: 0,
+                taken,
                 turns: std::array::from_fn(|_| Arc::new(Semaphore::new(MOST_CALLS))),
             }),
             Ok(Err((why, cause))) => Err(self.unreachable(&why).caused_by(cause)),
@@ -304,7 +354,7 @@ impl Gateway {
             return Ok(lookup.addresses());
         }
         let (host, port) = self.target.host_port();
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+        resolver::resolve(&host, port).await
     }
 }
 
@@ -336,7 +386,20 @@ pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
 
 impl Connection {
     fn is_up(&self) -> bool {
-        !self.ended.is_cancelled()
+        !self.ended.is_cancelled() && !self.spent.is_cancelled()
+    }
+
+    /// It gave a call back that it had not begun to send: the next one needs another.
+    pub(super) fn spend(&self) {
+        self.spent.cancel();
+    }
+
+    fn pause_after(&self) -> Duration {
+        if self.haste == 0 || self.made.elapsed() >= CALM {
+            return Duration::ZERO;
+        }
+        let doublings = (self.haste - 1).min(8);
+        PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
     }
 
     /// Ends the connection; the calls on it fail.

@@ -1,6 +1,7 @@
 //! Headers that go with every control-plane call.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -56,6 +57,18 @@ impl Credentials {
                 ),
             )),
         }
+    }
+
+    /// Equal where the same headers are sent.
+    pub(super) fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (name, value) in &self.fixed {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+        if let Some(provider) = &self.provider {
+            Arc::as_ptr(provider).cast::<()>().hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Everything to send with one call; the provider's headers go before the fixed ones.

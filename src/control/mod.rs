@@ -4,9 +4,14 @@ pub(crate) mod address;
 mod client;
 mod connection;
 mod credentials;
+mod entries;
+mod exchange;
 mod nodes;
 mod refusal;
+mod resolver;
 mod route_probe;
+mod shared;
+mod shown;
 mod target;
 mod watched_io;
 
@@ -14,7 +19,9 @@ pub(crate) use client::{CallError, ControlPlane, Liveness};
 pub(crate) use connection::Gateway;
 pub(crate) use credentials::Credentials;
 pub(crate) use refusal::is_transient;
+pub(crate) use resolver::resolve;
 pub(crate) use route_probe::RouteProbe;
+pub(crate) use shown::shown;
 pub(crate) use target::{Lookup, Target};
 
 /// The control plane's messages, client and server, made from `proto/control_plane.proto`.

@@ -1,12 +1,15 @@
 //! A gateway's refusals, by their text: every application error comes with the code UNKNOWN
 //! (contract § 2), so that the text is all there is to tell them apart.
 
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::error::ErrorKind;
 
 /// Texts of a store or a deadline inside the gateway: never about the content of a request.
 const TRANSIENT: [&str; 3] = ["kv put", "nats", "context"];
+
+/// Texts about the size of a request, whatever the code.
+const SIZE: [&str; 2] = ["larger than max", "maximum payload"];
 
 /// Telling fragments, most specific first.
 const BY_TEXT: [(&str, ErrorKind); 31] = [
@@ -47,10 +50,11 @@ const BY_TEXT: [(&str, ErrorKind); 31] = [
 ];
 
 /// The class of a gateway's refusal.
-pub(crate) fn classify(status: &Status) -> ErrorKind {
-    let text = status.message();
-    match status.code() {
-        Code::ResourceExhausted => return ErrorKind::TooLarge,
+pub(super) fn classify(code: Code, text: &str) -> ErrorKind {
+    if SIZE.iter().any(|fragment| text.contains(fragment)) {
+        return ErrorKind::TooLarge;
+    }
+    match code {
         Code::DeadlineExceeded | Code::Cancelled => return ErrorKind::TimedOut,
         Code::Unauthenticated | Code::PermissionDenied => return ErrorKind::Unauthorized,
         // Not a gwag control plane, or a proxy in front of it.
@@ -65,6 +69,16 @@ pub(crate) fn classify(status: &Status) -> ErrorKind {
         .iter()
         .find(|(fragment, _)| text.contains(fragment))
         .map_or(ErrorKind::Unavailable, |(_, kind)| *kind)
+}
+
+/// Whether it may be a proxy's word of a moment, as during a rollout: no such route, or too many
+/// requests.
+pub(super) fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
+    match code {
+        Code::Unimplemented => true,
+        Code::ResourceExhausted => kind != ErrorKind::TooLarge,
+        _ => false,
+    }
 }
 
 /// Whether trying again soon can help. What the gateway says of the content of a request stays
@@ -121,9 +135,9 @@ mod tests {
                 "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
                 other => panic!("no code for {other}"),
             };
-            let status = Status::new(code, format!("… {} …", text.unwrap_or("something else")));
+            let text = format!("… {} …", text.unwrap_or("something else"));
             let kind = kind_named(case["kind"].as_str().unwrap());
-            assert_eq!(classify(&status), kind, "{}: {status}", case["id"]);
+            assert_eq!(classify(code, &text), kind, "{}: {text}", case["id"]);
             checked += 1;
         }
         assert!(checked > 140, "only {checked} cases were checked");
@@ -137,10 +151,30 @@ mod tests {
             "something that nobody has seen",
             "",
         ] {
-            assert!(is_transient(classify(&Status::unknown(text))), "{text}");
+            assert!(is_transient(classify(Code::Unknown, text)), "{text}");
         }
-        assert!(!is_transient(classify(&Status::unknown(
-            "gateway: a/v1 already registered with different schema hash"
-        ))));
+        let text = "gateway: a/v1 already registered with different schema hash";
+        assert!(!is_transient(classify(Code::Unknown, text)));
+    }
+
+    #[test]
+    fn a_size_is_told_from_a_proxy_that_is_busy() {
+        for (code, text) in [
+            (
+                Code::ResourceExhausted,
+                "grpc: received message larger than max (5 vs. 4)",
+            ),
+            (
+                Code::Unknown,
+                "controlplane: kv put: nats: maximum payload exceeded",
+            ),
+        ] {
+            let kind = classify(code, text);
+            assert_eq!(kind, ErrorKind::TooLarge, "{text}");
+            assert!(!may_be_of_a_proxy(code, kind));
+        }
+        let kind = classify(Code::ResourceExhausted, "too many requests");
+        assert_eq!(kind, ErrorKind::Unavailable);
+        assert!(may_be_of_a_proxy(Code::ResourceExhausted, kind));
     }
 }

@@ -2,21 +2,83 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-/// A stream that tells of its end, and that can be ended from outside.
+/// Bytes in one go, before others have their turn: frames of a few bytes each take hundreds until
+/// somebody has looked at them.
+const MOST_AT_ONCE: u64 = 64 * 1024;
+/// Bytes that no call wanted, or has not taken yet, after which the peer is read slowly: more than
+/// what may be under way towards us.
+const MOST_UNWANTED: u64 = 2 * 1024 * 1024;
+/// Such bytes in a second then.
+const UNWANTED_RATE: u64 = 256 * 1024;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A stream that tells of its end, and that can be ended from outside. It is not read faster than
+/// its bytes are of use, or a peer that sends without end would keep a processor busy.
 pub(super) struct WatchedIo {
-    pub(super) io: TcpStream,
-    pub(super) killed: Pin<Box<WaitForCancellationFutureOwned>>,
+    io: TcpStream,
+    killed: Pin<Box<WaitForCancellationFutureOwned>>,
     /// hyper drops the stream as soon as the connection is over.
-    pub(super) _ended: DropGuard,
+    _ended: DropGuard,
+    /// What calls took, since it was looked at last.
+    taken: Arc<AtomicU64>,
+    unwanted: u64,
+    /// When `unwanted` was last reckoned up.
+    reckoned: Instant,
+    at_once: u64,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 // === impl WatchedIo ===
+
+impl WatchedIo {
+    pub(super) fn new(
+        io: TcpStream,
+        kill: CancellationToken,
+        ended: CancellationToken,
+        taken: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            io,
+            killed: Box::pin(kill.cancelled_owned()),
+            _ended: ended.drop_guard(),
+            taken,
+            unwanted: 0,
+            reckoned: Instant::now(),
+            at_once: 0,
+            pause: None,
+        }
+    }
+
+    /// Takes so many bytes into account.
+    fn reckon(&mut self, read: u64) {
+        self.at_once += read;
+        self.unwanted += read;
+        self.unwanted = self
+            .unwanted
+            .saturating_sub(self.taken.swap(0, Ordering::Relaxed));
+        if self.unwanted > MOST_UNWANTED {
+            let now = Instant::now();
+            let millis = now.duration_since(self.reckoned).as_millis();
+            let forgiven = u64::try_from(millis).unwrap_or(u64::MAX);
+            let forgiven = forgiven.saturating_mul(UNWANTED_RATE / 1_000);
+            self.unwanted = self.unwanted.saturating_sub(forgiven);
+            self.reckoned = now;
+        }
+        if self.unwanted > MOST_UNWANTED {
+            self.pause = Some(Box::pin(sleep(PAUSE)));
+        }
+    }
+}
 
 impl AsyncRead for WatchedIo {
     fn poll_read(
@@ -28,7 +90,23 @@ impl AsyncRead for WatchedIo {
         if self.killed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        if self.at_once >= MOST_AT_ONCE {
+            self.at_once = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() {
+            self.at_once = 0;
+        }
+        let bytes = buf.filled().len() - before;
+        self.reckon(bytes as u64);
+        read
     }
 }
 

@@ -118,6 +118,12 @@ impl Plan {
             .iter()
             .any(|service| service.kind == ServiceKind::Proto)
     }
+
+    /// Whether everything is called over gRPC.
+    pub(crate) fn is_all_proto(&self) -> bool {
+        let mut services = self.services.iter();
+        services.all(|service| service.kind == ServiceKind::Proto)
+    }
 }
 
 fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Error> {

@@ -1,6 +1,5 @@
 //! Turns the machine's calls into calls of the control plane.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +15,9 @@ use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
 use super::proof::Callers;
+use super::spellings::Spellings;
 use super::verify::{self, Expected};
-use crate::control::address::{SPELLINGS, respelled};
+use crate::control::address::respelled;
 use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway, Target};
 use crate::error::{Error, ErrorKind};
@@ -32,6 +32,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Between two attempts to tell a gateway that cannot be reached what was left there.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Some more than a registration has at one time: three leases, and what it left elsewhere.
+const MOST_HOMES: usize = 32;
 
 /// Makes calls for one registration.
 pub(super) struct Caller(Arc<Shared>);
@@ -48,7 +51,7 @@ struct Shared {
     hold: Hold,
     exclusive: Option<Exclusive>,
     /// `None`: the address is not to be respelled.
-    first_spelling: Option<u32>,
+    spellings: Option<Mutex<Spellings>>,
     bound: Option<SocketAddr>,
     /// The addresses of a gateway as last resolved.
     gateways: Mutex<Vec<SocketAddr>>,
@@ -56,11 +59,15 @@ struct Shared {
     address: Mutex<Option<(usize, String)>>,
     /// What a name that is advertised stands for, if it is this server.
     named: Mutex<Vec<IpAddr>>,
-    /// The nodes that took registrations.
-    homes: Mutex<HashMap<String, SocketAddr>>,
+    homes: Mutex<Homes>,
     /// The tier policy of the gateway does not take a hold with a vN.
     hold_is_unstable: AtomicBool,
 }
+
+/// The nodes that took registrations, by their ids, the newest last: those that expired, as
+/// retired holds do, fall out in their turn.
+#[derive(Default)]
+struct Homes(Vec<(String, SocketAddr)>);
 
 /// A call and what became of it.
 pub(super) struct Reply {
@@ -84,12 +91,17 @@ impl Caller {
     ) -> Self {
         // Back-off belongs to gRPC connections. Each process begins somewhere else.
         let respells = !options.verbatim_address && plan.wants_hold();
-        let first_spelling =
-            respells.then(|| u32::try_from(seed % u64::from(SPELLINGS)).unwrap_or(0));
+        let is_all_proto = plan.is_all_proto();
+        let spellings = respells.then(|| Spellings::new(seed, is_all_proto).into());
         let credentials = Arc::new(options.credentials.clone());
+        let own: Arc<[String]> = plan
+            .services
+            .iter()
+            .map(|it| it.namespace.clone())
+            .collect();
         let control = |it: PlannedGateway| {
             let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
-            ControlPlane::new(gateway, Arc::clone(&credentials))
+            ControlPlane::new(gateway, Arc::clone(&credentials), Arc::clone(&own))
         };
         // An endpoint takes a kilobyte, and the gateway has its own.
         let gateways = std::mem::take(&mut plan.gateways);
@@ -105,7 +117,7 @@ impl Caller {
             instance_id: options.instance_id.clone(),
             hold: options.hold,
             exclusive: options.exclusive.clone().map(Exclusive::new),
-            first_spelling,
+            spellings,
             bound,
             gateways: Mutex::new(Vec::new()),
             address: Mutex::new(None),
@@ -184,7 +196,7 @@ impl Caller {
         until: Instant,
     ) -> impl Future<Output = bool> + Send + use<> {
         // A connection of its own: the shared one may be dead without having ended.
-        let home = lock(&self.0.homes).remove(&id);
+        let home = lock(&self.0.homes).forget(&id);
         let control = self.control(gateway).apart(home);
         async move {
             let told = async {
@@ -200,12 +212,12 @@ impl Caller {
     pub(super) fn is_elsewhere(&self, gateway: usize, id: &str) -> bool {
         let asked = self.control(gateway).node();
         let homes = lock(&self.0.homes);
-        homes.get(id).is_some_and(|home| asked != Some(*home))
+        homes.of(id).is_some_and(|home| asked != Some(home))
     }
 
     /// The registration is no more.
     pub(super) fn forget(&self, id: &str) {
-        lock(&self.0.homes).remove(id);
+        lock(&self.0.homes).forget(id);
     }
 
     /// Waits for a call that nobody else waits for any more, and takes back what it registered.
@@ -260,7 +272,7 @@ impl Caller {
                 }
                 Verb::Deregister(id) => {
                     // Another node says yes, too, and removes nothing.
-                    let home = lock(&shared.homes).get(&id).copied();
+                    let home = lock(&shared.homes).of(&id);
                     let told = match home {
                         Some(home) => match control.at(home).await {
                             Ok(control) => control.deregister(id.clone()).await,
@@ -269,7 +281,7 @@ impl Caller {
                         None => control.deregister(id.clone()).await,
                     };
                     if told.is_ok() {
-                        lock(&shared.homes).remove(&id);
+                        lock(&shared.homes).forget(&id);
                     }
                     told.map(|()| Answer::Deregistered)
                 }
@@ -285,6 +297,7 @@ impl Caller {
                 Err(CallError::NotSent(error)) => (Answer::NotSent, Some(error)),
                 Err(CallError::Broken(error)) => (Answer::Broken, Some(error)),
                 Err(CallError::Refused(error)) => (Answer::Refused(error.kind()), Some(error)),
+                Err(CallError::Misrouted(error)) => (Answer::Misrouted(error.kind()), Some(error)),
             };
             Reply {
                 call,
@@ -317,8 +330,8 @@ impl Shared {
         if let Some(exclusive) = &self.exclusive {
             Box::pin(exclusive.settle(&self.controls, gateway)).await?;
         }
-        if let Some(first) = self.first_spelling {
-            *address = respelled(address, first.wrapping_add(spelling));
+        if let Some(spellings) = &self.spellings {
+            *address = respelled(address, lock(spellings).of_life(spelling));
         }
         if looks {
             Box::pin(self.look(control)).await?;
@@ -355,11 +368,11 @@ impl Shared {
             }
         })?;
         if let Some(home) = control.node() {
-            lock(&self.homes).insert(granted.id.clone(), home);
+            lock(&self.homes).add(granted.id.clone(), home);
         }
         Ok(Answer::Registered {
             id: granted.id,
-            ttl: granted.ttl.max(Duration::from_secs(1)),
+            ttl: granted.ttl,
         })
     }
 
@@ -428,6 +441,28 @@ impl Shared {
             None => advertised.rsplit(':').next().unwrap_or_default().to_owned(),
         };
         format!("{}@{host}:{port}", namespace.unwrap_or_default())
+    }
+}
+
+// === impl Homes ===
+
+impl Homes {
+    fn add(&mut self, id: String, node: SocketAddr) {
+        self.forget(&id);
+        if self.0.len() == MOST_HOMES {
+            self.0.remove(0);
+        }
+        self.0.push((id, node));
+    }
+
+    fn of(&self, id: &str) -> Option<SocketAddr> {
+        let found = self.0.iter().find(|(known, _)| known == id);
+        found.map(|(_, node)| *node)
+    }
+
+    fn forget(&mut self, id: &str) -> Option<SocketAddr> {
+        let place = self.0.iter().position(|(known, _)| known == id)?;
+        Some(self.0.remove(place).1)
     }
 }
 

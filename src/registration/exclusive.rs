@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 use crate::control::proto::Registration;
-use crate::control::{CallError, ControlPlane};
+use crate::control::{CallError, ControlPlane, shown};
 use crate::error::{Error, ErrorKind};
 
 /// For the list; a gateway that takes longer is asked again.
@@ -101,7 +101,8 @@ impl Exclusive {
 
     /// Entries of this identity from other lives, with their incarnations.
     async fn others(&self, control: &ControlPlane) -> Result<Vec<(u64, Registration)>, CallError> {
-        let listed = timeout(LIST_TIMEOUT, control.registrations()).await;
+        let of_us = |it: &Registration| self.incarnation_of(&it.instance_id).is_some();
+        let listed = timeout(LIST_TIMEOUT, control.registrations(of_us)).await;
         let listed = listed.map_err(|elapsed| {
             let message = "the gateway does not list its registrations in time; it is asked again";
             let error = Error::new(ErrorKind::TimedOut, message);
@@ -164,7 +165,9 @@ async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Resu
         control.deregister(former.registration_id).await?;
         tracing::info!(
             target: "tower_gwag",
-            "took over: removed {} of a former life, {}", former.addr, former.instance_id
+            "took over: removed {} of a former life, {}",
+            shown(&former.addr),
+            shown(&former.instance_id)
         );
     }
     Ok(())

@@ -10,8 +10,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::control::resolve;
+
 /// For an answer that is wanted whole.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -85,7 +87,9 @@ async fn exchange<T>(
     let authority = uri.authority().ok_or("the URL names no host")?;
     let host = authority.host().trim_matches(['[', ']']);
     let port = authority.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((host, port)).await?;
+    // Not tokio's own look-up: it would hold the end of the runtime.
+    let addresses = resolve(host, port).await?;
+    let stream = TcpStream::connect(&*addresses).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = request

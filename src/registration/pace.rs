@@ -10,14 +10,19 @@ const POLL: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(5
 /// Before the step that follows a not-ok or a lost connection.
 const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
 /// Before a registration is made again, for each replica that the gateway listed: a restarted
-/// gateway is registered with by all of them at once. Up to the longest.
-const SPREAD: Duration = Duration::from_millis(4);
+/// gateway is registered with by all of them at once. Up to the longest, with which of 50 replicas
+/// hardly ever more than a fifth fall into one tenth of a second.
+const SPREAD: Duration = Duration::from_millis(100);
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 /// The same while nobody has looked yet how many there are.
 const UNKNOWN_SPREAD: Duration = Duration::from_millis(500);
 const BACKOFF_START: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// After the first word that may be a proxy's in the middle of a rollout.
+const MOMENT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 const REFUSAL_START: Duration = Duration::from_secs(30);
+/// The most before the first retry: all of a fleet are refused at one moment.
+const FIRST_REFUSAL: Duration = Duration::from_secs(45);
 const REFUSAL_CAP: Duration = Duration::from_secs(300);
 
 /// Durations with jitter from one seed.
@@ -79,7 +84,12 @@ impl Pace {
     /// After `refusals` in a row of the content: from 30 s, full jitter, at most 5 min.
     pub(crate) fn refusal(&mut self, refusals: u32) -> Duration {
         let most = doubled(REFUSAL_START, refusals, REFUSAL_CAP);
-        self.between([REFUSAL_START, most.max(REFUSAL_START)])
+        self.between([REFUSAL_START, most.max(FIRST_REFUSAL)])
+    }
+
+    /// After the first answer that may be a proxy's.
+    pub(crate) fn moment(&mut self) -> Duration {
+        self.between(MOMENT)
     }
 
     /// About as long, so that many do not do it at one moment: ± 10 %.
@@ -138,6 +148,8 @@ mod tests {
             prop_assert!(backoff >= BACKOFF_START / 2 && backoff <= BACKOFF_CAP);
             let refusal = pace.refusal(n);
             prop_assert!(refusal >= REFUSAL_START && refusal <= REFUSAL_CAP);
+            prop_assert!(pace.moment() <= Duration::from_secs(3));
+            prop_assert!(pace.refusal(0) <= FIRST_REFUSAL);
         }
 
         #[test]
@@ -147,6 +159,24 @@ mod tests {
             prop_assert!(beat <= Duration::from_secs(15));
             prop_assert!(beat <= wanted.mul_f64(1.101));
         }
+    }
+
+    /// Those that were refused at one moment do not come back at one.
+    #[test]
+    fn a_first_refusal_is_retried_at_many_moments() {
+        let retries = (0..100).map(|seed| Pace::new(None, seed).refusal(0).as_millis() / 100);
+        let moments: std::collections::HashSet<_> = retries.collect();
+        assert!(moments.len() > 50, "{}", moments.len());
+    }
+
+    #[test]
+    fn twenty_replicas_have_the_widest_spread() {
+        let longest = (0..1_000).map(|seed| {
+            let mut pace = Pace::new(None, seed);
+            pace.set_herd(20);
+            pace.again()
+        });
+        assert!(longest.max().unwrap() > LONGEST_SPREAD.mul_f64(0.95));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::awaited::{finished, optional_sleep};
 use super::pace::Pace;
@@ -11,8 +11,6 @@ use crate::control::ControlPlane;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// For one look.
-const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks the first gateway now and then whether it is there.
 #[derive(Debug)]
@@ -64,11 +62,8 @@ impl Preferred {
                 () = optional_sleep(self.look_at), if self.look.is_none() => {
                     self.look_at = None;
                     let control = self.control.clone();
-                    self.look = Some(tokio::spawn(async move {
-                        // Changes nothing, and may be cancelled.
-                        let answer = timeout(TIMEOUT, control.is_clustered()).await;
-                        matches!(answer, Ok(Some(_)))
-                    }));
+                    // Changes nothing, and may be cancelled.
+                    self.look = Some(tokio::spawn(async move { control.is_there().await }));
                 }
             }
         }

@@ -162,8 +162,7 @@ impl Drop for Reach {
 async fn dial(host: String, port: u16) -> Dialled {
     let mut ips = Vec::new();
     let connected = async {
-        let addresses = tokio::net::lookup_host((&*host, port)).await?;
-        let addresses: Vec<SocketAddr> = addresses.collect();
+        let addresses = resolve(&host, port).await?;
         ips = addresses.iter().map(|it| it.ip().to_canonical()).collect();
         let stream = TcpStream::connect(&*addresses).await?;
         // A port that is free may be given to the very connection that is to reach it.

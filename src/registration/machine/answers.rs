@@ -12,6 +12,8 @@ use crate::registration::lease::{Ending, Lease, LeaseState};
 
 /// A Deregister that failed is tried again this often: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
+/// The most holds of earlier spellings that are remembered.
+const OLD_HOLDS: usize = 8;
 /// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
 pub(in crate::registration) const SWEEP: Duration = Duration::from_secs(6);
 
@@ -183,6 +185,10 @@ impl Machine {
         if let LeaseState::Held { id, ttl, .. } = &self.hold.state {
             self.old_holds.push((id.clone(), now + *ttl + SWEEP));
         }
+        // A gateway may forget as often as it likes, and grant TTLs of days.
+        if self.old_holds.len() > OLD_HOLDS {
+            self.old_holds.remove(0);
+        }
         self.hold.end(Ending::NothingHeld);
     }
 
@@ -197,6 +203,15 @@ impl Machine {
             }
             Answer::Refused(kind) if !is_transient(*kind) => {
                 (self.pace.refusal(failures), Note::Refused(*kind))
+            }
+            // As every proxy says in the middle of a rollout.
+            Answer::Misrouted(_) if failures == 0 => (self.pace.moment(), Note::Unreachable),
+            Answer::Misrouted(kind) => {
+                let note = match is_transient(*kind) {
+                    true => Note::Unreachable,
+                    false => Note::Refused(*kind),
+                };
+                (self.pace.refusal(failures - 1), note)
             }
             _ => (self.pace.backoff(failures), Note::Unreachable),
         };

@@ -159,7 +159,11 @@ impl Machine {
             Event::Answered(answer) => self.answered(answer, now, &mut actions),
             Event::Disconnected => self.disconnected(now),
             Event::Probed(found) => self.probed(found, now, &mut actions),
-            Event::Listed { replicas } => self.pace.set_herd(replicas),
+            Event::Listed { replicas } => {
+                // Each has a hold besides, as this one has.
+                let entries = if self.hold_at == HoldAt::Start { 2 } else { 1 };
+                self.pace.set_herd(replicas.div_ceil(entries));
+            }
             Event::Leave { drain } => {
                 self.leave(drain, now);
                 self.give_up_what_was_left(now, &mut actions);

@@ -115,6 +115,8 @@ pub(crate) enum Answer {
     Broken,
     /// The gateway said no.
     Refused(ErrorKind),
+    /// The same, but it may be the word of a proxy whose routes are not there yet.
+    Misrouted(ErrorKind),
 }
 
 /// What the user is told of the service's lease.

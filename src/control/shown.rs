@@ -1,0 +1,42 @@
+//! What a peer said, made fit for logs and errors.
+
+use std::fmt::Write as _;
+
+/// In characters, after which a text is cut.
+const LONGEST: usize = 300;
+
+/// The text with everything escaped that could change a terminal or forge a line of a log, and cut
+/// where it is long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(LONGEST));
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST {
+            // Formatting into a string does not fail.
+            let _ = write!(shown, "… ({} bytes in all)", text.len());
+            break;
+        }
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            // It knows which characters cannot be seen, or change the direction of others.
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped_and_cut() {
+        assert_eq!(shown("kv put: \"a\" é"), "kv put: \"a\" é");
+        assert_eq!(
+            shown("a\nERROR b\u{1b}[2J\u{202e}"),
+            "a\\nERROR b\\u{1b}[2J\\u{202e}"
+        );
+        let long = shown(&"é".repeat(10_000));
+        assert!(long.chars().count() < 340, "{long}");
+        assert!(long.ends_with("… (20000 bytes in all)"), "{long}");
+    }
+}

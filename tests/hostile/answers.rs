@@ -1,0 +1,288 @@
+//! Peers that speak gRPC, in their way.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Frame;
+use prost::Message;
+use tokio::time::{Interval, interval};
+
+use crate::peer::Peer;
+use crate::support::GREETER_PROTO;
+
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    dead_code,
+    unreachable_pub
+)]
+mod proto {
+    include!("../../src/control/generated.rs");
+}
+
+/// What is peculiar about a peer; the rest of it is as it should be.
+#[derive(Clone, Copy)]
+pub(crate) enum Is {
+    Good,
+    Silent,
+    OnlyRegister,
+    /// In the head: code, text and details.
+    Status(&'static str, &'static str, Option<&'static str>),
+    /// Behind the message: details.
+    Trailers(Option<&'static str>),
+    LongHeaders,
+    Http(u16),
+    NoStatus,
+    Compressed,
+    Nonsense,
+    Broken,
+    /// A message that is said to be so long.
+    Length(u32),
+    EndlessMessages,
+    EndlessMessage,
+    Trickle,
+    Id(usize),
+    ControlId,
+    Ttl(u32),
+    Forgetful,
+    /// Each list has so many entries, with texts of such a length.
+    Entries(usize, usize),
+    FormerLives(usize),
+}
+
+/// A body of frames that are made one after the other.
+struct Frames {
+    next: Box<dyn FnMut() -> Option<Result<Frame<Bytes>, std::io::Error>> + Send>,
+    each: Option<Interval>,
+}
+
+impl http_body::Body for Frames {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if let Some(each) = &mut self.each {
+            std::task::ready!(each.poll_tick(cx));
+        }
+        Poll::Ready((self.next)())
+    }
+}
+
+fn body(
+    next: impl FnMut() -> Option<Result<Frame<Bytes>, std::io::Error>> + Send + 'static,
+) -> Body {
+    Body::new(Frames {
+        next: Box::new(next),
+        each: None,
+    })
+}
+
+fn endless(first: Vec<u8>, then: &'static [u8]) -> Body {
+    let mut first = Some(Bytes::from(first));
+    body(move || {
+        let bytes = first.take().unwrap_or(Bytes::from_static(then));
+        Some(Ok(Frame::data(bytes)))
+    })
+}
+
+fn prefix(length: u32) -> Vec<u8> {
+    [&[0], &length.to_be_bytes()[..]].concat()
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("short");
+    [&prefix(length), message].concat()
+}
+
+fn grpc(body: Body) -> Response<Body> {
+    let response = Response::builder().header("content-type", "application/grpc");
+    response.body(body).expect("an answer")
+}
+
+fn status(code: &str, text: &str, details: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("grpc-status", code.parse().expect("a value"));
+    let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    headers.insert("grpc-message", encoded.parse().expect("a value"));
+    if let Some(details) = details {
+        headers.insert("grpc-status-details-bin", details.parse().expect("a value"));
+    }
+    headers
+}
+
+fn refused(code: &str, text: &str, details: Option<&str>) -> Response<Body> {
+    let mut response = grpc(Body::empty());
+    response.headers_mut().extend(status(code, text, details));
+    response
+}
+
+/// The message in pieces, and a status behind it.
+fn answered_with(message: Bytes, trailers: HeaderMap) -> Response<Body> {
+    let mut left = message;
+    let mut trailers = Some(trailers);
+    grpc(body(move || {
+        if !left.is_empty() {
+            let piece = left.split_to(left.len().min(16_384));
+            return Some(Ok(Frame::data(piece)));
+        }
+        Some(Ok(Frame::trailers(trailers.take()?)))
+    }))
+}
+
+fn answered(message: &impl Message) -> Response<Body> {
+    let message = framed(&message.encode_to_vec());
+    answered_with(message.into(), status("0", "", None))
+}
+
+fn granted(id: String, ttl_seconds: u32) -> Response<Body> {
+    answered(&proto::RegisterResponse {
+        registration_id: id,
+        ttl_seconds,
+    })
+}
+
+fn id(number: u64) -> String {
+    format!("{number:024x}")
+}
+
+fn good(method: &str, number: u64) -> Response<Body> {
+    match method {
+        "Register" => granted(id(number), 3),
+        "Heartbeat" => answered(&proto::HeartbeatResponse { ok: true }),
+        _ => answered(&()),
+    }
+}
+
+fn never() -> Response<Body> {
+    grpc(Body::new(Frames {
+        next: Box::new(|| None),
+        each: Some({
+            let mut never = interval(Duration::from_secs(600));
+            never.reset();
+            never
+        }),
+    }))
+}
+
+/// An entry of any of the lists: the first fields are texts.
+fn entry(length: usize, instance: Option<usize>) -> Vec<u8> {
+    if let Some(number) = instance {
+        return proto::Registration {
+            registration_id: id(number as u64),
+            addr: "10.0.0.5:50051".to_owned(),
+            instance_id: format!("greeter-0#{number}"),
+            ..Default::default()
+        }
+        .encode_to_vec();
+    }
+    if length == 0 {
+        return Vec::new();
+    }
+    proto::ServiceInfo {
+        namespace: "greeter".to_owned(),
+        version: "v".repeat(length / 2),
+        hash_hex: "h".repeat(length / 2),
+        ..Default::default()
+    }
+    .encode_to_vec()
+}
+
+fn list(count: usize, length: usize, instances: bool) -> Bytes {
+    let mut list = Vec::new();
+    for number in 0..count {
+        let entry = entry(length, instances.then_some(number));
+        prost::encoding::bytes::encode(1, &entry, &mut list);
+    }
+    framed(&list).into()
+}
+
+fn is_list(method: &str) -> bool {
+    method.starts_with("List")
+}
+
+pub(crate) fn answering(is: Is) -> Peer {
+    let lists = match is {
+        Is::Entries(count, length) => list(count, length, false),
+        Is::FormerLives(count) => list(count, 0, true),
+        _ => Bytes::new(),
+    };
+    Peer::http(Arc::new(move |method, number| match is {
+        Is::Good => good(method, number),
+        Is::Silent => never(),
+        Is::OnlyRegister if method == "Register" => good(method, number),
+        Is::OnlyRegister => never(),
+        Is::Status(code, text, details) => refused(code, text, details),
+        Is::Trailers(details) => {
+            let trailers = status("2", "no", details);
+            answered_with(framed(&[]).into(), trailers)
+        }
+        Is::LongHeaders => {
+            let mut response = good(method, number);
+            for field in 0..50 {
+                let name = format!("x-{field}");
+                let name = http::HeaderName::try_from(name).expect("a name");
+                let value = HeaderValue::try_from("x".repeat(1_000)).expect("a value");
+                response.headers_mut().insert(name, value);
+            }
+            response
+        }
+        Is::Http(status) => {
+            let page = Response::builder()
+                .status(status)
+                .header("content-type", "text/html");
+            page.body(Body::from(GREETER_PROTO)).expect("a page")
+        }
+        Is::NoStatus => grpc(Body::from(framed(&[]))),
+        Is::Compressed => {
+            let message = [1, 0, 0, 0, 3, 1, 2, 3];
+            answered_with(message.to_vec().into(), status("0", "", None))
+        }
+        Is::Nonsense => answered_with(framed(&[0xff; 40]).into(), status("0", "", None)),
+        Is::Broken => grpc(body(|| Some(Err(std::io::ErrorKind::Other.into())))),
+        Is::Length(length) => grpc(endless(prefix(length), &[b'x'; 16_384])),
+        Is::EndlessMessages => grpc(endless(framed(&[]), &[0, 0, 0, 0, 0])),
+        Is::EndlessMessage => grpc(endless(prefix(8_000_000), &[0x0a; 16_384])),
+        Is::Trickle => grpc(Body::new(Frames {
+            next: Box::new(|| Some(Ok(Frame::data(Bytes::from_static(&[0]))))),
+            each: Some(interval(Duration::from_millis(100))),
+        })),
+        Is::Id(length) if method == "Register" => granted("a".repeat(length), 30),
+        Is::ControlId if method == "Register" => granted("a\u{1b}[2Jb\n".to_owned(), 30),
+        Is::Ttl(ttl) if method == "Register" => granted(id(number), ttl),
+        Is::Forgetful if method == "Heartbeat" => answered(&proto::HeartbeatResponse { ok: false }),
+        Is::Entries(..) | Is::FormerLives(_) if is_list(method) => {
+            answered_with(lists.clone(), status("0", "", None))
+        }
+        Is::Id(_) | Is::ControlId | Is::Ttl(_) | Is::Forgetful => good(method, number),
+        Is::Entries(..) | Is::FormerLives(_) => good(method, number),
+    }))
+}
+
+fn any_status(number: u64) -> Response<Body> {
+    let code = (number % 18).to_string();
+    refused(&code, "a\nnew line", Some("x"))
+}
+
+pub(crate) fn every_status() -> Peer {
+    Peer::http(Arc::new(|_, number| any_status(number)))
+}
+
+/// All other calls are answered as they should be.
+pub(crate) fn every_status_of(of: &'static str) -> Peer {
+    Peer::http(Arc::new(move |method, number| {
+        if method == of {
+            any_status(number)
+        } else {
+            good(method, number)
+        }
+    }))
+}
