@@ -44,7 +44,7 @@ const MOST_CALLS: usize = 64;
 /// After an attempt to connect that failed, for all registrations together.
 const REST: Duration = Duration::from_millis(200);
 /// A connection that lived this long ended for a reason of its own.
-const CALM: Duration = Duration::from_secs(10);
+const CALM: Duration = Duration::from_secs(2);
 /// Before the end of a connection is told, when those before it were as short: doubled each time.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

@@ -3,20 +3,17 @@
 //! What a thread allocates is counted, and each case runs on a thread of its own; the gateway has
 //! others.
 
-mod answers;
-mod frames;
-mod peer;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use peer::Peer;
-use support::{greet, greeter_service, tonic_greeter};
 use tokio::time::sleep;
 use tower_gwag::{Event, Options};
+
+use crate::answers::{Is, answering, every_status, every_status_of};
+use crate::frames;
+use crate::peer::Peer;
+use crate::support::{greet, greeter_service, tonic_greeter};
 
 /// For the peer to do what it does.
 const WATCHED: Duration = Duration::from_millis(2_500);
@@ -108,8 +105,6 @@ macro_rules! harmless {
         }
     };
 }
-
-use answers::{Is, answering, every_status, every_status_of};
 
 harmless! {
     // What is no HTTP/2.

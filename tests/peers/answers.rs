@@ -22,7 +22,7 @@ use crate::support::GREETER_PROTO;
     dead_code,
     unreachable_pub
 )]
-mod proto {
+pub(crate) mod proto {
     include!("../../src/control/generated.rs");
 }
 
@@ -103,12 +103,12 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&prefix(length), message].concat()
 }
 
-fn grpc(body: Body) -> Response<Body> {
+pub(crate) fn grpc(body: Body) -> Response<Body> {
     let response = Response::builder().header("content-type", "application/grpc");
     response.body(body).expect("an answer")
 }
 
-fn status(code: &str, text: &str, details: Option<&str>) -> HeaderMap {
+pub(crate) fn status(code: &str, text: &str, details: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("grpc-status", code.parse().expect("a value"));
     let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -138,23 +138,23 @@ fn answered_with(message: Bytes, trailers: HeaderMap) -> Response<Body> {
     }))
 }
 
-fn answered(message: &impl Message) -> Response<Body> {
+pub(crate) fn answered(message: &impl Message) -> Response<Body> {
     let message = framed(&message.encode_to_vec());
     answered_with(message.into(), status("0", "", None))
 }
 
-fn granted(id: String, ttl_seconds: u32) -> Response<Body> {
+pub(crate) fn granted(id: String, ttl_seconds: u32) -> Response<Body> {
     answered(&proto::RegisterResponse {
         registration_id: id,
         ttl_seconds,
     })
 }
 
-fn id(number: u64) -> String {
+pub(crate) fn id(number: u64) -> String {
     format!("{number:024x}")
 }
 
-fn good(method: &str, number: u64) -> Response<Body> {
+pub(crate) fn good(method: &str, number: u64) -> Response<Body> {
     match method {
         "Register" => granted(id(number), 3),
         "Heartbeat" => answered(&proto::HeartbeatResponse { ok: true }),
@@ -162,7 +162,7 @@ fn good(method: &str, number: u64) -> Response<Body> {
     }
 }
 
-fn never() -> Response<Body> {
+pub(crate) fn never() -> Response<Body> {
     grpc(Body::new(Frames {
         next: Box::new(|| None),
         each: Some({
@@ -171,6 +171,36 @@ fn never() -> Response<Body> {
             never
         }),
     }))
+}
+
+/// An answer whose frames come when another one does.
+pub(crate) fn delayed(answer: tokio::sync::oneshot::Receiver<Response<Body>>) -> Response<Body> {
+    grpc(Body::new(Delayed::Waits(answer)))
+}
+
+enum Delayed {
+    Waits(tokio::sync::oneshot::Receiver<Response<Body>>),
+    Answers(Body),
+}
+
+impl http_body::Body for Delayed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        loop {
+            match &mut *self {
+                Self::Waits(answer) => {
+                    let answer = std::task::ready!(Pin::new(answer).poll(cx));
+                    *self = Self::Answers(answer.map(Response::into_body).unwrap_or_default());
+                }
+                Self::Answers(body) => return Pin::new(body).poll_frame(cx),
+            }
+        }
+    }
 }
 
 /// An entry of any of the lists: the first fields are texts.
@@ -215,7 +245,7 @@ pub(crate) fn answering(is: Is) -> Peer {
         Is::FormerLives(count) => list(count, 0, true),
         _ => Bytes::new(),
     };
-    Peer::http(Arc::new(move |method, number| match is {
+    Peer::http(Arc::new(move |method, number, _| match is {
         Is::Good => good(method, number),
         Is::Silent => never(),
         Is::OnlyRegister if method == "Register" => good(method, number),
@@ -273,12 +303,12 @@ fn any_status(number: u64) -> Response<Body> {
 }
 
 pub(crate) fn every_status() -> Peer {
-    Peer::http(Arc::new(|_, number| any_status(number)))
+    Peer::http(Arc::new(|_, number, _| any_status(number)))
 }
 
 /// All other calls are answered as they should be.
 pub(crate) fn every_status_of(of: &'static str) -> Peer {
-    Peer::http(Arc::new(move |method, number| {
+    Peer::http(Arc::new(move |method, number, _| {
         if method == of {
             any_status(number)
         } else {

@@ -7,18 +7,38 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::Notify;
 
-pub(crate) type Handler = Arc<dyn Fn(&str, u64) -> Response<Body> + Send + Sync>;
+/// The last part of the path, the number of the call, and the message.
+pub(crate) type Handler = Arc<dyn Fn(&str, u64, Bytes) -> Response<Body> + Send + Sync>;
 
 /// Connections wait until it begins; it is over when the process is.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
+}
+
+/// What a peer is to do with its connections.
+#[derive(Default)]
+pub(crate) struct Orders {
+    /// Says GOAWAY on the one with the next call.
+    pub(crate) goes_away_once: AtomicBool,
+    goes_away: AtomicBool,
+    ends: AtomicBool,
+    /// Ends all.
+    restarts: Notify,
+}
+
+impl Orders {
+    pub(crate) fn restart(&self) {
+        self.restarts.notify_waiters();
+    }
 }
 
 #[derive(Default)]
@@ -27,8 +47,8 @@ struct Shared {
     begins: Condvar,
     connections: AtomicU64,
     calls: AtomicU64,
-    goes_away: AtomicBool,
-    ends: AtomicBool,
+    orders: Arc<Orders>,
+    heard: Mutex<Option<Box<dyn Fn(&str) + Send + Sync>>>,
 }
 
 impl Peer {
@@ -64,19 +84,28 @@ impl Peer {
         })
     }
 
-    /// An HTTP server: the last part of the path, and the number of the call.
+    /// An HTTP server.
     pub(crate) fn http(handler: Handler) -> Self {
         Self::new(move |stream, shared| serve(stream, shared, &handler))
     }
 
     pub(crate) fn going_away(self) -> Self {
-        self.shared.goes_away.store(true, Ordering::Relaxed);
+        self.shared.orders.goes_away.store(true, Ordering::Relaxed);
         self
     }
 
     pub(crate) fn ending(self) -> Self {
-        self.shared.ends.store(true, Ordering::Relaxed);
+        self.shared.orders.ends.store(true, Ordering::Relaxed);
         self
+    }
+
+    pub(crate) fn orders(&self) -> Arc<Orders> {
+        Arc::clone(&self.shared.orders)
+    }
+
+    /// Hears the method of each call.
+    pub(crate) fn listen(&self, heard: impl Fn(&str) + Send + Sync + 'static) {
+        *self.shared.heard.lock().expect("no panic") = Some(Box::new(heard));
     }
 
     pub(crate) fn begin(&self) {
@@ -105,10 +134,24 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>, handler: &Handler) {
         let handler = Arc::clone(handler);
         move |request: Request<Incoming>| {
             let number = shared.calls.fetch_add(1, Ordering::Relaxed);
-            let path = request.uri().path();
-            let response = handler(path.rsplit('/').next().unwrap_or_default(), number);
-            answered.notify_one();
-            async move { Ok::<_, Infallible>(response) }
+            let shared = Arc::clone(&shared);
+            let (handler, answered) = (Arc::clone(&handler), Arc::clone(&answered));
+            async move {
+                let (head, body) = request.into_parts();
+                let path = head.uri.path();
+                let method = path.rsplit('/').next().unwrap_or_default();
+                if let Some(heard) = &*shared.heard.lock().expect("no panic") {
+                    heard(method);
+                }
+                let message = match body.collect().await {
+                    // Behind the flag and the length.
+                    Ok(body) => body.to_bytes().split_off(5),
+                    Err(_) => Bytes::new(),
+                };
+                let response = handler(method, number, message);
+                answered.notify_one();
+                Ok::<_, Infallible>(response)
+            }
         }
     });
     runtime.block_on(async {
@@ -116,15 +159,19 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>, handler: &Handler) {
         let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         server.max_header_list_size(1024 * 1024);
         let connection = server.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
+        let orders = &shared.orders;
+        let restarted = orders.restarts.notified();
+        tokio::pin!(connection, restarted);
         loop {
             tokio::select! {
                 _ = &mut connection => return,
+                () = &mut restarted => return,
                 () = answered.notified() => {
-                    if shared.goes_away.load(Ordering::Relaxed) {
+                    let once = orders.goes_away_once.swap(false, Ordering::Relaxed);
+                    if once || orders.goes_away.load(Ordering::Relaxed) {
                         connection.as_mut().graceful_shutdown();
                     }
-                    if shared.ends.load(Ordering::Relaxed) {
+                    if orders.ends.load(Ordering::Relaxed) {
                         // For the answer to go out.
                         let moment = tokio::time::sleep(Duration::from_millis(20));
                         tokio::select! {

@@ -1,0 +1,193 @@
+//! Many registrations, in one process or in many, whose gateway restarts: they do not come back at
+//! one moment.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use tower_gwag::{GwagRegistrationLayer, Options, Registration};
+
+use crate::answers::{answered, good, granted, id, proto};
+use crate::peer::Peer;
+use crate::support::{HOLD_NAMESPACE, eventually, greeter_service, within};
+
+const PROCESSES: u16 = 50;
+const REGISTRATIONS: u16 = 200;
+const RUNS: usize = 10;
+const WINDOW: Duration = Duration::from_millis(100);
+/// The gateway that a process of the herd registers with.
+const GATEWAY: &str = "HERD_GATEWAY";
+const PORT: &str = "HERD_PORT";
+
+/// A gateway that knows who registered since it started.
+#[derive(Default)]
+struct Ledger {
+    known: HashSet<Vec<u8>>,
+    /// When the services were registered, not the holds.
+    registered: Vec<Instant>,
+    /// Lists that were given since.
+    listed: usize,
+}
+
+struct Gateway {
+    peer: Peer,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Gateway {
+    fn start() -> Self {
+        let ledger = Arc::<Mutex<Ledger>>::default();
+        let here = Arc::clone(&ledger);
+        let peer = Peer::http(Arc::new(move |method, number, message| {
+            let mut ledger = here.lock().unwrap_or_else(PoisonError::into_inner);
+            match method {
+                "Register" => {
+                    let request = proto::RegisterRequest::decode(message).expect("a request");
+                    if request.services[0].namespace != HOLD_NAMESPACE {
+                        ledger.registered.push(Instant::now());
+                    }
+                    let id = id(number);
+                    ledger.known.insert(id.clone().into_bytes());
+                    granted(id, 30)
+                }
+                "Heartbeat" => {
+                    let request = proto::HeartbeatRequest::decode(message).expect("a request");
+                    let ok = ledger.known.contains(request.registration_id.as_bytes());
+                    answered(&proto::HeartbeatResponse { ok })
+                }
+                "ListServices" => {
+                    ledger.listed += 1;
+                    let service = proto::ServiceInfo {
+                        namespace: "all".to_owned(),
+                        version: "v1".to_owned(),
+                        replica_count: u32::try_from(ledger.known.len()).expect("few"),
+                        ..Default::default()
+                    };
+                    answered(&proto::ListServicesResponse {
+                        services: vec![service],
+                        ..Default::default()
+                    })
+                }
+                _ => good(method, number),
+            }
+        }));
+        peer.begin();
+        Self { peer, ledger }
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everybody is there, and has looked since how many there are.
+    async fn until_all_are_known(&self, herd: u16) {
+        let herd = usize::from(herd);
+        eventually("all are registered", || {
+            self.ledger().registered.len() == herd
+        })
+        .await;
+        let listed = self.ledger().listed;
+        eventually("all have looked", || {
+            self.ledger().listed >= listed + 2 * herd
+        })
+        .await;
+    }
+
+    /// The most that came in one window, and how long it took until all were there.
+    async fn restart(&self, herd: u16) -> (usize, Duration) {
+        let begun = Instant::now();
+        *self.ledger() = Ledger::default();
+        self.peer.orders().restart();
+        eventually("all are back", || {
+            self.ledger().registered.len() >= usize::from(herd)
+        })
+        .await;
+        let mut moments = self.ledger().registered.clone();
+        moments.sort_unstable();
+        let within_a_window = |from: &Instant| {
+            let is_within = |it: &&Instant| **it >= *from && **it < *from + WINDOW;
+            moments.iter().filter(is_within).count()
+        };
+        let most = moments.iter().map(within_a_window).max();
+        (most.unwrap_or(0), begun.elapsed())
+    }
+
+    async fn assert_no_crowd(&self, herd: u16) {
+        let mut exceeded = 0;
+        for run in 1..=RUNS {
+            self.until_all_are_known(herd).await;
+            let (most, took) = self.restart(herd).await;
+            println!("run {run}: at most {most} of {herd} in {WINDOW:?}, all within {took:.1?}");
+            exceeded += usize::from(most * 5 > usize::from(herd));
+        }
+        assert!(exceeded <= 1, "{exceeded} of {RUNS} runs");
+    }
+}
+
+fn start(gateway: &str, port: u16) -> Registration {
+    let options = Options::new(gateway.to_owned()).service(greeter_service());
+    let registration = GwagRegistrationLayer::new(options).registration();
+    // Nobody is called here, so that nobody needs to listen.
+    let address = ([127, 0, 0, 1], port).into();
+    registration.start(address).expect("good options");
+    registration
+}
+
+/// A process of the herd, until its standard input ends.
+#[tokio::test]
+async fn one_of_the_herd() {
+    let (Ok(gateway), Ok(port)) = (std::env::var(GATEWAY), std::env::var(PORT)) else {
+        println!("skipped: it is for processes that other tests start");
+        return;
+    };
+    let registration = start(&gateway, port.parse().expect("a port"));
+    let end = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
+    let _ = end.await;
+    registration.leave_now().await;
+}
+
+/// Ends its standard input, and waits for it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn fifty_processes_do_not_come_back_at_one_moment() {
+    let gateway = Gateway::start();
+    let process = |number: u16| {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command
+            .args(["herd::one_of_the_herd", "--exact"])
+            .env(GATEWAY, gateway.peer.address.to_string())
+            .env(PORT, (20_000 + number).to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        Process(command.spawn().expect("spawned"))
+    };
+    let mut processes: Vec<Process> = (0..PROCESSES).map(process).collect();
+    gateway.assert_no_crowd(PROCESSES).await;
+    processes.iter_mut().for_each(|it| drop(it.0.stdin.take()));
+}
+
+#[tokio::test]
+async fn registrations_of_one_process_do_not_come_back_at_one_moment() {
+    let gateway = Gateway::start();
+    let target = gateway.peer.address.to_string();
+    let start = |number| start(&target, 20_000 + number);
+    let herd: Vec<Registration> = (0..REGISTRATIONS).map(start).collect();
+    gateway.assert_no_crowd(REGISTRATIONS).await;
+    let leave = async {
+        for registration in &herd {
+            registration.leave_now().await;
+        }
+    };
+    within("left", leave).await;
+}
