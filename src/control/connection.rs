@@ -46,7 +46,7 @@ const REST: Duration = Duration::from_millis(200);
 /// A connection that lived this long ended for a reason of its own.
 const CALM: Duration = Duration::from_secs(2);
 /// Before the end of a connection is told, when those before it were as short: doubled each time.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Times in a row that a peer may end a connection before a call is on it.
 const ATTEMPTS: u32 = 3;

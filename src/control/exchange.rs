@@ -248,8 +248,9 @@ fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
         }
         // It is inside of what the connector gave, and not its source.
         let io = error.downcast_ref::<std::io::Error>();
-        let inner = io.and_then(std::io::Error::get_ref);
-        if inner.is_some_and(|inner| inner.is::<Spent>()) {
+        if let Some(inner) = io.and_then(std::io::Error::get_ref)
+            && inner.is::<Spent>()
+        {
             return true;
         }
         cause = error.source();

@@ -135,11 +135,16 @@ impl LivePeer {
                 .iter()
                 .filter(|it| is_ours(&format!("{}/{}", it.namespace, it.version)));
             let replicas: usize = of_ours.map(|it| it.replica_count as usize).sum();
-            let Ok(here) = self.control.registrations().await else {
-                return replicas > 0;
-            };
-            let here = here.iter().flat_map(|it| &it.namespaces);
-            replicas > here.filter(|name| is_ours(name)).count()
+            let mut here = 0;
+            // None is kept: they are only counted.
+            let counted = self.control.registrations(|it| {
+                here += it.namespaces.iter().filter(|name| is_ours(name)).count();
+                false
+            });
+            if counted.await.is_err() {
+                here = 0;
+            }
+            replicas > here
         };
         timeout(LOOK_TIMEOUT, look).await.unwrap_or(false)
     }

@@ -57,7 +57,7 @@ fn greet(mut stream: &TcpStream) -> bool {
 }
 
 /// Greets, and waits for the first request; its stream.
-fn first_request(stream: &mut TcpStream) -> Option<u32> {
+fn first_request(mut stream: &TcpStream) -> Option<u32> {
     greet(stream);
     let mut preface = [0; 24];
     stream.read_exact(&mut preface).ok()?;
@@ -73,34 +73,34 @@ fn first_request(stream: &mut TcpStream) -> Option<u32> {
     }
 }
 
-pub(crate) fn silence(stream: TcpStream) {
-    drain(&stream);
+pub(crate) fn silence(stream: &TcpStream) {
+    drain(stream);
     std::thread::sleep(Duration::from_secs(30));
 }
 
-pub(crate) fn end(stream: TcpStream) {
+pub(crate) fn end(stream: &TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
 /// What was sent and not read is answered with a reset.
-pub(crate) fn end_unread(mut stream: TcpStream) {
+pub(crate) fn end_unread(mut stream: &TcpStream) {
     let _ = stream.read(&mut [0]);
 }
 
-pub(crate) fn http_1(mut stream: TcpStream) {
+pub(crate) fn http_1(mut stream: &TcpStream) {
     let _ = stream.read(&mut [0; 1024]);
     let _ = stream
         .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 }
 
-pub(crate) fn garbage(stream: TcpStream) {
-    drain(&stream);
+pub(crate) fn garbage(stream: &TcpStream) {
+    drain(stream);
     let bytes: Vec<u8> = (0..4_096_u32).map(|n| (n * 167 + 13) as u8).collect();
-    flood(&stream, &bytes);
+    flood(stream, &bytes);
 }
 
-pub(crate) fn never_reads(stream: TcpStream) {
-    greet(&stream);
+pub(crate) fn never_reads(stream: &TcpStream) {
+    greet(stream);
     std::thread::sleep(Duration::from_secs(30));
 }
 
@@ -110,53 +110,53 @@ fn floods(stream: &TcpStream, frame: &[u8]) {
     flood(stream, frame);
 }
 
-pub(crate) fn floods_pings(stream: TcpStream) {
-    floods(&stream, &frame(PING, 0, 0, &[7; 8]));
+pub(crate) fn floods_pings(stream: &TcpStream) {
+    floods(stream, &frame(PING, 0, 0, &[7; 8]));
 }
 
-pub(crate) fn floods_settings(stream: TcpStream) {
-    floods(&stream, &frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]));
+pub(crate) fn floods_settings(stream: &TcpStream) {
+    floods(stream, &frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]));
 }
 
-pub(crate) fn floods_window_updates(stream: TcpStream) {
-    floods(&stream, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
+pub(crate) fn floods_window_updates(stream: &TcpStream) {
+    floods(stream, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
 }
 
-pub(crate) fn floods_unknown_frames(stream: TcpStream) {
-    floods(&stream, &frame(UNKNOWN, 0, 0, &[0; 16_000]));
+pub(crate) fn floods_unknown_frames(stream: &TcpStream) {
+    floods(stream, &frame(UNKNOWN, 0, 0, &[0; 16_000]));
 }
 
-pub(crate) fn floods_priorities(stream: TcpStream) {
-    floods(&stream, &frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 9]));
+pub(crate) fn floods_priorities(stream: &TcpStream) {
+    floods(stream, &frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 9]));
 }
 
-pub(crate) fn floods_push_promises(stream: TcpStream) {
+pub(crate) fn floods_push_promises(stream: &TcpStream) {
     let mut promise = 2_u32.to_be_bytes().to_vec();
     promise.extend(field(":path", "/"));
-    floods(&stream, &frame(PUSH_PROMISE, END_HEADERS, 1, &promise));
+    floods(stream, &frame(PUSH_PROMISE, END_HEADERS, 1, &promise));
 }
 
-fn floods_request(mut stream: TcpStream, frame: impl Fn(u32) -> Vec<u8>) {
-    if let Some(request) = first_request(&mut stream) {
-        drain(&stream);
-        flood(&stream, &frame(request));
+fn floods_request(stream: &TcpStream, frame: impl Fn(u32) -> Vec<u8>) {
+    if let Some(request) = first_request(stream) {
+        drain(stream);
+        flood(stream, &frame(request));
     }
 }
 
-pub(crate) fn floods_resets(stream: TcpStream) {
+pub(crate) fn floods_resets(stream: &TcpStream) {
     floods_request(stream, |request| {
         frame(RST_STREAM, 0, request, &[0, 0, 0, 8])
     });
 }
 
-pub(crate) fn floods_interim_answers(stream: TcpStream) {
+pub(crate) fn floods_interim_answers(stream: &TcpStream) {
     floods_request(stream, |request| {
         let interim = field(":status", "103");
         frame(HEADERS, END_HEADERS, request, &interim)
     });
 }
 
-pub(crate) fn floods_data(stream: TcpStream) {
+pub(crate) fn floods_data(stream: &TcpStream) {
     floods_request(stream, |request| {
         let mut frames = answer_head(request);
         for _ in 0..64 {
@@ -172,26 +172,26 @@ fn answer_head(request: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, request, &head)
 }
 
-pub(crate) fn floods_empty_data(mut stream: TcpStream) {
-    if let Some(request) = first_request(&mut stream) {
-        drain(&stream);
+pub(crate) fn floods_empty_data(mut stream: &TcpStream) {
+    if let Some(request) = first_request(stream) {
+        drain(stream);
         let _ = stream.write_all(&answer_head(request));
-        flood(&stream, &frame(DATA, 0, request, &[]));
+        flood(stream, &frame(DATA, 0, request, &[]));
     }
 }
 
-pub(crate) fn floods_continuations(mut stream: TcpStream) {
-    if let Some(request) = first_request(&mut stream) {
-        drain(&stream);
+pub(crate) fn floods_continuations(mut stream: &TcpStream) {
+    if let Some(request) = first_request(stream) {
+        drain(stream);
         let _ = stream.write_all(&frame(HEADERS, 0, request, &field(":status", "200")));
         let more = field("x-filler", &"x".repeat(100)).repeat(100);
-        flood(&stream, &frame(CONTINUATION, 0, request, &more));
+        flood(stream, &frame(CONTINUATION, 0, request, &more));
     }
 }
 
-pub(crate) fn go_away(stream: TcpStream) {
-    greet(&stream);
-    drain(&stream);
-    let _ = (&stream).write_all(&frame(GO_AWAY, 0, 0, &[0; 8]));
+pub(crate) fn go_away(mut stream: &TcpStream) {
+    greet(stream);
+    drain(stream);
+    let _ = stream.write_all(&frame(GO_AWAY, 0, 0, &[0; 8]));
     std::thread::sleep(Duration::from_secs(2));
 }

@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use tokio::task::JoinSet;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration};
 
 use crate::answers::{answered, good, granted, id, proto};
 use crate::peer::Peer;
-use crate::support::{HOLD_NAMESPACE, eventually, greeter_service, within};
+use crate::support::{self, HOLD_NAMESPACE, eventually, greeter_service, within};
 
 const PROCESSES: u16 = 50;
 const REGISTRATIONS: u16 = 200;
 const RUNS: usize = 10;
 const WINDOW: Duration = Duration::from_millis(100);
+/// From a registration to the look at how many there are, on a busy machine too.
+const LOOKED: Duration = Duration::from_millis(2_500);
 /// The gateway that a process of the herd registers with.
 const GATEWAY: &str = "HERD_GATEWAY";
 const PORT: &str = "HERD_PORT";
@@ -28,8 +31,20 @@ struct Ledger {
     known: HashSet<Vec<u8>>,
     /// When the services were registered, not the holds.
     registered: Vec<Instant>,
-    /// Lists that were given since.
-    listed: usize,
+}
+
+/// What gateways make of the greeter's schema.
+async fn hash_of_the_greeter() -> String {
+    let gateway = support::gateway().await;
+    let registration = start(&gateway.target(), 20_000);
+    within("registered", registration.registered())
+        .await
+        .expect("registered");
+    let services = gateway.services();
+    let greeter = services.iter().find(|it| it.namespace == "greeter");
+    let hash = greeter.expect("listed").hash.clone();
+    registration.leave_now().await;
+    hash
 }
 
 struct Gateway {
@@ -38,7 +53,8 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start() -> Self {
+    async fn start() -> Self {
+        let hash = hash_of_the_greeter().await;
         let ledger = Arc::<Mutex<Ledger>>::default();
         let here = Arc::clone(&ledger);
         let peer = Peer::http(Arc::new(move |method, number, message| {
@@ -59,15 +75,20 @@ impl Gateway {
                     answered(&proto::HeartbeatResponse { ok })
                 }
                 "ListServices" => {
-                    ledger.listed += 1;
-                    let service = proto::ServiceInfo {
-                        namespace: "all".to_owned(),
+                    let of_service = ledger.registered.len();
+                    let service = |namespace: &str, replicas: usize| proto::ServiceInfo {
+                        namespace: namespace.to_owned(),
                         version: "v1".to_owned(),
-                        replica_count: u32::try_from(ledger.known.len()).expect("few"),
+                        hash_hex: hash.clone(),
+                        replica_count: u32::try_from(replicas).expect("few"),
                         ..Default::default()
                     };
+                    let holds = ledger.known.len() - of_service;
                     answered(&proto::ListServicesResponse {
-                        services: vec![service],
+                        services: vec![
+                            service("greeter", of_service),
+                            service(HOLD_NAMESPACE, holds),
+                        ],
                         ..Default::default()
                     })
                 }
@@ -89,9 +110,10 @@ impl Gateway {
             self.ledger().registered.len() == herd
         })
         .await;
-        let listed = self.ledger().listed;
+        // Each looks a second after its registration, which nothing else shows than time.
         eventually("all have looked", || {
-            self.ledger().listed >= listed + 2 * herd
+            let last = self.ledger().registered.last().copied();
+            last.is_some_and(|last| last.elapsed() > LOOKED)
         })
         .await;
     }
@@ -161,7 +183,7 @@ impl Drop for Process {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn fifty_processes_do_not_come_back_at_one_moment() {
-    let gateway = Gateway::start();
+    let gateway = Gateway::start().await;
     let process = |number: u16| {
         let mut command = Command::new(std::env::current_exe().expect("a path"));
         command
@@ -179,15 +201,12 @@ async fn fifty_processes_do_not_come_back_at_one_moment() {
 
 #[tokio::test]
 async fn registrations_of_one_process_do_not_come_back_at_one_moment() {
-    let gateway = Gateway::start();
+    let gateway = Gateway::start().await;
     let target = gateway.peer.address.to_string();
     let start = |number| start(&target, 20_000 + number);
     let herd: Vec<Registration> = (0..REGISTRATIONS).map(start).collect();
     gateway.assert_no_crowd(REGISTRATIONS).await;
-    let leave = async {
-        for registration in &herd {
-            registration.leave_now().await;
-        }
-    };
-    within("left", leave).await;
+    let leave = async |it: Registration| it.leave_now().await;
+    let leaving: JoinSet<_> = herd.into_iter().map(leave).collect();
+    within("left", leaving.join_all()).await;
 }

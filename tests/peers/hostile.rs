@@ -37,14 +37,14 @@ fn options(peer: &Peer) -> Options {
 }
 
 /// Serves beside the peer, and leaves.
-fn assert_harmless(name: &str, peer: Peer) {
+fn assert_harmless(name: &str, peer: &Peer) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let panicked = Arc::new(AtomicBool::new(false));
     let panics = Arc::clone(&panicked);
-    let options = options(&peer).on_event(move |event| {
+    let options = options(peer).on_event(move |event| {
         if let Event::Panicked(_) = event {
             panics.store(true, Ordering::Relaxed);
         }
@@ -93,7 +93,7 @@ macro_rules! harmless {
         $(
             #[test]
             fn $name() {
-                assert_harmless(stringify!($name), $peer);
+                assert_harmless(stringify!($name), &$peer);
             }
         )*
 

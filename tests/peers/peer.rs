@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 /// The last part of the path, the number of the call, and the message.
 pub(crate) type Handler = Arc<dyn Fn(&str, u64, Bytes) -> Response<Body> + Send + Sync>;
 
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Connections wait until it begins; it is over when the process is.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
@@ -48,7 +50,7 @@ struct Shared {
     connections: AtomicU64,
     calls: AtomicU64,
     orders: Arc<Orders>,
-    heard: Mutex<Option<Box<dyn Fn(&str) + Send + Sync>>>,
+    heard: Mutex<Option<Listener>>,
 }
 
 impl Peer {
@@ -75,12 +77,12 @@ impl Peer {
     }
 
     /// What it does with a connection, byte by byte.
-    pub(crate) fn raw(connected: fn(TcpStream)) -> Self {
+    pub(crate) fn raw(connected: fn(&TcpStream)) -> Self {
         Self::new(move |stream, _| {
             // A peer that is left alone must end.
             let _ = stream.set_write_timeout(Some(Duration::from_secs(30)));
             let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
-            connected(stream);
+            connected(&stream);
         })
     }
 

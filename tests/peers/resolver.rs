@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_millis(200);
 
 /// A process with a name server of its own, which is silent; in namespaces of its own, so that
 /// nobody else has it.
-fn in_namespaces(resolv_conf: &std::path::Path) -> Command {
+fn in_namespaces(resolv_conf: &Path) -> Command {
     let mut command = Command::new("unshare");
     let script = "mount --bind \"$1\" /etc/resolv.conf && ip link set lo up && exec \"$2\" $3";
     command
@@ -46,7 +47,15 @@ fn a_process_ends_though_getaddrinfo_is_blocked() {
         println!("skipped: no namespaces, for which privileges or tools are missing: {may:?}");
         return;
     }
-    let mut child = in_namespaces(&resolv_conf)
+    // A blocked end takes a minute each time; the machine may be busy once.
+    let took = (0..3).map(|_| end_of_a_child(&resolv_conf)).min();
+    std::fs::remove_dir_all(&directory).expect("removed");
+    assert!(took.is_some_and(|took| took < LIMIT), "{took:?}");
+}
+
+/// How long a process takes to end after its report.
+fn end_of_a_child(resolv_conf: &Path) -> Duration {
+    let mut child = in_namespaces(resolv_conf)
         .arg(std::env::current_exe().expect("a path"))
         .arg("resolver::a_server_whose_name_server_is_silent --exact --nocapture")
         .env(CHILD, "1")
@@ -64,8 +73,7 @@ fn a_process_ends_though_getaddrinfo_is_blocked() {
     assert!(child.wait().expect("ended").success());
     let took = reported.expect("a report").elapsed();
     println!("ended {took:.1?} after the report");
-    std::fs::remove_dir_all(&directory).expect("removed");
-    assert!(took < LIMIT, "{took:?}");
+    took
 }
 
 /// As a `main` is, on a runtime of its own, which waits at its end for what blocks.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Response;
 use prost::Message;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tower_gwag::{GwagRegistrationLayer, Hold, Options, Registration, State};
 
@@ -162,10 +163,7 @@ async fn a_frozen_gateway_is_probed_once_for_all_registrations() {
     assert!((1..=12).contains(&probes), "{probes}");
     frozen.store(false, Ordering::Relaxed);
     peer.orders().restart();
-    let leave = async {
-        for registration in &crowd {
-            registration.leave_now().await;
-        }
-    };
-    within("left", leave).await;
+    let leave = async |it: Registration| it.leave_now().await;
+    let leaving: JoinSet<_> = crowd.into_iter().map(leave).collect();
+    within("left", leaving.join_all()).await;
 }

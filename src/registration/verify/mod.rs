@@ -236,8 +236,9 @@ impl Verifier {
             // Listed, and nothing more is known: that may stay so.
             Verdict::NotYet if self.was_complete => doubling.min(USUAL_INTERVAL),
             Verdict::NotYet => doubling.min(LONGEST_WAIT),
-            Verdict::Listed if self.looks == 0 => SECOND_LOOK,
-            Verdict::Listed | Verdict::Guilty { .. } => USUAL_INTERVAL,
+            // The others of the herd may come later than this one.
+            Verdict::Listed => (SECOND_LOOK * (1 << (2 * self.looks.min(3)))).min(USUAL_INTERVAL),
+            Verdict::Guilty { .. } => USUAL_INTERVAL,
             Verdict::Blocked { .. } | Verdict::Displaced { .. } | Verdict::Flapping { .. } => {
                 DOUBT_INTERVAL
             }

@@ -127,11 +127,15 @@ impl ReadBack {
                     let now = Instant::now();
                     let early = now.duration_since(self.begun) < EARLY;
                     let factor = if early { EARLY_FACTOR } else { 1 };
-                    let listed = self.evidence.replicas;
-                    self.replicas = listed.map(|listed| listed.saturating_mul(factor));
                     let (remedy, next) = self.verifier.see(&self.evidence, now);
                     self.look_at = Some(next);
                     let is_listed = *self.verifier.verdict() == Verdict::Listed;
+                    if let Some(listed) = self.evidence.replicas {
+                        let listed = listed.saturating_mul(factor);
+                        // A gateway that does not list us has forgotten the others, too.
+                        let known = self.replicas.filter(|_| !is_listed);
+                        self.replicas = Some(listed.max(known.unwrap_or(0)));
+                    }
                     if self.routed && (!is_listed || self.verifier.is_doubted()) {
                         // Another call would count more than what the gateway says.
                         self.core.proof.await_again();
