@@ -23,7 +23,7 @@ use super::proto::{
 };
 use super::refusal;
 use super::route_probe::{RouteProbe, UNDECODABLE, meaning};
-use super::shown::shown;
+use super::shown::{make_plain, shown};
 use crate::error::{Error, ErrorKind};
 
 /// How much longer an answer may take on a connection than on a new one.
@@ -364,13 +364,12 @@ impl ControlPlane {
         let listed = self.list(
             "ListServices",
             &ListServicesRequest {},
-            |it: ServiceInfo| {
-                let texts = [
-                    &it.namespace,
-                    &it.version,
-                    &it.hash_hex,
-                    &it.manual_deprecation_reason,
-                ];
+            |mut it: ServiceInfo| {
+                // Nobody looks at it.
+                it.manual_deprecation_reason = String::new();
+                let texts = [&mut it.namespace, &mut it.version, &mut it.hash_hex];
+                texts.into_iter().for_each(make_plain);
+                let texts = [&it.namespace, &it.version, &it.hash_hex];
                 let length = texts.iter().map(|text| text.len()).sum::<usize>();
                 let kept = match self.own.contains(&it.namespace) {
                     true => &mut kept_own,

@@ -24,6 +24,13 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+/// Makes a text so where it is not plain, as names and hashes are.
+pub(super) fn make_plain(text: &mut String) {
+    if text.len() > LONGEST || text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+        *text = shown(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -207,9 +207,10 @@ impl Options {
     /// Sends the address of gRPC services as it is, without leading zeros before the port.
     ///
     /// By default `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in another spelling at each
-    /// start and each time it is registered again: a gateway keeps its connections, and its
-    /// back-off after failed ones, by the spelling, so that a service that was down would not be
-    /// called for many seconds after it is back.
+    /// start and each time it is registered again: with up to 5 zeros, and where all services are
+    /// gRPC also behind `dns:///`. A gateway keeps its connections, and its back-off after failed
+    /// ones, by the spelling, so that a service that was down would not be called for many seconds
+    /// after it is back.
     pub fn verbatim_address(mut self) -> Self {
         self.verbatim_address = true;
         self

@@ -141,9 +141,10 @@ pub fn services_of(registrations: &[RegistrationView]) -> impl Iterator<Item = &
     registrations.iter().filter(|it| is_of_a_service(it))
 }
 
-/// An address without the leading zeros of its port, which a fresh spelling has.
+/// An address without what a fresh spelling has: leading zeros of its port, or a scheme.
 pub fn plain(address: &str) -> String {
-    let (host, port) = address.rsplit_once(':').expect("a port");
+    let target = address.strip_prefix("dns:///").unwrap_or(address);
+    let (host, port) = target.rsplit_once(':').expect("a port");
     format!("{host}:{}", port.trim_start_matches('0'))
 }
 

@@ -6,6 +6,7 @@ use ::http::{StatusCode, Uri};
 use tokio::time::timeout;
 
 use super::served::{Reader, Served};
+use crate::control::shown;
 use crate::registration::http;
 
 /// As much of a refusal as is told.
@@ -80,7 +81,7 @@ impl SchemaPages {
                 let reason = String::from_utf8_lossy(&reason);
                 let reason = reason.trim();
                 if REFUSALS.iter().any(|it| reason.contains(it)) {
-                    Page::Refused(reason.to_owned())
+                    Page::Refused(shown(reason))
                 } else {
                     Page::Unknown
                 }

@@ -102,12 +102,8 @@ async fn a_tonic_server_registers_beats_is_called_and_leaves() {
     assert_eq!(entry.ttl_seconds, 2);
     assert_eq!(entry.namespaces, [format!("{}/v1", names.namespace)]);
 
-    let greeting = gateway.until_called(&names, "Ada").await;
-    assert_eq!(greeting, "Hello, Ada!");
-    assert_eq!(
-        gateway.streamed(&names, "Ada").await,
-        ["1 Ada", "2 Ada", "3 Ada"]
-    );
+    gateway.assert_called(&names, "Ada").await;
+    gateway.assert_streamed(&names, "Ada").await;
 
     // Past the TTL and a sweep, which comes every 5 s: by the gateway's own clock.
     let past = entry.last_heartbeat_unix_ms + 2_000 + 5_000 + 500;
@@ -115,7 +111,7 @@ async fn a_tonic_server_registers_beats_is_called_and_leaves() {
         .until_entry(&names.namespace, |now| now.last_heartbeat_unix_ms > past)
         .await;
     assert_eq!(later.registration_id, entry.registration_id);
-    assert_eq!(gateway.until_called(&names, "Bob").await, "Hello, Bob!");
+    gateway.assert_called(&names, "Bob").await;
 
     let report = server.stop().await;
     assert_eq!(report.hold(), HoldOutcome::Held, "{report}");
@@ -132,7 +128,7 @@ async fn an_axum_server_registers_is_called_and_leaves() {
     let entry = gateway.entry(&names.title_as_namespace()).await;
     assert_eq!(plain(&entry.addr), server.address);
     gateway
-        .until_answered(&names.path("things/7"), "thing 7")
+        .assert_answered(&names.path("things/7"), &service::thing("7"))
         .await;
     let report = server.stop().await;
     assert_eq!(report.hold(), HoldOutcome::NotNeeded, "{report}");
@@ -150,9 +146,9 @@ async fn one_port_for_grpc_and_http_is_one_registration() {
     let entry = gateway.entry(&names.namespace).await;
     let both = [&names.namespace, &names.title_as_namespace()].map(|name| format!("{name}/v1"));
     assert_eq!(entry.namespaces, both);
-    assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
+    gateway.assert_called(&names, "Ada").await;
     gateway
-        .until_answered(&names.path("things/7"), "thing 7")
+        .assert_answered(&names.path("things/7"), &service::thing("7"))
         .await;
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
@@ -206,7 +202,7 @@ async fn row_service_addr() {
     let entry = gateway.entry(&names.namespace).await;
     let expected = server.address.replace("127.0.0.1", "localhost");
     assert_eq!(plain(&entry.addr), expected);
-    assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
+    gateway.assert_called(&names, "Ada").await;
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
 }
@@ -229,7 +225,7 @@ async fn row_proto_fs_entry() {
     let server = serve(options, names.grpc_app(), true).await;
     server.registered(&gateway).await;
     gateway.entry(&names.namespace).await;
-    assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
+    gateway.assert_called(&names, "Ada").await;
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
 }
@@ -244,7 +240,7 @@ async fn row_max_concurrency() {
     let options = options.service(service.max_concurrency_per_instance(4));
     let server = serve(options, names.grpc_app(), true).await;
     server.registered(&gateway).await;
-    assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
+    gateway.assert_called(&names, "Ada").await;
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
 }
@@ -281,7 +277,7 @@ async fn row_automatic_re_register() {
         .until_entry(&names.namespace, |now| now.registration_id != first)
         .await;
     assert_eq!(plain(&second.addr), server.address);
-    assert_eq!(gateway.until_called(&names, "Ada").await, "Hello, Ada!");
+    gateway.assert_called(&names, "Ada").await;
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
 }

@@ -4,10 +4,10 @@
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use http::uri::PathAndQuery;
 use tokio_stream::Stream;
 use tonic::server::Grpc;
@@ -25,6 +25,11 @@ const INTROSPECTION: &str = r#"{"data":{"__schema":{
         "type":{"kind":"SCALAR","name":"String","ofType":null}}]},
     {"kind":"SCALAR","name":"String","description":null,"fields":null,"inputFields":null,
      "interfaces":null,"enumValues":null,"possibleTypes":null}]}}}"#;
+
+/// What the HTTP service answers.
+pub(crate) fn thing(id: &str) -> serde_json::Value {
+    serde_json::json!({"name": format!("thing {id}")})
+}
 
 pub(crate) struct Names {
     suffix: String,
@@ -88,7 +93,11 @@ message Answer { string text = 1; }
     }
 
     pub(crate) fn openapi(&self) -> Service {
-        let response = serde_json::json!({"200": {"description": "ok"}});
+        let schema = serde_json::json!({
+            "type": "object", "required": ["name"], "properties": {"name": {"type": "string"}},
+        });
+        let content = serde_json::json!({"application/json": {"schema": schema}});
+        let response = serde_json::json!({"200": {"description": "ok", "content": content}});
         let id = serde_json::json!({
             "name": "id", "in": "path", "required": true, "schema": {"type": "string"},
         });
@@ -104,7 +113,8 @@ message Answer { string text = 1; }
     }
 
     pub(crate) fn http_app(&self) -> Router {
-        let thing = |Path(id): Path<String>| async move { format!("thing {id}") };
+        // Gateways answer with 500 for what is no JSON.
+        let thing = |Path(id): Path<String>| async move { Json(thing(&id)) };
         Router::new().route(&self.path("things/{id}"), get(thing))
     }
 
