@@ -14,6 +14,7 @@ use super::address;
 use super::awaited::{finished, optional_sleep};
 use super::core::Core;
 use super::status::State;
+use crate::control::resolve;
 
 /// For the advertised address to accept a connection from here.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
