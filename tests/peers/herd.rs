@@ -21,6 +21,8 @@ const RUNS: usize = 10;
 const WINDOW: Duration = Duration::from_millis(100);
 /// From a registration to the look at how many there are, on a busy machine too.
 const LOOKED: Duration = Duration::from_millis(2_500);
+/// Above it a run is made again.
+const MOST_STALLED: Duration = Duration::from_millis(40);
 /// The gateway that a process of the herd registers with.
 const GATEWAY: &str = "HERD_GATEWAY";
 const PORT: &str = "HERD_PORT";
@@ -137,15 +139,57 @@ impl Gateway {
         (most.unwrap_or(0), begun.elapsed())
     }
 
+    /// A run in which this process stood still says nothing: what was due meanwhile comes at once.
     async fn assert_no_crowd(&self, herd: u16) {
-        let mut exceeded = 0;
-        for run in 1..=RUNS {
+        let (mut counted, mut exceeded, mut stalled) = (0, 0, 0);
+        while counted < RUNS {
             self.until_all_are_known(herd).await;
+            let stalls = Stalls::watch();
             let (most, took) = self.restart(herd).await;
-            println!("run {run}: at most {most} of {herd} in {WINDOW:?}, all within {took:.1?}");
-            exceeded += usize::from(most * 5 > usize::from(herd));
+            let longest = stalls.longest();
+            println!(
+                "at most {most} of {herd} in {WINDOW:?}, all within {took:.1?}, no processor for \
+                 {longest:.1?}"
+            );
+            let exceeds = most * 5 > usize::from(herd);
+            if exceeds && longest > MOST_STALLED && stalled < RUNS {
+                stalled += 1;
+                continue;
+            }
+            counted += 1;
+            exceeded += usize::from(exceeds);
         }
+        println!("{exceeded} of {RUNS} runs exceed a fifth; {stalled} stalled");
         assert!(exceeded <= 1, "{exceeded} of {RUNS} runs");
+    }
+}
+
+/// How long a thread of this process waited for a processor.
+struct Stalls {
+    longest: Arc<Mutex<Duration>>,
+}
+
+impl Stalls {
+    fn watch() -> Self {
+        const TICK: Duration = Duration::from_millis(5);
+        let longest = Arc::<Mutex<Duration>>::default();
+        let seen = Arc::downgrade(&longest);
+        std::thread::spawn(move || {
+            let mut last = Instant::now();
+            while let Some(longest) = seen.upgrade() {
+                let late = last.elapsed().saturating_sub(TICK);
+                let mut longest = longest.lock().unwrap_or_else(PoisonError::into_inner);
+                *longest = late.max(*longest);
+                drop(longest);
+                last = Instant::now();
+                std::thread::sleep(TICK);
+            }
+        });
+        Self { longest }
+    }
+
+    fn longest(&self) -> Duration {
+        *self.longest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
