@@ -156,7 +156,8 @@ pub fn pets_app() -> Router {
         )
 }
 
-/// Greets; panics when asked to greet `panic`, and waits when asked to greet `hold`.
+/// Greets; panics when asked to greet `panic`, and waits when asked to greet `hold`, or `after 300`,
+/// which is that many milliseconds.
 pub struct TestGreeter {
     hold: Arc<Semaphore>,
 }
@@ -184,7 +185,11 @@ impl Greeter for TestGreeter {
             let held = self.hold.acquire().await;
             held.expect("never closed").forget();
         }
-        tokio::time::sleep(Duration::from_millis(request.delay_ms.into())).await;
+        // Gateways do not send fields with an underscore to services.
+        let named = request.name.strip_prefix("after ");
+        let delay = named.and_then(|ms| ms.parse().ok());
+        let delay = delay.unwrap_or_else(|| request.delay_ms.into());
+        tokio::time::sleep(Duration::from_millis(delay)).await;
         Ok(Response::new(reply(&request.name)))
     }
 

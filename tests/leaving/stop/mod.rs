@@ -3,6 +3,7 @@
 
 mod dead_node;
 mod queued;
+mod real_gateway;
 mod server_end;
 mod silent;
 mod unseen;
