@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,6 +27,8 @@ pub(crate) enum Caller {
     Unary(GreeterClient<Channel>, u32),
     Stream(GreeterClient<Channel>, u32),
     Http(Box<Client<HttpConnector, Empty<Bytes>>>, hyper::Uri),
+    /// The query.
+    GraphQl(Box<Client<HttpConnector, Full<Bytes>>>, hyper::Uri, Bytes),
 }
 
 /// Calls that run until told to stop.
@@ -69,6 +71,25 @@ impl Caller {
         })
     }
 
+    /// For gateways that have no other way in: standalone ones.
+    pub(crate) fn graphql(
+        kind: Kind,
+        http: &str,
+        namespace: &str,
+        delay: Duration,
+    ) -> Result<Self, BoxError> {
+        let ms = delay.as_millis();
+        let call = match kind {
+            Kind::Unary => format!(r#"hello(name: \"{ms}\") {{ greeting }}"#),
+            Kind::Http => format!("wait(ms: {ms}) {{ ok }}"),
+            Kind::Stream => return Err("streams are subscriptions, which are not called".into()),
+        };
+        let query = format!(r#"{{"query":"{{ {namespace} {{ {call} }} }}"}}"#);
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let url = format!("{http}/api/graphql").parse()?;
+        Ok(Self::GraphQl(Box::new(client), url, query.into()))
+    }
+
     pub(crate) async fn call(&mut self) -> Result<(), BoxError> {
         match self {
             Self::Unary(client, delay_ms) => {
@@ -100,6 +121,18 @@ impl Caller {
                 response.into_body().collect().await?;
                 if !status.is_success() {
                     return Err(format!("status {status}").into());
+                }
+            }
+            Self::GraphQl(client, url, query) => {
+                let request = hyper::Request::post(url.clone())
+                    .header("content-type", "application/json")
+                    .body(Full::new(query.clone()))?;
+                let response = client.request(request).await?;
+                let status = response.status();
+                let body = response.into_body().collect().await?.to_bytes();
+                let body = String::from_utf8_lossy(&body);
+                if !status.is_success() || body.contains("errors") || body.contains("null") {
+                    return Err(format!("status {status}: {body}").into());
                 }
             }
         }

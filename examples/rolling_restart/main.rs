@@ -9,7 +9,10 @@
 //! - `ours`: what `registration.shutdown(..)` does.
 //!
 //! The gateway is embedded, standalone and as a clustered pair whose second node is called; or the
-//! one that `GWAG_GATEWAY` and `GWAG_GATEWAY_HTTP` name. The exit code is 1 if `ours` lost a call.
+//! one that `GWAG_GATEWAY` and `GWAG_GATEWAY_HTTP` name. Where the calls are to go through another
+//! node of its cluster, `GWAG_GATEWAY_CALLED` is that one's control plane, and `GWAG_GATEWAY_HTTP`
+//! its HTTP; with `GWAG_GRAPHQL=1` all calls are GraphQL, because a standalone gateway takes no
+//! others. `--ours` leaves the other orders out. The exit code is 1 if `ours` lost a call.
 
 mod load;
 mod replica;
@@ -35,13 +38,18 @@ async fn main() -> Result<ExitCode, BoxError> {
         replica::run(&arguments[1..]).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let quick = match arguments.as_slice() {
-        [] => false,
-        [flag] if flag == "--quick" => true,
-        _ => return Err("usage: rolling_restart [--quick]".into()),
+    let known = |flag: &String| flag == "--quick" || flag == "--ours";
+    if !arguments.iter().all(known) {
+        return Err("usage: rolling_restart [--quick] [--ours]".into());
+    }
+    let has = |flag: &str| arguments.iter().any(|it| it == flag);
+    let orders: &[Order] = if has("--ours") {
+        &[Order::Ours]
+    } else {
+        &[Order::Naive, Order::StopFirst, Order::Ours]
     };
 
-    let outcomes = run_all(quick).await?;
+    let outcomes = run_all(has("--quick"), orders).await?;
     print_markdown(&outcomes);
     let lost = outcomes
         .iter()
@@ -52,20 +60,20 @@ async fn main() -> Result<ExitCode, BoxError> {
     Ok(ExitCode::from(u8::from(lost > 0)))
 }
 
-async fn run_all(quick: bool) -> Result<Vec<Outcome>, BoxError> {
+async fn run_all(quick: bool, orders: &[Order]) -> Result<Vec<Outcome>, BoxError> {
     let delays: &[u64] = if quick { &[50] } else { &[5, 50, 500] };
     let mut outcomes = Vec::new();
     println!(
         "gateway      kind    call   order       lost / total   exit      p99 before → during"
     );
     for gateways in Gateways::all() {
-        for kind in [Kind::Unary, Kind::Stream, Kind::Http] {
+        for kind in Kind::all() {
             for delay in delays {
-                for order in [Order::Naive, Order::StopFirst, Order::Ours] {
+                for order in orders {
                     let scenario = Scenario {
                         gateways,
-                        kind,
-                        order,
+                        kind: *kind,
+                        order: *order,
                         delay: Duration::from_millis(*delay),
                         quick,
                     };

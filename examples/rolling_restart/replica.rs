@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Path;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -25,7 +26,8 @@ fn openapi(namespace: &str) -> String {
     format!(
         r#"{{"openapi":"3.0.3","info":{{"title":"{namespace}","version":"1"}},"paths":{{
         "/{namespace}/{{ms}}":{{"get":{{"operationId":"wait","parameters":[{{"name":"ms","in":"path",
-        "required":true,"schema":{{"type":"integer"}}}}],"responses":{{"200":{{"description":"ok"}}}}}}}}}}}}"#
+        "required":true,"schema":{{"type":"integer"}}}}],"responses":{{"200":{{"description":"ok","content":{{
+        "application/json":{{"schema":{{"type":"object","properties":{{"ok":{{"type":"boolean"}}}}}}}}}}}}}}}}}}}}}}"#
     )
 }
 
@@ -34,7 +36,9 @@ struct Waiter;
 #[tonic::async_trait]
 impl Greeter for Waiter {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        let delay = request.into_inner().delay_ms;
+        let request = request.into_inner();
+        // By GraphQL gateways do not send fields with an underscore to services.
+        let delay = request.name.parse().unwrap_or(request.delay_ms);
         tokio::time::sleep(Duration::from_millis(delay.into())).await;
         Ok(Response::new(HelloReply::default()))
     }
@@ -142,7 +146,8 @@ fn app() -> Router {
         "/{namespace}/{ms}",
         get(|Path((_, ms)): Path<(String, u64)>| async move {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            "ok"
+            // Gateways take JSON only.
+            ([(CONTENT_TYPE, "application/json")], r#"{"ok":true}"#)
         }),
     )
 }

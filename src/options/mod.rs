@@ -291,7 +291,9 @@ impl Options {
         self
     }
 
-    /// The longest time that calls in flight are waited for when leaving.
+    /// The longest time that calls in flight are waited for when leaving: from the deregistration on,
+    /// through the server's own graceful stop, whether or not the layer saw them. What is open then
+    /// is cut.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self

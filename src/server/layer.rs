@@ -11,7 +11,10 @@ use crate::registration::core::{Core, Handle};
 
 /// Registers a tonic or axum server with a gwag gateway; clones are the same registration.
 ///
-/// The layer counts the requests in flight, bodies included. The registration starts when the
+/// The layer counts the requests in flight, bodies included. Add it last to an axum router:
+/// `Router::layer` is around the routes that were added before it only. Requests that it does not
+/// see are answered, too, up to [`drain_timeout`](Options::drain_timeout), but the report says "not
+/// counted", and the server may be let go, and accept no more, before they have ended. The registration starts when the
 /// server first polls its wrapped listener for a connection: its address is known by then, and
 /// it can serve. See the [crate's page](crate) for the whole wiring.
 ///
