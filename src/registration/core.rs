@@ -531,6 +531,17 @@ impl Core {
         }
     }
 
+    /// The server stops, with calls in flight, and the layer saw none ever.
+    pub(super) fn complain_of_the_layer(&self, connections: usize) {
+        let text = format!(
+            "the server stops while {connections} connections are busy, and the layer has seen no \
+             request: they are answered until `drain_timeout`, but not counted; add `.layer(layer)` \
+             around all routes (axum: last, because it is around the routes that were added before \
+             it only)"
+        );
+        self.complain(Part::Layer, &text);
+    }
+
     /// For servers of another kind, which have no place for the layer or the shutdown.
     pub(crate) fn wired_by_hand(&self) {
         self.saw_layer();

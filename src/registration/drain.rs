@@ -150,11 +150,12 @@ fn tell_what_is_waited_for(core: &Core, deadline: Instant) {
     }
     let rest = deadline.saturating_duration_since(Instant::now());
     let calls = core.in_flight.count();
+    if calls == 0 && !core.counts() {
+        core.complain_of_the_layer(connections);
+    }
     let calls = match calls {
-        0 => "with calls that the layer does not count: it may stand inside of a limit, or not be \
-              around all routes (axum: add the layer last)"
-            .to_owned(),
-        calls => format!("with {calls} calls that the layer counts"),
+        0 => "with calls that the layer has not counted".to_owned(),
+        calls => format!("with {calls} calls that the layer has counted"),
     };
     tracing::info!(
         target: "tower_gwag",

@@ -26,6 +26,8 @@ struct Parts {
 
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+type Serve = fn(Parts) -> Serving;
+
 struct Server {
     registration: Registration,
     address: std::net::SocketAddr,

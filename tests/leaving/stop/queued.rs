@@ -14,7 +14,7 @@ use tower::ServiceBuilder;
 use tower::limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 use tower_gwag::{LeaveReport, Options, State};
 
-use super::{Parts, Server, Serving};
+use super::{Parts, Serve, Server, Serving};
 use crate::support::greeter::greeter_server::GreeterServer;
 use crate::support::servers::TestGreeter;
 use crate::support::{gateway, greeter_options, pets_options, within};
@@ -42,8 +42,6 @@ macro_rules! tonic {
         }
     };
 }
-
-type Serve = fn(Parts) -> Serving;
 
 const LIMITS: [(&str, Serve); 6] = [
     (
