@@ -1,5 +1,8 @@
 //! Which requests are not waited for, by their paths.
 
+use http::Uri;
+use http::uri::PathAndQuery;
+
 /// Beginnings of paths.
 #[derive(Debug)]
 pub(crate) struct Prefixes {
@@ -28,10 +31,12 @@ impl Prefixes {
     }
 
     #[inline]
-    pub(crate) fn holds(&self, path: &str) -> bool {
+    pub(crate) fn holds(&self, uri: &Uri) -> bool {
+        // The query may be in it: cutting it off takes longer than the look.
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         match self.mark {
             Some((place, byte)) if path.as_bytes().get(place) != Some(&byte) => false,
-            _ => self.has_prefix_of(path),
+            _ => self.has_prefix_of(uri.path()),
         }
     }
 
@@ -42,6 +47,8 @@ impl Prefixes {
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+
     use super::Prefixes;
 
     #[test]
@@ -50,24 +57,28 @@ mod tests {
             let all: Vec<_> = all.iter().map(|&it| it.to_owned()).collect();
             Prefixes::new(&all)
         };
+        let holds = |prefixes: &Prefixes, path: &str| {
+            let uri = Uri::builder().path_and_query(path).build();
+            prefixes.holds(&uri.expect("a path"))
+        };
         let grpc = prefixes(&["/grpc.health.v1.Health/Watch", "/grpc.reflection."]);
         assert_eq!(grpc.mark, Some((5, b'.')));
-        assert!(grpc.holds("/grpc.reflection.v1.ServerReflection/Info"));
+        assert!(holds(&grpc, "/grpc.reflection.v1.ServerReflection/Info"));
         for path in [
             "/",
             "/greeter.Greeter/Hello",
             "/grpc.health.v1.Health/Check",
         ] {
-            assert!(!grpc.holds(path), "{path}");
+            assert!(!holds(&grpc, path), "{path}");
         }
-        let mixed = prefixes(&["/grpc.reflection.", "/größe", "/gräte"]);
+        let mixed = prefixes(&["/grpc.reflection.", "/grün", "/gräte"]);
         assert_eq!(mixed.mark, Some((2, b'r')));
-        assert!(mixed.holds("/größe/1"));
-        for path in ["/gr", "/", ""] {
-            assert!(!mixed.holds(path), "{path}");
+        assert!(holds(&mixed, "/grpc.reflection.x?y"));
+        for path in ["/gr", "/", "/?gr", "/g?r"] {
+            assert!(!holds(&mixed, path), "{path}");
         }
-        assert!(!prefixes(&[]).holds("/"));
-        assert!(prefixes(&["/a", ""]).holds("/b"));
-        assert!(prefixes(&["/events"]).holds("/events/7"));
+        assert!(!holds(&prefixes(&[]), "/"));
+        assert!(holds(&prefixes(&["/a", ""]), "/b"));
+        assert!(holds(&prefixes(&["/events"]), "/events/7"));
     }
 }

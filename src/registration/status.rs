@@ -34,11 +34,14 @@ pub enum State {
     /// The gateway lists every service with our schema, and nothing says that it does not route
     /// them. What only the gateway can know (the hash of a GraphQL schema) is taken from its list.
     Listed,
-    /// Proved: a call came from the gateway's host since it was registered.
+    /// Proved: a call of the gateway came, at the advertised address, since it was registered.
     ///
-    /// gRPC calls must also come from Go's client. An axum server that does not tell its requests
-    /// from whom they are (`into_make_service_with_connect_info`) counts any request once the
-    /// gateway's host has connected.
+    /// A call is the gateway's if it has the user agent of Go's clients (over HTTP/1 also `accept:
+    /// application/json`) and its connection comes from the gateway's host. Where the advertised
+    /// address is not the one that the server is bound to, nothing proves it, and a service stays
+    /// `Listed`. An axum server that does not tell its HTTP/2 requests from whom they are
+    /// (`into_make_service_with_connect_info`) is judged by its connections: a call is a proof only
+    /// while all of them come from the gateway's host.
     Routed,
     /// The gateway lists the service, but does not route it, most often because the schema of
     /// another one cannot be rendered. Registered anew, so that it is routed as soon as it can be.

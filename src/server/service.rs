@@ -79,7 +79,7 @@ where
         let core = &*self.handle.core;
         core.check_listener();
         // Before the inner call, so that a panic in it counts out, too.
-        let is_exempt = || core.exempt.holds(request.uri().path());
+        let is_exempt = || core.exempt.holds(request.uri());
         let guard = core.in_flight.enter(is_exempt);
         let keeps_alive = request.version() < Version::HTTP_2;
         // What is gRPC comes in no other way.
@@ -89,11 +89,10 @@ where
         if guard.is_some() {
             core.proof.saw_call(&request, is_grpc);
         }
-        let inside = guard.as_ref().map(InFlightGuard::inside);
-        let inner = self.inner.call(request);
-        drop(inside);
+        let _inside = guard.as_ref().map(InFlightGuard::inside);
+        // Made where it is returned, which saves a copy.
         GwagRegistrationFuture {
-            inner,
+            inner: self.inner.call(request),
             guard,
             is_grpc,
             keeps_alive,
@@ -112,31 +111,38 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let inside = this.guard.as_ref().map(InFlightGuard::inside);
-        let polled = this.inner.poll(cx);
-        drop(inside);
-        let Poll::Ready(response) = polled else {
-            let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
-            if !this.guard.as_mut().is_some_and(is_cut) {
-                return Poll::Pending;
+        let _inside = this.guard.as_ref().map(InFlightGuard::inside);
+        match this.inner.poll(cx) {
+            Poll::Ready(Ok(response)) => {
+                let (mut head, body) = response.into_parts();
+                let mut guard = this.guard.take();
+                let kind = kind_of(&head, guard.as_mut(), *this.is_grpc);
+                let is_closing = guard.as_ref().is_some_and(InFlightGuard::is_closing);
+                // Upgrades say what they need in the same header.
+                if is_closing && *this.keeps_alive && head.status != StatusCode::SWITCHING_PROTOCOLS
+                {
+                    close(&mut head.headers);
+                }
+                let body = InFlightBody::new(body, guard, kind);
+                Poll::Ready(Ok(Response::from_parts(head, body)))
             }
-            *this.guard = None;
-            let mut response = refusal(*this.is_grpc);
-            if *this.keeps_alive {
-                close(response.headers_mut());
+            Poll::Ready(Err(error)) => {
+                *this.guard = None;
+                Poll::Ready(Err(error))
             }
-            return Poll::Ready(Ok(response));
-        };
-        let (mut head, body) = response?.into_parts();
-        let mut guard = this.guard.take();
-        let kind = kind_of(&head, guard.as_mut(), *this.is_grpc);
-        let is_closing = guard.as_ref().is_some_and(InFlightGuard::is_closing);
-        // Upgrades say what they need in the same header.
-        if is_closing && *this.keeps_alive && head.status != StatusCode::SWITCHING_PROTOCOLS {
-            close(&mut head.headers);
+            Poll::Pending => {
+                let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
+                if !this.guard.as_mut().is_some_and(is_cut) {
+                    return Poll::Pending;
+                }
+                *this.guard = None;
+                let mut response = refusal(*this.is_grpc);
+                if *this.keeps_alive {
+                    close(response.headers_mut());
+                }
+                Poll::Ready(Ok(response))
+            }
         }
-        let body = InFlightBody::new(body, guard, kind);
-        Poll::Ready(Ok(Response::from_parts(head, body)))
     }
 }
 

@@ -4,6 +4,8 @@
 mod control;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tls_proxy.rs"]
+mod tls_proxy;
 
 mod disabled;
 mod exclusive;

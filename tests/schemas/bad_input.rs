@@ -245,6 +245,40 @@ fn advertised_addresses_that_cannot_serve_the_services() {
         &["must not have a port"],
     );
     refused(grpc().advertise_host("a b"), kind, &["host name"]);
+    for nobody in [
+        "0.0.0.0:80",
+        "[::]:80",
+        "[0:0::0]:80",
+        "[::ffff:0.0.0.0]:80",
+        "0:80",
+    ] {
+        refused(
+            grpc().advertise(nobody),
+            kind,
+            &["every address", "advertise_host"],
+        );
+        let url = format!("http://{nobody}/base");
+        refused(http().advertise(url), kind, &["every address"]);
+        let target = format!("dns:///{nobody}");
+        refused(grpc().advertise(target), kind, &["every address"]);
+    }
+    refused(grpc().advertise("a:00000"), kind, &["port 0"]);
+    refused(http().advertise("https://a:0/base"), kind, &["port 0"]);
+    for nobody in ["0.0.0.0", "::", "::ffff:0.0.0.0", "0"] {
+        refused(grpc().advertise_host(nobody), kind, &["every address"]);
+    }
+    refused(
+        grpc().advertise_scheme("https"),
+        kind,
+        &["gRPC", "registration of their own"],
+    );
+    refused(http().advertise_scheme("ftp"), kind, &["neither"]);
+    refused(
+        http().advertise("a:1").advertise_scheme("http"),
+        kind,
+        &["advertise(`a:1`)"],
+    );
+    http().advertise_scheme("https").check().unwrap();
     http().advertise("https://a/base").check().unwrap();
     grpc().advertise_host("2001:db8::1").check().unwrap();
     let graphql = Service::graphql("/graphql").namespace("g");

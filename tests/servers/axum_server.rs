@@ -281,3 +281,37 @@ async fn requests_of_any_route_are_counted() {
     in_flight(&server.registration, 0).await;
     server.stop().await;
 }
+
+/// Clones of the layer are around the router, a nested one, and one of its routes.
+#[tokio::test]
+async fn a_request_through_nested_layers_is_one() {
+    let gateway = gateway().await;
+    let layer = GwagRegistrationLayer::new(pets_options(&gateway));
+    let registration = layer.registration();
+    let (listener, address) = bind("127.0.0.1:0").await;
+    let listener = registration.listener(listener).expect("wrapped");
+    let count = {
+        let registration = registration.clone();
+        move || async move { registration.in_flight().to_string() }
+    };
+    let inner = Router::new()
+        .route("/count", on_get(count).layer(layer.clone()))
+        .layer(layer.clone());
+    let app = Router::new()
+        .nest("/nested", inner)
+        .merge(pets_app().layer(layer.clone()))
+        .layer(layer);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = registration.shutdown(stopped);
+    let served = tokio::spawn(async {
+        let serve = axum::serve(listener, app).with_graceful_shutdown(shutdown);
+        serve.await.expect("served");
+    });
+    registered(&registration).await;
+    let answer = get(&format!("http://{address}/nested/count")).await;
+    assert_eq!(answer, (200, "1".to_owned()));
+    in_flight(&registration, 0).await;
+    stop.send(()).expect("alive");
+    within("the server ends", served).await.expect("served");
+    assert_eq!(registration.finish().await.in_flight(), 0);
+}

@@ -21,6 +21,8 @@ struct Tie {
     handle: Arc<Handle>,
     bound: Option<SocketAddr>,
     begun: bool,
+    /// What the connections are was looked at.
+    knows_io: bool,
 }
 
 // === impl Tie ===
@@ -31,10 +33,24 @@ impl Tie {
             handle,
             bound,
             begun: false,
+            knows_io: false,
         }
     }
 
-    fn connected<Io>(&self, io: Io, peer: Option<SocketAddr>) -> Severable<Io> {
+    fn connected<Io>(&mut self, io: Io, peer: Option<SocketAddr>) -> Severable<Io> {
+        let kind = std::any::type_name::<Io>();
+        if !self.knows_io
+            && !["TcpStream", "UnixStream"]
+                .iter()
+                .any(|it| kind.ends_with(it))
+        {
+            tracing::debug!(
+                target: "tower_gwag",
+                "connections are {kind}, neither TCP nor Unix: whether TLS is on them, and from \
+                 whom they are, may not be seen"
+            );
+        }
+        self.knows_io = true;
         let core = &self.handle.core;
         Severable::new(io, core.severer.watch(), core.proof.peers.connected(peer))
     }
