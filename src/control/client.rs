@@ -1,5 +1,6 @@
 //! The control plane's calls that a registration makes, typed.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,17 +10,18 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
 use super::connection::{Connection, Gateway, Room, root_of};
 use super::credentials::Credentials;
 use super::entries::Entries;
 use super::exchange::{self, Failure, Refusal, exchange, framed};
+use super::looks::SlotList;
 use super::proto::{
     DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, ListPeersRequest,
-    ListRegistrationsRequest, ListServicesRequest, RegisterRequest, RegisterResponse, Registration,
-    ServiceInfo,
+    ListRegistrationsRequest, ListServicesRequest, Peer, RegisterRequest, RegisterResponse,
+    Registration, ServiceInfo,
 };
 use super::refusal;
 use super::route_probe::{RouteProbe, UNDECODABLE, meaning};
@@ -34,7 +36,12 @@ const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// The largest answer of another kind: an id and a number.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
 /// What is kept of a list, whatever its length.
-const MAX_KEPT_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_KEPT_BYTES: usize = 1024 * 1024;
+/// As many nodes as are told apart, by names of this length.
+const MOST_PEERS: usize = 1_000;
+const LONGEST_PEER_NAME: usize = 256;
+/// Begins the names of holds in the list of registrations.
+const HOLD_PREFIX: &str = "_tower_gwag_hold/";
 
 /// In characters; gateways give 24.
 const LONGEST_ID: usize = 64;
@@ -383,6 +390,64 @@ impl ControlPlane {
         );
         listed.await.ok()?;
         Some(services)
+    }
+
+    /// The same as an index, asked for at `since` or later: registrations that ask at the same
+    /// moment share one, unless the list is too long for one that fits all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub(crate) async fn slots(&self, since: Instant) -> Option<Arc<SlotList>> {
+        let list = self.gateway.lists.list(since, self.services()).await?;
+        if !list.may_be_cut() {
+            return Some(list);
+        }
+        // One that has the own namespaces.
+        Some(Arc::new(SlotList::of(self.services().await?)))
+    }
+
+    /// When to look next, `every` so often: the same moment for all registrations.
+    pub(crate) fn next_look(&self, every: Duration) -> Instant {
+        self.gateway.lists.next(every)
+    }
+
+    /// How many nodes there are, by their names: for a while a node that restarted is listed twice.
+    /// 0: standalone; `None` when it does not say.
+    pub(crate) async fn nodes(&self) -> Option<usize> {
+        let mut names = BTreeSet::new();
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |peer: Peer| {
+            let name = match peer.name.is_empty() {
+                true => peer.node_id,
+                false => peer.name,
+            };
+            if names.len() < MOST_PEERS && name.len() <= LONGEST_PEER_NAME {
+                names.insert(name);
+            }
+        });
+        listed.await.ok()?;
+        Some(names.len())
+    }
+
+    /// The holds, and the entries with an `unstable` service, that this node has, with those names
+    /// alone.
+    pub(crate) async fn unstable_entries(&self) -> Result<Vec<Registration>, CallError> {
+        let mut entries = Vec::new();
+        let mut kept = 0;
+        let request = ListRegistrationsRequest {};
+        let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
+            it.namespaces
+                .retain(|name| name.ends_with("/unstable") || name.starts_with(HOLD_PREFIX));
+            let texts = [&it.registration_id, &it.addr, &it.instance_id];
+            let texts = texts.into_iter().chain(&it.namespaces);
+            let length = texts.map(String::len).sum::<usize>() + size_of::<Registration>();
+            if !it.namespaces.is_empty() && kept + length <= MAX_KEPT_BYTES {
+                kept += length;
+                entries.push(it);
+            }
+        });
+        listed.await?;
+        Ok(entries)
     }
 
     /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.

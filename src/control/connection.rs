@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::client::Liveness;
 use super::exchange::Spent;
+use super::looks::Looks;
 use super::nodes::Nodes;
 use super::resolver;
 use super::shared::Shared;
@@ -70,6 +71,7 @@ pub(crate) struct Gateway {
     /// Whether it answers, asked for all registrations at once.
     pub(super) probes: Shared<Liveness>,
     pub(super) looks: Shared<bool>,
+    pub(super) lists: Looks,
 }
 
 /// Those in use, by address and runtime.
@@ -150,6 +152,7 @@ impl Gateway {
             nodes: Mutex::default(),
             probes: Shared::default(),
             looks: Shared::default(),
+            lists: Looks::new(),
         }
     }
 

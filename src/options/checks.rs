@@ -76,7 +76,8 @@ pub(super) fn heartbeat(options: &Options) -> Result<(), Error> {
 }
 
 pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
-    let (leave, drain, quiet) = (options.leave_timeout, options.drain_timeout, options.quiet);
+    let (leave, drain) = (options.leave_timeout, options.longest_drain());
+    let quiet = options.quiet_time();
     let mut found = Vec::new();
     let mut fault = |message: String| found.push(Finding::error(Rule::Timeouts, message));
     if [leave, drain, quiet].iter().any(|it| *it > LONGEST_TIMEOUT) {

@@ -24,6 +24,11 @@ pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 /// Calls that usually never end.
 const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."];
 
+/// The default; leaving takes 5 s more.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The default.
+const QUIET: Duration = Duration::from_millis(100);
+
 /// What to register, with which gateway, and how.
 ///
 /// | option | default |
@@ -39,13 +44,14 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`build_tag`](Self::build_tag) | `GWAG_BUILD_TAG` at build time, else none |
 /// | [`bearer_token`](Self::bearer_token), [`metadata`](Self::metadata) | none |
 /// | `tls` (feature `tls`) | plaintext for `host:port` and `http://`; system roots for `https://` |
-/// | [`drain_timeout`](Self::drain_timeout) | 20 s |
+/// | [`drain_timeout`](Self::drain_timeout) | 20 s; less where `leave_timeout` is shorter |
 /// | [`leave_timeout`](Self::leave_timeout) | 25 s |
 /// | [`quiet`](Self::quiet) | 100 ms |
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
 /// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
 /// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
+/// | [`reclaim_after`](Self::reclaim_after) | 2 s |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`seed`](Self::seed) | random |
 /// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
@@ -69,9 +75,9 @@ pub struct Options {
     pub(crate) credentials: Credentials,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<tonic::transport::ClientTlsConfig>,
-    pub(crate) drain_timeout: Duration,
+    pub(crate) drain_timeout: Option<Duration>,
     pub(crate) leave_timeout: Duration,
-    pub(crate) quiet: Duration,
+    pub(crate) quiet: Option<Duration>,
     pub(crate) hold: Hold,
     pub(crate) exempt: Vec<String>,
     pub(crate) seed: Option<u64>,
@@ -79,6 +85,7 @@ pub struct Options {
     pub(crate) gateway_http: Option<String>,
     pub(crate) on_refusal: OnRefusal,
     pub(crate) prefer_first: bool,
+    pub(crate) reclaim_after: Duration,
     pub(crate) allowed: Vec<Rule>,
     pub(crate) unchecked: bool,
 }
@@ -134,9 +141,9 @@ impl Options {
             credentials: Credentials::default(),
             #[cfg(feature = "tls")]
             tls: None,
-            drain_timeout: Duration::from_secs(20),
+            drain_timeout: None,
             leave_timeout: Duration::from_secs(25),
-            quiet: Duration::from_millis(100),
+            quiet: None,
             hold: Hold::default(),
             exempt: ENDLESS.map(str::to_owned).into(),
             seed: None,
@@ -144,6 +151,7 @@ impl Options {
             gateway_http: None,
             on_refusal: OnRefusal::default(),
             prefer_first: false,
+            reclaim_after: Duration::from_secs(2),
             allowed: Vec::new(),
             unchecked: false,
         }
@@ -216,7 +224,9 @@ impl Options {
         self
     }
 
-    /// Free text by which operators know this replica in the gateway's list of registrations.
+    /// Free text by which operators know this replica in the gateway's list of registrations. An
+    /// `unstable` service without a hold has ` (tower-gwag …)` added, by which other builds of it
+    /// know that it steps aside.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
         self.instance_id = Some(id.into());
         self
@@ -293,9 +303,35 @@ impl Options {
 
     /// The longest time that calls in flight are waited for when leaving: from the deregistration on,
     /// through the server's own graceful stop, whether or not the layer saw them. What is open then
-    /// is cut.
+    /// is cut. Default: 20 s, or four
+    /// fifths of a [`leave_timeout`](Self::leave_timeout) that is shorter than 25 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
+        self.drain_timeout = Some(timeout);
+        self
+    }
+
+    /// The drain timeout that was set, or the default within the leave timeout.
+    pub(crate) fn longest_drain(&self) -> Duration {
+        // Zero is refused, whatever else is set.
+        let default = match self.leave_timeout.is_zero() {
+            true => DRAIN_TIMEOUT,
+            false => DRAIN_TIMEOUT.min(self.leave_timeout / 5 * 4),
+        };
+        self.drain_timeout.unwrap_or(default)
+    }
+
+    /// The quiet time that was set, or the default within the drain timeout.
+    pub(crate) fn quiet_time(&self) -> Duration {
+        self.quiet.unwrap_or(QUIET.min(self.longest_drain()))
+    }
+
+    /// How long a vN must be free before it is registered, after another schema had it. Default:
+    /// 2 s.
+    ///
+    /// A gateway gives a vN to the first schema that comes, so that the owner of a name who
+    /// restarts for longer, without a second replica, loses the name to whoever waits for it.
+    pub fn reclaim_after(mut self, free: Duration) -> Self {
+        self.reclaim_after = free;
         self
     }
 
@@ -308,7 +344,7 @@ impl Options {
     /// How long nothing may be in flight before the server is let go: a call that the gateway
     /// had already sent on its way may still arrive after the deregistration.
     pub fn quiet(mut self, quiet: Duration) -> Self {
-        self.quiet = quiet;
+        self.quiet = Some(quiet);
         self
     }
 

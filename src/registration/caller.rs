@@ -1,5 +1,6 @@
 //! Turns the machine's calls into calls of the control plane.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use super::host_name::host_name;
 use super::introspect;
 use super::machine::{Answer, Call, Verb, Which};
 use super::proof::Callers;
+use super::slots::{self, Before, Gateways, Guard};
 use super::spellings::Spellings;
 use super::verify::{self, Expected};
 use crate::control::address::respelled;
@@ -29,6 +31,12 @@ const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// For the look at who has a service's place.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For what differs from a schema that has the place.
+const DIFFERENCE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// For the look before a heartbeat, which must not come late.
+const GUARD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Between two attempts to tell a gateway that cannot be reached what was left there.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
@@ -62,6 +70,8 @@ struct Shared {
     homes: Mutex<Homes>,
     /// The tier policy of the gateway does not take a hold with a vN.
     hold_is_unstable: AtomicBool,
+    /// Services that are not registered while the others are, by their place.
+    aside: Mutex<BTreeSet<usize>>,
 }
 
 /// The nodes that took registrations, by their ids, the newest last: those that expired, as
@@ -75,6 +85,8 @@ pub(super) struct Reply {
     pub(super) answer: Answer,
     /// The advertised address, after a Register.
     pub(super) address: String,
+    /// What was seen before a Register of the service.
+    pub(super) before: Before,
     /// Replicas of the service that nobody can remove, after the hold's Deregister.
     pub(super) ghosts: Option<u32>,
     pub(super) failure: Option<Arc<Error>>,
@@ -124,6 +136,7 @@ impl Caller {
             named: Mutex::default(),
             homes: Mutex::default(),
             hold_is_unstable: AtomicBool::new(false),
+            aside: Mutex::default(),
         }))
     }
 
@@ -250,21 +263,41 @@ impl Caller {
         address::unreachable_from(address, &lock(&self.0.gateways))
     }
 
-    /// Makes a call; to be run to its end.
+    /// Whom to ask about the slots of a gateway.
+    pub(super) fn gateways_at(&self, gateway: usize) -> Gateways {
+        let others = self.0.controls.iter().enumerate();
+        let others = others.filter(|(at, _)| *at != gateway);
+        Gateways {
+            control: self.control(gateway).clone(),
+            others: others.map(|(_, control)| control.clone()).collect(),
+        }
+    }
+
+    /// The next Register is without these services.
+    pub(super) fn set_aside(&self, services: &BTreeSet<usize>) {
+        lock(&self.0.aside).clone_from(services);
+    }
+
+    /// Makes a call; to be run to its end. A heartbeat of the service is made only while every slot
+    /// of `guard` has its hash.
     pub(super) fn call(
         &self,
         call: Call,
         gateway: usize,
+        guard: Guard,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let shared = Arc::clone(&self.0);
         async move {
             let control = shared.control(gateway);
             let mut address = String::new();
+            let mut before = Before::default();
             let result = match call.verb.clone() {
-                Verb::Register { spelling, looks } => {
-                    let register =
-                        shared.register(gateway, call.which, (spelling, looks), &mut address);
-                    register.await
+                Verb::Register { spelling } => {
+                    let told = (&mut address, &mut before);
+                    shared.register(gateway, call.which, spelling, told).await
+                }
+                Verb::Heartbeat(_) if Box::pin(is_lost(control, &guard)).await => {
+                    Ok(Answer::HeldBack)
                 }
                 Verb::Heartbeat(id) => {
                     let beat = control.heartbeat(id).await;
@@ -303,6 +336,7 @@ impl Caller {
                 call,
                 answer,
                 address,
+                before,
                 ghosts,
                 failure: failure.map(Arc::new),
             }
@@ -322,8 +356,8 @@ impl Shared {
         &self,
         gateway: usize,
         which: Which,
-        (spelling, looks): (u32, bool),
-        address: &mut String,
+        spelling: u32,
+        (address, before): (&mut String, &mut Before),
     ) -> Result<Answer, CallError> {
         let control = self.control(gateway);
         *address = self.address(gateway).await.map_err(CallError::NotSent)?;
@@ -333,13 +367,14 @@ impl Shared {
         if let Some(spellings) = &self.spellings {
             *address = respelled(address, lock(spellings).of_life(spelling));
         }
-        if looks {
-            Box::pin(self.look(control)).await?;
-        }
         let services = match which {
             // A former entry is never registered.
             Which::Service | Which::Former => {
-                let bindings = self.plan.bindings(address);
+                *before = Box::pin(self.look(control)).await?;
+                let aside = lock(&self.aside).clone();
+                let bindings = self.plan.bindings(address).into_iter().enumerate();
+                let bindings = bindings.filter(|(at, _)| !aside.contains(at));
+                let bindings: Vec<_> = bindings.map(|(_, binding)| binding).collect();
                 let urls = bindings.iter().map(|it| &it.graphql_endpoint);
                 let urls = urls.filter(|it| !it.is_empty());
                 for (path, url) in self.plan.graphql_endpoints().zip(urls) {
@@ -358,7 +393,7 @@ impl Shared {
             addr: address.clone(),
             services,
             ttl_seconds: self.plan.ttl_seconds,
-            instance_id: self.instance_id(address),
+            instance_id: self.instance_id(address) + &self.mark(which),
         };
         let granted = control.register(request).await.inspect_err(|error| {
             if let (Which::Hold, CallError::Refused(error)) = (which, error)
@@ -377,27 +412,71 @@ impl Shared {
     }
 
     /// A clustered gateway takes a schema that conflicts, and lets it lurk: such a one is not sent.
-    async fn look(&self, control: &ControlPlane) -> Result<(), CallError> {
-        let look = async { tokio::join!(control.services(), control.is_clustered()) };
-        let Ok((Some(services), Some(true))) = timeout(LOOK_TIMEOUT, look).await else {
-            // Standalone, it refuses by itself; without an answer nothing is known.
-            return Ok(());
+    async fn look(&self, control: &ControlPlane) -> Result<Before, CallError> {
+        let has_unstable = self.expected.iter().any(|it| it.is_unstable);
+        let look = async {
+            // Standalone, it refuses by itself.
+            let is_clustered = control.is_clustered().await?;
+            let list = match is_clustered || has_unstable {
+                true => control.slots(Instant::now()).await,
+                false => None,
+            };
+            Some((list?, is_clustered))
         };
-        for expected in self.expected.iter().filter(|it| !it.is_unstable) {
-            let Some(ours) = &expected.hash else { continue };
-            let other = services.iter().find(|it| {
-                it.namespace == expected.namespace
-                    && it.version == expected.version
-                    && it.replica_count > 0
-                    && it.hash_hex != *ours
+        let rejected = async {
+            let unsure = self
+                .expected
+                .iter()
+                .filter(|it| !it.is_unstable && it.hash.is_none());
+            let unsure: Vec<String> = unsure.map(Expected::name).collect();
+            let base = self
+                .plan
+                .gateway_http
+                .as_ref()
+                .filter(|_| !unsure.is_empty())?;
+            slots::rejected(base, &unsure).await
+        };
+        let look = timeout(LOOK_TIMEOUT, look);
+        let (look, rejected) = tokio::join!(look, rejected);
+        let Ok(Some((list, is_clustered))) = look else {
+            // Without an answer nothing is known.
+            return Ok(Before {
+                list: None,
+                rejected,
             });
-            if let Some(other) = other {
-                let name = expected.name();
-                let error = verify::conflict(&name, Some(ours), &other.hash_hex, None);
-                return Err(CallError::Refused(error));
-            }
+        };
+        let taken = self
+            .expected
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| !it.is_unstable);
+        let taken = taken.filter(|_| is_clustered).find_map(|(at, it)| {
+            let (ours, theirs) = (it.hash.as_deref()?, list.hash(&it.name())?);
+            (ours != theirs).then_some((at, it.name(), ours, theirs))
+        });
+        if let Some((at, name, ours, theirs)) = taken {
+            let difference = async {
+                let base = self.plan.gateway_http.as_ref();
+                verify::difference(base, self.plan.services.get(at)?).await
+            };
+            let difference = timeout(DIFFERENCE_TIMEOUT, difference).await.ok().flatten();
+            let error = verify::conflict(&name, Some(ours), theirs, difference.as_deref());
+            return Err(CallError::Refused(error));
         }
-        Ok(())
+        let list = Some(list);
+        Ok(Before { list, rejected })
+    }
+
+    /// By which the entries of an `unstable` service are known to be this crate's: on the hold,
+    /// where there is one, so that the service's instance id stays as it is.
+    fn mark(&self, which: Which) -> String {
+        let has_hold = self.plan.wants_hold() && self.hold == Hold::AtStart;
+        let unstable = self.expected.iter().filter(|it| it.is_unstable);
+        let mut hashes = unstable.map(|it| it.hash.as_deref()).peekable();
+        match hashes.peek().is_some() && (which == Which::Hold) == has_hold {
+            true => slots::mark(hashes),
+            false => String::new(),
+        }
     }
 
     async fn address(&self, gateway: usize) -> Result<String, Error> {
@@ -464,6 +543,17 @@ impl Homes {
         let place = self.0.iter().position(|(known, _)| known == id)?;
         Some(self.0.remove(place).1)
     }
+}
+
+/// Whether a slot has another schema than the guard wants.
+async fn is_lost(control: &ControlPlane, guard: &Guard) -> bool {
+    if guard.is_empty() {
+        return false;
+    }
+    let list = timeout(GUARD_TIMEOUT, control.slots(Instant::now())).await;
+    let Ok(Some(list)) = list else { return false };
+    let is_other = |(slot, ours): &(String, String)| list.hash(slot).is_some_and(|it| it != ours);
+    guard.iter().any(is_other)
 }
 
 /// What is behind these locks is replaced whole, so that it is valid after a panic.

@@ -302,7 +302,7 @@ impl Core {
             _ = self.left() => {}
         }
         // The registration ended before the signal, and without a stop.
-        let deadline = Instant::now() + self.options.drain_timeout;
+        let deadline = Instant::now() + self.options.longest_drain();
         let nothing_else = std::future::ready(());
         let drain = drain::drain(Arc::clone(self), Duration::ZERO, deadline, nothing_else);
         tokio::spawn(drain);

@@ -178,7 +178,7 @@ pub(super) async fn leave_unregistered(
     ending.leaving.withdrawn(false);
     let core = &ending.core;
     core.leaving().cancel();
-    let deadline = Instant::now() + core.options.drain_timeout;
+    let deadline = Instant::now() + core.options.longest_drain();
     let others = std::future::ready(());
     let open = drain(Arc::clone(core), Duration::ZERO, deadline, others).await;
     ending.leaving.drained(false, open);

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 
+use super::slots::unmarked;
 use crate::control::proto::Registration;
 use crate::control::{CallError, ControlPlane, shown};
 use crate::error::{Error, ErrorKind};
@@ -140,7 +141,7 @@ impl Exclusive {
     }
 
     fn incarnation_of(&self, instance_id: &str) -> Option<u64> {
-        let (identity, incarnation) = instance_id.rsplit_once('#')?;
+        let (identity, incarnation) = unmarked(instance_id).rsplit_once('#')?;
         if identity != self.identity {
             return None;
         }

@@ -30,6 +30,7 @@ mod report;
     allow(dead_code, reason = "for wrapped listeners")
 )]
 pub(crate) mod sever;
+mod slots;
 mod spellings;
 mod status;
 mod supervisor;

@@ -48,10 +48,12 @@ pub enum State {
     Blocked,
     /// The gateway cannot be reached or does not answer; tried until it does. The server serves.
     Unreachable,
-    /// The gateway refused the content; tried again slowly. The server serves.
+    /// Nothing is registered, because the gateway refused the content, or another schema had the
+    /// name before; tried again slowly, or once the name is free. The server serves.
     Refused,
-    /// Another one has the place: a younger process the exclusive identity of this one, or another
-    /// schema the service's name and version. The server serves.
+    /// Another one has the place that this one had: a younger process the exclusive identity, or
+    /// another schema the service's name and version. The server serves, and is registered again
+    /// once the name is free.
     Displaced,
     /// The registration is being taken back; requests that still come are served.
     Leaving,

@@ -3,6 +3,7 @@
 mod conclusion;
 mod recovery;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,10 +22,13 @@ use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
 use super::leaving::Leaving;
-use super::machine::{Action, Answer, Event, HoldAt, Machine, Note, SWEEP, Verb, Which};
+use super::machine::{
+    Action, Answer, Event, HoldAt, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
+};
 use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
 use super::reach::{Found, Reach};
+use super::slots::{Before, Guard, Move, Slots};
 use super::status::State;
 use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
@@ -50,6 +54,11 @@ pub(super) struct Worker {
     reach: Reach,
     /// What is advertised to the gateway.
     advertised: String,
+    slots: Slots,
+    /// What was seen before the last Register of the service, and under which id that is known.
+    registered: (String, Before),
+    /// The last heartbeat was held back: the next one is made.
+    held_back: bool,
     /// Where the first gateway is to be returned to.
     preferred: Option<Preferred>,
     /// Tells what was still open.
@@ -81,7 +90,16 @@ impl Worker {
         let preferred = options.prefer_first.then(first);
         let expected = caller.expected();
         let machine = machine(&caller, pace, options.leave_timeout);
+        let slots = Slots::new(
+            Arc::clone(&services),
+            Arc::clone(&expected),
+            gateway_http.clone(),
+            options.reclaim_after,
+        );
         Self {
+            slots,
+            registered: Default::default(),
+            held_back: false,
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
             clean_ups: CleanUps::new(),
@@ -136,6 +154,7 @@ impl Worker {
                 reply = finished(&mut self.call) => self.replied(reply),
                 seen = self.read_back.next(), if !left => self.saw(&seen),
                 found = self.reach.next(), if !left => self.found(found),
+                what = self.slots.next(), if !left => self.saw_slots(what),
                 () = first_is_there(&mut self.preferred), if !left => self.step(Event::FirstIsBack),
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
@@ -180,7 +199,11 @@ impl Worker {
         for action in self.machine.on(event, Instant::now()) {
             match action {
                 Action::Call(call) => {
-                    let call = self.caller.call(call, self.machine.gateway());
+                    let guard = match (call.which, self.held_back) {
+                        (Which::Service, false) => self.slots.guard(),
+                        _ => Guard::new(),
+                    };
+                    let call = self.caller.call(call, self.machine.gateway(), guard);
                     self.call = Some(tokio::spawn(call));
                 }
                 Action::Turn { to } => {
@@ -190,6 +213,7 @@ impl Worker {
                         None => {}
                     }
                     self.read_back.pause();
+                    self.slots.pause();
                     self.last_resort.disarm(Which::Former);
                     self.last_resort.disarm(Which::Hold);
                     self.last_resort.disarm(Which::Service);
@@ -243,7 +267,14 @@ impl Worker {
             leaving.ghosts = Some(ghosts);
         }
         self.note_lease(&reply);
+        if which == Which::Service {
+            self.held_back = reply.answer == Answer::HeldBack;
+            if self.held_back {
+                self.slots.look_now();
+            }
+        }
         if let (Which::Service, Answer::Registered { id, ttl }) = (which, &reply.answer) {
+            self.registered = (id.clone(), reply.before.clone());
             let event = UserEvent::Registered {
                 registration_id: id.clone(),
                 ttl: *ttl,
@@ -298,6 +329,9 @@ impl Worker {
             Note::Registered => {
                 let control = self.caller.control(self.machine.gateway()).clone();
                 self.read_back.begin(control, self.caller.callers());
+                let gateways = self.caller.gateways_at(self.machine.gateway());
+                let (own, before) = std::mem::take(&mut self.registered);
+                self.slots.begin(gateways, own, before);
                 self.core.latch_ready();
                 self.show_standing();
                 self.core.check_wiring();
@@ -305,11 +339,15 @@ impl Worker {
             Note::Alive => self.show_standing(),
             Note::Forgotten => {
                 self.read_back.pause();
+                self.slots.pause();
                 self.core.set_status(State::Registering, None);
             }
             Note::Unreachable => self.core.set_status(State::Unreachable, failure),
-            Note::Refused(_) => {
+            Note::Refused(kind) => {
                 self.core.set_status(State::Refused, failure);
+                if is_of_a_slot(kind) {
+                    self.wait_for_slots(true);
+                }
                 self.core.was_refused();
             }
             Note::Displaced => {
@@ -335,6 +373,9 @@ impl Worker {
         if let Some(replicas) = seen.replicas {
             self.step(Event::Listed { replicas });
         }
+        if self.read_back.standing().0 == State::Routed {
+            self.slots.routed();
+        }
         if self.machine.holds_the_service() && self.core.state() != State::Unreachable {
             self.show_standing();
         }
@@ -347,15 +388,55 @@ impl Worker {
                 self.read_back.pause();
                 self.step(Event::Withdraw { for_good });
                 if for_good {
+                    self.slots.pause();
                     self.core.was_refused();
+                } else {
+                    self.wait_for_slots(true);
                 }
             }
         }
     }
 
+    fn saw_slots(&mut self, what: Move) {
+        match what {
+            Move::None => {}
+            Move::Beat => self.step(Event::Beat),
+            Move::Free => self.step(Event::Slots { free: true }),
+            Move::Taken => self.step(Event::Slots { free: false }),
+            Move::Replace => {
+                self.caller.set_aside(self.slots.aside());
+                self.step(Event::Cure);
+            }
+            Move::StepAside | Move::Conflict => {
+                self.core
+                    .set_status(State::Displaced, self.slots.conflict());
+                self.read_back.pause();
+                self.step(Event::Withdraw { for_good: false });
+                self.wait_for_slots(what == Move::Conflict);
+            }
+        }
+        if !self.machine.holds_the_service() || self.core.state() == State::Unreachable {
+            return;
+        }
+        let was_displaced = self.core.state() == State::Displaced;
+        if was_displaced && self.slots.is_held() && self.slots.standing().is_none() {
+            // What was proved before is none any more.
+            let control = self.caller.control(self.machine.gateway()).clone();
+            self.read_back.begin(control, self.caller.callers());
+        }
+        self.show_standing();
+    }
+
+    fn wait_for_slots(&mut self, for_a_vn: bool) {
+        self.caller.set_aside(&BTreeSet::new());
+        let gateways = self.caller.gateways_at(self.machine.gateway());
+        self.slots.wait(gateways, for_a_vn);
+    }
+
     /// What is known of a registration that the gateway has.
     fn show_standing(&mut self) {
-        let (state, reason) = self.read_back.standing();
+        let standing = self.slots.standing();
+        let (state, reason) = standing.unwrap_or_else(|| self.read_back.standing());
         self.core.set_status(state, reason);
         self.reach.stands(state);
     }
@@ -423,6 +504,7 @@ impl Worker {
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
         self.read_back.pause();
+        self.slots.pause();
         self.leaving = Some(Leaving::begin(request.reason, &self.core));
         let end = Instant::now() + self.core.options.leave_timeout;
         self.left = Some((request, end));
@@ -437,11 +519,11 @@ impl Worker {
         // Without a registration the gateway has sent nothing that could still arrive.
         let quiet = match self.machine.ending(Which::Service) {
             Ending::NothingHeld => Duration::ZERO,
-            _ => self.core.options.quiet,
+            _ => self.core.options.quiet_time(),
         };
         let now = Instant::now();
         let end = self.left.map_or(now, |(_, end)| end);
-        let until = (now + self.core.options.drain_timeout).min(end);
+        let until = (now + self.core.options.longest_drain()).min(end);
         let deadline = *self.drain_until.get_or_insert(until);
         let others = self.clean_ups.over(self.live_peer(), deadline);
         let core = Arc::clone(&self.core);

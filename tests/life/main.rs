@@ -16,5 +16,6 @@ mod hold_life;
 mod nodes;
 mod parity;
 mod routed;
+mod slots;
 mod told;
 mod upkeep;

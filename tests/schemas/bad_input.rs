@@ -310,7 +310,8 @@ fn headers_timeouts_and_sizes() {
     let timeout = ErrorKind::InvalidTimeout;
     let second = Duration::from_secs(1);
     refused(options().leave_timeout(Duration::ZERO), timeout, &["25 s"]);
-    refused(options().leave_timeout(second), timeout, &["drain_timeout"]);
+    let long_drain = options().leave_timeout(second).drain_timeout(second * 2);
+    refused(long_drain, timeout, &["drain_timeout"]);
     let options = options().drain_timeout(second);
     refused(options.clone().quiet(second * 2), timeout, &["quiet"]);
     let large = Service::openapi(vec![b'x'; 5 << 20]).namespace("large");

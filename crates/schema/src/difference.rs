@@ -1,4 +1,4 @@
-//! What differs between two sets of descriptors.
+//! What differs between two schemas.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,58 @@ use prost::Message;
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet,
 };
+use serde_json::Value;
+
+use crate::openapi::{self, Document};
 
 /// How many differences are named.
 const MOST_NAMED: usize = 5;
 
-/// In words; `None` where one of them cannot be read, or nothing differs.
+/// In words; `None` where one of them cannot be read, or nothing is known to differ.
+///
+/// A gateway shows the entry file without its imports (contract § 6.5): where the entry files are
+/// alike, an import differs.
 #[must_use]
 pub fn between(theirs: &[u8], ours: &[u8]) -> Option<String> {
     let theirs = FileDescriptorSet::decode(theirs).ok()?;
-    let ours = FileDescriptorSet::decode(ours).ok()?;
-    if theirs == ours {
+    let mut ours = FileDescriptorSet::decode(ours).ok()?;
+    let is_shown = |name: &str| theirs.file.iter().any(|it| it.name() == name);
+    let is_own = |it: &FileDescriptorProto| !it.name().starts_with("google/protobuf/");
+    let hidden = ours
+        .file
+        .iter()
+        .filter(|it| is_own(it) && !is_shown(it.name()));
+    let has_hidden = hidden.count() > 0;
+    ours.file.retain(|it| is_shown(it.name()));
+    if ours.file.is_empty() {
         return None;
     }
-    let (theirs, ours) = (parts_of(&theirs), parts_of(&ours));
+    if theirs == ours {
+        let alike = "the entry files are alike, so an import differs";
+        return has_hidden.then(|| alike.to_owned());
+    }
+    told(&parts_of(&theirs), &parts_of(&ours)).or_else(|| {
+        Some(
+            "only comments, white space or the order of declarations differ in the entry file, \
+             which count"
+                .to_owned(),
+        )
+    })
+}
+
+/// The same for OpenAPI documents.
+#[must_use]
+pub fn between_documents(theirs: &[u8], ours: &[u8]) -> Option<String> {
+    let theirs = openapi::read(theirs).ok()?;
+    let ours = openapi::read(ours).ok()?;
+    told(&parts_of_document(&theirs), &parts_of_document(&ours))
+}
+
+type Parts = BTreeMap<String, Vec<u8>>;
+
+fn told(theirs: &Parts, ours: &Parts) -> Option<String> {
     let mut found = Vec::new();
-    for (name, text) in &ours {
+    for (name, text) in ours {
         match theirs.get(name) {
             None => found.push(format!("{name} is only in ours")),
             Some(other) if other != text => found.push(format!("{name} differs")),
@@ -30,10 +67,7 @@ pub fn between(theirs: &[u8], ours: &[u8]) -> Option<String> {
     let only_theirs = theirs.keys().filter(|name| !ours.contains_key(*name));
     found.extend(only_theirs.map(|name| format!("{name} is only in theirs")));
     if found.is_empty() {
-        return Some(
-            "only comments, white space or the order of declarations differ, which count"
-                .to_owned(),
-        );
+        return None;
     }
     let more = found.len().saturating_sub(MOST_NAMED);
     found.truncate(MOST_NAMED);
@@ -44,9 +78,29 @@ pub fn between(theirs: &[u8], ours: &[u8]) -> Option<String> {
     Some(text)
 }
 
+fn parts_of_document(document: &Document) -> Parts {
+    let root = document.as_json();
+    let mut parts = Parts::new();
+    for operation in document.operations() {
+        let found = root.pointer(&operation.pointer).map(Value::to_string);
+        let name = match operation.id {
+            Some(id) => format!("operation {id}"),
+            None => format!("operation {} {}", operation.method, operation.path),
+        };
+        parts.insert(name, found.unwrap_or_default().into_bytes());
+    }
+    let schemas = root
+        .pointer("/components/schemas")
+        .and_then(Value::as_object);
+    for (name, schema) in schemas.into_iter().flatten() {
+        parts.insert(format!("schema {name}"), schema.to_string().into_bytes());
+    }
+    parts
+}
+
 /// Every declaration by its full name, as comparable bytes without its members.
-fn parts_of(set: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
-    let mut parts = BTreeMap::new();
+fn parts_of(set: &FileDescriptorSet) -> Parts {
+    let mut parts = Parts::new();
     for file in &set.file {
         if !file.name().starts_with("google/protobuf/") {
             file_parts(file, &mut parts);
@@ -55,7 +109,7 @@ fn parts_of(set: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
     parts
 }
 
-fn file_parts(file: &FileDescriptorProto, parts: &mut BTreeMap<String, Vec<u8>>) {
+fn file_parts(file: &FileDescriptorProto, parts: &mut Parts) {
     let package = match file.package() {
         "" => String::new(),
         package => format!("{package}."),
@@ -78,7 +132,7 @@ fn file_parts(file: &FileDescriptorProto, parts: &mut BTreeMap<String, Vec<u8>>)
     }
 }
 
-fn message_parts(scope: &str, message: &DescriptorProto, parts: &mut BTreeMap<String, Vec<u8>>) {
+fn message_parts(scope: &str, message: &DescriptorProto, parts: &mut Parts) {
     let name = format!("{scope}{}", message.name());
     for field in &message.field {
         let part = format!("field {name}.{}", field.name());
@@ -98,7 +152,7 @@ fn message_parts(scope: &str, message: &DescriptorProto, parts: &mut BTreeMap<St
     parts.insert(format!("message {name}"), bare.encode_to_vec());
 }
 
-fn enum_parts(scope: &str, of: &EnumDescriptorProto, parts: &mut BTreeMap<String, Vec<u8>>) {
+fn enum_parts(scope: &str, of: &EnumDescriptorProto, parts: &mut Parts) {
     let name = format!("enum {scope}{}", of.name());
     parts.insert(name, of.encode_to_vec());
 }
@@ -142,5 +196,40 @@ mod tests {
             assert!(told.contains(telling), "{told}");
         }
         assert_eq!(between(b"\xff", &set(ours)), None);
+    }
+
+    /// As a gateway shows them: the entry file alone.
+    #[test]
+    fn where_the_entry_files_are_alike_an_import_differs() {
+        let entry = "syntax = \"proto3\"; package p; import \"c.proto\"; message A { C c = 1; }";
+        let compiled = |import: &str| {
+            let import = format!("syntax = \"proto3\"; package p; {import}");
+            let imports = HashMap::from([("c.proto".to_owned(), import.into_bytes())]);
+            let compiled = proto::compile("s", entry.as_bytes(), &imports).unwrap();
+            FileDescriptorSet::decode(&*hash::descriptor_set(&compiled).0).unwrap()
+        };
+        let ours = compiled("message C {}").encode_to_vec();
+        let mut theirs = compiled("message C { string a = 1; }");
+        theirs.file.retain(|it| it.name() == "s.proto");
+        let told = between(&theirs.encode_to_vec(), &ours).unwrap();
+        assert!(told.contains("an import differs"), "{told}");
+    }
+
+    #[test]
+    fn tells_operations_and_schemas() {
+        let document = |id: &str, schema: &str| {
+            format!(
+                r#"{{"openapi":"3.0.3","info":{{"title":"t","version":"1"}},"paths":{{"/a":{{"get":
+                {{"operationId":"{id}","responses":{{}}}}}}}},"components":{{"schemas":{{"S":
+                {{"type":"{schema}"}}}}}}}}"#
+            )
+        };
+        let ours = document("list", "string");
+        let told = |theirs: String| between_documents(theirs.as_bytes(), ours.as_bytes());
+        assert_eq!(told(ours.clone()), None);
+        assert_eq!(
+            told(document("find", "integer")).unwrap(),
+            "operation list is only in ours, schema S differs, operation find is only in theirs"
+        );
     }
 }

@@ -17,6 +17,14 @@ const OLD_HOLDS: usize = 8;
 /// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
 pub(in crate::registration) const SWEEP: Duration = Duration::from_secs(6);
 
+/// To the next attempt at a heartbeat that was held back.
+const HELD_BACK: Duration = Duration::from_millis(500);
+
+/// What the gateway takes again once whoever has the slot has left it.
+pub(in crate::registration) fn is_of_a_slot(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::SchemaConflict | ErrorKind::KindConflict)
+}
+
 // === impl Machine ===
 
 impl Machine {
@@ -37,6 +45,7 @@ impl Machine {
             (Verb::Heartbeat(_), Answer::Beat { known: true }) => {
                 self.beat_confirmed(which, flight.since, now, actions);
             }
+            (Verb::Heartbeat(_), Answer::HeldBack) => self.held_back(which, now),
             (Verb::Heartbeat(_), Answer::Beat { known: false }) => {
                 self.forgotten(which, now, actions);
             }
@@ -62,6 +71,10 @@ impl Machine {
             }
             (_, Answer::NotSent | Answer::Broken) if is_dead && self.serves() => {
                 self.fail_over(now, actions);
+            }
+            (Verb::Register { .. }, answer @ Answer::Refused(kind)) => {
+                self.waits |= which == Which::Service && is_of_a_slot(kind);
+                self.failed(which, &answer, now, actions);
             }
             (_, answer) => self.failed(which, &answer, now, actions),
         }
@@ -108,7 +121,7 @@ impl Machine {
             confirmed: sent,
         };
         if which == Which::Service {
-            self.looks = false;
+            self.waits = false;
             self.give_up_what_was_left(now, actions);
             // It has been replaced.
             self.former.set_due(now);
@@ -133,6 +146,15 @@ impl Machine {
             }
         }
         self.tell(which, Note::Alive, actions);
+    }
+
+    /// What to do about the slot comes from a look, which follows at once.
+    fn held_back(&mut self, which: Which, now: Instant) {
+        let pause = match self.keeps(which) {
+            true => HELD_BACK,
+            false => Duration::ZERO,
+        };
+        self.lease_mut(which).set_due(now + pause);
     }
 
     /// A lease that is not kept any more is deregistered at once.

@@ -1,5 +1,7 @@
 //! What follows from the evidence that the gateway has the service, but does not route it.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{HoldAt, Machine, Which};
@@ -8,7 +10,7 @@ use crate::registration::lease::{Ending, Lease};
 /// The service is to be deregistered although the server serves on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withdrawn {
-    /// And registered again then, if nothing stands against it.
+    /// And registered again then, or when its slot is free.
     Until(Instant),
     /// Its schema harms the gateway.
     ForGood,
@@ -40,7 +42,7 @@ impl Machine {
         if !self.serves() || !self.service.is_held() || self.withdrawn.is_some() {
             return;
         }
-        self.looks = true;
+        self.waits = !for_good;
         self.withdrawn = Some(if for_good {
             Withdrawn::ForGood
         } else {
@@ -50,6 +52,29 @@ impl Machine {
         });
         self.service.set_due(now);
         self.former.set_due(now);
+    }
+
+    /// While looks say that a slot is not free, nothing is registered; without any, it is tried
+    /// slowly. A gateway that refuses although the slot looks free is asked ever more slowly.
+    pub(super) fn slots_seen(&mut self, free: bool, now: Instant) {
+        if !self.waits {
+            return;
+        }
+        let vain = self.service.failures.max(self.conflicts);
+        let pause = match (free, vain) {
+            (false, _) => self.pace.refusal(0),
+            (true, 0 | 1) => Duration::ZERO,
+            (true, 2..=5) => self.pace.backoff(vain),
+            (true, _) => self.pace.refusal(vain - 6),
+        };
+        let at = now + pause;
+        if let Some(Withdrawn::Until(again)) = &mut self.withdrawn {
+            *again = at;
+        } else if free {
+            self.service.register_by(at);
+        } else if !self.service.is_held() && self.flight.is_none() {
+            self.service.not_before(at);
+        }
     }
 
     #[cfg(test)]

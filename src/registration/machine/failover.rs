@@ -24,7 +24,7 @@ impl Machine {
             now
         };
         self.spelling += 1;
-        self.looks = true;
+        self.waits = false;
         // What was withdrawn stays so.
         if self.withdrawn.is_none() {
             self.service = Lease::wanted(at);

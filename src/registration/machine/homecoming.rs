@@ -60,7 +60,6 @@ impl Machine {
         self.gateway = 0;
         actions.push(Action::Turn { to: 0 });
         self.spelling += 1;
-        self.looks = true;
         self.service = Lease::wanted(now);
         if self.hold_at == HoldAt::Start {
             self.hold = Lease::wanted(now);

@@ -24,7 +24,7 @@ use super::pace::Pace;
 use cure::Withdrawn;
 use homecoming::Left;
 
-pub(super) use answers::SWEEP;
+pub(super) use answers::{SWEEP, is_of_a_slot};
 pub(crate) use vocabulary::{Action, Answer, Call, Event, HoldAt, Note, Verb, Which};
 
 /// A beat that takes longer is called slow; nothing else follows from it.
@@ -49,8 +49,8 @@ pub(crate) struct Machine {
     withdrawn: Option<Withdrawn>,
     /// Withdrawals in a row because of a conflict.
     conflicts: u32,
-    /// The next Register looks first whether somebody else has the place.
-    looks: bool,
+    /// Another schema has a slot of the service: only [`Event::Slots`] says when it is free.
+    waits: bool,
     hold_at: HoldAt,
     /// How many there are, and which one the calls go to.
     gateways: usize,
@@ -132,7 +132,7 @@ impl Machine {
             cure_due: false,
             withdrawn: None,
             conflicts: 0,
-            looks: true,
+            waits: false,
             hold_at,
             gateways,
             gateway: 0,
@@ -173,6 +173,8 @@ impl Machine {
             Event::Cure => self.cure_due = true,
             Event::Withdraw { for_good } => self.withdraw(for_good, now),
             Event::Proved => self.proved(),
+            Event::Slots { free } => self.slots_seen(free, now),
+            Event::Beat => self.service.beat_by(now),
             Event::FirstIsBack => self.return_due = true,
             Event::Woken => {}
         }
@@ -358,8 +360,7 @@ impl Machine {
         let (verb, patience) = match &self.lease(which).state {
             LeaseState::Wanted { .. } => {
                 let spelling = self.spelling;
-                let looks = self.looks && which == Which::Service;
-                (Verb::Register { spelling, looks }, self.register_wait)
+                (Verb::Register { spelling }, self.register_wait)
             }
             LeaseState::Held { id, ttl, .. } if self.keeps(which) => {
                 let patience = SLOW_BEAT.min(*ttl / 3);
@@ -396,7 +397,8 @@ impl Machine {
         // What was refused may be taken by whoever is behind the address next.
         for which in [Which::Hold, Which::Service] {
             let failures = self.lease(which).failures;
-            if failures > 0 {
+            let waits = self.waits && which == Which::Service;
+            if failures > 0 && !waits {
                 let retry = now + self.pace.backoff(failures);
                 self.lease_mut(which).register_by(retry);
             }

@@ -14,7 +14,7 @@ impl Machine {
     pub(crate) fn succeed(&mut self, former: &Self) {
         self.gateway = former.gateway;
         self.spelling = former.spelling;
-        self.looks = former.looks;
+        self.waits = former.waits;
         self.conflicts = former.conflicts;
         self.left.clone_from(&former.left);
         self.old_holds.clone_from(&former.old_holds);
@@ -25,6 +25,11 @@ impl Machine {
         if former.hurried {
             self.hurried = true;
         }
+    }
+
+    /// Nothing is registered until a slot is free.
+    pub(crate) fn waits_for_slots(&self) -> bool {
+        self.waits && self.serves()
     }
 
     /// Takes an entry over that a former machine registered, and asks the gateway at once whether

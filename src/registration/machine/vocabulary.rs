@@ -30,6 +30,10 @@ pub(crate) enum Event {
     Withdraw { for_good: bool },
     /// The gateway lists the service as it is.
     Proved,
+    /// The slots that were waited for are free now, or are not.
+    Slots { free: bool },
+    /// A heartbeat of the service is to be made now.
+    Beat,
     /// The first gateway answers, and is to be returned to.
     FirstIsBack,
     /// `wake_at` has come.
@@ -91,8 +95,6 @@ pub(crate) enum Verb {
     /// The spelling of the address: a new number for each life of the registration.
     Register {
         spelling: u32,
-        /// Whether to look first who has the service's place.
-        looks: bool,
     },
     Heartbeat(String),
     Deregister(String),
@@ -108,6 +110,8 @@ pub(crate) enum Answer {
     Beat {
         known: bool,
     },
+    /// It was not sent, because it would have taken a slot from a newer build.
+    HeldBack,
     Deregistered,
     /// It never left the process.
     NotSent,

@@ -50,6 +50,10 @@ impl Worker {
             machine.adopt(which, id, ttl, Instant::now());
         }
         self.machine = machine;
+        match self.machine.waits_for_slots() {
+            true => self.wait_for_slots(true),
+            false => self.slots.pause(),
+        }
     }
 
     /// Ends the registration after too many panics.

@@ -4,6 +4,14 @@ use super::gather::{Culprit, HttpPort};
 use super::{Evidence, Expected, Verdict};
 use crate::error::{Error, ErrorKind};
 
+/// What to do about a vN that somebody else has.
+const CONFLICT_ADVICE: &str = "Cut a new version vN for a new schema, or use `unstable`; the slot is \
+                               looked at every second, and this one is registered once it was free for \
+                               `Options::reclaim_after`";
+
+/// As much as is shown of what a gateway says.
+const LONGEST_REASON: usize = 300;
+
 /// Why the registration does not stand as it should; `None` where it does.
 pub(in crate::registration) fn explain(
     verdict: &Verdict,
@@ -25,13 +33,8 @@ pub(in crate::registration) fn explain(
         Verdict::Displaced { service, theirs } => {
             let expected = expected.get(*service)?;
             let ours = expected.hash.as_deref();
-            if expected.is_unstable {
-                replaced(&expected.name(), ours, theirs, difference)
-            } else {
-                conflict(&expected.name(), ours, theirs, difference)
-            }
+            conflict(&expected.name(), ours, theirs, difference)
         }
-        Verdict::Flapping { service, theirs } => flapping(&name(*service), theirs, difference),
         Verdict::Guilty { service, reason } => Error::new(
             ErrorKind::Unrenderable,
             format!(
@@ -115,27 +118,75 @@ pub(in crate::registration) fn conflict(
     Error::new(
         ErrorKind::SchemaConflict,
         format!(
-            "another schema is registered as `{name}`: {}{}. Cut a new version vN for a new schema, \
-             or use `unstable`; it is looked at again slowly, and registered once the other is gone",
+            "another schema is registered as `{name}`: {}{}. {CONFLICT_ADVICE}",
             hashes(ours, theirs),
             differs(difference)
         ),
     )
 }
 
-fn replaced(name: &str, ours: Option<&str>, theirs: &str, difference: Option<&str>) -> Error {
+/// The same, where the gateway says that it does not mount what it took.
+pub(in crate::registration) fn rejected(
+    name: &str,
+    theirs: &str,
+    reason: &str,
+    difference: Option<&str>,
+) -> Error {
+    let reason: String = reason.chars().take(LONGEST_REASON).collect();
+    Error::new(
+        ErrorKind::SchemaConflict,
+        format!(
+            "another schema is registered as `{name}`: {}{}; the gateway does not mount this one \
+             ({reason}). {CONFLICT_ADVICE}",
+            hashes(None, theirs),
+            differs(difference)
+        ),
+    )
+}
+
+/// A newer build has the `unstable` slot.
+pub(in crate::registration) fn replaced(
+    name: &str,
+    ours: Option<&str>,
+    theirs: &str,
+    difference: Option<&str>,
+) -> Error {
     Error::new(
         ErrorKind::SchemaConflict,
         format!(
             "`{name}` was replaced by another schema, which gets the calls now: {}{}. That is usual \
-             while a new build is rolled out; stop what is older",
+             while a new build is rolled out: stop what is older. This one has stepped aside, and \
+             registers again once the slot is empty",
             hashes(ours, theirs),
             differs(difference)
         ),
     )
 }
 
-fn flapping(name: &str, theirs: &str, difference: Option<&str>) -> Error {
+/// Another build has the `unstable` slot, and is about to leave it.
+pub(in crate::registration) fn not_yet_ours(
+    name: &str,
+    ours: Option<&str>,
+    theirs: &str,
+    difference: Option<&str>,
+) -> Error {
+    Error::new(
+        ErrorKind::SchemaConflict,
+        format!(
+            "another schema has `{name}` and gets the calls: {}{}. This one takes the slot when the \
+             other steps aside, stops, or with its next heartbeat",
+            hashes(ours, theirs),
+            differs(difference)
+        ),
+    )
+}
+
+/// A foreign client wants the `unstable` slot, too.
+pub(in crate::registration) fn flapping(
+    name: &str,
+    theirs: &str,
+    difference: Option<&str>,
+) -> Error {
     Error::new(
         ErrorKind::Flapping,
         format!(

@@ -303,32 +303,10 @@ impl Inquiry {
             return Some(known.clone());
         }
         let text = match self.services.get(service) {
-            Some(service) => self.difference_of(service).await,
+            Some(service) => difference(self.http.as_ref(), service).await,
             None => None,
         };
         Some(Difference { theirs, text })
-    }
-
-    #[cfg(feature = "preflight")]
-    async fn difference_of(&self, service: &Resolved) -> Option<String> {
-        let base = self.http.as_ref()?.to_string();
-        let base = base.trim_end_matches('/');
-        let uri = format!("{base}/api/schema/proto?service={}", service.namespace);
-        let uri = uri.parse().ok()?;
-        let answer = timeout(ANSWER_TIMEOUT, http::get(&uri)).await.ok()?.ok()?;
-        if answer.0 != ::http::StatusCode::OK {
-            return None;
-        }
-        let service = service.clone();
-        // A large tree takes a worker too long.
-        let compare =
-            move || tower_gwag_schema::difference::between(&answer.1, &descriptors_of(&service)?);
-        tokio::task::spawn_blocking(compare).await.ok().flatten()
-    }
-
-    #[cfg(not(feature = "preflight"))]
-    async fn difference_of(&self, _: &Resolved) -> Option<String> {
-        None
     }
 }
 
@@ -340,6 +318,46 @@ impl Evidence {
         let mut routes = self.routes.iter().zip(expected);
         routes.any(|(route, of)| *route == Route::Absent && of.is_surely_routed)
     }
+}
+
+/// What differs between the schema that the gateway has and ours, as far as it says.
+///
+/// # Cancel safety
+///
+/// Cancel safe: it changes nothing.
+#[cfg(feature = "preflight")]
+pub(in crate::registration) async fn difference(
+    base: Option<&Uri>,
+    service: &Resolved,
+) -> Option<String> {
+    use tower_gwag_schema::difference::{between, between_documents};
+    use tower_gwag_schema::service::ServiceKind;
+
+    let form = match service.kind {
+        ServiceKind::Proto => "proto",
+        ServiceKind::OpenApi => "openapi",
+        ServiceKind::GraphQl => return None,
+    };
+    let base = base?.to_string();
+    let base = base.trim_end_matches('/');
+    let uri = format!("{base}/api/schema/{form}?service={}", service.namespace);
+    let answer = timeout(ANSWER_TIMEOUT, http::get(&uri.parse().ok()?)).await;
+    let (status, theirs) = answer.ok()?.ok()?;
+    if status != ::http::StatusCode::OK {
+        return None;
+    }
+    // A large tree takes long to compile.
+    let service = service.clone();
+    let compare = move || match service.kind {
+        ServiceKind::OpenApi => between_documents(&theirs, &service.binding.openapi_spec),
+        _ => between(&theirs, &descriptors_of(&service)?),
+    };
+    tokio::task::spawn_blocking(compare).await.ok().flatten()
+}
+
+#[cfg(not(feature = "preflight"))]
+pub(in crate::registration) async fn difference(_: Option<&Uri>, _: &Resolved) -> Option<String> {
+    None
 }
 
 fn slot_of<'a>(of: &Expected, services: &'a [ServiceInfo]) -> Option<&'a ServiceInfo> {

@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use super::pace::Pace;
 
 pub(super) use expected::Expected;
-pub(super) use explain::conflict;
 use explain::explain;
+pub(super) use explain::{conflict, flapping, not_yet_ours, rejected, replaced};
+pub(super) use gather::difference;
 use gather::{Evidence, Inquiry, Route, SchemaAnswer, Search};
 pub(super) use read_back::{ReadBack, Seen};
 
@@ -45,12 +46,8 @@ const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// Once all is well: only to count the replicas, and to notice a displacement.
 const USUAL_INTERVAL: Duration = Duration::from_secs(60);
-/// How long another schema may stand in a slot before ours was ever there: a vN goes to the first,
-/// `unstable` to the newest, whenever the gateway comes to it.
+/// How long another schema may stand in a vN before ours was ever there: the gateway mounts late.
 const VN_PATIENCE: Duration = Duration::from_secs(1);
-const UNSTABLE_PATIENCE: Duration = Duration::from_secs(10);
-/// For so long a slot that changed hands must be ours before it counts as ours again.
-const FLAPPING_OVER: Duration = Duration::from_secs(30);
 
 /// What the evidence says of a registration. Indices are places in the list of services.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +60,6 @@ pub(super) enum Verdict {
     Blocked { service: usize },
     /// Another schema has the slot.
     Displaced { service: usize, theirs: String },
-    /// An `unstable` slot goes back and forth between two schemas.
-    Flapping { service: usize, theirs: String },
     /// The gateway cannot make its schema of ours.
     Guilty { service: usize, reason: String },
 }
@@ -116,9 +111,6 @@ struct Slot {
     is_called_regardless: bool,
     was_ours: bool,
     other_since: Option<Instant>,
-    /// When the slot last came back, and how often it changed hands.
-    back_since: Option<Instant>,
-    changes: u32,
 }
 
 /// What routes and schemas say.
@@ -239,9 +231,7 @@ impl Verifier {
             // The others of the herd may come later than this one.
             Verdict::Listed => (SECOND_LOOK * (1 << (2 * self.looks.min(3)))).min(USUAL_INTERVAL),
             Verdict::Guilty { .. } => USUAL_INTERVAL,
-            Verdict::Blocked { .. } | Verdict::Displaced { .. } | Verdict::Flapping { .. } => {
-                DOUBT_INTERVAL
-            }
+            Verdict::Blocked { .. } | Verdict::Displaced { .. } => DOUBT_INTERVAL,
         };
         (remedy, now + self.pace.about(pause))
     }
@@ -271,27 +261,9 @@ impl Verifier {
                 View::Other(theirs) => lost = lost.or(Some((service, theirs))),
             }
         }
-        let flapping = self.slots.iter().position(|slot| slot.flaps(now));
-        if let Some(service) = flapping {
-            let theirs = match (&lost, &self.verdict) {
-                (Some((_, theirs)), _)
-                | (None, Verdict::Flapping { theirs, .. } | Verdict::Displaced { theirs, .. }) => {
-                    theirs.clone()
-                }
-                _ => String::new(),
-            };
-            self.verdict = Verdict::Flapping { service, theirs };
-            return Remedy::None;
-        }
         if let Some((service, theirs)) = lost {
-            let is_unstable = self.slots[service].is_unstable;
             self.verdict = Verdict::Displaced { service, theirs };
-            // A newer `unstable` schema takes the slot by right.
-            return if is_unstable {
-                Remedy::None
-            } else {
-                Remedy::GiveWay
-            };
+            return Remedy::GiveWay;
         }
         if !complete {
             // Absence is "not yet", and no reason to forget what was seen before.
@@ -395,8 +367,6 @@ impl Slot {
             is_called_regardless: false,
             was_ours: false,
             other_since: None,
-            back_since: None,
-            changes: 0,
         }
     }
 
@@ -406,8 +376,6 @@ impl Slot {
         }
         self.was_ours = false;
         self.other_since = None;
-        self.back_since = None;
-        self.changes = 0;
     }
 
     fn see(&mut self, seen: Option<String>, now: Instant) -> View {
@@ -415,32 +383,18 @@ impl Slot {
             return View::Absent;
         };
         if *self.hash.get_or_insert_with(|| seen.clone()) == seen {
-            let came_back = self.other_since.take().is_some();
-            if came_back && std::mem::replace(&mut self.was_ours, true) {
-                self.changes += 1;
-                self.back_since = Some(now);
-            }
+            self.other_since = None;
             self.was_ours = true;
             return View::Ours;
         }
+        if self.is_unstable {
+            // Whose turn it is, `slots` knows.
+            return View::OtherYet;
+        }
         let since = *self.other_since.get_or_insert(now);
-        let patience = match (self.was_ours, self.is_unstable) {
-            (true, _) => Duration::ZERO,
-            (false, true) => UNSTABLE_PATIENCE,
-            (false, false) => VN_PATIENCE,
-        };
-        if now.duration_since(since) < patience {
+        if !self.was_ours && now.duration_since(since) < VN_PATIENCE {
             return View::OtherYet;
         }
         View::Other(seen)
-    }
-
-    /// It was ours, was another's, and came back, without a registration of ours.
-    fn flaps(&self, now: Instant) -> bool {
-        let settled = self.other_since.is_none()
-            && self
-                .back_since
-                .is_none_or(|back| now.duration_since(back) >= FLAPPING_OVER);
-        self.is_unstable && self.was_ours && self.changes > 0 && !settled
     }
 }

@@ -176,7 +176,7 @@ impl ReadBack {
             Verdict::Listed => State::Listed,
             Verdict::NotYet => State::Registered,
             Verdict::Blocked { .. } => State::Blocked,
-            Verdict::Displaced { .. } | Verdict::Flapping { .. } => State::Displaced,
+            Verdict::Displaced { .. } => State::Displaced,
             Verdict::Guilty { .. } => State::Refused,
         };
         let control = self.control.as_ref();

@@ -50,6 +50,11 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
             let health = json!({ "active_streams": 0, "node_id": node_id, "status": "serving" });
             page(StatusCode::OK, "application/json", health.to_string())
         }
+        (&Method::GET, "/api/admin/services") if life.membership.is_some() => page(
+            StatusCode::OK,
+            "application/json",
+            pages::admin_services(life).to_string(),
+        ),
         (&Method::GET, "/api/services") => page(
             StatusCode::OK,
             "application/json",

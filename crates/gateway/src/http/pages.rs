@@ -26,6 +26,28 @@ pub(super) fn json(life: &Life) -> Value {
     json!({ "services": services })
 }
 
+/// What a cluster's node tells of its slots.
+pub(super) fn admin_services(life: &Life) -> Value {
+    let services = life.registry().admin_services();
+    let services = services.into_iter().map(|(service, rejected)| {
+        let mut shown = json!({
+            "namespace": service.namespace,
+            "version": service.version,
+            "hashHex": service.hash_hex,
+            "replicaCount": service.replica_count,
+        });
+        if rejected.count > 0 {
+            shown["rejectedJoins"] = json!({
+                "count": rejected.count,
+                "lastReason": rejected.last_reason,
+                "lastUnixMs": rejected.last_unix_ms,
+            });
+        }
+        shown
+    });
+    json!({ "services": services.collect::<Vec<_>>() })
+}
+
 pub(super) fn html(life: &Life) -> String {
     let services = life.registry().view_services();
     let rows: String = services.iter().map(row).collect();

@@ -137,7 +137,9 @@ impl Life {
             return Ok(());
         }
         check_content(binding, addr)?;
-        let join = registry.join(binding)?;
+        let join = registry.join(binding).inspect_err(|fault| {
+            registry.rejected(&binding.key, fault);
+        })?;
         let upstream = (binding.kind == Kind::Proto).then(|| self.upstreams.acquire(addr));
         if let Join::New { swapped } = join {
             for replica in registry.fill(binding, swapped) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::binding::{Binding, Caps, Key, Kind, Schema};
-use super::slot::{Pool, Slot};
+use super::slot::{Pool, RejectedJoins, Slot};
 use crate::builder::Profile;
 use tower_gwag_schema::hash;
 
@@ -27,6 +27,7 @@ pub(super) fn slots(profile: Profile) -> BTreeMap<Key, Slot> {
                 deprecation: None,
                 filled: 0,
                 routed: true,
+                rejected: RejectedJoins::default(),
             };
             (key, slot)
         })

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::binding::{Binding, Key, Schema};
 use self::lasting::Lasting;
-use self::slot::Slot;
+use self::slot::{RejectedJoins, Slot};
 use super::builder::Profile;
 use super::view::{RegistrationView, ServiceView};
 use tower_gwag::control::proto;
@@ -184,6 +184,13 @@ impl Registry {
             services,
             stable_vn,
         }
+    }
+
+    /// The same as [`list_services`](Self::list_services), with the replicas that did not fit.
+    pub(super) fn admin_services(&self) -> Vec<(proto::ServiceInfo, RejectedJoins)> {
+        let rejected = self.slots.values().map(|slot| slot.rejected.clone());
+        let services = self.list_services().services;
+        services.into_iter().zip(rejected).collect()
     }
 
     /// The schemas of a namespace, by version as text.

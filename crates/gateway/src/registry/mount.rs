@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::binding::{Binding, Caps, Key, Schema};
-use super::slot::{Pool, Replica, Slot};
+use super::slot::{Pool, RejectedJoins, Replica, Slot};
+use super::{Registry, unix_ms};
 use crate::proxy::target;
 
 /// Why a replica cannot join its slot.
@@ -60,6 +60,15 @@ impl Registry {
         }))
     }
 
+    /// Counts a replica that does not fit the slot of its name.
+    pub(crate) fn rejected(&mut self, key: &Key, fault: &MountFault) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.rejected.count += 1;
+            slot.rejected.last_reason.clone_from(&fault.0);
+            slot.rejected.last_unix_ms = unix_ms();
+        }
+    }
+
     /// Opens the slot for the binding, without a replica yet, and raises the stable alias; returns
     /// the replicas that had it before.
     pub(crate) fn fill(&mut self, binding: &Arc<Binding>, swapped: bool) -> Vec<Arc<Replica>> {
@@ -77,6 +86,7 @@ impl Registry {
             deprecation,
             filled: self.tick(),
             routed: false,
+            rejected: RejectedJoins::default(),
         };
         let before = self.slots.insert(binding.key.clone(), slot);
         before.map(|slot| slot.pool.replicas()).unwrap_or_default()

@@ -150,6 +150,15 @@ pub(crate) struct Slot {
     pub(crate) filled: u64,
     /// Whether the last rebuild of the routes that worked knew this slot.
     pub(crate) routed: bool,
+    pub(crate) rejected: RejectedJoins,
+}
+
+/// Replicas that did not fit the slot; a cluster takes them without mounting them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RejectedJoins {
+    pub(crate) count: u64,
+    pub(crate) last_reason: String,
+    pub(crate) last_unix_ms: u64,
 }
 
 #[cfg(test)]

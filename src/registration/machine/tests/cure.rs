@@ -3,10 +3,10 @@
 use super::super::*;
 use super::sim::*;
 
-fn register(spelling: u32, looks: bool) -> Call {
+fn register(spelling: u32) -> Call {
     Call {
         which: Which::Service,
-        verb: Verb::Register { spelling, looks },
+        verb: Verb::Register { spelling },
     }
 }
 
@@ -19,7 +19,7 @@ fn former(verb: Verb) -> Option<Call> {
 fn the_new_entry_is_there_before_the_old_one_goes() {
     let mut sim = Sim::registered();
     sim.on(Event::Cure);
-    assert_eq!(sim.call, Some(register(1, false)), "at once");
+    assert_eq!(sim.call, Some(register(1)), "at once");
     sim.answer(granted("b"));
     assert_eq!(sim.call, former(Verb::Deregister("a".into())));
     sim.answer(Answer::Deregistered);
@@ -34,11 +34,10 @@ fn the_hold_is_taken_in_the_new_spelling_first() {
     sim.answer(granted("a"));
     sim.on(Event::Cure);
     let hold = sim.call.clone().map(|call| (call.which, call.verb));
-    let (spelling, looks) = (1, false);
-    let verb = Verb::Register { spelling, looks };
+    let verb = Verb::Register { spelling: 1 };
     assert_eq!(hold, Some((Which::Hold, verb)));
     sim.answer(granted("h2"));
-    assert_eq!(sim.call, Some(register(1, false)));
+    assert_eq!(sim.call, Some(register(1)));
 }
 
 #[test]
@@ -49,7 +48,7 @@ fn a_beat_in_flight_is_waited_for() {
     sim.on(Event::Cure);
     assert_eq!(sim.call, Some(beat("a")));
     sim.answer(Answer::Beat { known: true });
-    assert_eq!(sim.call, Some(register(1, false)));
+    assert_eq!(sim.call, Some(register(1)));
 }
 
 #[test]
@@ -75,15 +74,86 @@ fn a_leave_amid_a_cure_deregisters_both() {
     assert_eq!(sim.machine.ending(Which::Service), Ending::Deregistered);
 }
 
-#[test]
-fn what_gives_way_looks_before_it_comes_back() {
-    let mut sim = Sim::registered();
+fn given_way() -> Sim {
+    let mut sim = Sim::with_hold(HoldAt::Start, 1);
+    sim.answer(granted("h"));
+    sim.answer(granted("a"));
     sim.on(Event::Withdraw { for_good: false });
     assert_eq!(sim.call, Some(deregister("a")));
     sim.answer(Answer::Deregistered);
+    sim
+}
+
+/// Goes on for so long, and answers the hold's beats.
+fn pass(sim: &mut Sim, span: Duration) {
+    let end = sim.now + span;
+    while sim.machine.wake_at().is_some_and(|at| at <= end) && sim.now < end {
+        sim.wake();
+        if sim.call == Some(beat("h")) {
+            sim.answer(Answer::Beat { known: true });
+        } else if sim.call.is_some() {
+            return;
+        }
+    }
+    sim.now = sim.now.max(end);
+}
+
+#[test]
+fn what_gives_way_comes_back_when_its_slot_is_free_and_keeps_the_hold_meanwhile() {
+    let mut sim = given_way();
+    for _ in 0..200 {
+        sim.on(Event::Slots { free: false });
+        pass(&mut sim, Duration::from_secs(1));
+        assert_eq!(sim.call, None);
+    }
+    // A gateway that restarts is no reason.
+    sim.on(Event::Disconnected);
+    sim.on(Event::Slots { free: true });
+    while sim.call != Some(register(0)) {
+        assert_eq!(sim.call, Some(beat("h")));
+        sim.answer(Answer::Beat { known: true });
+    }
+    sim.answer(granted("b"));
+    assert_eq!(sim.notes, [Note::Registered; 2]);
+}
+
+#[test]
+fn without_any_look_what_gives_way_comes_back_slowly() {
+    let mut sim = given_way();
+    pass(&mut sim, Duration::from_secs(29));
+    assert_eq!(sim.call, None);
+    pass(&mut sim, Duration::from_secs(300));
+    assert_eq!(sim.call, Some(register(0)));
+}
+
+#[test]
+fn a_gateway_that_refuses_what_looks_free_is_asked_ever_more_slowly() {
+    let mut sim = Sim::new(1);
+    let start = sim.now;
+    let mut registers = 0;
+    while sim.now - start < Duration::from_secs(600) {
+        if sim.call.is_some() {
+            registers += 1;
+            sim.answer(Answer::Refused(crate::error::ErrorKind::SchemaConflict));
+        }
+        sim.now += Duration::from_millis(300);
+        sim.on(Event::Slots { free: true });
+    }
+    assert!((8..30).contains(&registers), "{registers} in 10 min");
+}
+
+#[test]
+fn a_beat_that_is_held_back_is_asked_for_again_soon() {
+    let mut sim = Sim::registered();
+    sim.on(Event::Beat);
+    assert_eq!(sim.call, Some(beat("a")), "at once");
+    sim.answer(Answer::HeldBack);
     let wait = sim.wake_until_called();
-    assert!(wait >= Duration::from_secs(29), "{wait:?}");
-    assert_eq!(sim.call, Some(register(0, true)));
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
+    assert_eq!(sim.call, Some(beat("a")));
+    sim.leave();
+    sim.answer(Answer::HeldBack);
+    assert_eq!(sim.call, Some(deregister("a")));
 }
 
 #[test]

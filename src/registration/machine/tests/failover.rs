@@ -13,10 +13,7 @@ fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
     sim.answer(Answer::NotSent);
     assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
     assert_eq!(sim.left_behind, ["a"]);
-    let verb = Verb::Register {
-        spelling: 1,
-        looks: true,
-    };
+    let verb = Verb::Register { spelling: 1 };
     let which = Which::Service;
     assert_eq!(sim.call, Some(Call { which, verb }), "at once");
     sim.answer(granted("a2"));

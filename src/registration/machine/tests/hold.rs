@@ -68,10 +68,7 @@ fn a_forgotten_service_gets_a_hold_of_its_new_spelling_first_and_the_old_one_goe
     }
     sim.answer(Answer::Beat { known: false });
     let register = |which| {
-        let verb = Verb::Register {
-            spelling: 1,
-            looks: false,
-        };
+        let verb = Verb::Register { spelling: 1 };
         Some(Call { which, verb })
     };
     sim.wake_until_called();

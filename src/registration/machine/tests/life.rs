@@ -39,10 +39,7 @@ fn a_forgotten_registration_is_made_again_at_once() {
     sim.wake_until_called();
     sim.answer(Answer::Beat { known: false });
     let wait = sim.wake_until_called();
-    let verb = Verb::Register {
-        spelling: 1,
-        looks: false,
-    };
+    let verb = Verb::Register { spelling: 1 };
     let which = Which::Service;
     assert_eq!(sim.call, Some(Call { which, verb }), "in a fresh spelling");
     assert!(wait <= Duration::from_millis(100), "{wait:?}");
@@ -88,7 +85,7 @@ fn refused_content_is_tried_again_slowly_and_other_refusals_soon() {
 #[test]
 fn refused_content_is_offered_again_soon_when_the_connection_ends() {
     let mut sim = Sim::new(1);
-    let refused = || Answer::Refused(ErrorKind::SchemaConflict);
+    let refused = || Answer::Refused(ErrorKind::Unrenderable);
     sim.answer(refused());
     sim.on(Event::Disconnected);
     assert!(sim.wake_until_called() <= Duration::from_millis(500));

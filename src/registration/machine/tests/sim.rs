@@ -8,17 +8,11 @@ pub(super) const LEAVE: Duration = Duration::from_secs(25);
 
 pub(super) const REGISTER: Call = Call {
     which: Which::Service,
-    verb: Verb::Register {
-        spelling: 0,
-        looks: true,
-    },
+    verb: Verb::Register { spelling: 0 },
 };
 pub(super) const REGISTER_HOLD: Call = Call {
     which: Which::Hold,
-    verb: Verb::Register {
-        spelling: 0,
-        looks: false,
-    },
+    verb: Verb::Register { spelling: 0 },
 };
 
 /// A machine, its clock, and what it has out.

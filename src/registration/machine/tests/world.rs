@@ -18,6 +18,8 @@ pub(super) enum Fate {
     CallLost,
     /// The gateway cannot be reached.
     NotSent,
+    /// A heartbeat that would have taken a slot from a newer build.
+    HeldBack,
     Refused(ErrorKind),
 }
 
@@ -70,7 +72,8 @@ impl World {
                 Answer::Broken
             }
             Fate::CallLost => Answer::Broken,
-            Fate::NotSent => Answer::NotSent,
+            Fate::HeldBack if matches!(call.verb, Verb::Heartbeat(_)) => Answer::HeldBack,
+            Fate::NotSent | Fate::HeldBack => Answer::NotSent,
             Fate::Refused(kind) => Answer::Refused(kind),
         };
         self.last_answer = Some(answer.clone());

@@ -1,0 +1,291 @@
+//! The gateway under test, a stranger that registers with it, and a caller that goes through it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep, timeout};
+use tonic::transport::Channel;
+use tower_gwag::{Options, Service};
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
+
+use crate::control::client;
+use crate::control::proto::control_plane_client::ControlPlaneClient;
+use crate::control::proto::{self, Registration};
+use crate::support::{GREETER_PROTO, greeter_client, hello, within};
+
+pub(crate) struct Place {
+    /// `host:port`.
+    pub(crate) control: String,
+    pub(crate) http: String,
+    /// Of this test alone.
+    pub(crate) namespace: String,
+    pub(crate) client: ControlPlaneClient<Channel>,
+    _embedded: Option<EmbeddedGateway>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// On a real gateway all tests share a route.
+static TURN: std::sync::LazyLock<Arc<Mutex<()>>> = std::sync::LazyLock::new(Arc::default);
+
+impl Place {
+    pub(crate) async fn find() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("slots_{}_{count}", std::process::id());
+        let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let real = read("GWAG_GATEWAY").zip(read("GWAG_GATEWAY_HTTP"));
+        let (control, http, embedded, turn) = match real {
+            Some((control, http)) => {
+                let turn = Arc::clone(&TURN).lock_owned().await;
+                (control, http, None, Some(turn))
+            }
+            None => {
+                println!("embedded; GWAG_GATEWAY and GWAG_GATEWAY_HTTP are not set");
+                let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+                let gateway = builder.start().await.expect("a node starts");
+                (gateway.target(), gateway.http_url(), Some(gateway), None)
+            }
+        };
+        Self {
+            client: client(&control).await,
+            control,
+            http,
+            namespace,
+            _embedded: embedded,
+            _turn: turn,
+        }
+    }
+
+    /// A greeter whose schema differs from others by a comment.
+    pub(crate) fn greeter(&self, version: &str, comment: &str) -> Service {
+        Service::proto(source(comment))
+            .namespace(&*self.namespace)
+            .version(version)
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options::new(&self.control)
+    }
+
+    /// The hash that has the slot.
+    pub(crate) async fn hash(&self, version: &str) -> Option<String> {
+        let mut client = self.client.clone();
+        let services = client.list_services(proto::ListServicesRequest {}).await;
+        let services = services.expect("listed").into_inner().services;
+        let is_it = |it: &proto::ServiceInfo| {
+            it.namespace == self.namespace && it.version == version && it.replica_count > 0
+        };
+        services.into_iter().find(is_it).map(|it| it.hash_hex)
+    }
+
+    /// The entries of the namespace, without holds.
+    pub(crate) async fn entries(&self) -> Vec<Registration> {
+        let mut client = self.client.clone();
+        let request = proto::ListRegistrationsRequest {};
+        let listed = client.list_registrations(request).await;
+        let listed = listed.expect("listed").into_inner().registrations;
+        let is_ours = |name: &String| name.split('/').next() == Some(&*self.namespace);
+        let ours = |it: &Registration| it.namespaces.iter().any(is_ours);
+        listed.into_iter().filter(ours).collect()
+    }
+
+    pub(crate) async fn until_hash(
+        &self,
+        what: &str,
+        version: &str,
+        wanted: impl Fn(Option<&str>) -> bool,
+    ) {
+        within(what, async {
+            while !wanted(self.hash(version).await.as_deref()) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until the namespace has so many entries.
+    pub(crate) async fn until_entries(&self, count: usize) {
+        within(&format!("{count} entries"), async {
+            while self.entries().await.len() != count {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// A client that is not this crate's.
+    pub(crate) async fn stranger(&self, version: &str, source: &str) -> Stranger {
+        let binding = proto::ServiceBinding {
+            namespace: self.namespace.clone(),
+            version: version.to_owned(),
+            proto_source: source.as_bytes().to_vec(),
+            ..Default::default()
+        };
+        self.stranger_with(binding).await
+    }
+
+    pub(crate) async fn stranger_with(&self, binding: proto::ServiceBinding) -> Stranger {
+        let version = binding.version.clone();
+        let request = proto::RegisterRequest {
+            addr: "127.0.0.1:9".to_owned(),
+            services: vec![binding],
+            ttl_seconds: 30,
+            instance_id: "stranger".to_owned(),
+        };
+        let mut client = self.client.clone();
+        let granted = within("registered", client.register(request)).await;
+        let id = granted.expect("taken").into_inner().registration_id;
+        self.until_hash("the stranger is listed", &version, |hash| hash.is_some())
+            .await;
+        Stranger { client, id }
+    }
+
+    /// Calls through the gateway until it is stopped, many at a time, so that every replica gets
+    /// some.
+    pub(crate) async fn crowd(&self) -> Vec<JoinHandle<()>> {
+        let greeter = greeter_client(&self.control).await;
+        let call = |_| {
+            let mut greeter = greeter.clone();
+            tokio::spawn(async move {
+                loop {
+                    let mut request = hello("Ada");
+                    request.delay_ms = 20;
+                    // Nobody may be there yet.
+                    let _ = timeout(Duration::from_secs(2), greeter.hello(request)).await;
+                    sleep(Duration::from_millis(5)).await;
+                }
+            })
+        };
+        (0..12).map(call).collect()
+    }
+
+    /// Calls through the gateway, one each 10 ms, until it is stopped.
+    pub(crate) async fn caller(&self) -> Caller {
+        let mut greeter = greeter_client(&self.control).await;
+        let stopped = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let calls = Arc::clone(&stopped);
+        let task = tokio::spawn(async move {
+            let mut pause = interval(Duration::from_millis(10));
+            loop {
+                pause.tick().await;
+                let at = Instant::now();
+                let call = timeout(Duration::from_secs(2), greeter.hello(hello("Ada"))).await;
+                let is_ok = matches!(call, Ok(Ok(_)));
+                calls
+                    .lock()
+                    .expect("no panic")
+                    .push((at, Instant::now(), is_ok));
+            }
+        });
+        Caller {
+            calls: stopped,
+            task,
+        }
+    }
+
+    /// Counts how often the slot changes hands.
+    pub(crate) fn swaps(&self, version: &'static str) -> Swaps {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (list, mut client) = (Arc::clone(&seen), self.client.clone());
+        let namespace = self.namespace.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let listed = client.list_services(proto::ListServicesRequest {}).await;
+                let services = listed.expect("listed").into_inner().services;
+                let slot = services
+                    .into_iter()
+                    .find(|it| it.namespace == namespace && it.version == version);
+                if let Some(slot) = slot {
+                    let mut list = list.lock().expect("no panic");
+                    if list.last() != Some(&slot.hash_hex) {
+                        list.push(slot.hash_hex);
+                    }
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        Swaps { seen, task }
+    }
+}
+
+pub(crate) fn source(comment: &str) -> String {
+    format!("// {comment}\n{GREETER_PROTO}")
+}
+
+pub(crate) struct Swaps {
+    seen: Arc<std::sync::Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Swaps {
+    pub(crate) fn count(self) -> usize {
+        self.task.abort();
+        self.seen.lock().expect("no panic").len().saturating_sub(1)
+    }
+}
+
+pub(crate) struct Caller {
+    calls: Arc<std::sync::Mutex<Vec<(Instant, Instant, bool)>>>,
+    task: JoinHandle<()>,
+}
+
+impl Caller {
+    /// Waits for the next call that is answered.
+    pub(crate) async fn answered(&self) {
+        let since = Instant::now();
+        within("a call is answered", async {
+            let is_new = |it: &(Instant, Instant, bool)| it.2 && it.0 >= since;
+            while !self.calls.lock().expect("no panic").iter().any(is_new) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// How long nothing was served, at the longest, and how many of how many calls failed. From
+    /// the end of the last call before that was answered to that of the next one.
+    pub(crate) fn unserved(self) -> (Duration, usize, usize) {
+        self.task.abort();
+        let calls = self.calls.lock().expect("no panic");
+        let mut longest = Duration::ZERO;
+        let mut last_ok = None;
+        let mut failed = 0;
+        for (_, end, is_ok) in calls.iter() {
+            if !is_ok {
+                failed += 1;
+                continue;
+            }
+            if let (Some(last), true) = (last_ok, failed > 0) {
+                longest = longest.max(*end - last);
+            }
+            last_ok = Some(*end);
+        }
+        let failed = calls.iter().filter(|it| !it.2).count();
+        (longest, failed, calls.len())
+    }
+}
+
+pub(crate) struct Stranger {
+    client: ControlPlaneClient<Channel>,
+    id: String,
+}
+
+impl Stranger {
+    pub(crate) async fn beat(&mut self) {
+        let registration_id = self.id.clone();
+        let beat = self
+            .client
+            .heartbeat(proto::HeartbeatRequest { registration_id });
+        within("a beat", beat).await.expect("answered");
+    }
+
+    pub(crate) async fn leave(mut self) {
+        let registration_id = self.id.clone();
+        let request = proto::DeregisterRequest { registration_id };
+        let told = within("deregistered", self.client.deregister(request)).await;
+        told.expect("deregistered");
+    }
+}

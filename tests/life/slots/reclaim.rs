@@ -1,0 +1,131 @@
+//! A vN that another schema has.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tower_gwag::{ErrorKind, State};
+
+use super::place::{Place, Stranger, source};
+use crate::support::{Running, tonic_greeter, until_state, within};
+
+async fn newcomer(place: &Place, comment: &str) -> Running {
+    let options = place.options().service(place.greeter("v1", comment));
+    let server = tonic_greeter(options.gateway_http(&*place.http)).await;
+    until_state(&server.registration, State::Refused).await;
+    let status = server.registration.status().borrow().clone();
+    assert_eq!(status.reason_kind(), Some(ErrorKind::SchemaConflict));
+    server
+}
+
+/// Leaves, and waits until ListServices shows the slot free.
+async fn freed(place: &Place, stranger: Stranger) -> Instant {
+    stranger.leave().await;
+    place.until_hash("free", "v1", |hash| hash.is_none()).await;
+    Instant::now()
+}
+
+#[tokio::test]
+async fn newcomers_of_one_schema_are_all_routed_soon_after_the_slot_is_free() {
+    let place = Place::find().await;
+    for round in 0..5 {
+        let stranger = place.stranger("v1", &source("theirs")).await;
+        let schema = format!("ours {round}");
+        let all = [0; 4].map(|_| newcomer(&place, &schema));
+        let [a, b, c, d] = all;
+        let all: [Running; 4] = tokio::join!(a, b, c, d).into();
+        assert_eq!(place.entries().await.len(), 1, "nobody lurks");
+        let free = freed(&place, stranger).await;
+        let crowd = place.crowd().await;
+        place.until_hash("taken", "v1", |hash| hash.is_some()).await;
+        let served = free.elapsed();
+        for server in &all {
+            until_state(&server.registration, State::Routed).await;
+        }
+        println!(
+            "round {round}: it is listed after {served:?}, all routed after {:?}",
+            free.elapsed()
+        );
+        assert!(
+            free.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            free.elapsed()
+        );
+        // Not before it was free for 2 s.
+        assert!(served > Duration::from_millis(1_900), "{served:?}");
+        crowd.iter().for_each(tokio::task::JoinHandle::abort);
+        for server in all {
+            server.stop().await;
+        }
+        place.until_entries(0).await;
+        place.until_hash("free", "v1", |hash| hash.is_none()).await;
+    }
+}
+
+#[tokio::test]
+async fn of_newcomers_with_different_schemas_one_is_routed_and_none_lurks() {
+    let place = Place::find().await;
+    for round in 0..5 {
+        let stranger = place.stranger("v1", &source("theirs")).await;
+        let mut all = Vec::new();
+        for n in 0..4 {
+            all.push(newcomer(&place, &format!("{round} {n}")).await);
+        }
+        freed(&place, stranger).await;
+        place.until_hash("taken", "v1", |hash| hash.is_some()).await;
+        let taken = Instant::now();
+        within("one entry", async {
+            let mut alone_since = Instant::now();
+            while alone_since.elapsed() < Duration::from_millis(300) {
+                if place.entries().await.len() != 1 {
+                    alone_since = Instant::now();
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        let withdrawn = taken.elapsed() - Duration::from_millis(300);
+        println!("round {round}: one entry after {withdrawn:?}");
+        assert!(withdrawn < Duration::from_secs(2), "{withdrawn:?}");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(place.entries().await.len(), 1, "none lurks");
+        let listed = |it: &&Running| it.registration.status().borrow().is_registered();
+        assert_eq!(all.iter().filter(listed).count(), 1);
+        for server in all {
+            server.stop().await;
+        }
+        place.until_hash("free", "v1", |hash| hash.is_none()).await;
+    }
+}
+
+/// An owner that is away for less than `reclaim_after` keeps its name.
+#[tokio::test]
+async fn an_owner_that_restarts_keeps_its_name() {
+    let place = Place::find().await;
+    let stranger = place.stranger("v1", &source("theirs")).await;
+    let server = newcomer(&place, "ours").await;
+    freed(&place, stranger).await;
+    sleep(Duration::from_millis(1_000)).await;
+    let stranger = place.stranger("v1", &source("theirs")).await;
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(place.entries().await.len(), 1);
+    assert_eq!(
+        server.registration.status().borrow().state(),
+        State::Refused
+    );
+    server.stop().await;
+    stranger.leave().await;
+}
+
+/// What differs is told, though nothing was registered.
+#[tokio::test]
+async fn a_conflict_shows_what_differs() {
+    let place = Place::find().await;
+    let theirs =
+        source("theirs").replacen("string name = 1;", "string name = 1; string title = 77;", 1);
+    let stranger = place.stranger("v1", &theirs).await;
+    let server = newcomer(&place, "ours").await;
+    let text = server.registration.status().borrow().to_string();
+    assert!(text.contains("title is only in theirs"), "{text}");
+    server.stop().await;
+    stranger.leave().await;
+}
