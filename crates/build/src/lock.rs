@@ -1,8 +1,8 @@
 //! The text of `gwag.lock`: which schema a version has, one line for each.
 
 use tower_gwag_schema::Rule;
+use tower_gwag_schema::finding::location::Lines;
 use tower_gwag_schema::finding::{Finding, Place};
-use tower_gwag_schema::spot::Lines;
 use tower_gwag_schema::version::Version;
 
 /// Beside `Cargo.toml`.

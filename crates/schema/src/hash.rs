@@ -7,10 +7,10 @@ use prost_reflect::FileDescriptor;
 use prost_reflect::prost_types::field_descriptor_proto::Type;
 use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, SourceCodeInfo};
 
-use super::lex::Source;
-use super::proto::Compiled;
-use super::schema_hash::SchemaHash;
-use super::source_info;
+use crate::proto::Compiled;
+use crate::proto::lex::Source;
+use crate::proto::source_info;
+use crate::schema_hash::SchemaHash;
 
 /// The hash of raw bytes: an OpenAPI document, or the `data` member of an introspection reply.
 #[must_use]
@@ -137,8 +137,8 @@ fn note_empty_options(
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::proto::compile;
     use super::*;
+    use crate::proto::compile;
 
     #[derive(serde::Deserialize)]
     struct Vector {

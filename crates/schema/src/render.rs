@@ -8,11 +8,12 @@ use std::fmt;
 
 use prost_reflect::{FileDescriptor, MethodDescriptor};
 
-use super::name::is_name;
-use super::openapi::{Document, step};
-use super::proto::Compiled;
-use super::rule::Rule;
-use super::{openapi_names, render_types};
+use crate::finding::Rule;
+use crate::name::is_name;
+use crate::openapi::names;
+use crate::openapi::{Document, step};
+use crate::proto::Compiled;
+use crate::render_types;
 
 /// One thing that cannot be rendered. The text is what a standalone gateway says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub enum Site {
 }
 
 impl Unrenderable {
-    pub(super) fn new(rule: Rule, name: impl Into<String>, site: Site) -> Self {
+    pub(crate) fn new(rule: Rule, name: impl Into<String>, site: Site) -> Self {
         let name = name.into();
         Self { rule, name, site }
     }
@@ -139,7 +140,7 @@ pub fn openapi(version: &str, document: &Document) -> Vec<Unrenderable> {
             }
         }
     }
-    for named in openapi_names::names(document) {
+    for named in names::names(document) {
         if !is_name(&named.name) {
             let site = Site::OpenApi(named.pointer);
             found.push(Unrenderable::new(named.rule, named.name, site));
@@ -176,7 +177,7 @@ fn collisions<'a>(version: &str, operations: impl Iterator<Item = &'a str>) -> V
         .collect()
 }
 
-pub(super) fn lower_camel(name: &str) -> String {
+pub(crate) fn lower_camel(name: &str) -> String {
     let mut chars = name.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),
@@ -185,7 +186,7 @@ pub(super) fn lower_camel(name: &str) -> String {
 }
 
 /// The place of a declaration, or of a part of it.
-pub(super) fn site(file: &FileDescriptor, path: &[i32], part: Option<i32>) -> Site {
+pub(crate) fn site(file: &FileDescriptor, path: &[i32], part: Option<i32>) -> Site {
     let path = path.iter().copied().chain(part).collect();
     Site::Proto(file.name().to_owned(), path)
 }
@@ -194,8 +195,8 @@ pub(super) fn site(file: &FileDescriptor, path: &[i32], part: Option<i32>) -> Si
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::proto::compile;
     use super::*;
+    use crate::proto::compile;
 
     #[derive(serde::Deserialize)]
     struct Case {
@@ -219,7 +220,7 @@ mod tests {
                     proto("v1", &compile("s", source, &HashMap::new()).unwrap()),
                 )
             } else {
-                let document = super::super::openapi::parse(source).unwrap();
+                let document = crate::openapi::parse(source).unwrap();
                 (
                     document.faults().invalid.is_empty(),
                     openapi("v1", &document),

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
-use super::render::{Site, Unrenderable, site};
-use super::rule::Rule;
+use crate::finding::Rule;
+use crate::render::{Site, Unrenderable, site};
 
 /// Walks the types that the methods reach.
-pub(super) fn types(methods: &[MethodDescriptor]) -> Vec<Unrenderable> {
+pub(crate) fn types(methods: &[MethodDescriptor]) -> Vec<Unrenderable> {
     let mut walk = Walk::default();
     for method in methods {
         // Input and output type of a method.

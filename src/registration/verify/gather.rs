@@ -330,7 +330,7 @@ pub(in crate::registration) async fn difference(
     base: Option<&Uri>,
     service: &Resolved,
 ) -> Option<String> {
-    use tower_gwag_schema::difference::{between, between_documents};
+    use tower_gwag_schema::proto::difference::{between, between_documents};
     use tower_gwag_schema::service::ServiceKind;
 
     let form = match service.kind {

@@ -13,8 +13,8 @@ use super::model::{Location, OperationKind, Place, Target};
 use super::names::{field_name, path_part, word_characters};
 use super::text::{annotations_of, description, with_reference};
 use crate::name::is_name;
+use crate::openapi::references::{path_item, target};
 use crate::openapi::step;
-use crate::openapi_references::{path_item, target};
 use crate::version::Version;
 
 /// The methods that become operations, in the order in which their types are made.

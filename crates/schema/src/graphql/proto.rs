@@ -16,9 +16,9 @@ use super::ir::{
 use super::model::{Location, OperationKind, Place, Target};
 use super::names::{field_name, lower_camel};
 use super::text::{self, Marked};
-use crate::lex::Source;
+use crate::proto::lex::Source;
+use crate::proto::source_info;
 use crate::proto::{Compiled, path_of};
-use crate::source_info;
 use crate::version::Version;
 
 /// The option that makes an upload of a field of bytes.

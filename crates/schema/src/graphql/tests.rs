@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;
-use crate::{openapi as document, proto as compiler};
+use crate::openapi as document;
+use crate::proto as compiler;
 
 #[derive(Debug, serde::Deserialize)]
 struct Vector {

@@ -4,7 +4,7 @@
 use prost::Message;
 
 use crate::finding::Finding;
-use crate::rule::Rule;
+use crate::finding::Rule;
 
 /// What is in a bundle; the same contents have the same bytes.
 #[derive(Clone, PartialEq, Message)]
@@ -90,7 +90,8 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Service, check};
+    use crate::Service;
+    use crate::check;
 
     fn contents() -> Contents {
         let file = |path: &str, source: &str| BundledFile {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::schema::{Entry, ProtoSource};
+use crate::finding::Rule;
+use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
-use crate::imports;
-use crate::rule::Rule;
-use crate::spot::Lines;
+use crate::proto::imports;
 
 /// Files by the path of the `import` statement.
 pub(super) type Imports = HashMap<String, Vec<u8>>;

@@ -4,10 +4,10 @@ use super::proto_files::normal;
 use super::resolve::stem;
 use super::schema::{Descriptors, ProtoSource, Schema};
 use super::{Checks, ProtoFiles, Purpose, Resolved, Service};
-use crate::descriptor_set;
-use crate::findings::Findings;
+use crate::finding::Findings;
+use crate::finding::Rule;
 use crate::name;
-use crate::rule::Rule;
+use crate::proto::descriptor_set;
 
 // === impl Service ===
 

@@ -48,7 +48,8 @@ pub fn has_operations(service: &Resolved) -> bool {
 #[cfg(feature = "preflight")]
 #[must_use]
 pub fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
-    use crate::{hash, proto};
+    use crate::hash;
+    use crate::proto;
 
     if service.kind != ServiceKind::Proto {
         return None;
@@ -66,12 +67,14 @@ pub(super) use inspect::inspect;
 mod inspect {
     use super::Evidence;
     use crate::finding::Finding;
+    use crate::hash;
     use crate::name::is_name;
+    use crate::openapi;
     use crate::openapi::Operation;
+    use crate::proto;
     use crate::schema_hash::SchemaHash;
     use crate::service::Binding;
     use crate::service::{Purpose, ServiceKind};
-    use crate::{hash, openapi_check, proto, proto_check};
 
     const MOST_PROBED: usize = 3;
     const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -88,7 +91,7 @@ mod inspect {
             ServiceKind::Proto => of_proto(binding, entry, purpose),
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
-                let (found, read) = openapi_check::check(&binding.version, document);
+                let (found, read) = openapi::check::check(&binding.version, document);
                 let mut operations = read.map(|it| it.operations()).unwrap_or_default();
                 // Gateways look at no others.
                 operations.retain(|it| SERVED.contains(&&*it.method));
@@ -116,7 +119,7 @@ mod inspect {
             namespace => namespace,
         };
         let outcome = proto::compile(namespace, &binding.proto_source, &binding.proto_imports);
-        let found = proto_check::check(namespace, &binding.version, entry, &outcome);
+        let found = proto::check::check(namespace, &binding.version, entry, &outcome);
         let evidence = match &outcome {
             Ok(compiled) => Evidence {
                 // It takes nearly as long as all the rest.

@@ -14,10 +14,13 @@ mod split;
 
 use std::fmt;
 
-use crate::rule::Rule;
-use crate::version::Version;
 #[cfg(feature = "preflight")]
-use crate::{CheckError, Finding, Findings, SchemaHash};
+use crate::CheckError;
+use crate::Finding;
+use crate::Findings;
+use crate::SchemaHash;
+use crate::finding::Rule;
+use crate::version::Version;
 pub use binding::Binding;
 pub use proto_files::ProtoFiles;
 pub use resolve::{Checks, Purpose, Resolved, ServiceKind};

@@ -7,12 +7,12 @@ use super::evidence::Evidence;
 use super::schema::{Entry, OpenApiDocument, Schema};
 use super::{Service, Version};
 use crate::finding::Finding;
-use crate::findings::Findings;
+use crate::finding::Findings;
+use crate::finding::Rule;
 use crate::name::{self, NameFault};
-use crate::rule::Rule;
+use crate::openapi::title;
 use crate::service::Binding;
 use crate::size::MAX_REQUEST_BYTES;
-use crate::title;
 use crate::version::VersionFault;
 
 /// What is checked of a service.
@@ -297,7 +297,8 @@ impl Service {
 /// Repairs the document of a binding; one that cannot be read in full is left to the check.
 #[cfg(feature = "preflight")]
 fn repair(binding: &mut Binding) -> Vec<Finding> {
-    use crate::{openapi, repair};
+    use crate::openapi;
+    use crate::openapi::repair;
 
     let Ok((document, has_times)) = openapi::read_as_written(&binding.openapi_spec) else {
         return Vec::new();

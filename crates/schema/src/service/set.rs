@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{Checks, Purpose, Resolved, Service};
-use crate::error::CheckError;
+use crate::finding::CheckError;
 use crate::finding::Finding;
-use crate::findings::Findings;
-use crate::rule::Rule;
+use crate::finding::Findings;
+use crate::finding::Rule;
 use crate::size::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
 
 /// Room for the address, the instance id and a spelling of the address not known yet.

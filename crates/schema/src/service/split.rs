@@ -4,10 +4,10 @@ use super::Service;
 use super::collect::entry_text;
 use super::schema::{ProtoSource, Schema};
 use crate::finding::Finding;
+use crate::finding::Rule;
 use crate::name;
-use crate::rule::Rule;
+use crate::proto::split::Services;
 use crate::size::MAX_REQUEST_BYTES;
-use crate::split::Services;
 
 /// An entry file that has several services.
 pub(super) struct Parts<'a> {

@@ -14,7 +14,7 @@ use crate::sources::PROTO2;
 const SOURCES: [&str; 3] = [
     PROTO2,
     include_str!("../../../../proto/control_plane.proto"),
-    include_str!("../../src/print/tests/proto2.proto"),
+    include_str!("../../src/proto/print/tests/proto2.proto"),
 ];
 
 fn set_of(source: &str) -> FileDescriptorSet {

@@ -1,0 +1,57 @@
+//! The error of a check: what keeps services from being registered.
+
+use std::fmt;
+
+use crate::finding::Findings;
+use crate::finding::Rule;
+
+/// A check found something that would keep a gateway from serving.
+///
+/// `Display` and `Debug` show every [`Finding`](crate::Finding) with its place and remedy.
+#[derive(Clone)]
+pub struct CheckError {
+    rule: Rule,
+    findings: Findings,
+}
+
+// === impl CheckError ===
+
+impl CheckError {
+    /// `rule` is that of the first error.
+    pub(crate) fn new(rule: Rule, findings: Findings) -> Self {
+        Self { rule, findings }
+    }
+
+    /// The rule of the first finding that is an error.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// All that was found, warnings included.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// All that was found, warnings included.
+    #[must_use]
+    pub fn into_findings(self) -> Findings {
+        self.findings
+    }
+}
+
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.findings.fmt(f)
+    }
+}
+
+impl fmt::Debug for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `main` shows an error so; what was found is made for reading.
+        write!(f, "{:?}\n\n{}\n", self.rule, self.findings)
+    }
+}
+
+impl std::error::Error for CheckError {}

@@ -1,0 +1,127 @@
+//! A place in a text, with the line to show.
+
+use std::fmt;
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// From 1.
+    pub(crate) line: usize,
+    /// In characters, from 1.
+    pub(crate) column: usize,
+    /// The line, of a long one what is around the place: generated documents have one line.
+    shown: String,
+    /// Where in it the place is, and how much of it, in characters.
+    before: usize,
+    width: usize,
+}
+
+/// A text, to find places in.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    text: &'a str,
+    /// The byte offset of each line.
+    starts: Vec<usize>,
+}
+
+// === impl Spot ===
+
+/// Longer lines are shown in part.
+const LONGEST_LINE: usize = 100;
+
+/// What of a long line is shown before the place itself.
+const BEFORE: usize = 40;
+
+impl Spot {
+    /// `column` from 0.
+    fn new(text: &str, line: usize, column: usize, width: usize) -> Self {
+        let text = text.trim_end();
+        // Characters beyond these are not shown, and not counted either.
+        let is_long = text.chars().nth(LONGEST_LINE).is_some();
+        let skipped = if is_long {
+            column.saturating_sub(BEFORE)
+        } else {
+            0
+        };
+        // A tab is shown as one blank, so that the caret is where it should be.
+        let shown = text.chars().skip(skipped).take(LONGEST_LINE);
+        let before = column - skipped;
+        Self {
+            line,
+            column: column + 1,
+            shown: shown
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect(),
+            before,
+            width: width.min(LONGEST_LINE.saturating_sub(before)).max(1),
+        }
+    }
+
+    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, margin: usize) -> fmt::Result {
+        let Self {
+            line,
+            shown,
+            before,
+            width,
+            ..
+        } = self;
+        write!(f, "\n {:margin$} |", "")?;
+        write!(f, "\n {line:margin$} | {shown}")?;
+        write!(f, "\n {:margin$} | {:before$}{:^<width$}", "", "", "")
+    }
+}
+
+// === impl Lines ===
+
+impl<'a> Lines<'a> {
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(breaks).collect();
+        Self { text, starts }
+    }
+
+    fn line(&self, index: usize) -> &'a str {
+        let start = self.starts.get(index).copied();
+        let end = self.starts.get(index + 1).map(|next| next - 1);
+        start
+            .and_then(|start| self.text.get(start..end.unwrap_or(self.text.len())))
+            .unwrap_or_default()
+    }
+
+    /// Bytes of the text.
+    #[must_use]
+    pub fn at_bytes(&self, start: usize, end: usize) -> Spot {
+        let index = self.starts.partition_point(|it| *it <= start) - 1;
+        let line = self.line(index);
+        let from = floor(line, start - self.starts[index]);
+        let to = floor(line, end.saturating_sub(self.starts[index])).max(from);
+        let column = line[..from].chars().count();
+        Spot::new(line, index + 1, column, line[from..to].chars().count())
+    }
+
+    #[cfg(feature = "preflight")]
+    /// A line and a byte of it, both from 0, and the byte where the place ends.
+    #[must_use]
+    pub fn at_line(&self, index: usize, from: usize, to: usize) -> Spot {
+        let start = self.starts.get(index).copied().unwrap_or(self.text.len());
+        self.at_bytes(start + from, start.saturating_add(to))
+    }
+
+    #[cfg(feature = "preflight")]
+    /// A line and a column in characters, both from 1.
+    #[must_use]
+    pub fn at_mark(&self, line: usize, column: usize, width: usize) -> Spot {
+        let text = self.line(line.saturating_sub(1));
+        Spot::new(text, line, column.saturating_sub(1), width)
+    }
+}
+
+/// The nearest char boundary at or before a byte offset.
+fn floor(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}

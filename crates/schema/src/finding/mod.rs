@@ -1,0 +1,251 @@
+//! What a check finds, and how it is shown.
+
+mod error;
+mod findings;
+pub mod location;
+mod rule;
+
+use std::fmt;
+
+pub use error::CheckError;
+pub use findings::Findings;
+use location::Spot;
+pub use rule::{Rule, UnknownRule};
+
+/// How much a [`Finding`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Worth knowing; the service is registered all the same.
+    Warning,
+    /// A gateway would refuse the service or could not serve it: nothing is registered.
+    Error,
+}
+
+/// One thing that `Options::check` found: the rule, the place where there
+/// is one, and the remedy.
+///
+/// `Display` shows it over several lines, with the line of the source at fault:
+///
+/// ```text
+/// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway can serve one of an entry file
+///   --> shop.proto:9:9
+///    |
+///  9 | service Stock {
+///    |         ^^^^^
+///    = help: register each as a service of its own with `.split_services()`, or give each an entry file of its own
+///    = note: a false alarm? `Options::allow(Rule::ProtoTwoServices)`
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    severity: Severity,
+    rule: Rule,
+    service: Option<String>,
+    place: Option<Box<Place>>,
+    message: String,
+    remedy: Option<String>,
+    /// Whose `allow` lets it pass.
+    allowed_by: &'static str,
+}
+
+/// A place in a source file; lines and columns from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub at: Option<Spot>,
+}
+
+// === impl Finding ===
+
+impl Finding {
+    pub fn error(rule: Rule, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            rule,
+            service: None,
+            place: None,
+            message: message.into(),
+            remedy: None,
+            allowed_by: "Options",
+        }
+    }
+
+    pub fn warning(rule: Rule, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(rule, message)
+        }
+    }
+
+    pub fn help(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place.map(Box::new);
+        self
+    }
+
+    /// Whether it says the same of the same place, be it of another service.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let is_same_rule = self.rule == other.rule && self.severity == other.severity;
+        is_same_rule && self.message == other.message && self.place == other.place
+    }
+
+    pub fn name(&mut self, service: &str) {
+        self.service = Some(service.to_owned());
+    }
+
+    /// Tells it as a build script wants it: files by their names on disk, and what to write there.
+    pub fn for_build_script(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(place) = &mut self.place
+            && let Some(file) = on_disk(&place.file)
+        {
+            place.file = file;
+        }
+        self.allowed_by = "Bundle";
+        self
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// Whether it keeps the services from being registered.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The rule that is broken.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// The namespace of the service at fault, or its position (`no. 1`) where it has none; `None`
+    /// where an option is at fault.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// The file at fault: a path of the proto tree, or `openapi` for the document.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.place.as_ref().map(|place| place.file.as_str())
+    }
+
+    /// The line at fault, from 1, where it is known.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        Some(self.place.as_ref()?.at.as_ref()?.line)
+    }
+
+    /// The column at fault, in characters from 1, where it is known.
+    #[must_use]
+    pub fn column(&self) -> Option<usize> {
+        Some(self.place.as_ref()?.at.as_ref()?.column)
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it, where the message does not say so itself.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]: ", self.severity, self.rule)?;
+        match self.service.as_deref() {
+            Some(position) if position.starts_with("no. ") => write!(f, "service {position}: ")?,
+            Some(namespace) => write!(f, "service `{namespace}`: ")?,
+            None => {}
+        }
+        f.write_str(&self.message)?;
+        let spot = self.place.as_ref().and_then(|place| place.at.as_ref());
+        let margin = spot.map_or(1, |spot| spot.line.to_string().len());
+        match (&self.place, spot) {
+            (Some(place), Some(spot)) => {
+                let (line, column) = (spot.line, spot.column);
+                write!(f, "\n {:margin$}--> {}:{line}:{column}", "", place.file)?;
+                spot.show(f, margin)?;
+            }
+            (Some(place), None) => write!(f, "\n {:margin$}--> {}", "", place.file)?,
+            (None, _) => {}
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(f, "\n {:margin$} = help: {remedy}", "")?;
+        }
+        if self.is_error() && self.rule.is_allowable() {
+            let (owner, rule) = (self.allowed_by, self.rule);
+            write!(
+                f,
+                "\n {:margin$} = note: a false alarm? `{owner}::allow(Rule::{rule:?})`",
+                ""
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "preflight"))]
+mod tests {
+    use super::*;
+    use crate::finding::location::Lines;
+
+    #[test]
+    fn findings_show_the_line_at_fault() {
+        let text = "syntax = \"proto3\";\nservice größe Stock {\r\n";
+        let at = text.find("Stock").unwrap();
+        let mut finding = Finding::error(Rule::ProtoTwoServices, "`Stock` is the second")
+            .help("split it")
+            .at(Some(Place {
+                file: "shop.proto".into(),
+                at: Some(Lines::of(text).at_bytes(at, at + 5)),
+            }));
+        finding.name("shop");
+        assert_eq!(
+            finding.to_string(),
+            "error[proto-two-services]: service `shop`: `Stock` is the second\n  \
+             --> shop.proto:2:15\n   |\n 2 | service größe Stock {\n   |               ^^^^^\n   \
+             = help: split it\n   = note: a false alarm? `Options::allow(Rule::ProtoTwoServices)`"
+        );
+        assert_eq!((finding.line(), finding.column()), (Some(2), Some(15)));
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_place() {
+        let text = format!("{}HERE{}", "x".repeat(1000), "y".repeat(1000));
+        let finding = Finding::warning(Rule::OpenApiSyntax, "m").at(Some(Place {
+            file: "openapi".into(),
+            at: Some(Lines::of(&text).at_bytes(1000, 1004)),
+        }));
+        let shown = finding.to_string();
+        let lines: Vec<_> = shown.lines().collect();
+        let caret = lines[4].find('^').unwrap();
+        assert_eq!(&lines[3][caret..caret + 4], "HERE", "{shown}");
+        assert!(lines[3].len() < 120);
+    }
+}

@@ -1,0 +1,276 @@
+//! OpenAPI documents: read, checked and taken apart as a gateway does (contract § 2).
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::finding::Rule;
+use crate::openapi::references;
+use crate::openapi::validate::{self, Faults};
+use crate::openapi::yaml::{self, Times};
+use crate::render::Site;
+
+/// The HTTP methods that make an operation of a path item.
+pub(crate) const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
+
+/// A document that can be parsed; it may still be no valid OpenAPI.
+#[derive(Clone, Debug)]
+pub struct Document {
+    root: Value,
+    /// What was lost when it was read.
+    lost: Vec<Fault>,
+}
+
+/// One operation: a method of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Upper case, as on the wire.
+    pub method: String,
+    /// The path as written, with its `{parameters}`.
+    pub path: String,
+    pub id: Option<String>,
+    /// The JSON pointer of the operation.
+    pub pointer: String,
+}
+
+/// What keeps a document from being used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub rule: Rule,
+    /// What a gateway says, as far as it matters.
+    pub text: String,
+    pub site: Site,
+    /// What to do about it, where the rule alone does not say it.
+    pub(crate) help: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(rule: Rule, text: impl Into<String>, site: Site) -> Self {
+        Self {
+            rule,
+            text: text.into(),
+            site,
+            help: None,
+        }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Reads JSON or YAML into the objects of a document and follows every `$ref`; the first fault.
+pub fn parse(bytes: &[u8]) -> Result<Document, Fault> {
+    let document = read(bytes)?;
+    let lost = document.lost.iter().cloned();
+    match lost.chain(document.faults().unreadable).next() {
+        None => Ok(document),
+        Some(fault) => Err(fault),
+    }
+}
+
+/// Reads JSON or YAML as gateways do.
+pub fn read(bytes: &[u8]) -> Result<Document, Fault> {
+    read_with(bytes, Times::AsGateways).map(|(document, _)| document)
+}
+
+/// Reads JSON or YAML; whether dates and times without quotes are what gateways do not take for
+/// texts.
+pub fn read_as_written(bytes: &[u8]) -> Result<(Document, bool), Fault> {
+    read_with(bytes, Times::AsWritten)
+}
+
+fn read_with(bytes: &[u8], times: Times) -> Result<(Document, bool), Fault> {
+    let mut has_times = false;
+    let (root, lost) = match serde_json::from_slice::<Value>(bytes) {
+        Ok(root) => (root, Vec::new()),
+        Err(json) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| {
+                let text = "neither JSON nor YAML text";
+                Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
+            })?;
+            let read = yaml::parse(text, times).map_err(|yaml| no_document(text, &json, &yaml))?;
+            has_times = read.has_times;
+            (read.root, read.repeated.iter().map(repeated).collect())
+        }
+    };
+    if !root.is_object() {
+        let text = "no JSON or YAML object";
+        return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
+    }
+    Ok((Document { root, lost }, has_times))
+}
+
+/// What gateways refuse to read.
+fn repeated(found: &yaml::Repeated) -> Fault {
+    let yaml::Repeated { key, at } = found;
+    let text = format!("the key {key:?} is there twice in one mapping, which YAML readers refuse");
+    let help = "leave one of them: no document is repaired that has such keys";
+    Fault::new(Rule::OpenApiUnverified, text, Site::Mark(at.0, at.1)).help(help)
+}
+
+fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Fault {
+    let meant_as_json = text.trim_start().starts_with(['{', '[']);
+    let is_deep = json.to_string().contains("recursion limit");
+    let site = match yaml.at {
+        _ if meant_as_json => Site::Mark(json.line(), json.column()),
+        Some((line, column)) => Site::Mark(line, column),
+        None => Site::Nowhere,
+    };
+    // A limit of this reader is no fault of the document.
+    let rule = match is_deep || yaml.is_limit {
+        true => Rule::OpenApiUnverified,
+        false => Rule::OpenApiSyntax,
+    };
+    let text = format!("no JSON ({json}) and no YAML ({})", yaml.text);
+    Fault::new(rule, text, site)
+}
+
+/// A JSON pointer one step deeper.
+pub(crate) fn step(pointer: &str, key: &str) -> String {
+    let key = key.replace('~', "~0").replace('/', "~1");
+    format!("{pointer}/{key}")
+}
+
+// === impl Document ===
+
+impl Document {
+    /// A document that was read before.
+    pub(crate) fn of(root: Value) -> Self {
+        let lost = Vec::new();
+        Self { root, lost }
+    }
+
+    /// What is not in it, although the text has it.
+    #[must_use]
+    pub fn lost(&self) -> &[Fault] {
+        &self.lost
+    }
+
+    /// The document as it was read.
+    #[must_use]
+    pub fn as_json(&self) -> &Value {
+        &self.root
+    }
+
+    /// `info.title`, empty where there is none.
+    pub fn title(&self) -> &str {
+        self.root
+            .pointer("/info/title")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// What keeps gateways from reading or mounting it.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        let mut found = validate::faults(&self.root);
+        let mut ids = HashSet::new();
+        for operation in self.operations() {
+            if let Some(id) = &operation.id
+                && !ids.insert(id.clone())
+            {
+                let text = format!("invalid paths: the operationId {id:?} is there twice");
+                let site = Site::OpenApi(step(&operation.pointer, "operationId"));
+                let fault = Fault::new(Rule::OpenApiOperationIdDuplicate, text, site);
+                found.invalid.push(fault);
+            }
+        }
+        found
+    }
+
+    /// Every operation, by path and method.
+    pub fn operations(&self) -> Vec<Operation> {
+        let paths = self.root.get("paths").and_then(Value::as_object);
+        paths
+            .into_iter()
+            .flatten()
+            .flat_map(|(path, item)| {
+                let (item, at) = references::path_item(&self.root, path, item);
+                METHODS.iter().filter_map(move |method| {
+                    let operation = item.get(method).filter(|it| !it.is_null())?;
+                    Some(Operation {
+                        pointer: step(&at, method),
+                        method: method.to_ascii_uppercase(),
+                        path: path.clone(),
+                        id: operation
+                            .get("operationId")
+                            .and_then(Value::as_str)
+                            .filter(|id| !id.is_empty())
+                            .map(str::to_owned),
+                    })
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PETS: &str = r#"{"openapi":"3.0.3","info":{"title":"Pets","version":"1"},
+        "paths":{"/pets/{id}":{
+            "parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}],
+            "get":{"operationId":"getPet","responses":{"200":{"description":"ok"}}},
+            "delete":{"responses":{"204":{"description":"gone"}}},"put":null}}}"#;
+
+    #[test]
+    fn operations_are_found() {
+        let document = parse(PETS.as_bytes()).unwrap();
+        assert_eq!(document.faults(), Faults::default());
+        assert_eq!(document.title(), "Pets");
+        let found: Vec<_> = document
+            .operations()
+            .into_iter()
+            .map(|op| (op.method, op.path, op.id))
+            .collect();
+        let path = "/pets/{id}".to_owned();
+        assert_eq!(
+            found,
+            [
+                ("GET".to_owned(), path.clone(), Some("getPet".to_owned())),
+                ("DELETE".to_owned(), path, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_are_told_apart() {
+        for text in ["{not json", "hello", "[1]", ""] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        for reference in ["other.json#/X", "#/components/schemas/Nope"] {
+            let text = format!(r##"{{"paths":{{"/p":{{"$ref":"{reference}"}}}}}}"##);
+            assert!(parse(text.as_bytes()).is_err(), "{reference}");
+        }
+        for (text, fault) in [
+            ("{}", "openapi"),
+            (r#"{"openapi":"3.0.3","paths":{}}"#, "info"),
+            (
+                r#"{"openapi":"3.0.3","info":{"title":"t","version":"1"}}"#,
+                "paths",
+            ),
+            (
+                r#"{"openapi":"3.0.3","info":{"title":"","version":"1"},"paths":{}}"#,
+                "title",
+            ),
+        ] {
+            let found = parse(text.as_bytes()).unwrap().faults().invalid;
+            assert!(
+                found.iter().any(|it| it.text.contains(fault)),
+                "{text}: {found:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! OpenAPI documents: read, judged and repaired as gateways need them.
+
+#[cfg(feature = "preflight")]
+pub(crate) mod check;
+#[cfg(feature = "preflight")]
+mod document;
+#[cfg(feature = "preflight")]
+pub(crate) mod locate;
+#[cfg(feature = "preflight")]
+pub(crate) mod names;
+#[cfg(feature = "preflight")]
+pub(crate) mod references;
+#[cfg(feature = "preflight")]
+pub(crate) mod repair;
+pub(crate) mod title;
+#[cfg(feature = "preflight")]
+pub(crate) mod validate;
+#[cfg(feature = "preflight")]
+pub(crate) mod yaml;
+
+#[cfg(feature = "preflight")]
+pub use document::*;

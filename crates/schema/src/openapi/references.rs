@@ -1,0 +1,124 @@
+//! References of an OpenAPI document: where they lead, and which keys are no references.
+
+use serde_json::Value;
+
+use crate::openapi::{METHODS, step};
+
+/// Keys whose values are data of the user.
+const DATA: [&str; 5] = ["default", "enum", "const", "example", "examples"];
+
+/// Keys whose values are maps from the user's own names, which are no keywords.
+const MAPS: [&str; 18] = [
+    "$defs",
+    "callbacks",
+    "content",
+    "definitions",
+    "dependentSchemas",
+    "encoding",
+    "headers",
+    "links",
+    "parameters",
+    "pathItems",
+    "paths",
+    "patternProperties",
+    "properties",
+    "requestBodies",
+    "responses",
+    "schemas",
+    "securitySchemes",
+    "webhooks",
+];
+
+/// Whether the value of a keyword is data of the user, where nothing is a reference.
+pub(crate) fn is_data(keyword: &str) -> bool {
+    DATA.contains(&keyword)
+}
+
+/// Whether the value of a keyword is a map from the user's own names.
+pub(crate) fn is_map(keyword: &str) -> bool {
+    MAPS.contains(&keyword)
+}
+
+/// What a reference into this document leads to, and the JSON pointer of that.
+pub(crate) fn target<'a>(root: &'a Value, reference: &str) -> Option<(&'a Value, String)> {
+    let pointer = decoded(reference.strip_prefix('#')?)?;
+    Some((root.pointer(&pointer)?, pointer))
+}
+
+/// A path item, or the one that stands for it, and the JSON pointer of that.
+pub(crate) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'a Value, String) {
+    // Gateways follow the reference of a path item that has nothing else.
+    let others = ["connect", "summary", "description", "servers", "parameters"];
+    let mut keys = METHODS.iter().chain(&others);
+    let has_its_own = keys.any(|key| item.get(*key).is_some_and(says_anything));
+    let reference = item.get("$ref").and_then(Value::as_str);
+    let reference = reference.filter(|_| !has_its_own);
+    let found = reference.and_then(|reference| target(root, reference));
+    found.unwrap_or_else(|| (item, step("/paths", path)))
+}
+
+/// What is empty is as good as none; operations never are.
+fn says_anything(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    }
+}
+
+/// A reference is a URL: its fragment may have `%7B` for `{`.
+pub(crate) fn decoded(fragment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(fragment.len());
+    let mut rest = fragment.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => 16 * hex_digit(rest.next()?)? + hex_digit(rest.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn references_are_urls_with_a_json_pointer() {
+        let root =
+            json!({"paths": {"/a/{b}": {"get": 1}}, "components": {"schemas": {"My Type": 2}}});
+        for (reference, pointer) in [
+            ("#/paths/~1a~1{b}/get", "/paths/~1a~1{b}/get"),
+            ("#/paths/~1a~1%7Bb%7D/get", "/paths/~1a~1{b}/get"),
+            ("#/paths/%7E1a%7e1%7bb%7d/get", "/paths/~1a~1{b}/get"),
+            (
+                "#/components/schemas/My%20Type",
+                "/components/schemas/My Type",
+            ),
+            (
+                "#/components/schemas/My Type",
+                "/components/schemas/My Type",
+            ),
+            ("#", ""),
+        ] {
+            let found = target(&root, reference).map(|it| it.1);
+            assert_eq!(found.as_deref(), Some(pointer), "{reference}");
+        }
+        for reference in [
+            "#/paths/~1a~1%7",
+            "#/%FF",
+            "#anchor",
+            "/paths",
+            "other.json#/paths",
+        ] {
+            assert_eq!(target(&root, reference), None, "{reference}");
+        }
+    }
+}

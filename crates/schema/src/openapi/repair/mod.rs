@@ -1,0 +1,51 @@
+//! Repairs of an OpenAPI document that keep its meaning: what goes over HTTP stays as it is.
+
+mod components;
+mod enums;
+mod operations;
+mod parameters;
+mod responses;
+mod twins;
+mod versions;
+mod walk;
+
+use serde_json::Value;
+
+use crate::finding::Finding;
+use crate::finding::Rule;
+
+/// Repairs what can be repaired; what was changed, in words.
+pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
+    let mut done = versions::quote(root);
+    done.extend(responses::describe(root));
+    done.extend(components::rename(root));
+    done.extend(enums::loosen(root));
+    done.extend(twins::part(root));
+    // Before the operations, whose ids are made from paths.
+    done.extend(parameters::rename(root));
+    done.extend(operations::name(version, root));
+    let findings = done.into_iter();
+    findings
+        .map(|text| Finding::warning(Rule::OpenApiRepaired, text))
+        .collect()
+}
+
+/// What is told of dates and times that the reader took as they are written.
+pub(crate) fn times() -> Finding {
+    let text = "dates and times without quotes became text";
+    Finding::warning(Rule::OpenApiRepaired, text)
+}
+
+/// The first of `name`, `name_2`, `name_3` … that is free.
+fn free_name(name: &str, is_free: impl Fn(&str) -> bool) -> String {
+    let mut free = name.to_owned();
+    let mut number = 1_u64;
+    while !is_free(&free) {
+        number += 1;
+        free = format!("{name}_{number}");
+    }
+    free
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! OperationIds that are missing or cannot be used are made from method and path.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::{free_name, walk};
+use crate::name::{is_name, suggest};
+use crate::openapi::{Document, Operation};
+use crate::render::lower_camel;
+
+pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
+    let mut taken = HashSet::from([version.to_owned(), "stable".to_owned()]);
+    let mut kept = HashSet::new();
+    let mut open = Vec::new();
+    // The ids that can stay come first, so that no made one takes theirs.
+    for operation in Document::of(root.clone()).operations() {
+        match &operation.id {
+            Some(id) if is_name(id) && taken.insert(lower_camel(id)) => {
+                kept.insert(id.clone());
+            }
+            _ => open.push(operation),
+        }
+    }
+    let mut done = Vec::new();
+    let mut renamed = HashMap::new();
+    for operation in open {
+        let made = free_name(&made_name(&operation), |it| {
+            !taken.contains(&lower_camel(it))
+        });
+        let found = root.pointer_mut(&operation.pointer);
+        let Some(object) = found.and_then(Value::as_object_mut) else {
+            continue;
+        };
+        object.insert("operationId".to_owned(), made.clone().into());
+        taken.insert(lower_camel(&made));
+        let place = format!("{} {}", operation.method, operation.path);
+        done.push(match operation.id {
+            None => format!("the operationId `{made}` was made for {place}"),
+            Some(id) => {
+                let text = format!("the operationId `{id}` of {place} became `{made}`");
+                // Where several have one id, links mean the first.
+                if !kept.contains(&id) {
+                    renamed.entry(id).or_insert(made);
+                }
+                text
+            }
+        });
+    }
+    if !renamed.is_empty() {
+        follow_links(root, &renamed);
+    }
+    done
+}
+
+/// `GET /pets/{pet_id}/toys` is `get_pets_by_pet_id_toys`.
+fn made_name(operation: &Operation) -> String {
+    let method = operation.method.to_ascii_lowercase();
+    let parts = operation.path.split('/').filter(|part| !part.is_empty());
+    let parts = parts.map(|part| {
+        let inner = part.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        inner.map_or_else(|| part.to_owned(), |name| format!("by_{name}"))
+    });
+    let name: Vec<_> = std::iter::once(method).chain(parts).collect();
+    suggest(&name.join("_"))
+}
+
+fn follow_links(root: &mut Value, renamed: &HashMap<String, String>) {
+    walk::objects_mut(root, &mut |object| {
+        let links = object.get_mut("links").and_then(Value::as_object_mut);
+        for (_, link) in links.into_iter().flatten() {
+            if let Some(Value::String(id)) = link.get_mut("operationId")
+                && let Some(made) = renamed.get(id)
+            {
+                id.clone_from(made);
+            }
+        }
+    });
+}

@@ -1,0 +1,445 @@
+//! Whether a document has the shape that gateways want: what they say on reading and judging it.
+//!
+//! Gateways are measured, not the specification: what they let pass is no fault here.
+
+mod examples;
+mod fields;
+mod fits;
+mod follow;
+mod formats;
+mod kinds;
+mod layers;
+mod objects;
+mod parameters;
+mod patterns;
+mod schemas;
+mod security;
+mod targets;
+mod trail;
+mod urls;
+mod values;
+
+use std::collections::{HashSet, VecDeque};
+
+use serde_json::{Map, Value};
+
+pub(super) use self::objects::{NO_DESCRIPTION, is_identifier};
+
+use self::kinds::{Field, Kind, Shape};
+use self::targets::{Targets, reference_of};
+use self::trail::{Step, Trail};
+use crate::finding::Rule;
+use crate::openapi::{Fault, step};
+use crate::render::Site;
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// What no gateway can read.
+    pub unreadable: Vec<Fault>,
+    /// What a gateway reads and does not serve.
+    pub invalid: Vec<Fault>,
+}
+
+/// More of each sort are not looked for.
+const MOST_FAULTS: usize = 200;
+
+/// The versions with what OpenAPI 3.1 brought; others are read as 3.0, whatever they say.
+const NEW: [&str; 6] = ["3.1", "3.1.0", "3.1.1", "3.1.2", "3.2", "3.2.0"];
+
+/// The versions that must have paths.
+const OLD: [&str; 7] = ["3", "3.0", "3.0.0", "3.0.1", "3.0.2", "3.0.3", "3.0.4"];
+
+/// Everything that is wrong with a document.
+pub(super) fn faults(root: &Value) -> Faults {
+    let Some(document) = root.as_object() else {
+        return Faults::default();
+    };
+    let version = text(document, "openapi");
+    let mut walk = Walk {
+        is_new: NEW.contains(&version),
+        is_old: OLD.contains(&version),
+        targets: Targets::new(root),
+        trail: Trail::default(),
+        open: VecDeque::new(),
+        followed: HashSet::new(),
+        groups: vec![Group::default()],
+        found: Vec::new(),
+        counts: [0; 2],
+        fuel: examples::FUEL,
+    };
+    let at = walk.trail.start(String::new());
+    walk.open.push_back(Item {
+        value: root,
+        kind: Kind::Root,
+        at,
+        is_judged: true,
+        is_linked: true,
+        is_lenient: false,
+        group: 0,
+    });
+    // A list instead of calls: documents are as deep as they like.
+    while let Some(item) = walk.open.pop_front() {
+        walk.object(item);
+    }
+    let mut faults = walk.finish();
+    if version.is_empty() && document.contains_key("swagger") {
+        // All the others follow from what it is.
+        let is_told = |it: &Fault| it.site == Site::OpenApi("/openapi".to_owned());
+        faults.invalid.retain(is_told);
+    }
+    faults
+}
+
+/// An object that is to be looked at.
+#[derive(Clone, Copy, Debug)]
+struct Item<'a> {
+    value: &'a Value,
+    kind: Kind,
+    at: usize,
+    /// Whether more than its types counts.
+    is_judged: bool,
+    /// Whether references are followed.
+    is_linked: bool,
+    /// Whether it may have siblings, if it is a reference.
+    is_lenient: bool,
+    group: usize,
+}
+
+/// The siblings of a reference: gateways drop them all where one of them cannot be read.
+#[derive(Debug, Default)]
+struct Group {
+    parent: usize,
+    is_dropped: bool,
+}
+
+/// When a gateway finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Read,
+    Link,
+    Judge,
+}
+
+struct Walk<'a> {
+    is_new: bool,
+    is_old: bool,
+    targets: Targets<'a>,
+    trail: Trail<'a>,
+    open: VecDeque<Item<'a>>,
+    /// What references led to and has to be looked at because of them.
+    followed: HashSet<(*const Value, Kind, bool)>,
+    groups: Vec<Group>,
+    found: Vec<(Stage, usize, Fault)>,
+    counts: [usize; 2],
+    /// How many steps are left for examples.
+    fuel: usize,
+}
+
+// === impl Walk ===
+
+impl<'a> Walk<'a> {
+    fn finish(self) -> Faults {
+        let mut faults = Faults::default();
+        for (stage, group, fault) in self.found {
+            let mut group = group;
+            while group != 0 && !self.groups[group].is_dropped {
+                group = self.groups[group].parent;
+            }
+            if group == 0 {
+                match stage {
+                    Stage::Read | Stage::Link => faults.unreadable.push(fault),
+                    Stage::Judge => faults.invalid.push(fault),
+                }
+            }
+        }
+        faults
+    }
+
+    fn add(&mut self, stage: Stage, group: usize, fault: Fault) {
+        if group == 0 {
+            let count = &mut self.counts[usize::from(stage == Stage::Judge)];
+            *count += 1;
+            if *count > MOST_FAULTS {
+                return;
+            }
+        } else if stage == Stage::Read {
+            self.groups[group].is_dropped = true;
+            return;
+        }
+        self.found.push((stage, group, fault));
+    }
+
+    /// The site of a field of an object, or of the object.
+    fn site(&self, at: usize, key: Option<&str>) -> Site {
+        let pointer = self.trail.pointer(at);
+        Site::OpenApi(match key {
+            Some(key) => step(&pointer, key),
+            None => pointer,
+        })
+    }
+
+    /// What is wrong with the value at `at` when the document is read.
+    fn unreadable(&mut self, item: &Item<'a>, at: usize, text: String, help: &str) {
+        let fault = Fault::new(Rule::OpenApiShape, text, self.site(at, None)).help(help);
+        self.add(Stage::Read, item.group, fault);
+    }
+
+    /// What is wrong with it when its references are followed.
+    fn unlinkable(&mut self, item: &Item<'a>, at: usize, rule: Rule, text: String, help: &str) {
+        let fault = Fault::new(rule, text, self.site(at, None)).help(help);
+        self.add(Stage::Link, item.group, fault);
+    }
+
+    /// What is wrong with an object that could be read, and what to do.
+    fn invalid(
+        &mut self,
+        item: &Item<'a>,
+        key: Option<&str>,
+        rule: Rule,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let fault = Fault::new(rule, text, self.site(item.at, key)).help(help);
+        self.add(Stage::Judge, item.group, fault);
+    }
+
+    fn object(&mut self, item: Item<'a>) {
+        let Some(map) = item.value.as_object() else {
+            let text = format!(
+                "{} is {}, and must be an object",
+                item.kind.name(),
+                name_of(item.value)
+            );
+            let help = "write it as an object, or leave it out";
+            return self.unreadable(&item, item.at, text, help);
+        };
+        if item.kind.can_be_reference()
+            && let Some(reference) = reference_of(item.value)
+        {
+            return self.reference(&item, map, reference);
+        }
+        self.fields(&item, map, false);
+        if item.is_linked {
+            match item.kind {
+                Kind::Parameter => self.schema_and_content(&item, map),
+                Kind::PathItem => self.path_item_reference(&item, map),
+                Kind::Schema => self.mapping(&item),
+                _ => {}
+            }
+        }
+        if item.is_judged {
+            self.judge(&item, map);
+        }
+    }
+
+    /// Every field; as siblings of a reference, unknown ones mean nothing.
+    fn fields(&mut self, item: &Item<'a>, map: &'a Map<String, Value>, are_siblings: bool) {
+        if let Some(kind) = item.kind.entries() {
+            for (key, value) in map.iter().filter(|(key, _)| !key.starts_with("x-")) {
+                let at = self.trail.go(item.at, Step::Key(key));
+                self.entry(item, kind, value, at);
+            }
+            return;
+        }
+        for (key, value) in map {
+            match item.kind.field(key) {
+                Some(field) if !value.is_null() => self.field(item, field, key, value),
+                Some(_) => {}
+                None if are_siblings || key.starts_with("x-") => {}
+                None => {
+                    // Gateways read it as the field, and do not know it then.
+                    if let Some(field) = item.kind.field_of_other_case(key) {
+                        let is_judged = false;
+                        self.field(&Item { is_judged, ..*item }, field, key, value);
+                    }
+                    if item.is_judged && item.kind.is_closed() {
+                        self.unknown(item, key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn unknown(&mut self, item: &Item<'a>, key: &str) {
+        let text = format!("{} has no field `{key}`", item.kind.name());
+        let help = match key {
+            "$ref" => "a reference is a text that is not empty".to_owned(),
+            key => format!("correct it, take it out, or call it `x-{key}`"),
+        };
+        self.invalid(item, Some(key), Rule::OpenApiShape, text, help);
+    }
+
+    fn field(&mut self, item: &Item<'a>, field: &'static Field, key: &'a str, value: &'a Value) {
+        if value.is_null() {
+            return;
+        }
+        let at = self.trail.go(item.at, Step::Key(key));
+        // An empty map of these is as good as none, but for the document's own.
+        let is_map = matches!(field.shape, Shape::Named(_) | Shape::TextsMap);
+        let is_map = is_map && item.kind != Kind::Root;
+        let is_empty = is_map && value.as_object().is_some_and(Map::is_empty);
+        if field.is_new && !self.is_new && item.is_judged && is_set(value) && !is_empty {
+            let text = format!("{} has `{key}` from OpenAPI 3.1 on", item.kind.name());
+            let help = "leave it out, or say `openapi: \"3.1.0\"`";
+            self.invalid(item, Some(key), Rule::OpenApiShape, text, help);
+        }
+        let inner = Item {
+            at,
+            is_judged: item.is_judged && field.is_judged,
+            is_linked: item.is_linked && field.is_linked,
+            is_lenient: field.is_lenient,
+            ..*item
+        };
+        // Without a schema nobody looks at its examples.
+        let inner = match (item.kind, key) {
+            (Kind::MediaType | Kind::Parameter, "examples") if !has(item.value, "schema") => Item {
+                is_judged: false,
+                ..inner
+            },
+            _ => inner,
+        };
+        match (field.shape, value) {
+            (Shape::FlagOr(_), Value::Bool(_)) => {}
+            (Shape::One(kind) | Shape::FlagOr(kind), value) => {
+                self.open.push_back(Item {
+                    value,
+                    kind,
+                    ..inner
+                });
+            }
+            (Shape::Many(kind), Value::Array(items)) => {
+                for (number, value) in items.iter().enumerate() {
+                    let at = self.trail.go(at, Step::Index(number));
+                    self.entry(&inner, kind, value, at);
+                }
+            }
+            (Shape::Named(kind), Value::Object(entries)) => {
+                for (key, value) in entries {
+                    let at = self.trail.go(at, Step::Key(key));
+                    self.entry(&inner, kind, value, at);
+                }
+            }
+            (shape, value) if values::fits(shape, value) => {}
+            (shape, value) => {
+                let text = format!(
+                    "`{key}` of {} is {}, and must be {}",
+                    item.kind.name(),
+                    name_of(value),
+                    values::name(shape)
+                );
+                let help = values::help(shape, value);
+                self.unreadable(&inner, at, text, help);
+            }
+        }
+    }
+
+    /// An entry of a list or map, where `null` may be a fault.
+    fn entry(&mut self, holder: &Item<'a>, kind: Kind, value: &'a Value, at: usize) {
+        let item = Item {
+            value,
+            kind,
+            at,
+            ..*holder
+        };
+        if !value.is_null() {
+            return self.open.push_back(item);
+        }
+        let text = format!("{} is null, and must be an object", kind.name());
+        let help = "write it as an object, or leave it out";
+        match kind {
+            // Nobody misses it.
+            Kind::MediaType | Kind::Encoding => {}
+            Kind::PathItem if holder.kind != Kind::Root => {}
+            Kind::Server | Kind::Tag if !item.is_judged => {}
+            Kind::ServerVariable => {
+                if item.is_judged {
+                    self.invalid(&item, None, Rule::OpenApiShape, text, help);
+                }
+            }
+            Kind::Example | Kind::PathItem => {
+                if item.is_judged {
+                    self.invalid(&item, None, Rule::OpenApiShape, text, help);
+                }
+            }
+            _ if !item.is_linked => {
+                if item.is_judged {
+                    self.invalid(&item, None, Rule::OpenApiShape, text, help);
+                }
+            }
+            _ => self.unlinkable(&item, at, Rule::OpenApiShape, text, help),
+        }
+    }
+
+    /// What counts besides types.
+    fn judge(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        match item.kind {
+            Kind::Root => self.root(item, map),
+            Kind::Info => self.info(item, map),
+            Kind::License => self.license(item, map),
+            Kind::Server => self.server(item, map),
+            Kind::ServerVariable => self.server_variable(item, map),
+            Kind::ExternalDocs => self.external_docs(item, map),
+            Kind::Components => self.components(item, map),
+            Kind::Paths => self.paths(item, map),
+            Kind::PathItem => self.twins(item, map),
+            Kind::Operation => self.operation(item, map),
+            Kind::Responses => self.responses(item, map),
+            Kind::Response => self.response(item, map),
+            Kind::RequestBody => self.request_body(item, map),
+            Kind::Parameter => self.parameter(item, map),
+            Kind::Header => self.header(item, map),
+            Kind::MediaType => self.media_type(item, map),
+            Kind::Example => self.example(item, map),
+            Kind::Link => self.link(item, map),
+            Kind::Schema => self.schema(item),
+            Kind::SecurityScheme => self.security_scheme(item, map),
+            Kind::Flow => self.flow(item, map),
+            _ => {}
+        }
+    }
+}
+
+/// A text, empty where there is none.
+fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+    map.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A flag, where there is one.
+fn flag(map: &Map<String, Value>, key: &str) -> Option<bool> {
+    map.get(key).and_then(Value::as_bool)
+}
+
+/// A value, where there is one.
+fn some<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    map.get(key).filter(|it| !it.is_null())
+}
+
+fn has(value: &Value, key: &str) -> bool {
+    value.get(key).is_some_and(|it| !it.is_null())
+}
+
+/// Whether it says anything: what is empty is as good as none.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    }
+}
+
+/// What findings call a value.
+fn name_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a flag",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests;

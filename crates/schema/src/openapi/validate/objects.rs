@@ -1,0 +1,197 @@
+//! What the smaller objects must have.
+
+use serde_json::{Map, Value};
+
+use super::kinds::Kind;
+use super::trail::Step;
+use super::{Item, Walk, some, text, urls};
+use crate::finding::Rule;
+
+/// What is said of the responses that a repair describes.
+pub(crate) const NO_DESCRIPTION: &str = "a response has no description";
+
+impl<'a> Walk<'a> {
+    pub(super) fn root(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        let needs_paths = self.is_old;
+        let mut missing = |key: &'static str, told: &str, help: &str| {
+            // The field itself, which is what it is called, although it is not there.
+            self.invalid(item, Some(key), Rule::OpenApiRequired, told, help);
+        };
+        if is_empty(map, "openapi") {
+            let told = "the value of openapi must be a non-empty string";
+            let help = "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`; Swagger \
+                        2.0 has to be converted";
+            missing("openapi", told, help);
+        }
+        if some(map, "info").is_none() {
+            missing("info", "invalid info: must be an object", "write it");
+        }
+        if some(map, "paths").is_none() && needs_paths {
+            missing(
+                "paths",
+                "invalid paths: must be an object",
+                "write it; `paths: {}` if empty",
+            );
+        }
+        let dialect = text(map, "jsonSchemaDialect");
+        if !dialect.is_empty() {
+            self.url(item, "jsonSchemaDialect", dialect);
+            if !urls::is_absolute(dialect) {
+                let told = "`jsonSchemaDialect` is no absolute URL";
+                let help = "write it with its scheme, or leave it out";
+                self.invalid(
+                    item,
+                    Some("jsonSchemaDialect"),
+                    Rule::OpenApiShape,
+                    told,
+                    help,
+                );
+            }
+        }
+    }
+
+    pub(super) fn info(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        for name in ["title", "version"] {
+            if is_empty(map, name) {
+                let told = format!("invalid info: the value of {name} must be a non-empty string");
+                self.invalid(item, Some(name), Rule::OpenApiRequired, told, "write it");
+            }
+        }
+    }
+
+    pub(super) fn license(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        if text(map, "name").is_empty() {
+            let told = "a license has no name";
+            self.invalid(item, None, Rule::OpenApiRequired, told, "write `name`");
+        }
+        if !text(map, "url").is_empty() && !text(map, "identifier").is_empty() {
+            let told = "a license has both `url` and `identifier`";
+            self.invalid(item, None, Rule::OpenApiShape, told, "leave one of them");
+        }
+    }
+
+    pub(super) fn server(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        let url = text(map, "url");
+        if url.is_empty() {
+            let told = "a server has no URL";
+            let help = "write `url`; `/` is this very server";
+            return self.invalid(item, None, Rule::OpenApiRequired, told, help);
+        }
+        let (open, closed) = (url.matches('{').count(), url.matches('}').count());
+        let variables = some(map, "variables").and_then(Value::as_object);
+        let count = variables.map_or(0, Map::len);
+        let mut names = variables.into_iter().flat_map(Map::keys);
+        if open != closed
+            || open != count
+            || names.any(|name| !url.contains(&format!("{{{name}}}")))
+        {
+            let told = "a server's URL and its `variables` name different variables";
+            let help = "declare each `{variable}` of the URL once, and no others";
+            self.invalid(item, Some("url"), Rule::OpenApiShape, told, help);
+        }
+    }
+
+    pub(super) fn server_variable(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        if text(map, "default").is_empty() {
+            let told = "a variable of a server has no default";
+            self.invalid(item, None, Rule::OpenApiRequired, told, "write `default`");
+        }
+    }
+
+    pub(super) fn external_docs(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        match text(map, "url") {
+            "" => {
+                let told = "`externalDocs` has no URL";
+                self.invalid(item, None, Rule::OpenApiRequired, told, "write `url`");
+            }
+            url => self.url(item, "url", url),
+        }
+    }
+
+    pub(super) fn components(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        for (section, entries) in map {
+            if Kind::Components.field(section).is_none() {
+                continue;
+            }
+            let names = entries.as_object().into_iter().flat_map(Map::keys);
+            for name in names.filter(|name| !is_identifier(name)) {
+                let at = self.trail.go(item.at, Step::Key(section));
+                let told = format!(
+                    "the component `{name}` is called as no component may be: letters, digits, `.`, \
+                     `_` and `-`"
+                );
+                let help = format!("`{}` would do", crate::name::suggest(name));
+                let item = Item { at, ..*item };
+                self.invalid(&item, Some(name), Rule::OpenApiComponentName, told, help);
+            }
+        }
+    }
+
+    pub(super) fn operation(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        self.twins(item, map);
+        if some(map, "responses").is_none() {
+            let told = "an operation has no responses";
+            let help = "write `responses`, such as `\"200\": { description: ok }`";
+            self.invalid(item, None, Rule::OpenApiRequired, told, help);
+        }
+    }
+
+    pub(super) fn responses(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        if map.keys().all(|key| key.starts_with("x-")) {
+            let told = "`responses` is empty";
+            let help = "write one of them, such as `\"200\": { description: ok }`";
+            self.invalid(item, None, Rule::OpenApiRequired, told, help);
+        }
+    }
+
+    pub(super) fn response(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        if some(map, "description").is_none() {
+            let help = "write `description`; it may be empty";
+            self.invalid(item, None, Rule::OpenApiRequired, NO_DESCRIPTION, help);
+        }
+    }
+
+    pub(super) fn request_body(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        if !map.contains_key("content") {
+            let told = "a request body has no content";
+            let help = "write `content`, with a media type such as `application/json`";
+            self.invalid(item, None, Rule::OpenApiRequired, told, help);
+        }
+    }
+
+    pub(super) fn example(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        let has_link = !text(map, "externalValue").is_empty();
+        match (some(map, "value").is_some(), has_link) {
+            (true, true) => {
+                let told = "an example has both `value` and `externalValue`";
+                self.invalid(item, None, Rule::OpenApiExample, told, "leave one of them");
+            }
+            (false, false) => {
+                let told = "an example has no value";
+                let help = "write `value`, which is not null, or `externalValue`";
+                self.invalid(item, None, Rule::OpenApiExample, told, help);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn link(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+        let has = |key: &str| !text(map, key).is_empty();
+        if has("operationId") == has("operationRef") {
+            let told = "a link has not exactly one of `operationId` and `operationRef`";
+            let help = "say by one of them which operation is meant";
+            self.invalid(item, None, Rule::OpenApiShape, told, help);
+        }
+    }
+}
+
+/// Whether a text is missing; one of another type was told when it was read.
+fn is_empty(map: &Map<String, Value>, key: &str) -> bool {
+    some(map, key).is_none_or(|it| it.as_str().is_some_and(str::is_empty))
+}
+
+/// Whether a component may be called so.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    !name.is_empty() && name.bytes().all(is_part)
+}

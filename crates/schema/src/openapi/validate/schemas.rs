@@ -1,0 +1,87 @@
+//! Schemas: types, items, patterns, and which flags go together.
+
+use serde_json::Value;
+
+use super::layers::Layers;
+use super::trail::Step;
+use super::{Fault, Item, Stage, Walk, patterns};
+use crate::finding::Rule;
+
+impl<'a> Walk<'a> {
+    /// A schema, or a reference together with its siblings.
+    pub(super) fn schema(&mut self, item: &Item<'a>) {
+        let Some(schema) = Layers::of(&mut self.targets, item.value, self.is_new) else {
+            return;
+        };
+        let rule = Rule::OpenApiShape;
+        if schema.is_true("readOnly") && schema.is_true("writeOnly") {
+            let told = "a schema is both `readOnly` and `writeOnly`";
+            self.invalid(item, Some("readOnly"), rule, told, "leave one of them");
+        }
+        for kind in schema.types().unwrap_or_default() {
+            match kind {
+                "boolean" | "number" | "integer" | "object" => {}
+                "string" => self.pattern(item, schema.text("pattern")),
+                "array" => {
+                    let has_items = schema.get("items").is_some();
+                    if !has_items && !self.is_new && schema.list("prefixItems").is_empty() {
+                        let told = "an array has no `items`";
+                        let help = "write `items`; `items: {}` where they may be anything";
+                        self.invalid(item, None, Rule::OpenApiRequired, told, help);
+                    }
+                }
+                "null" if self.is_new => {}
+                "null" => {
+                    let told = "`null` is a type from OpenAPI 3.1 on";
+                    let help = "write `nullable: true`, or say `openapi: \"3.1.0\"`";
+                    self.invalid(item, Some("type"), rule, told, help);
+                }
+                kind => {
+                    let told = format!("`{kind}` is no type");
+                    let help = match kind {
+                        "file" => "write `type: string` with `format: binary`",
+                        "any" => "leave `type` out",
+                        "date" | "date-time" | "uuid" => "write `type: string`, and it as `format`",
+                        "float" | "double" => "write `type: number`, and it as `format`",
+                        "int" | "int32" | "int64" | "long" => "write `type: integer`",
+                        _ => "write `array`, `boolean`, `integer`, `number`, `object` or `string`",
+                    };
+                    self.invalid(item, Some("type"), rule, told, help);
+                }
+            }
+        }
+        self.schema_examples(item, &schema);
+    }
+
+    fn pattern(&mut self, item: &Item<'a>, pattern: &str) {
+        if let Some(fault) = patterns::fault(pattern) {
+            let told = format!("the pattern {pattern:?} cannot be compiled: {fault}");
+            let help = "write it without, or leave it out and describe it";
+            self.invalid(item, Some("pattern"), Rule::OpenApiPattern, told, help);
+        }
+    }
+
+    /// Names of files in a discriminator are references that gateways would have to follow.
+    pub(super) fn mapping(&mut self, item: &Item<'a>) {
+        let mapping = item
+            .value
+            .get("discriminator")
+            .and_then(|it| it.get("mapping"));
+        let mapping = mapping.and_then(Value::as_object);
+        for (name, target) in mapping.into_iter().flatten() {
+            let Some(target) = target.as_str() else {
+                continue;
+            };
+            if target.contains('/') && !target.starts_with('#') {
+                let steps = ["discriminator", "mapping", name];
+                let at = steps
+                    .iter()
+                    .fold(item.at, |at, key| self.trail.go(at, Step::Key(key)));
+                let text = format!("disallowed external reference {target:?}");
+                let site = self.site(at, None);
+                let fault = Fault::new(Rule::OpenApiExternalReference, text, site);
+                self.add(Stage::Link, item.group, fault);
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Where a reference leads, and what gateways take that place for.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::kinds::{Kind, Shape};
+use crate::openapi::references::decoded;
+use crate::openapi::step;
+
+/// What a reference leads to.
+#[derive(Clone, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) value: &'a Value,
+    pub(super) pointer: String,
+    pub(super) place: Place,
+    /// Whether gateways look at what is there anyway.
+    pub(super) is_judged: bool,
+}
+
+/// What gateways take a place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Of(Kind),
+    /// Data of the user or an extension: it becomes what is looked for.
+    Free,
+    /// The document itself, which is nothing that can be referred to.
+    Root,
+    /// Nothing that can be referred to.
+    Other,
+}
+
+/// References that were looked up.
+#[derive(Debug)]
+pub(super) struct Targets<'a> {
+    root: &'a Value,
+    known: HashMap<&'a str, Option<Target<'a>>>,
+    /// Whether references lead in a circle.
+    circles: HashMap<&'a str, bool>,
+}
+
+/// More references on the way of one reference are not followed.
+const MOST_HOPS: usize = 16;
+
+// === impl Targets ===
+
+impl<'a> Targets<'a> {
+    pub(super) fn new(root: &'a Value) -> Self {
+        Self {
+            root,
+            known: HashMap::new(),
+            circles: HashMap::new(),
+        }
+    }
+
+    /// What a reference into the document leads to; `None` where it leads nowhere.
+    pub(super) fn of(&mut self, reference: &'a str) -> Option<&Target<'a>> {
+        let root = self.root;
+        let found = self.known.entry(reference);
+        found.or_insert_with(|| find(root, reference)).as_ref()
+    }
+
+    /// What a value is, once all references are followed, which may lead in a circle.
+    pub(super) fn resolved(&mut self, value: &'a Value) -> Option<&'a Value> {
+        let mut value = value;
+        for _ in 0..MOST_HOPS {
+            let Some(reference) = reference_of(value) else {
+                return Some(value);
+            };
+            value = self.of(reference)?.value;
+        }
+        None
+    }
+
+    /// Whether nothing but references follows.
+    pub(super) fn is_circle(&mut self, reference: &'a str) -> bool {
+        let mut way = Vec::new();
+        let mut next = Some(reference);
+        let mut is_circle = false;
+        while let Some(reference) = next {
+            if let Some(known) = self.circles.get(reference) {
+                is_circle = *known;
+                break;
+            }
+            // Until it is known to end, to come here again is a circle.
+            self.circles.insert(reference, true);
+            way.push(reference);
+            next = self.of(reference).and_then(|it| reference_of(it.value));
+        }
+        if !is_circle {
+            self.circles.extend(way.into_iter().map(|it| (it, false)));
+        }
+        is_circle
+    }
+}
+
+/// The reference that an object is.
+pub(super) fn reference_of(value: &Value) -> Option<&str> {
+    let reference = value.get("$ref").and_then(Value::as_str);
+    reference.filter(|it| !it.is_empty())
+}
+
+fn find<'a>(root: &'a Value, reference: &str) -> Option<Target<'a>> {
+    let mut parts = parts(reference)?;
+    let mut found = Target {
+        value: root,
+        pointer: String::new(),
+        place: Place::Root,
+        is_judged: true,
+    };
+    let mut shape = Shape::One(Kind::Root);
+    let mut hops = 0;
+    while let Some(part) = parts.pop() {
+        if let Shape::One(kind) = shape
+            && kind.can_be_reference()
+            && let Some(reference) = reference_of(found.value)
+        {
+            // A reference on the way: from its target on, with what is left of this one.
+            hops += 1;
+            if hops > MOST_HOPS {
+                return None;
+            }
+            parts.push(part);
+            parts.extend(self::parts(reference)?);
+            found.value = root;
+            found.pointer = String::new();
+            found.is_judged = true;
+            shape = Shape::One(Kind::Root);
+            continue;
+        }
+        let (next, judged) = inner(shape, found.value, &part)?;
+        found.is_judged &= judged;
+        found.value = entry(found.value, &part)?;
+        found.pointer = step(&found.pointer, &part);
+        shape = next;
+    }
+    found.place = match shape {
+        Shape::One(Kind::Root) => Place::Root,
+        Shape::One(kind) => Place::Of(kind),
+        Shape::FlagOr(kind) if found.value.is_object() => Place::Of(kind),
+        Shape::Any if found.value.is_object() => Place::Free,
+        _ => Place::Other,
+    };
+    (!found.value.is_null()).then_some(found)
+}
+
+/// The steps of a reference, the last first.
+fn parts(reference: &str) -> Option<Vec<String>> {
+    let fragment = decoded(reference.strip_prefix('#')?)?;
+    if fragment.is_empty() || fragment == "/" {
+        return Some(Vec::new());
+    }
+    let parts = fragment.strip_prefix('/')?.split('/').rev();
+    let parts = parts.map(|part| part.replace("~1", "/").replace("~0", "~"));
+    Some(parts.collect())
+}
+
+fn entry<'a>(value: &'a Value, part: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(entries) => entries.get(part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// What is one step deeper, and whether gateways look at it.
+fn inner(shape: Shape, value: &Value, part: &str) -> Option<(Shape, bool)> {
+    let kind = match shape {
+        Shape::Any | Shape::AnyList | Shape::AnyMap => return Some((Shape::Any, false)),
+        Shape::Many(kind) | Shape::Named(kind) => return Some((Shape::One(kind), true)),
+        Shape::FlagOr(kind) if value.is_object() => kind,
+        Shape::One(kind) => kind,
+        _ => return None,
+    };
+    match kind.entries() {
+        // Gateways cannot look into these.
+        _ if matches!(kind, Kind::Header | Kind::Callback) => None,
+        Some(_) if part.starts_with("x-") => None,
+        Some(kind) => Some((Shape::One(kind), true)),
+        None => Some(match kind.field(part) {
+            // Nor into these.
+            Some(field) if field.name.starts_with("unevaluated") => (Shape::Flag, false),
+            Some(field) => (field.shape, field.is_judged),
+            None => (Shape::Any, false),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn places_are_known_by_what_they_are() {
+        let root = json!({
+            "info": {"title": "T"},
+            "paths": {"/a/{b}": {"get": {"responses": {"200": {"description": "ok"}}}}},
+            "components": {
+                "schemas": {
+                    "A": {"$ref": "#/components/schemas/B"},
+                    "B": {"properties": {"c d": {}}, "allOf": [{}], "additionalProperties": true,
+                        "example": {"a": {}}, "x-more": {}},
+                },
+                "headers": {"H": {"schema": {}}},
+            },
+            "x-more": {"C": {}},
+        });
+        for (reference, pointer, place) in [
+            (
+                "#/components/schemas/B",
+                "/components/schemas/B",
+                Place::Of(Kind::Schema),
+            ),
+            (
+                "#/components/schemas/B/properties/c%20d",
+                "/components/schemas/B/properties/c d",
+                Place::Of(Kind::Schema),
+            ),
+            (
+                "#/components/schemas/A/allOf/0",
+                "/components/schemas/B/allOf/0",
+                Place::Of(Kind::Schema),
+            ),
+            (
+                "#/paths/~1a~1%7Bb%7D/get/responses/200",
+                "/paths/~1a~1{b}/get/responses/200",
+                Place::Of(Kind::Response),
+            ),
+            (
+                "#/components/schemas/B/example/a",
+                "/components/schemas/B/example/a",
+                Place::Free,
+            ),
+            (
+                "#/components/schemas/B/x-more",
+                "/components/schemas/B/x-more",
+                Place::Free,
+            ),
+            ("#/x-more/C", "/x-more/C", Place::Free),
+            ("#/info/title", "/info/title", Place::Other),
+            (
+                "#/components/schemas/B/additionalProperties",
+                "/components/schemas/B/additionalProperties",
+                Place::Other,
+            ),
+            ("#", "", Place::Root),
+        ] {
+            let found = find(&root, reference).expect(reference);
+            assert_eq!(
+                (found.pointer.as_str(), found.place),
+                (pointer, place),
+                "{reference}"
+            );
+        }
+        for reference in [
+            "#anchor",
+            "#/paths/~1a%7",
+            "#/components/schemas/C",
+            "#/components/headers/H/schema",
+            "#/info/title/x",
+            "other.json",
+        ] {
+            assert!(find(&root, reference).is_none(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn circles_end() {
+        let schemas = json!({"A": {"$ref": "#/components/schemas/B"},
+            "B": {"$ref": "#/components/schemas/A"}, "C": {}});
+        let root = json!({"components": {"schemas": schemas}});
+        let mut targets = Targets::new(&root);
+        assert!(targets.is_circle("#/components/schemas/A"));
+        assert!(!targets.is_circle("#/components/schemas/C"));
+        assert!(find(&root, "#/components/schemas/A/items").is_none());
+    }
+}

@@ -1,0 +1,141 @@
+//! What of a proto source is found before it is sent.
+
+use std::collections::HashMap;
+
+use crate::finding::Rule;
+use crate::finding::location::Lines;
+use crate::finding::{Finding, Place};
+use crate::proto::{CompileFault, Compiled, path_of};
+use crate::render::{self, Site, Unrenderable};
+
+/// More of one source are not told.
+const MOST_FINDINGS: usize = 100;
+
+/// Everything to say about an outcome of the compiler. `entry` is what the user calls the entry
+/// file, which is compiled under the name of the namespace.
+pub(crate) fn check(
+    namespace: &str,
+    version: &str,
+    entry: &str,
+    outcome: &Result<Compiled, CompileFault>,
+) -> Vec<Finding> {
+    let shown = |file: &str| match file.strip_suffix(".proto") == Some(namespace) {
+        true => entry.to_owned(),
+        false => file.to_owned(),
+    };
+    match outcome {
+        Ok(compiled) => of_compiled(version, compiled, &shown),
+        Err(fault) => of_fault(fault, &shown),
+    }
+}
+
+fn of_fault(fault: &CompileFault, shown: &dyn Fn(&str) -> String) -> Vec<Finding> {
+    let finding = |fault: &crate::proto::fault::ProtoFault| {
+        let text = &fault.text;
+        let finding = match fault.is_certain {
+            true => Finding::error(Rule::ProtoCompile, text),
+            false => {
+                let message = format!(
+                    "not checked, because the compiler used here says: {text}; a gateway's \
+                     compiler may take it"
+                );
+                Finding::warning(Rule::ProtoUnverified, message)
+            }
+        };
+        let place = fault.file.as_deref().map(|file| Place {
+            file: shown(file),
+            at: fault.spot.clone(),
+        });
+        match &fault.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        }
+        .at(place)
+    };
+    fault.details.iter().map(finding).collect()
+}
+
+fn of_compiled(version: &str, compiled: &Compiled, shown: &dyn Fn(&str) -> String) -> Vec<Finding> {
+    let mut places = Places {
+        compiled,
+        lines: HashMap::new(),
+    };
+    let mut found: Vec<Finding> = render::proto(version, compiled)
+        .iter()
+        .take(MOST_FINDINGS)
+        .map(|it| explain(it, version).at(places.find(&it.site, shown)))
+        .collect();
+    let streaming = compiled.streaming_methods().take(MOST_FINDINGS);
+    for (method, site) in streaming {
+        let message = format!(
+            "`{}` streams from the client, and gateways leave such methods out",
+            path_of(&method)
+        );
+        let help = "callers reach it at the service itself; for the gateway give it a unary or \
+                    server-streaming method";
+        let finding = Finding::warning(Rule::ProtoStreaming, message).help(help);
+        found.push(finding.at(places.find(&site, shown)));
+    }
+    found
+}
+
+fn explain(found: &Unrenderable, version: &str) -> Finding {
+    let name = &found.name;
+    let (message, help) = match found.rule {
+        Rule::ProtoTwoServices => (
+            format!("`{name}` is one service too many: a gateway can serve one of an entry file"),
+            "register each as a service of its own with `.split_services()`, or give each an \
+             entry file of its own"
+                .to_owned(),
+        ),
+        Rule::ProtoMethodName => (
+            format!(
+                "the method `{name}` collides in lowerCamel with another one, with the version \
+                 `{version}` or with its alias `stable`"
+            ),
+            "rename it".to_owned(),
+        ),
+        Rule::ProtoFreeJson if name.starts_with("google.protobuf.") => (
+            format!("`{name}` becomes free JSON, which gateways cannot render"),
+            "describe the values by messages, or send them as a string or `Any`".to_owned(),
+        ),
+        Rule::ProtoFreeJson => (
+            format!("the map `{name}` becomes free JSON, which gateways cannot render"),
+            "write a repeated message with a key and a value; only in a request itself is a map \
+             harmless"
+                .to_owned(),
+        ),
+        Rule::ProtoTypeName => (
+            format!("two types are called `{name}` once dots become underscores"),
+            "rename one".to_owned(),
+        ),
+        _ => (found.to_string(), "rename it".to_owned()),
+    };
+    Finding::error(found.rule, message).help(help)
+}
+
+/// Finds declarations in the sources.
+struct Places<'a> {
+    compiled: &'a Compiled,
+    lines: HashMap<String, Lines<'a>>,
+}
+
+impl Places<'_> {
+    fn find(&mut self, site: &Site, shown: &dyn Fn(&str) -> String) -> Option<Place> {
+        let Site::Proto(file, path) = site else {
+            return None;
+        };
+        let span = self.compiled.span_of(file, path);
+        if !self.lines.contains_key(file)
+            && let Some(text) = self.compiled.source_of(file)
+        {
+            self.lines.insert(file.clone(), Lines::of(text));
+        }
+        let lines = self.lines.get(file);
+        let spot = span.and_then(|(line, from, to)| Some(lines?.at_line(line, from, to)));
+        Some(Place {
+            file: shown(file),
+            at: spot,
+        })
+    }
+}

@@ -1,0 +1,336 @@
+//! Proto sources: compiled from memory as a gateway compiles them (contract § 2).
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::str::Utf8Error;
+use std::sync::Arc;
+
+use miette::Diagnostic;
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FileDescriptor, MessageDescriptor,
+    MethodDescriptor, Syntax,
+};
+use protox::Compiler;
+use protox::file::{File, FileResolver, GoogleFileResolver};
+
+use crate::proto::fault::{self, ProtoFault};
+use crate::proto::semantics;
+use crate::render::Site;
+
+/// The name that a gateway gives to a proto binding without a namespace.
+pub const UNNAMED: &str = "entry";
+
+/// An entry file and all that it imports, compiled.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pool: DescriptorPool,
+    entry: String,
+    /// The text of every file that was not built in, by name.
+    sources: HashMap<String, String>,
+}
+
+/// Why a proto source cannot be compiled: `file:line:column: reason` where the place is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileFault {
+    pub text: String,
+    /// A real gateway may still compile it.
+    pub unsupported: bool,
+    /// At least one: each fault that the compiler told.
+    pub(crate) details: Vec<ProtoFault>,
+}
+
+/// Compiles `source` as the file `<namespace>.proto`.
+///
+/// Imports are found by the exact text of the `import` statement; `google/protobuf/*` is built in
+/// and can be overridden. An import under the entry's own name replaces the source, as in a real
+/// gateway.
+pub fn compile(
+    namespace: &str,
+    source: &[u8],
+    imports: &HashMap<String, Vec<u8>>,
+) -> Result<Compiled, CompileFault> {
+    let entry = format!("{namespace}.proto");
+    let mut files: HashMap<String, Vec<u8>> = imports.clone();
+    files
+        .entry(entry.clone())
+        .or_insert_with(|| source.to_vec());
+    let texts: HashMap<String, String> = files
+        .iter()
+        .filter_map(|(name, bytes)| Some((name.clone(), text_of(bytes).ok()?.into())))
+        .collect();
+
+    let files = Arc::new(files);
+    let compiler =
+        compile_files(&entry, &files).map_err(|error| CompileFault::new(&error, &texts))?;
+    let pool = compiler.descriptor_pool();
+    let used: BTreeSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
+    let sources = texts
+        .into_iter()
+        .filter(|(name, _)| used.contains(name))
+        .collect();
+    let compiled = Compiled {
+        pool,
+        entry,
+        sources,
+    };
+    match semantics::faults(&compiled) {
+        faults if faults.is_empty() => Ok(compiled),
+        faults => Err(CompileFault::found(faults)),
+    }
+}
+
+/// A byte-order mark is no part of the text: a gateway's compiler counts no column for it.
+fn text_of(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    let text = std::str::from_utf8(bytes)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Files above this size are first compiled without places: the compiler then takes a time that
+/// grows with the number of faults times the size.
+const LARGEST_AT_ONCE: usize = 64 << 10;
+
+/// With more faults in such files no fault has a place.
+const MOST_PLACES: usize = 500;
+
+fn compile_files(
+    entry: &str,
+    files: &Arc<HashMap<String, Vec<u8>>>,
+) -> Result<Compiler, protox::Error> {
+    if files.values().any(|it| it.len() > LARGEST_AT_ONCE)
+        && let Err(error) = compile_once(entry, files, false)
+        && error.related().map_or(0, Iterator::count) > MOST_PLACES
+    {
+        return Err(error);
+    }
+    compile_once(entry, files, true)
+}
+
+fn compile_once(
+    entry: &str,
+    files: &Arc<HashMap<String, Vec<u8>>>,
+    with_places: bool,
+) -> Result<Compiler, protox::Error> {
+    let mut compiler = Compiler::with_file_resolver(Memory {
+        files: Arc::clone(files),
+        builtin: GoogleFileResolver::new(),
+        with_places,
+    });
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file(Path::new(entry))?;
+    Ok(compiler)
+}
+
+// === impl CompileFault ===
+
+impl CompileFault {
+    fn new(error: &protox::Error, texts: &HashMap<String, String>) -> Self {
+        let details = fault::faults(error, texts);
+        Self {
+            // The Debug form of this error is `file:line:column: reason`.
+            text: format!("{error:?}"),
+            unsupported: details.iter().all(|fault| !fault.is_certain),
+            details,
+        }
+    }
+
+    fn found(details: Vec<ProtoFault>) -> Self {
+        let first = details.first().map(ToString::to_string);
+        Self {
+            text: first.unwrap_or_default(),
+            unsupported: false,
+            details,
+        }
+    }
+}
+
+/// The path of a method on the wire: `/package.Service/Method`.
+#[must_use]
+pub fn path_of(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+// === impl Compiled ===
+
+impl Compiled {
+    /// The entry file.
+    #[must_use]
+    pub fn entry(&self) -> Option<FileDescriptor> {
+        self.pool.get_file_by_name(&self.entry)
+    }
+
+    /// The methods that a gateway routes: unary and server-streaming ones.
+    pub fn routed_methods(&self) -> impl Iterator<Item = MethodDescriptor> {
+        let services: Vec<_> = self
+            .entry()
+            .iter()
+            .flat_map(FileDescriptor::services)
+            .collect();
+        services
+            .into_iter()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .filter(|method| !method.is_client_streaming())
+    }
+
+    /// The methods that a gateway leaves out, and where they stand.
+    pub fn streaming_methods(&self) -> impl Iterator<Item = (MethodDescriptor, Site)> {
+        let entry = self.entry();
+        let services: Vec<_> = entry.iter().flat_map(FileDescriptor::services).collect();
+        let methods = services
+            .into_iter()
+            .flat_map(|service| service.methods().collect::<Vec<_>>());
+        let name = self.entry.clone();
+        methods
+            .filter(MethodDescriptor::is_client_streaming)
+            .map(move |method| {
+                let path = method.path().iter().copied().chain([1]).collect();
+                (method, Site::Proto(name.clone(), path))
+            })
+    }
+
+    /// The line of a declaration, and the bytes of it where it begins and ends; all from 0.
+    pub(crate) fn span_of(&self, file: &str, path: &[i32]) -> Option<(usize, usize, usize)> {
+        let file = self.pool.get_file_by_name(file)?;
+        let info = file.file_descriptor_proto().source_code_info.as_ref()?;
+        let location = info.location.iter().find(|it| it.path == path)?;
+        let at = |index: usize| usize::try_from(*location.span.get(index)?).ok();
+        match location.span.len() {
+            3 => Some((at(0)?, at(1)?, at(2)?)),
+            // The rest of the first line.
+            _ => Some((at(0)?, at(1)?, usize::MAX)),
+        }
+    }
+
+    /// Whether it is an enum of proto2, which has no values but those it names.
+    pub(crate) fn is_closed_enum(&self, name: &str) -> bool {
+        let found = self.pool.get_enum_by_name(name.trim_start_matches('.'));
+        found.is_some_and(|it| it.parent_file().syntax() == Syntax::Proto2)
+    }
+
+    /// Every message, nested ones and map entries included.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = MessageDescriptor> + '_ {
+        self.pool.all_messages()
+    }
+
+    pub(crate) fn enums(&self) -> impl Iterator<Item = EnumDescriptor> + '_ {
+        self.pool.all_enums()
+    }
+
+    pub(crate) fn message(&self, name: &str) -> Option<MessageDescriptor> {
+        self.pool.get_message_by_name(name)
+    }
+
+    pub(crate) fn enumeration(&self, name: &str) -> Option<EnumDescriptor> {
+        self.pool.get_enum_by_name(name)
+    }
+
+    pub(crate) fn extensions(&self) -> impl Iterator<Item = ExtensionDescriptor> + '_ {
+        self.pool.all_extensions()
+    }
+
+    /// Every file of the set, the entry included, in no particular order.
+    pub fn files(&self) -> impl Iterator<Item = FileDescriptor> + '_ {
+        self.pool.files()
+    }
+
+    /// The text of a file, unless it is a built-in one.
+    pub fn source_of(&self, file: &str) -> Option<&str> {
+        self.sources.get(file).map(String::as_str)
+    }
+}
+
+/// Files in memory by exact name, then the built-in ones.
+struct Memory {
+    files: Arc<HashMap<String, Vec<u8>>>,
+    builtin: GoogleFileResolver,
+    with_places: bool,
+}
+
+impl FileResolver for Memory {
+    fn resolve_path(&self, path: &Path) -> Option<String> {
+        // The entry's name is no path: `a/../b` must stay what it is.
+        path.to_str().map(str::to_owned)
+    }
+
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match self.files.get(name) {
+            Some(bytes) => {
+                let text = text_of(bytes).map_err(|error| {
+                    protox::Error::new(format!(
+                        "{name}: not UTF-8 after byte {}",
+                        error.valid_up_to()
+                    ))
+                })?;
+                let file = File::from_source(name, text)?;
+                if self.with_places {
+                    return Ok(file);
+                }
+                let mut descriptor = file.file_descriptor_proto().clone();
+                descriptor.source_code_info = None;
+                Ok(File::from_file_descriptor_proto(descriptor))
+            }
+            None => self.builtin.open_file(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imports(of: &[(&str, &str)]) -> HashMap<String, Vec<u8>> {
+        of.iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn faults_tell_file_line_and_column() {
+        let fault =
+            compile("bad", b"syntax = \"proto3\";\nmessage {", &HashMap::new()).unwrap_err();
+        assert!(fault.text.starts_with("bad.proto:2:9: "), "{}", fault.text);
+        assert!(!fault.unsupported);
+        let editions = b"// x\nedition = \"2023\"; message M {}";
+        assert!(
+            compile("e", editions, &HashMap::new())
+                .unwrap_err()
+                .unsupported
+        );
+        let fault = compile("bad", &[0xff, 0xfe], &HashMap::new()).unwrap_err();
+        assert!(fault.text.contains("UTF-8"), "{}", fault.text);
+    }
+
+    #[test]
+    fn imports_match_by_exact_key_and_unused_ones_are_not_read() {
+        let source = b"syntax = \"proto3\"; import \"common/a.proto\"; message M { A a = 1; }";
+        let good = "syntax = \"proto3\"; message A {}";
+        let compiled = compile(
+            "m",
+            source,
+            &imports(&[("common/a.proto", good), ("junk.proto", "not a proto")]),
+        )
+        .unwrap();
+        assert_eq!(compiled.files().count(), 2);
+        assert!(compiled.source_of("common/a.proto").is_some());
+        assert!(compiled.source_of("junk.proto").is_none());
+        for key in ["./common/a.proto", "a.proto"] {
+            assert!(compile("m", source, &imports(&[(key, good)])).is_err());
+        }
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        for (open, count) in [("message A {", 50_000), ("option (a) = { b: {", 50_000)] {
+            let deep = format!("syntax = \"proto3\"; {}", open.repeat(count));
+            assert!(compile("m", deep.as_bytes(), &HashMap::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_import_under_the_name_of_the_entry_replaces_it() {
+        let text = "syntax = \"proto3\"; message Real {}";
+        let compiled = compile("m", b"garbage", &imports(&[("m.proto", text)])).unwrap();
+        assert_eq!(compiled.entry().unwrap().messages().count(), 1);
+    }
+}

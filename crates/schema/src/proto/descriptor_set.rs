@@ -1,0 +1,237 @@
+//! Descriptor sets: the files that an entry file needs, as proto text.
+
+use std::collections::{BTreeMap, HashMap};
+
+use prost::Message;
+use prost_reflect::prost_types::FileDescriptorProto;
+use prost_reflect::{DescriptorPool, FileDescriptor};
+
+use crate::finding::Rule;
+use crate::finding::{Finding, Place};
+use crate::proto;
+use crate::proto::imports;
+use crate::proto::print;
+use crate::size::MAX_REQUEST_BYTES;
+
+/// More names are not told.
+const MOST_NAMES: usize = 20;
+
+/// The text of each file that is to be sent, by its name, and what was found.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) files: BTreeMap<String, String>,
+    pub(crate) found: Vec<Finding>,
+}
+
+/// A FileDescriptorSet whose files are left as they are: typed ones do not have custom options.
+#[derive(Clone, PartialEq, Message)]
+struct RawSet {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    file: Vec<Vec<u8>>,
+}
+
+/// A file of a set.
+struct File {
+    bytes: Vec<u8>,
+    imports: Vec<String>,
+}
+
+/// The text of the entry file and, transitively, of what it imports; or what is wrong with them.
+pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
+    let files = files(set)?;
+    if !files.contains_key(entry) {
+        return Err(without_entry(&files, entry));
+    }
+    let mut pool = DescriptorPool::new();
+    for (name, bytes) in needed(&files, entry)? {
+        add(&mut pool, &bytes).map_err(|why| {
+            let message = format!("`{name}` of the descriptor set cannot be used: {why}");
+            let help = "register the proto files instead: `Service::proto_dir`";
+            let finding = Finding::error(Rule::DescriptorSet, message).help(help);
+            at(finding, &name)
+        })?;
+    }
+    let mut texts = Texts::default();
+    let mut sent: Vec<FileDescriptor> = pool.files().collect();
+    sent.retain(|file| !imports::is_built_in(file.name()) || file.name() == entry);
+    for file in &sent {
+        let printed = print::print(file);
+        texts.files.insert(file.name().to_owned(), printed.text);
+        texts.found.extend(lost(file.name(), printed.lost));
+    }
+    texts.found.extend(differences(&sent, entry, &texts.files));
+    Ok(texts)
+}
+
+fn add(pool: &mut DescriptorPool, bytes: &[u8]) -> Result<(), String> {
+    let file = FileDescriptorProto::decode(bytes).map_err(|cause| cause.to_string())?;
+    // The pool does not look before it leaps.
+    if !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")) {
+        return Err(format!(
+            "its syntax is `{}`, and only proto2 and proto3 can be written here",
+            file.syntax()
+        ));
+    }
+    let added = pool.decode_file_descriptor_proto(bytes);
+    added.map_err(|cause| cause.to_string())
+}
+
+/// The files of a set by name.
+fn files(set: &[u8]) -> Result<BTreeMap<String, File>, Finding> {
+    let unreadable = |why: String| {
+        let message = format!("the bytes are no descriptor set: {why}");
+        let help = "give an encoded `google.protobuf.FileDescriptorSet`, such as a build script \
+                    writes for reflection, with everything that is imported";
+        Finding::error(Rule::DescriptorSet, message).help(help)
+    };
+    let set = RawSet::decode(set).map_err(|cause| unreadable(cause.to_string()))?;
+    let mut files = BTreeMap::new();
+    for bytes in set.file {
+        let file = FileDescriptorProto::decode(&*bytes).map_err(|it| unreadable(it.to_string()))?;
+        let name = file.name().to_owned();
+        let imports = file.dependency;
+        // One of a name is enough, and protoc takes the first, too.
+        files.entry(name).or_insert(File { bytes, imports });
+    }
+    Ok(files)
+}
+
+fn without_entry(files: &BTreeMap<String, File>, entry: &str) -> Finding {
+    let names: Vec<_> = files
+        .keys()
+        .take(MOST_NAMES)
+        .map(|it| format!("`{it}`"))
+        .collect();
+    let more = files.len() - names.len();
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    let message = match names.is_empty() {
+        true => format!("the entry file `{entry}` is not in the descriptor set, which is empty"),
+        false => format!(
+            "the entry file `{entry}` is not in the descriptor set, which has {}{more}",
+            names.join(", ")
+        ),
+    };
+    Finding::error(Rule::ProtoEntryMissing, message).help("name it as the set does")
+}
+
+/// The files that the entry needs, itself included, each behind what it imports.
+fn needed(files: &BTreeMap<String, File>, entry: &str) -> Result<Vec<(String, Vec<u8>)>, Finding> {
+    let mut needed = Vec::new();
+    // Files that were met, and whether all is done for them.
+    let mut met: HashMap<String, bool> = HashMap::new();
+    let mut chain: Vec<(String, Vec<u8>, std::vec::IntoIter<String>)> = Vec::new();
+    let mut next = Some(entry.to_owned());
+    loop {
+        if let Some(name) = next.take() {
+            let trail = || {
+                let names = chain.iter().map(|it| it.0.as_str()).chain([&*name]);
+                names.collect::<Vec<_>>().join(" → ")
+            };
+            match met.get(&name) {
+                Some(true) => {}
+                Some(false) => {
+                    let message = format!("`{name}` imports itself ({})", trail());
+                    return Err(Finding::error(Rule::ProtoImportLoop, message));
+                }
+                None => {
+                    let (bytes, imports) = read(files, &name).ok_or_else(|| {
+                        let message = format!(
+                            "`{name}` is imported ({}) but is not in the descriptor set",
+                            trail()
+                        );
+                        let help = "write the set with everything that is imported \
+                                    (`--include_imports`)";
+                        Finding::error(Rule::ProtoImportMissing, message).help(help)
+                    })?;
+                    met.insert(name.clone(), false);
+                    chain.push((name, bytes, imports.into_iter()));
+                }
+            }
+        }
+        let Some((_, _, imports)) = chain.last_mut() else {
+            return Ok(needed);
+        };
+        next = imports.next();
+        if next.is_none()
+            && let Some((name, bytes, _)) = chain.pop()
+        {
+            met.insert(name.clone(), true);
+            needed.push((name, bytes));
+        }
+    }
+}
+
+/// A file of the set, or a built-in one.
+fn read(files: &BTreeMap<String, File>, name: &str) -> Option<(Vec<u8>, Vec<String>)> {
+    if let Some(file) = files.get(name) {
+        return Some((file.bytes.clone(), file.imports.clone()));
+    }
+    // The pool may have files of the program that this is part of, too.
+    let global = imports::is_built_in(name).then(DescriptorPool::global)?;
+    let file = global.get_file_by_name(name)?;
+    let imports = file.file_descriptor_proto().dependency.clone();
+    Some((file.encode_to_vec(), imports))
+}
+
+fn lost(name: &str, mut options: Vec<String>) -> Option<Finding> {
+    options.sort();
+    options.dedup();
+    let count = options.len();
+    options.truncate(MOST_NAMES);
+    let message = format!(
+        "options are left out, because nothing in the descriptor set says how to write them: {}",
+        options.join(", ")
+    );
+    let help = "gateways do not use them; with the files that declare them in the set they stay";
+    (count > 0).then(|| {
+        at(
+            Finding::warning(Rule::DescriptorSetLoss, message).help(help),
+            name,
+        )
+    })
+}
+
+/// What of the files the compiled texts do not say. One that does not compile is told elsewhere.
+fn differences(
+    files: &[FileDescriptor],
+    entry: &str,
+    texts: &BTreeMap<String, String>,
+) -> Vec<Finding> {
+    // More cannot be sent, and is told elsewhere.
+    if texts.values().map(String::len).sum::<usize>() > MAX_REQUEST_BYTES {
+        return Vec::new();
+    }
+    let stem = entry.strip_suffix(".proto").unwrap_or(entry);
+    let sources = texts
+        .iter()
+        .map(|(name, text)| (name.clone(), text.clone().into_bytes()));
+    let sources: HashMap<String, Vec<u8>> = sources.collect();
+    let source = sources.get(entry).cloned().unwrap_or_default();
+    let Ok(compiled) = proto::compile(stem, &source, &sources) else {
+        return Vec::new();
+    };
+    let compiled: HashMap<String, FileDescriptor> = compiled
+        .files()
+        .map(|file| (file.name().to_owned(), file))
+        .collect();
+    let differs = |file: &FileDescriptor| {
+        let again = compiled
+            .get(file.name())
+            .or_else(|| compiled.get(&format!("{stem}.proto")))?;
+        let what = print::difference(file, again)?;
+        let message = format!("proto text cannot say all of the descriptor: {what}");
+        let help = "register the proto files instead: `Service::proto_dir`";
+        let finding = Finding::error(Rule::DescriptorSetLoss, message).help(help);
+        Some(at(finding, file.name()))
+    };
+    files.iter().filter_map(differs).collect()
+}
+
+fn at(finding: Finding, file: &str) -> Finding {
+    let file = file.to_owned();
+    finding.at(Some(Place { file, at: None }))
+}

@@ -1,0 +1,143 @@
+//! What the compiler says of a proto source: every fault, its place, and whether a gateway's
+//! compiler is sure to say the same.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use miette::{Diagnostic, LabeledSpan};
+
+use crate::finding::location::{Lines, Spot};
+use crate::proto::lex::Source;
+
+/// More are not told: one typing error often causes many.
+const MOST_FAULTS: usize = 20;
+
+/// One fault of a proto source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProtoFault {
+    pub(crate) text: String,
+    pub(crate) help: Option<String>,
+    pub(crate) file: Option<String>,
+    pub(crate) spot: Option<Spot>,
+    /// Every compiler refuses it. Otherwise only the one used here is known to.
+    pub(crate) is_certain: bool,
+}
+
+/// What compilers do not agree upon: limits, rarely used characters, numbers that are only just too
+/// large, and names of options that are younger than this compiler.
+const UNCERTAIN: [&str; 7] = [
+    "recursion limit",
+    "too large",
+    "64-bit integer, but the value",
+    "may not be negative",
+    "utf-8",
+    "nested block comments",
+    "feature",
+];
+
+// === impl ProtoFault ===
+
+impl fmt::Display for ProtoFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(file), Some(spot)) = (&self.file, &self.spot) {
+            write!(f, "{file}:{}:{}: ", spot.line, spot.column)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// Every fault that the error tells of.
+pub(crate) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> Vec<ProtoFault> {
+    let file = error.file().map(str::to_owned);
+    let source = file.as_ref().and_then(|file| texts.get(file));
+    let lines = source.map(|text| Lines::of(text));
+    let may_differ = texts.values().any(|text| uses_editions(text));
+    let is_proto3 = source.is_some_and(|text| is_proto3(text));
+    let fault = |diagnostic: &dyn Diagnostic| {
+        let text = diagnostic.to_string();
+        let at_end = || Some((source?.trim_end().len().saturating_sub(1), 1));
+        let place = match text.contains("reached end of file") {
+            true => at_end(),
+            false => place(diagnostic),
+        };
+        ProtoFault {
+            is_certain: !may_differ && is_certain(&text, is_proto3),
+            help: diagnostic.help().map(|help| help.to_string()),
+            file: file.clone(),
+            spot: place
+                .and_then(|(start, length)| Some(lines.as_ref()?.at_bytes(start, start + length))),
+            text,
+        }
+    };
+    let mut found = vec![fault(error)];
+    let related = error.related().into_iter().flatten();
+    found.extend(related.take(MOST_FAULTS - 1).map(fault));
+    found
+}
+
+fn is_certain(text: &str, is_proto3: bool) -> bool {
+    let names: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    // Numbers with a name, and bytes that are no text.
+    let is_rare = |name: &&str| matches!(*name, "inf" | "nan") || name.contains('\\');
+    match &names[..] {
+        // A gateway's compiler has more files built in.
+        _ if text.contains("google/protobuf/") => false,
+        _ if UNCERTAIN.iter().any(|part| text.contains(part)) => false,
+        // Only proto3 wants the names that JSON makes to be different.
+        [first, second] if text.starts_with("camel-case name") => {
+            is_proto3 && default_json_name(first) == default_json_name(second)
+        }
+        [""] if text.contains("JSON name") => is_proto3,
+        // The oneof that stands for an optional field, whose name is another one elsewhere.
+        [name] if text.contains("defined twice") => !name
+            .rsplit('.')
+            .next()
+            .is_some_and(|it| it.starts_with('_')),
+        names => !(text.contains("for option") && names.iter().any(is_rare)),
+    }
+}
+
+/// The name that JSON gives to a field by itself.
+pub(crate) fn default_json_name(name: &str) -> String {
+    let mut after_underscore = false;
+    let mut json_name = String::new();
+    for c in name.chars() {
+        if c != '_' {
+            json_name.push(if after_underscore {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            });
+        }
+        after_underscore = c == '_';
+    }
+    json_name
+}
+
+fn is_proto3(text: &str) -> bool {
+    let source = Source::read(text);
+    let words: Vec<&str> = source.tokens.iter().take(3).map(|it| it.text).collect();
+    matches!(words[..], ["syntax", "=", version] if version.contains("proto3"))
+}
+
+/// The byte offset and the length of what is at fault.
+fn place(diagnostic: &dyn Diagnostic) -> Option<(usize, usize)> {
+    let mut labels: Vec<LabeledSpan> = diagnostic.labels()?.collect();
+    // Where one thing was first and where it is again, the latter is at fault.
+    labels.sort_by_key(LabeledSpan::offset);
+    let says = |label: &LabeledSpan, word: &str| label.label().is_some_and(|it| it.contains(word));
+    let found = labels
+        .iter()
+        .find(|label| says(label, "found") || says(label, "used"));
+    let label = found.or(labels.last())?;
+    Some((label.offset(), label.len()))
+}
+
+/// Whether a source begins with `edition = …`, which this compiler does not know.
+fn uses_editions(text: &str) -> bool {
+    let source = Source::read(text);
+    source
+        .tokens
+        .first()
+        .is_some_and(|token| token.text == "edition")
+}

@@ -1,0 +1,181 @@
+//! The tokens and comments of a proto source.
+
+/// A place in a source: line and column, both from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) line: i32,
+    pub(crate) column: i32,
+}
+
+/// A token; the last one of a source is empty and stands for its end.
+#[derive(Debug)]
+pub(crate) struct Token<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) start: usize,
+    /// The comment right behind it, on its line.
+    pub(crate) trailing: Option<Comment<'a>>,
+    /// The comments between the token before, or its trailing comment, and this one.
+    pub(crate) leading: Vec<Comment<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Comment<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) start: usize,
+    /// Whether a line break follows it at once.
+    pub(crate) ends_line: bool,
+}
+
+/// A source, taken apart.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    text: &'a str,
+    line_starts: Vec<usize>,
+    pub(crate) tokens: Vec<Token<'a>>,
+}
+
+impl Token<'_> {
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+}
+
+impl Comment<'_> {
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+
+    pub(crate) fn is_line(&self) -> bool {
+        self.text.starts_with("//")
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Takes a source apart that is known to compile.
+    pub(crate) fn read(text: &'a str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let mut source = Self {
+            text,
+            line_starts: std::iter::once(0).chain(breaks).collect(),
+            tokens: Vec::new(),
+        };
+        let mut at = 0;
+        let mut comments = Vec::new();
+        while let Some(first) = text[at..].chars().next() {
+            if first.is_ascii_whitespace() || matches!(first, '\u{b}' | '\u{feff}') {
+                at += first.len_utf8();
+                continue;
+            }
+            let rest = &text[at..];
+            let length = length_of(rest);
+            let piece = &rest[..length];
+            if piece.starts_with("//") || piece.starts_with("/*") {
+                comments.push(Comment {
+                    text: piece,
+                    start: at,
+                    ends_line: rest[length..].starts_with('\n'),
+                });
+            } else {
+                source.add(piece, at, std::mem::take(&mut comments));
+            }
+            at += length;
+        }
+        source.add("", text.len(), comments);
+        source
+    }
+
+    fn add(&mut self, text: &'a str, start: usize, mut comments: Vec<Comment<'a>>) {
+        let mut line = self.line(start);
+        let previous_line = self.tokens.last().map(|token| self.line(token.end()));
+        if let (Some(previous_line), Some(first)) = (previous_line, comments.first()) {
+            // The end of the source counts as a line of its own.
+            if text.is_empty() && line == previous_line {
+                line += 1;
+            }
+            let behind = line > previous_line && self.line(first.start) == previous_line;
+            let ends_before =
+                first.is_line() || comments.len() > 1 || self.line(first.end()) < line;
+            if behind && ends_before {
+                let first = comments.remove(0);
+                if let Some(previous) = self.tokens.last_mut() {
+                    previous.trailing = Some(first);
+                }
+            }
+        }
+        self.tokens.push(Token {
+            text,
+            start,
+            trailing: None,
+            leading: comments,
+        });
+    }
+
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset) - 1
+    }
+
+    /// Columns count characters, and a tab goes on to the next multiple of eight.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let line = self.line(offset);
+        let start = self.line_starts.get(line).copied().unwrap_or_default();
+        let column = self.text[start..offset].chars().fold(0, |column, c| {
+            if c == '\t' {
+                column / 8 * 8 + 8
+            } else {
+                column + 1
+            }
+        });
+        Place {
+            line: i32::try_from(line).unwrap_or(i32::MAX),
+            column,
+        }
+    }
+
+    /// The line of a byte offset, and the bytes before it on that line.
+    pub(crate) fn line_and_byte(&self, offset: usize) -> Option<(i32, i32)> {
+        let line = self.line(offset);
+        let start = self.line_starts.get(line)?;
+        Some((
+            i32::try_from(line).ok()?,
+            i32::try_from(offset - start).ok()?,
+        ))
+    }
+
+    /// The byte offset of a line and a column in bytes.
+    pub(crate) fn offset(&self, line: i32, byte: i32) -> Option<usize> {
+        let line = self.line_starts.get(usize::try_from(line).ok()?)?;
+        Some(line + usize::try_from(byte).ok()?)
+    }
+}
+
+/// The length of the token or comment that a text begins with.
+fn length_of(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    match bytes {
+        [b'/', b'/', ..] => text.find('\n').unwrap_or(text.len()),
+        [b'/', b'*', ..] => text[2..].find("*/").map_or(text.len(), |end| end + 4),
+        [quote @ (b'"' | b'\''), rest @ ..] => {
+            let mut escaped = false;
+            let end = rest.iter().position(|b| {
+                let ends = !escaped && b == quote;
+                escaped = !escaped && *b == b'\\';
+                ends
+            });
+            end.map_or(text.len(), |end| end + 2)
+        }
+        [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => {
+            let mut last = b' ';
+            let end = bytes.iter().position(|b| {
+                let goes_on = word(b)
+                    || *b == b'.'
+                    || (matches!(b, b'+' | b'-') && matches!(last, b'e' | b'E'));
+                last = *b;
+                !goes_on
+            });
+            end.unwrap_or(text.len())
+        }
+        [first, ..] if word(first) => bytes.iter().position(|b| !word(b)).unwrap_or(text.len()),
+        _ => text.chars().next().map_or(0, char::len_utf8),
+    }
+}

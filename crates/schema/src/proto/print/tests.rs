@@ -1,0 +1,213 @@
+mod arranged;
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+use prost::Message;
+use prost_reflect::DescriptorPool;
+use prost_reflect::prost_types::FileDescriptorSet;
+use prost_reflect::prost_types::source_code_info::Location;
+
+use super::comments::Note;
+use crate::hash;
+use crate::proto::descriptor_set;
+use crate::proto::{self, Compiled};
+use arranged::arranged;
+
+/// Everything at once: what is not in here is not printed.
+const PROTO2: &str = include_str!("tests/proto2.proto");
+const PROTO3: &str = include_str!("tests/proto3.proto");
+const OPTIONS: &str = include_str!("tests/options.proto");
+const HEALTH: &str = include_str!("tests/health.proto");
+const REFLECTION: &str = include_str!("tests/reflection.proto");
+const CONTROL_PLANE: &str = include_str!("../../../../../proto/control_plane.proto");
+const GREETER: &str = include_str!("../../../../../examples/greeter/proto/greeter.proto");
+
+fn compiled(source: &str, imports: &HashMap<String, Vec<u8>>) -> Compiled {
+    proto::compile("s", source.as_bytes(), imports)
+        .unwrap_or_else(|fault| panic!("{}\n{source}", fault.text))
+}
+
+/// The comments of the entry file by path.
+fn comments(set: &[u8]) -> BTreeMap<Vec<i32>, Vec<Note>> {
+    let set = FileDescriptorSet::decode(set).expect("a set");
+    let entry = set.file.into_iter().find(|it| it.name() == "s.proto");
+    let info = entry.and_then(|it| it.source_code_info);
+    let places: Vec<Location> = info.map(|it| it.location).unwrap_or_default();
+    let mut found: BTreeMap<Vec<i32>, Vec<Note>> = BTreeMap::new();
+    for place in &places {
+        let note = Note::of(place);
+        if note != Note::default() {
+            found.entry(place.path.clone()).or_default().push(note);
+        }
+    }
+    found
+}
+
+/// A set as code generators write it; with the places that a gateway's compiler tells, or those of
+/// the one used here, which has custom options, too.
+fn set_of(compiled: &Compiled, is_canonical: bool) -> Vec<u8> {
+    if is_canonical {
+        return hash::descriptor_set(compiled).0;
+    }
+    compiled
+        .files()
+        .flat_map(|file| {
+            let bytes = file.encode_to_vec();
+            let mut framed = Vec::new();
+            prost::encoding::bytes::encode(1, &bytes, &mut framed);
+            framed
+        })
+        .collect()
+}
+
+/// Made into text and compiled again nothing is different, comments included.
+fn comes_back(source: &str, imports: &HashMap<String, Vec<u8>>, is_canonical: bool) -> String {
+    let original = compiled(source, imports);
+    let set = set_of(&original, is_canonical);
+    let texts = descriptor_set::texts(&set, "s.proto");
+    let texts = texts.unwrap_or_else(|fault| panic!("{fault}\n{source}"));
+    let text = &texts.files["s.proto"];
+    assert!(
+        texts.found.is_empty(),
+        "{:#?}\n{source}\n{text}",
+        texts.found
+    );
+    let imported = texts
+        .files
+        .iter()
+        .map(|(name, text)| (name.clone(), text.clone().into_bytes()));
+    let again = compiled(text, &imported.collect());
+    // Those that a gateway's compiler gives to the text, and those of the set.
+    let (now, before) = (comments(&set_of(&again, true)), comments(&set));
+    for path in now.keys().chain(before.keys()) {
+        assert_eq!(
+            now.get(path),
+            before.get(path),
+            "{path:?}\n{source}\n{text}"
+        );
+    }
+    if is_canonical {
+        let texts = descriptor_set::texts(&set_of(&again, true), "s.proto").expect("good");
+        assert_eq!(&texts.files["s.proto"], text, "{source}");
+    }
+    text.clone()
+}
+
+#[test]
+fn known_files_come_back() {
+    let none = HashMap::new();
+    for source in [PROTO2, PROTO3, HEALTH, REFLECTION, CONTROL_PLANE, GREETER] {
+        comes_back(source, &none, true);
+        // Compilers do not agree on whose the comment of a group is.
+        if source != PROTO2 {
+            comes_back(source, &none, false);
+        }
+    }
+    comes_back(OPTIONS, &none, false);
+    let (declared, used) = OPTIONS.split_once("// All of them.").expect("two parts");
+    let declared = HashMap::from([("o.proto".to_owned(), declared.as_bytes().to_vec())]);
+    let source = format!("syntax = \"proto2\"; package options; import \"o.proto\"; {used}");
+    comes_back(&source, &declared, false);
+}
+
+#[test]
+fn built_in_files_come_back() {
+    for file in DescriptorPool::global().files() {
+        let name = file.name();
+        let mut set = Vec::new();
+        prost::encoding::bytes::encode(1, &file.encode_to_vec(), &mut set);
+        let texts = descriptor_set::texts(&set, name).expect(name);
+        assert!(texts.found.is_empty(), "{name}: {:#?}", texts.found);
+        assert_eq!(texts.files.len(), 1, "{name}");
+    }
+}
+
+/// A gateway locks a vN to it.
+#[test]
+fn the_layout_stays_what_it_is() {
+    let source = "// Top.\n\nsyntax = \"proto3\"; package a.b;\nimport \"google/protobuf/any.proto\"; \
+        option java_package = \"j\";\n/* M. */ message M { // m\n // F.\n optional string f_f = 1 \
+        [deprecated = true]; map<string, N> by = 2; oneof o { int32 i = 3; } reserved 4, 5 to 6; \
+        reserved \"x\"; message N {} } enum E { Z = 0; // z\n// Y.\nY = 1; }\n\
+        // S.\nservice S { rpc A(M) returns (stream google.protobuf.Any); rpc B(M) returns (M) \
+        { option deprecated = true; } }";
+    let expected = r#"// Top.
+
+syntax = "proto3";
+
+package a.b;
+
+import "google/protobuf/any.proto";
+
+option java_package = "j";
+
+/* M. */
+message M { // m
+  // F.
+  optional string f_f = 1 [deprecated = true];
+  map<string, .a.b.M.N> by = 2;
+
+  message N {}
+
+  oneof o {
+    int32 i = 3;
+  }
+  reserved 4, 5 to 6;
+  reserved "x";
+}
+
+enum E {
+  Z = 0; // z
+
+  // Y.
+  Y = 1;
+}
+
+// S.
+service S {
+  rpc A(.a.b.M) returns (stream .google.protobuf.Any);
+  rpc B(.a.b.M) returns (.a.b.M) {
+    option deprecated = true;
+  }
+}
+"#;
+    assert_eq!(comes_back(source, &HashMap::new(), true), expected);
+}
+
+/// The sources by which the hash is tested have comments in every place.
+#[test]
+fn the_sources_of_the_hashes_come_back() {
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        proto_source: String,
+        proto_imports: HashMap<String, String>,
+    }
+    let texts = [
+        include_str!("../../../tests/data/hash-vectors.json"),
+        include_str!("../../../tests/data/hash-vectors-compiler.json"),
+    ];
+    let vectors = texts.map(|text| serde_json::from_str::<Vec<Vector>>(text).expect("vectors"));
+    let mut count = 0;
+    for vector in vectors.into_iter().flatten() {
+        let imports = vector.proto_imports.into_iter();
+        let imports = imports
+            .map(|(name, text)| (name, text.into_bytes()))
+            .collect();
+        let source = vector.proto_source;
+        if proto::compile("s", source.as_bytes(), &imports).is_ok() {
+            comes_back(&source, &imports, false);
+            count += 1;
+        }
+    }
+    assert!(count > 70, "{count}");
+}
+
+proptest! {
+    #[test]
+    fn any_file_comes_back(source in arranged()) {
+        let none = HashMap::new();
+        prop_assume!(proto::compile("s", source.as_bytes(), &none).is_ok());
+        comes_back(&source, &none, true);
+    }
+}
