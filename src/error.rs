@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use tower_gwag_schema::{CheckError, Finding, Findings, Rule};
 
@@ -9,10 +10,11 @@ use tower_gwag_schema::{CheckError, Finding, Findings, Rule};
 ///
 /// The text (`Display`) names the service or option at fault and the remedy; `kind` is for code,
 /// [`source`](StdError::source) is the cause where there is one.
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
     findings: Option<Box<Findings>>,
 }
 
@@ -124,7 +126,7 @@ impl Error {
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

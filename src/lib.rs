@@ -62,6 +62,7 @@
 //! `tonic`, `axum` and `preflight` (the check of the schemas themselves) are on by default; `tls`,
 //! `utoipa` and `include_dir` are not.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // In the library only: tests and examples may.
 #![warn(
     clippy::expect_used,
@@ -94,8 +95,8 @@ pub use server::{Incoming, IntoIncoming};
 #[cfg(feature = "axum")]
 pub use server::{IntoListener, Listening};
 pub use tower_gwag_schema::{
-    CheckError, Finding, Findings, OpenApiDocument, ProtoFiles, Rule, SchemaHash, Service,
-    Severity, UnknownRule, Version, VersionText,
+    CheckError, Finding, Findings, InvalidVersion, OpenApiDocument, ProtoFiles, Rule, SchemaHash,
+    Service, Severity, UnknownRule, Version, VersionText,
 };
 
 /// The bytes of the bundle that the build script of this crate wrote under this name, for

@@ -10,6 +10,7 @@
 //! `preflight` (on by default) compiles proto sources, reads OpenAPI documents and hashes schemas as
 //! gateways do. `utoipa` and `include_dir` accept these crates' types.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // In the library only: tests may.
 #![warn(
     clippy::expect_used,
@@ -48,4 +49,4 @@ pub mod version;
 pub use finding::{CheckError, Finding, Findings, Rule, Severity, UnknownRule};
 pub use schema_hash::SchemaHash;
 pub use service::{Binding, OpenApiDocument, ProtoFiles, Service, VersionText, check};
-pub use version::Version;
+pub use version::{InvalidVersion, Version};

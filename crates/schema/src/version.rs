@@ -1,6 +1,7 @@
 //! Versions: `unstable` or `vN` (contract § 2).
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Why a version is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +12,20 @@ pub enum VersionFault {
     Syntax,
 }
 
+/// The text is neither `unstable` nor `vN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidVersion(String);
+
 /// The version under which a service is registered.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::Version;
+///
+/// assert_eq!("v2".parse(), Ok(Version::numbered(2).expect("not zero")));
+/// assert!("2".parse::<Version>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(Tier);
 
@@ -75,6 +89,27 @@ impl Version {
         Self::numbered(number).ok_or(VersionFault::Syntax)
     }
 }
+
+impl FromStr for Version {
+    type Err = InvalidVersion;
+
+    /// Reads `unstable` or `vN`, as a gateway does.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text).map_err(|_| InvalidVersion(text.to_owned()))
+    }
+}
+
+impl fmt::Display for InvalidVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        write!(
+            f,
+            "`{text}` is not a version: write `unstable` or `vN` with N from 1"
+        )
+    }
+}
+
+impl std::error::Error for InvalidVersion {}
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
