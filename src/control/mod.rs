@@ -32,6 +32,7 @@ pub(crate) use target::{Lookup, Target};
     clippy::pedantic,
     dead_code,
     missing_docs,
+    rustdoc::all,
     unreachable_pub,
     unused_qualifications
 )]
