@@ -80,7 +80,8 @@ mod server;
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, OnRefusal, Options};
 pub use registration::{
-    Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration, State, Status,
+    Cleanness, Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration,
+    State, Status,
 };
 #[cfg(all(feature = "axum", feature = "tonic"))]
 pub use server::IncomingListener;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 use super::connection::{Connection, Gateway, Room, root_of};
@@ -35,6 +35,11 @@ const GRACE: Duration = Duration::from_secs(1);
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// The largest answer of another kind: an id and a number.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
+/// As many nodes and entries as anybody has.
+const MAX_NODES: usize = 1_000;
+const MAX_ENTRIES: usize = 10_000;
+/// Enough to tell two nodes apart.
+const MOST_OTHERS: usize = 16;
 /// What is kept of a list, whatever its length.
 pub(super) const MAX_KEPT_BYTES: usize = 1024 * 1024;
 /// As many nodes as are told apart, by names of this length.
@@ -51,9 +56,6 @@ const LONGEST_TTL_SECONDS: u32 = 24 * 60 * 60;
 
 /// Times that a call is made which its connection gives back before it is sent.
 const ATTEMPTS: u32 = 3;
-
-/// Between two looks for ghosts.
-const GHOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long what a probe found is good for others, too.
 const PROBE_IS_FRESH: Duration = Duration::from_millis(500);
@@ -319,50 +321,6 @@ impl ControlPlane {
         last.clone()
     }
 
-    /// Replicas of `services` ("namespace/version") without a registration behind them; `None`
-    /// when the gateway does not say, or has peers whose registrations it does not know.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: it changes nothing.
-    pub(crate) async fn ghosts(&self, services: &[String]) -> Option<u32> {
-        let first = self.count_ghosts(services).await?;
-        if first == 0 {
-            return Some(0);
-        }
-        // The two lists are not taken at one moment, and others come and go.
-        sleep(GHOST_PAUSE).await;
-        Some(first.min(self.count_ghosts(services).await?))
-    }
-
-    async fn count_ghosts(&self, services: &[String]) -> Option<u32> {
-        if self.peers().await? > 1 {
-            return None;
-        }
-        let mut replicas = 0_u32;
-        let counted = self.list(
-            "ListServices",
-            &ListServicesRequest {},
-            |it: ServiceInfo| {
-                if services.contains(&format!("{}/{}", it.namespace, it.version)) {
-                    replicas = replicas.saturating_add(it.replica_count);
-                }
-            },
-        );
-        counted.await.ok()?;
-        let mut registered = 0_u32;
-        let counted = self.list(
-            "ListRegistrations",
-            &ListRegistrationsRequest {},
-            |it: Registration| {
-                let ours = it.namespaces.iter().filter(|name| services.contains(name));
-                registered = registered.saturating_add(u32::try_from(ours.count()).unwrap_or(0));
-            },
-        );
-        counted.await.ok()?;
-        Some(replicas.saturating_sub(registered))
-    }
-
     /// The services of all registrations, of the whole cluster; `None` when it does not say. Of a
     /// list that is too long to be kept, those of the own namespaces and the first of the others.
     pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
@@ -452,14 +410,38 @@ impl ControlPlane {
 
     /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
     pub(crate) async fn is_clustered(&self) -> Option<bool> {
-        Some(self.peers().await? > 0)
+        Some(!self.peers().await?.is_empty())
     }
 
-    async fn peers(&self) -> Option<usize> {
-        let mut peers = 0;
-        let counted = self.list("ListPeers", &ListPeersRequest {}, |_: ()| peers += 1);
-        counted.await.ok()?;
+    /// The nodes of the gateway's cluster; `None` when it does not say.
+    pub(crate) async fn peers(&self) -> Option<Vec<Peer>> {
+        let mut peers = Vec::new();
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |it: Peer| {
+            if peers.len() < MAX_NODES {
+                peers.push(it);
+            }
+        });
+        listed.await.ok()?;
         Some(peers)
+    }
+
+    /// This node's registrations of `services` ("namespace/version"), and some others, by which
+    /// nodes can be told apart; `None` when it does not say.
+    pub(crate) async fn entries_of(&self, services: &[String]) -> Option<Vec<Registration>> {
+        let mut entries = Vec::new();
+        let mut others = 0;
+        let request = ListRegistrationsRequest {};
+        let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
+            it.namespaces.retain(|name| services.contains(name));
+            others += usize::from(it.namespaces.is_empty());
+            let is_kept = !it.namespaces.is_empty() || others <= MOST_OTHERS;
+            if is_kept && entries.len() < MAX_ENTRIES {
+                (it.addr, it.instance_id) = Default::default();
+                entries.push(it);
+            }
+        });
+        listed.await.ok()?;
+        Some(entries)
     }
 
     /// Asks for a route without calling what is behind it.

@@ -6,6 +6,7 @@ mod connection;
 mod credentials;
 mod entries;
 mod exchange;
+pub(crate) mod ghosts;
 mod looks;
 mod nodes;
 mod refusal;

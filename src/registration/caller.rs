@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::address::{self, Advertise};
 use super::exclusive::Exclusive;
@@ -21,13 +22,19 @@ use super::spellings::Spellings;
 use super::verify::{self, Expected};
 use crate::control::address::respelled;
 use crate::control::proto::RegisterRequest;
-use crate::control::{CallError, ControlPlane, Gateway, Target};
+use crate::control::{CallError, ControlPlane, Gateway, Target, ghosts};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Options, Plan, PlannedGateway};
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
-/// For the look at what is left of us.
+/// For the look at what is left of us; longer only where something is.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
+const GHOST_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two of these looks: a list may lag behind a Deregister.
+const GHOST_PAUSE: Duration = Duration::from_millis(100);
+/// The looks after a gateway's restart: everybody registers again in this time.
+const RESTART_LOOKS: usize = 4;
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// For the look at who has a service's place.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,6 +47,8 @@ const GUARD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Between two attempts to tell a gateway that cannot be reached what was left there.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
+/// The same once the process leaves; attempts to connect are made no more often.
+const LAST_TRY_INTERVAL: Duration = Duration::from_millis(210);
 
 /// Some more than a registration has at one time: three leases, and what it left elsewhere.
 const MOST_HOMES: usize = 32;
@@ -72,6 +81,9 @@ struct Shared {
     hold_is_unstable: AtomicBool,
     /// Services that are not registered while the others are, by their place.
     aside: Mutex<BTreeSet<usize>>,
+    /// A gateway has forgotten what it took, as after a restart.
+    was_forgotten: AtomicBool,
+    leaves: CancellationToken,
 }
 
 /// The nodes that took registrations, by their ids, the newest last: those that expired, as
@@ -137,6 +149,8 @@ impl Caller {
             homes: Mutex::default(),
             hold_is_unstable: AtomicBool::new(false),
             aside: Mutex::default(),
+            was_forgotten: AtomicBool::new(false),
+            leaves: CancellationToken::new(),
         }))
     }
 
@@ -211,10 +225,19 @@ impl Caller {
         // A connection of its own: the shared one may be dead without having ended.
         let home = lock(&self.0.homes).forget(&id);
         let control = self.control(gateway).apart(home);
+        let leaves = self.0.leaves.clone();
         async move {
             let told = async {
+                let mut is_hurried = leaves.is_cancelled();
                 while control.deregister(id.clone()).await.is_err() {
-                    sleep(CLEAN_UP_INTERVAL).await;
+                    let pause = match is_hurried {
+                        true => LAST_TRY_INTERVAL,
+                        false => CLEAN_UP_INTERVAL,
+                    };
+                    tokio::select! {
+                        () = leaves.cancelled(), if !is_hurried => is_hurried = true,
+                        () = sleep(pause) => {}
+                    }
                 }
             };
             timeout_at(until, told).await.is_ok()
@@ -247,6 +270,42 @@ impl Caller {
                 Err(_) => false,
             }
         }
+    }
+
+    /// The process leaves: what is left of the service counts from now on, and is tried to be removed
+    /// once more at once.
+    pub(super) fn leave(&self) {
+        self.0.leaves.cancel();
+    }
+
+    /// The gateway does not know a registration any more.
+    pub(super) fn was_forgotten(&self) {
+        self.0.was_forgotten.store(true, Ordering::Relaxed);
+    }
+
+    /// After a restart of the gateway: how many replicas of the services it has without a
+    /// registration, for which a few looks are taken; `None` where that cannot be known.
+    pub(super) fn watch_ghosts(
+        &self,
+        gateway: usize,
+    ) -> Option<impl Future<Output = Option<u32>> + Send + use<>> {
+        if !self.0.was_forgotten.load(Ordering::Relaxed) {
+            return None;
+        }
+        let shared = Arc::clone(&self.0);
+        Some(async move {
+            let mut found = None;
+            for _ in 0..RESTART_LOOKS {
+                sleep(RESTART_PAUSE).await;
+                if let Some(count) = shared.count_ghosts(gateway).await {
+                    found = Some(found.unwrap_or(count).min(count));
+                }
+                if found == Some(0) {
+                    break;
+                }
+            }
+            found
+        })
     }
 
     /// `None` where no hold is needed.
@@ -319,9 +378,16 @@ impl Caller {
                     told.map(|()| Answer::Deregistered)
                 }
             };
-            let released = call.which == Which::Hold && matches!(result, Ok(Answer::Deregistered));
-            let ghosts = if released {
-                Box::pin(shared.ghosts(control)).await
+            // The hold is the last to go.
+            let last = match shared.plan.wants_hold() && shared.hold != Hold::Off {
+                true => Which::Hold,
+                false => Which::Service,
+            };
+            let is_left = call.which == last
+                && matches!(result, Ok(Answer::Deregistered))
+                && shared.leaves.is_cancelled();
+            let ghosts = if is_left {
+                Box::pin(shared.ghosts(gateway)).await
             } else {
                 None
             };
@@ -499,10 +565,36 @@ impl Shared {
     }
 
     /// Only looks, and never for long: the process is leaving.
-    async fn ghosts(&self, control: &ControlPlane) -> Option<u32> {
+    async fn ghosts(&self, gateway: usize) -> Option<u32> {
+        let begun = Instant::now();
+        let mut found = None;
+        loop {
+            let patience = match found {
+                None => GHOST_TIMEOUT,
+                Some(_) => GHOST_PATIENCE,
+            };
+            let look = timeout_at(begun + patience, self.count_ghosts(gateway));
+            match look.await {
+                Ok(Some(count)) => found = Some(found.unwrap_or(count).min(count)),
+                Ok(None) | Err(_) => return found,
+            }
+            if found == Some(0) {
+                return found;
+            }
+            sleep(GHOST_PAUSE).await;
+        }
+    }
+
+    /// Asks every node that is known: those behind the gateway's name, and the other gateways.
+    async fn count_ghosts(&self, gateway: usize) -> Option<u32> {
+        let control = self.control(gateway);
         let names: Vec<String> = self.plan.services.iter().map(Resolved::name).collect();
-        let count = control.ghosts(&names);
-        timeout(GHOST_TIMEOUT, count).await.ok().flatten()
+        let mut nodes = vec![control.clone()];
+        nodes.extend(control.other_nodes().await);
+        let others = self.controls.iter().enumerate();
+        let others = others.filter(|(place, _)| *place != gateway);
+        nodes.extend(others.map(|(_, other)| other.apart(None)));
+        ghosts::count(&nodes, &names, self.was_forgotten.load(Ordering::Relaxed)).await
     }
 
     /// Default: `<first namespace>@<host name>:<port>`.

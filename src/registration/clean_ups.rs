@@ -11,6 +11,8 @@ use crate::control::ControlPlane;
 
 /// Between two looks whether other nodes still route to an entry.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// For a last attempt to remove an entry while leaving.
+const LAST_TRY: Duration = Duration::from_millis(700);
 /// For the answers to one look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -79,6 +81,20 @@ impl CleanUps {
     /// Entries that could not be removed before they expired, or not yet.
     pub(super) fn abandoned(&self) -> usize {
         self.given_up + self.tasks.len()
+    }
+
+    /// Those of them that have not expired.
+    pub(super) fn pending(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Resolves when nothing is left, or after a moment, in which a gateway that is back has answered.
+    pub(super) fn tried(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut last = self.last.subscribe();
+        async move {
+            // Either way it is over.
+            let _ = timeout(LAST_TRY, last.wait_for(Option::is_none)).await;
+        }
     }
 
     /// Resolves when nobody routes to what was left, as far as can be known: it was removed, or no

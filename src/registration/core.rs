@@ -18,7 +18,7 @@ use super::exempt::Prefixes;
 use super::in_flight::InFlight;
 use super::leaving::Leaving;
 use super::proof::Proof;
-use super::report::{LeaveOutcome, LeaveReason, LeaveReport};
+use super::report::{Cleanness, LeaveOutcome, LeaveReason, LeaveReport};
 use super::sever::Severer;
 use super::status::{State, Status};
 use super::supervisor;
@@ -380,7 +380,12 @@ impl Core {
         self.leaving.cancel();
         *self.stage() = Stage::Left;
         let report = Due { core: self, report };
-        tracing::info!(target: "tower_gwag", "{}", report.report);
+        match report.report.cleanness() {
+            Cleanness::NotClean => tracing::warn!(target: "tower_gwag", "{}", report.report),
+            Cleanness::Clean | Cleanness::Unknown => {
+                tracing::info!(target: "tower_gwag", "{}", report.report);
+            }
+        }
         if !self.is_disabled() {
             self.set_status(State::Left, None);
         }

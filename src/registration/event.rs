@@ -31,6 +31,9 @@ pub enum Event {
     /// The service has been listed for five minutes, and no call came: nothing proves that the
     /// gateway reaches it. Said once.
     Uncalled(String),
+    /// After its restart the gateway has replicas of the service that no registration stands behind
+    /// and nobody can remove; the text says what follows.
+    Ghosts(String),
     /// The registration's own task panicked, and goes on if it can; the text says why. Please
     /// report it.
     Panicked(String),
@@ -54,6 +57,7 @@ impl fmt::Display for Event {
             Self::HalfWired(text)
             | Self::SuspiciousAddress(text)
             | Self::Uncalled(text)
+            | Self::Ghosts(text)
             | Self::Panicked(text) => f.write_str(text),
             Self::Left(report) => write!(f, "{report}"),
         }

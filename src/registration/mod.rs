@@ -52,7 +52,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use event::Event;
 pub use hold::Hold;
-pub use report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
+pub use report::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 pub use status::{State, Status};
 
 use self::core::{Core, Handle, LeaveRequest};

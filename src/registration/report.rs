@@ -1,6 +1,7 @@
 //! What happened when a registration ended.
 
 use std::fmt;
+use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct LeaveReport {
     pub(super) counted: bool,
     pub(super) ghosts: Option<u32>,
     pub(super) abandoned: usize,
+    /// Those of them whose TTL is not over.
+    pub(super) left: usize,
+    /// A Deregister besides that of the service was not answered.
+    pub(super) unconfirmed: bool,
     pub(super) withdrawal: Duration,
     pub(super) drain: Duration,
     pub(super) release: Duration,
@@ -65,6 +70,21 @@ pub enum LeaveOutcome {
     Disabled,
 }
 
+/// Whether anything of a service is left on a gateway when its registration has ended.
+///
+/// Where a gateway cannot tell whether it has replicas that nobody can remove
+/// ([`LeaveReport::ghosts`] is `None`), that spoils nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cleanness {
+    /// Every Deregister was answered, and no leftover is known.
+    Clean,
+    /// An answer is missing: something may be left, for as long as its TTL.
+    Unknown,
+    /// Something is left: calls may be sent to a service that is gone.
+    NotClean,
+}
+
 /// What became of the hold, which keeps calls in flight alive when a gRPC service deregisters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -97,6 +117,8 @@ impl LeaveReport {
             counted: true,
             ghosts: None,
             abandoned: 0,
+            left: 0,
+            unconfirmed: false,
             withdrawal: Duration::ZERO,
             drain: Duration::ZERO,
             release: Duration::ZERO,
@@ -115,13 +137,24 @@ impl LeaveReport {
         self.outcome
     }
 
-    /// Whether the gateway has no entry of ours any more, as far as can be known.
+    /// Whether anything of the service is left on a gateway.
+    #[must_use]
+    pub fn cleanness(&self) -> Cleanness {
+        let is_known = self.outcome == LeaveOutcome::NotDeregistered
+            || self.ghosts.unwrap_or(0) > 0
+            || self.left > 0;
+        let is_open = self.outcome == LeaveOutcome::Unanswered || self.unconfirmed;
+        match (is_known, is_open) {
+            (true, _) => Cleanness::NotClean,
+            (false, true) => Cleanness::Unknown,
+            (false, false) => Cleanness::Clean,
+        }
+    }
+
+    /// Whether it is known that nothing is left: [`Cleanness::Clean`].
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        !matches!(
-            self.outcome,
-            LeaveOutcome::NotDeregistered | LeaveOutcome::Unanswered
-        ) && self.ghosts.unwrap_or(0) == 0
+        self.cleanness() == Cleanness::Clean
     }
 
     /// Why the gateway could not be told.
@@ -186,7 +219,8 @@ impl LeaveReport {
     }
 
     /// Replicas of the service that the gateway routes to though no registration is behind them
-    /// (contract, Ghosts); `None` where that cannot be known, as in a cluster of several nodes.
+    /// (contract, Ghosts); `None` where that cannot be known, as in a cluster of which not every node
+    /// could be asked.
     #[must_use]
     pub fn ghosts(&self) -> Option<u32> {
         self.ghosts
@@ -222,6 +256,16 @@ impl LeaveReport {
     #[must_use]
     pub fn total(&self) -> Duration {
         self.withdrawal + self.drain + self.release
+    }
+}
+
+/// `main` may return the report: the exit code is 1 for [`Cleanness::NotClean`] alone.
+impl Termination for LeaveReport {
+    fn report(self) -> ExitCode {
+        match self.cleanness() {
+            Cleanness::NotClean => ExitCode::FAILURE,
+            Cleanness::Clean | Cleanness::Unknown => ExitCode::SUCCESS,
+        }
     }
 }
 

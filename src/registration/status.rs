@@ -29,10 +29,14 @@ pub enum State {
     Idle,
     /// The gateway is being told, for the first time or again.
     Registering,
-    /// The gateway took the registration and answers its heartbeats.
+    /// The gateway took the registration and answers its heartbeats. It does not list every service
+    /// yet, or does not serve it yet; an OpenAPI service may stay so until its first call, where the
+    /// gateway has no gRPC route for it and there is no `gateway_http`.
     Registered,
-    /// The gateway lists every service with our schema, and nothing says that it does not route
-    /// them. What only the gateway can know (the hash of a GraphQL schema) is taken from its list.
+    /// The gateway lists every service with our schema, and nothing says that it does not serve
+    /// them. That is no proof: of a GraphQL service without
+    /// [`Options::gateway_http`](crate::Options::gateway_http) nothing more can be known. What only
+    /// the gateway can know (the hash of a GraphQL schema) is taken from its list.
     Listed,
     /// Proved: a call of the gateway came, at the advertised address, since it was registered.
     ///
@@ -43,7 +47,7 @@ pub enum State {
     /// (`into_make_service_with_connect_info`) is judged by its connections: a call is a proof only
     /// while all of them come from the gateway's host.
     Routed,
-    /// The gateway lists the service, but does not route it, most often because the schema of
+    /// The gateway lists the service, but does not serve it, most often because the schema of
     /// another one cannot be rendered. Registered anew, so that it is routed as soon as it can be.
     Blocked,
     /// The gateway cannot be reached or does not answer; tried until it does. The server serves.

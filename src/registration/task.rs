@@ -23,7 +23,7 @@ use super::last_resort::LastResort;
 use super::lease::Ending;
 use super::leaving::Leaving;
 use super::machine::{
-    Action, Answer, Event, HoldAt, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
+    Action, Answer, Call, Event, HoldAt, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
 };
 use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
@@ -59,6 +59,10 @@ pub(super) struct Worker {
     registered: (String, Before),
     /// The last heartbeat was held back: the next one is made.
     held_back: bool,
+    /// Counts replicas that a restart of the gateway has left.
+    ghost_watch: Option<JoinHandle<Option<u32>>>,
+    /// As counted last.
+    ghosts: Option<u32>,
     /// Where the first gateway is to be returned to.
     preferred: Option<Preferred>,
     /// Tells what was still open.
@@ -107,6 +111,8 @@ impl Worker {
             caller,
             call: None,
             probe: None,
+            ghost_watch: None,
+            ghosts: None,
             preferred,
             reach: Reach::new(Arc::clone(&core), bound),
             advertised: String::new(),
@@ -159,6 +165,7 @@ impl Worker {
                 found = finished(&mut self.probe) => {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
                 }
+                found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
                 request = leave_requests.wait_for(Option::is_some), if !left => {
                     // The sender lives in `core`.
                     let request = request.ok().and_then(|request| *request);
@@ -199,6 +206,9 @@ impl Worker {
         for action in self.machine.on(event, Instant::now()) {
             match action {
                 Action::Call(call) => {
+                    if is_of_service(&call) {
+                        self.read_back.distrust_calls();
+                    }
                     let guard = match (call.which, self.held_back) {
                         (Which::Service, false) => self.slots.guard(),
                         _ => Guard::new(),
@@ -259,7 +269,12 @@ impl Worker {
                 self.hold_failure.clone_from(&reply.failure);
             }
             Which::Hold => self.hold_failure.clone_from(&reply.failure),
-            Which::Service => self.failure.clone_from(&reply.failure),
+            Which::Service => {
+                self.failure.clone_from(&reply.failure);
+                if is_of_service(&reply.call) && reply.failure.is_some() {
+                    self.read_back.trust_calls();
+                }
+            }
             // Only to be removed: the gateway removes it by itself, too.
             Which::Former => {}
         }
@@ -333,11 +348,16 @@ impl Worker {
                 let (own, before) = std::mem::take(&mut self.registered);
                 self.slots.begin(gateways, own, before);
                 self.core.latch_ready();
+                if let Some(watch) = self.caller.watch_ghosts(self.machine.gateway()) {
+                    self.stop_ghost_watch();
+                    self.ghost_watch = Some(tokio::spawn(watch));
+                }
                 self.show_standing();
                 self.core.check_wiring();
             }
             Note::Alive => self.show_standing(),
             Note::Forgotten => {
+                self.caller.was_forgotten();
                 self.read_back.pause();
                 self.slots.pause();
                 self.core.set_status(State::Registering, None);
@@ -501,11 +521,38 @@ impl Worker {
         self.core.emit(&UserEvent::SuspiciousAddress(text));
     }
 
+    /// The gateway has replicas of the service that nobody can remove.
+    fn haunted(&mut self, found: Option<u32>) {
+        let Some(ghosts) = found else { return };
+        self.ghosts = Some(ghosts);
+        if ghosts == 0 {
+            return;
+        }
+        let text = format!(
+            "the gateway {} came back with {ghosts} replicas of the service that no registration \
+             stands behind. Calls work as long as everybody serves; once a process leaves, calls to \
+             its leftover replica fail, until the gateway is restarted more than 30 s later",
+            self.caller.target(self.machine.gateway())
+        );
+        tracing::warn!(target: "tower_gwag", "{text}");
+        self.core.emit(&UserEvent::Ghosts(text));
+    }
+
+    fn stop_ghost_watch(&mut self) {
+        if let Some(watch) = self.ghost_watch.take() {
+            watch.abort();
+        }
+    }
+
     fn leave(&mut self, request: Option<LeaveRequest>) {
         let Some(request) = request else { return };
         self.read_back.pause();
         self.slots.pause();
-        self.leaving = Some(Leaving::begin(request.reason, &self.core));
+        self.stop_ghost_watch();
+        self.caller.leave();
+        let mut leaving = Leaving::begin(request.reason, &self.core);
+        leaving.ghosts = self.ghosts;
+        self.leaving = Some(leaving);
         let end = Instant::now() + self.core.options.leave_timeout;
         self.left = Some((request, end));
         self.core.set_status(State::Leaving, None);
@@ -525,7 +572,12 @@ impl Worker {
         let end = self.left.map_or(now, |(_, end)| end);
         let until = (now + self.core.options.longest_drain()).min(end);
         let deadline = *self.drain_until.get_or_insert(until);
-        let others = self.clean_ups.over(self.live_peer(), deadline);
+        let tried = self.clean_ups.tried();
+        let over = self.clean_ups.over(self.live_peer(), deadline);
+        let others = async move {
+            tried.await;
+            over.await;
+        };
         let core = Arc::clone(&self.core);
         self.drain = Some(Box::pin(drain(core, quiet, deadline, others)));
     }
@@ -542,6 +594,11 @@ impl Worker {
             services: expected.iter().map(name).collect(),
         })
     }
+}
+
+/// Whether it registers the service.
+fn is_of_service(call: &Call) -> bool {
+    call.which == Which::Service && matches!(call.verb, Verb::Register { .. })
 }
 
 async fn first_is_there(preferred: &mut Option<Preferred>) {

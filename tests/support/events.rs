@@ -22,6 +22,11 @@ impl Events {
         (options, events)
     }
 
+    /// What somebody else writes into.
+    pub fn on(list: Arc<watch::Sender<Vec<Event>>>) -> Self {
+        Self(list)
+    }
+
     pub fn all(&self) -> Vec<Event> {
         self.0.borrow().clone()
     }

@@ -97,6 +97,35 @@ where
     }
 }
 
+/// Any gRPC services on tonic's server.
+pub fn serve_tonic_routes(
+    options: Options,
+    listener: TcpListener,
+    address: SocketAddr,
+    routes: tonic::service::Routes,
+) -> Running {
+    let layer = GwagRegistrationLayer::new(options);
+    let registration = layer.registration();
+    let incoming = registration.incoming(listener).expect("wrapped");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = registration.shutdown(stopped);
+    let served = tokio::spawn(async move {
+        Server::builder()
+            .layer(layer)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, shutdown)
+            .await
+            .expect("served");
+    });
+    Running {
+        registration,
+        address,
+        served,
+        hold: Arc::new(Semaphore::new(0)),
+        stop: Some(stop),
+    }
+}
+
 /// A tonic greeter on `bind`.
 pub async fn tonic_greeter_on(address: &str, options: Options) -> Running {
     let (listener, address) = bind(address).await;

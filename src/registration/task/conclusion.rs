@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Worker;
+use crate::registration::lease::Ending;
 use crate::registration::leaving::Leaving;
 use crate::registration::machine::Which;
 use crate::registration::report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
@@ -48,6 +49,14 @@ impl Worker {
         let ending = self.machine.ending(Which::Service);
         let mut report = leaving.report(ending, self.caller.hold(), &self.core);
         report.abandoned = self.clean_ups.abandoned();
+        report.left = self.clean_ups.pending();
+        // A gateway that died may still have, in its cluster, what its TTL should have ended; a hold
+        // is no replica of the service.
+        report.unconfirmed = report.abandoned > report.left
+            || [Which::Hold, Which::Former]
+                .map(|which| self.machine.ending(which))
+                .iter()
+                .any(|ending| matches!(ending, Ending::Failed | Ending::Unanswered));
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);
         }
@@ -62,6 +71,7 @@ impl Worker {
 pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>) -> LeaveReport {
     if report.outcome == LeaveOutcome::NotDeregistered && told == Some(true) {
         report.outcome = LeaveOutcome::Deregistered;
+        report.unconfirmed = report.abandoned > report.left;
         report.failure = None;
     }
     report

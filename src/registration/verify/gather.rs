@@ -116,6 +116,7 @@ pub(in crate::registration) struct Inquiry {
     pub(in crate::registration) http: Option<Uri>,
     pub(in crate::registration) services: Arc<[Resolved]>,
     pub(in crate::registration) expected: Arc<[Expected]>,
+    pub(in crate::registration) wants_pages: bool,
     pub(in crate::registration) search: Search,
     /// As the last look found it: to find it out takes a compilation.
     pub(in crate::registration) difference: Option<Difference>,
@@ -157,7 +158,7 @@ impl Inquiry {
                 evidence.routes.push(self.route(expected).await);
             }
         }
-        if let Some(base) = &self.http {
+        if let Some(base) = self.http.as_ref().filter(|_| self.wants_pages) {
             evidence.http = HttpPort::NoSchema;
             let pages = SchemaPages::new(base);
             if let Page::Schema(served) = pages.whole(ANSWER_TIMEOUT).await {

@@ -107,6 +107,8 @@ struct Slot {
     is_surely_routed: bool,
     /// The gateway had a route for it once.
     had_route: bool,
+    /// The whole schema has shown it since it was registered.
+    was_served: bool,
     /// A call arrived although the gateway said that it has no route.
     is_called_regardless: bool,
     was_ours: bool,
@@ -190,6 +192,12 @@ impl Verifier {
             self.verdict = Verdict::Listed;
         }
         None
+    }
+
+    /// Whether to read the schema pages: what was found there when a registration was new stays so,
+    /// until something speaks against it, and a gateway's whole schema is long.
+    pub(super) fn wants_pages(&self) -> bool {
+        self.verdict != Verdict::Listed || self.refuted_since.is_some() || self.looks == 0
     }
 
     /// The last look spoke against what was known before.
@@ -320,7 +328,9 @@ impl Verifier {
             if is_without_route && is_known_to_be_routed || is_missing || is_late {
                 return Routing::Refuted(service);
             }
-            let is_served = schema == Some(&SchemaAnswer::Served);
+            slot.was_served |= schema == Some(&SchemaAnswer::Served);
+            let is_served =
+                schema == Some(&SchemaAnswer::Served) || schema.is_none() && slot.was_served;
             let is_well = is_served || route == Some(Route::Found) || was_late && block_is_over;
             if self.verdict == (Verdict::Blocked { service }) && !is_well {
                 return Routing::Silent;
@@ -364,6 +374,7 @@ impl Slot {
             is_unstable: expected.is_unstable,
             is_surely_routed: expected.is_surely_routed,
             had_route: false,
+            was_served: false,
             is_called_regardless: false,
             was_ours: false,
             other_since: None,
@@ -374,6 +385,7 @@ impl Slot {
         if !self.is_exact {
             self.hash = None;
         }
+        self.was_served = false;
         self.was_ours = false;
         self.other_since = None;
     }

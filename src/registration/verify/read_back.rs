@@ -86,6 +86,18 @@ impl ReadBack {
         self.core.proof.await_from(callers);
     }
 
+    /// A Register is out: a gateway introspects GraphQL during it, which is no call of a caller.
+    pub(in crate::registration) fn distrust_calls(&self) {
+        self.core.proof.forget();
+    }
+
+    /// It failed, and what was registered before stays.
+    pub(in crate::registration) fn trust_calls(&self) {
+        if self.control.is_some() && self.look_at.is_some() | self.look.is_some() && !self.routed {
+            self.core.proof.await_again();
+        }
+    }
+
     /// Something happened that may have changed what the gateway knows: looks soon again.
     pub(in crate::registration) fn doubt(&mut self) {
         if let Some(at) = &mut self.look_at {
@@ -151,6 +163,7 @@ impl ReadBack {
                             http: self.http.clone(),
                             services: Arc::clone(&self.services),
                             expected: Arc::clone(&self.expected),
+                            wants_pages: self.verifier.wants_pages(),
                             search: self.verifier.search(Instant::now()),
                             difference: self.evidence.difference.clone(),
                         };

@@ -12,7 +12,7 @@ use crate::registration::http;
 /// As much of a refusal as is told.
 const LONGEST_REASON: usize = 1_000;
 /// A schema that is longer is no evidence: a thousand services make a few megabytes.
-const LONGEST_PAGE: usize = 64 * 1024 * 1024;
+const LONGEST_PAGE: usize = 32 * 1024 * 1024;
 /// What gateways begin with when they cannot render (contract, What cannot be rendered).
 const REFUSALS: [&str; 2] = ["graphql.NewSchema:", "runtime render:"];
 

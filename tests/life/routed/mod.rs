@@ -1,9 +1,18 @@
 //! Registered means routed: what a gateway makes of a registration is read back, shown, and cured.
 
+#[path = "../../servers/interop/service.rs"]
+#[allow(dead_code, reason = "each test binary uses a part")]
+mod service;
+
+mod bad_http;
 mod block;
 mod conflict;
+mod kinds;
+mod leftovers;
 mod proof;
+mod real;
 mod refusal;
+mod status;
 
 use std::time::Duration;
 
