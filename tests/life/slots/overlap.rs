@@ -243,3 +243,27 @@ async fn an_instance_id_is_as_it_was_given() {
     assert_eq!(events.all().iter().filter(registered).count(), 1);
     server.stop().await;
 }
+
+/// What stepping aside relies on, and why builds must not beat against each other.
+#[tokio::test]
+async fn a_heartbeat_takes_the_slot_however_soon() {
+    let place = Place::find().await;
+    let mut one = place
+        .stranger("unstable", &super::place::source("one"))
+        .await;
+    let hash = place.hash("unstable").await;
+    let other = place
+        .stranger("unstable", &super::place::source("other"))
+        .await;
+    place
+        .until_hash("the other has it", "unstable", |now| now != hash.as_deref())
+        .await;
+    one.beat().await;
+    let begun = std::time::Instant::now();
+    place
+        .until_hash("taken back", "unstable", |now| now == hash.as_deref())
+        .await;
+    println!("a heartbeat took the slot after {:?}", begun.elapsed());
+    one.leave().await;
+    other.leave().await;
+}

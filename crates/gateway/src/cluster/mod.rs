@@ -21,9 +21,6 @@ use super::registry::lasting::Lasting;
 /// How long an entry lives after it was put.
 const ENTRY_LIFE: Duration = Duration::from_secs(30);
 
-/// A beat puts an entry again when the last put is at least this old.
-const REFRESH_AFTER: Duration = Duration::from_secs(1);
-
 /// The largest entry, in bytes.
 pub(super) const MAX_ENTRY: usize = 1 << 20;
 
@@ -163,6 +160,7 @@ impl Cluster {
         })
     }
 
+    /// At a Register, and at every heartbeat, however soon: real gateways mount it anew each time.
     pub(super) fn put(&self, entry: Entry) {
         let mut shared = self.shared();
         let entry = Arc::new(entry);
@@ -173,19 +171,6 @@ impl Cluster {
         let key = (entry.binding.key.clone(), entry.registration.clone());
         shared.bucket.insert(key, stored);
         shared.tell_all(&Change::Put(entry));
-    }
-
-    /// A beat for a replica: it is put again, unless that was done a moment ago.
-    pub(super) fn refresh(&self, entry: Entry) {
-        let key = (entry.binding.key.clone(), entry.registration.clone());
-        let fresh = self
-            .shared()
-            .bucket
-            .get(&key)
-            .is_some_and(|stored| stored.put_at.elapsed() < REFRESH_AFTER);
-        if !fresh {
-            self.put(entry);
-        }
     }
 
     pub(super) fn delete(&self, key: &Key, registration: &str) {

@@ -68,7 +68,7 @@ impl Membership {
 
     pub(super) fn refresh(&self, id: &str, held: &Held) {
         for binding in &held.bindings {
-            self.cluster.refresh(self.entry(id, &held.addr, binding));
+            self.cluster.put(self.entry(id, &held.addr, binding));
         }
     }
 
