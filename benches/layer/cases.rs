@@ -85,7 +85,7 @@ const AXUM: Limit = Limit {
     allocations_of: Variant::InFlightRequests,
 };
 /// Only shown.
-const SOCKET: Limit = Limit {
+const SHOWN: Limit = Limit {
     instructions_over_none: None,
     times_identity: None,
     allocations: false,
@@ -125,15 +125,21 @@ pub(crate) const CASES: &[Case] = &[
         limit: TONIC,
     },
     Case {
-        name: "axum's router",
+        name: "axum's router, without a server",
         variants: ALL,
         prepare: router,
-        limit: AXUM,
+        limit: SHOWN,
+    },
+    Case {
+        name: "axum, HTTP/1, the server alone",
+        variants: ALL,
+        prepare: |variant| axum_http1(variant, exchanges),
+        limit: SHOWN,
     },
     Case {
         name: "axum, HTTP/1",
         variants: ALL,
-        prepare: axum_http1,
+        prepare: |variant| axum_http1(variant, http1_calls),
         limit: AXUM,
     },
     Case {
@@ -146,7 +152,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "axum::serve over a socket, HTTP/1; ours with the wrapped listener",
         variants: &[Variant::None, Variant::Ours],
         prepare: axum_socket,
-        limit: SOCKET,
+        limit: SHOWN,
     },
 ];
 
@@ -394,13 +400,31 @@ fn router(variant: Variant) -> Run {
     })
 }
 
-fn axum_http1(variant: Variant) -> Run {
+fn axum_http1(variant: Variant, calls: fn(Runtime, DuplexStream) -> Run) -> Run {
     let runtime = runtime();
     let (near, far) = tokio::io::duplex(64 * 1024);
     let app = TowerToHyperService::new(app(variant));
     runtime
         .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), app));
-    exchanges(runtime, near)
+    calls(runtime, near)
+}
+
+fn http1_calls(runtime: Runtime, io: DuplexStream) -> Run {
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(io));
+    let (mut client, connection) = runtime.block_on(handshake).expect("a connection");
+    runtime.spawn(connection);
+    Box::new(move |calls| {
+        runtime.block_on(async {
+            for _ in 0..calls {
+                let request = Request::get("/").header(header::HOST, "localhost");
+                let request = request.body(Full::<Bytes>::default()).expect("a request");
+                client.ready().await.expect("a connection");
+                let response = client.send_request(request).await.expect("answered");
+                let body = response.into_body().collect().await.expect("a body");
+                assert_eq!(body.to_bytes(), "Hello!");
+            }
+        });
+    })
 }
 
 /// A client of HTTP/1 that does next to nothing.
