@@ -275,7 +275,7 @@ impl Verifier {
         }
         if !complete {
             // Absence is "not yet", and no reason to forget what was seen before.
-            if !matches!(self.verdict, Verdict::Listed) {
+            if !matches!(self.verdict, Verdict::Listed | Verdict::Blocked { .. }) {
                 self.verdict = Verdict::NotYet;
             }
             self.refuted_since = None;

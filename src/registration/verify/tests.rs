@@ -106,8 +106,10 @@ fn a_blocked_route_is_cured_once_and_then_slowly() {
     watch.see_for(&refuted(), Duration::from_secs(2));
     assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
     assert_eq!(watch.remedies, [Remedy::Cure]);
-    // The cure is a new registration; the block lasts, and is known.
+    // The cure is a new registration; the block lasts, and is known, also before it is listed.
     watch.now = watch.verifier.begin(watch.now);
+    watch.see(&listed(None));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
     watch.see_for(&refuted(), Duration::from_secs(25));
     assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
     assert_eq!(watch.remedies, [Remedy::Cure]);
