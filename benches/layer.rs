@@ -168,19 +168,19 @@ fn bounds(case: &Case, rows: &[Row]) -> Vec<String> {
         }
     };
     let limit = &case.limit;
-    if let (Some(more), Some(none)) = (limit.instructions_over_none, row(Variant::None)) {
-        if let (Some(ours), Some(none)) = (ours.instructions, none.instructions) {
-            check("instructions more than without a layer", ours - none, more);
-        }
+    if let (Some(more), Some(none)) = (limit.instructions_over_none, row(Variant::None))
+        && let (Some(ours), Some(none)) = (ours.instructions, none.instructions)
+    {
+        check("instructions more than without a layer", ours - none, more);
     }
-    if let (Some(times), Some(identity)) = (limit.times_identity, row(Variant::Identity)) {
-        if let (Some(ours), Some(identity)) = (ours.instructions, identity.instructions) {
-            check(
-                "times the instructions of an identity layer",
-                ours / identity,
-                times,
-            );
-        }
+    if let (Some(times), Some(identity)) = (limit.times_identity, row(Variant::Identity))
+        && let (Some(ours), Some(identity)) = (ours.instructions, identity.instructions)
+    {
+        check(
+            "times the instructions of an identity layer",
+            ours / identity,
+            times,
+        );
     }
     if let (true, Some(other)) = (limit.allocations, row(limit.allocations_of)) {
         // A timer or the clock of the date header makes one now and then.

@@ -44,12 +44,12 @@ const NEXT: u64 = 4;
 
 impl Proof {
     /// From now on a call from one of these is a proof.
-    pub(super) fn await_from(&self, callers: Callers) {
+    pub(super) fn await_from(&self, callers: &Callers) {
         self.forget();
         let mut current = self.callers.write().unwrap_or_else(PoisonError::into_inner);
         *current = Callers {
             hosts: callers.hosts.iter().map(IpAddr::to_canonical).collect(),
-            ..callers
+            is_bound: callers.is_bound,
         };
         drop(current);
         self.state.fetch_or(AWAITED, Ordering::Release);
@@ -183,7 +183,7 @@ mod tests {
         let proof = Proof::default();
         proof.saw_call(&gateways(), false);
         assert!(!is_found(&proof).await, "nothing was awaited");
-        proof.await_from(callers());
+        proof.await_from(&callers());
         let stranger = IpAddr::from([10, 1, 2, 4]);
         for (agent, accept, peer, is_grpc) in [
             ("Go-http-client/1.1", "application/json", stranger, false),
@@ -202,7 +202,7 @@ mod tests {
         proof.saw_call(&gateways(), false);
         assert!(is_found(&proof).await);
         assert!(!is_found(&proof).await, "once");
-        proof.await_from(callers());
+        proof.await_from(&callers());
         let ours = call(
             "prober grpc-go/1.75.0",
             "",
@@ -216,14 +216,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_found_before_it_was_forgotten_is_no_proof_afterwards() {
         let proof = Proof::default();
-        proof.await_from(callers());
+        proof.await_from(&callers());
         proof.saw_call(&gateways(), false);
         proof.forget();
-        proof.await_from(callers());
+        proof.await_from(&callers());
         assert!(!is_found(&proof).await);
         // A call that is looked at while the registration changes.
         let state = proof.state.load(Ordering::Acquire);
-        proof.await_from(callers());
+        proof.await_from(&callers());
         proof.saw_likely_call(state, &gateways());
         assert!(!is_found(&proof).await);
         proof.saw_call(&gateways(), false);
@@ -234,7 +234,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_proves_nothing_of_another_address() {
         let proof = Proof::default();
-        proof.await_from(Callers {
+        proof.await_from(&Callers {
             is_bound: false,
             ..callers()
         });

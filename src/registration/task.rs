@@ -343,7 +343,7 @@ impl Worker {
         match note {
             Note::Registered => {
                 let control = self.caller.control(self.machine.gateway()).clone();
-                self.read_back.begin(control, self.caller.callers());
+                self.read_back.begin(control, &self.caller.callers());
                 let gateways = self.caller.gateways_at(self.machine.gateway());
                 let (own, before) = std::mem::take(&mut self.registered);
                 self.slots.begin(gateways, own, before);
@@ -442,7 +442,7 @@ impl Worker {
         if was_displaced && self.slots.is_held() && self.slots.standing().is_none() {
             // What was proved before is none any more.
             let control = self.caller.control(self.machine.gateway()).clone();
-            self.read_back.begin(control, self.caller.callers());
+            self.read_back.begin(control, &self.caller.callers());
         }
         self.show_standing();
     }
@@ -484,7 +484,7 @@ impl Worker {
             Found::Here(ips) => {
                 self.caller.name_is(ips);
                 if self.machine.holds_the_service() {
-                    self.core.proof.await_from(self.caller.callers());
+                    self.core.proof.await_from(&self.caller.callers());
                 }
             }
             Found::Uncalled => {

@@ -78,7 +78,7 @@ impl ReadBack {
     }
 
     /// A gateway took the registration; these are its calls.
-    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, callers: Callers) {
+    pub(in crate::registration) fn begin(&mut self, control: ControlPlane, callers: &Callers) {
         self.pause();
         self.control = Some(control);
         self.begun = Instant::now();
