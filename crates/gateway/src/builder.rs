@@ -59,6 +59,8 @@ pub struct EmbeddedGatewayBuilder {
     /// `None`: the address of the control plane.
     pub(super) node_name: Option<String>,
     pub(super) mount_delay: Duration,
+    pub(super) seed: Option<u64>,
+    pub(super) strict: bool,
     /// The cluster to join, or why that gateway has none.
     pub(super) join: Option<Joined>,
 }
@@ -90,6 +92,8 @@ impl EmbeddedGatewayBuilder {
             subscribe_secret: None,
             node_name: None,
             mount_delay: Duration::from_millis(10),
+            seed: None,
+            strict: false,
             join: None,
         }
     }
@@ -149,6 +153,21 @@ impl EmbeddedGatewayBuilder {
     /// default is 10 ms. A standalone gateway does it at once.
     pub fn mount_delay(mut self, delay: Duration) -> Self {
         self.mount_delay = delay;
+        self
+    }
+
+    /// Seeds what a real gateway leaves to chance: which of several services with one HTTP path
+    /// gets its calls, drawn anew whenever services come or go. The default is another one each time.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Whether calls that would end a real gateway's process end this one too, as
+    /// [`kill`](EmbeddedGateway::kill) does; the default is no. Either way
+    /// [`fatal_calls`](EmbeddedGateway::fatal_calls) has them.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 

@@ -8,6 +8,7 @@ use tonic::Code;
 
 use super::builder::EmbeddedGatewayBuilder;
 use super::cluster::Cluster;
+use super::data_plane::fatal::FatalCall;
 use super::ledger::RpcCounts;
 use super::node::Node;
 use super::rpc::Rpc;
@@ -90,6 +91,15 @@ impl EmbeddedGateway {
     #[must_use]
     pub fn rpc_counts(&self) -> RpcCounts {
         self.node().ledger.counts()
+    }
+
+    /// The calls that would have ended a real gateway's process, oldest first, over restarts; the
+    /// last thousand.
+    ///
+    /// A server stream with an unsigned 64-bit field, or with a map in its request, does that.
+    #[must_use]
+    pub fn fatal_calls(&self) -> Vec<FatalCall> {
+        self.node().fatal.all()
     }
 
     /// Everything at one moment.

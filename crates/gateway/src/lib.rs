@@ -5,8 +5,13 @@
 //! Hooks make it misbehave on purpose: evict, refuse, delay, freeze, kill. It is a development and
 //! test tool, never a gateway for production.
 //!
-//! What it leaves out: GraphQL calls and subscriptions, TLS, protobuf editions, the refusal of
-//! idle pings, and quotas. Its schema endpoints give a sketch of the GraphQL schema, no more.
+//! Calls fare as through a real gateway, by gRPC, HTTP and GraphQL: headers and statuses are lost,
+//! numbers and names changed, messages dropped where a real one does that. A call of which a real
+//! gateway would die is in [`EmbeddedGateway::fatal_calls`].
+//!
+//! What it leaves out: TLS, protobuf editions, the refusal of idle pings, quotas, MCP, OpenAPI
+//! services by gRPC, and multipart uploads by GraphQL. Its schema endpoints give a sketch of the
+//! GraphQL schema, no more. Unlike a real one, it has `/api/ingress` without a cluster, too.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tower_gwag_gateway::Error> {
@@ -31,12 +36,14 @@
 mod builder;
 mod cluster;
 mod control_plane;
+mod data_plane;
 mod error;
 mod faults;
 mod gate;
 mod gateway;
 mod http;
 mod ledger;
+mod lots;
 mod node;
 mod proxy;
 mod registry;
@@ -44,6 +51,7 @@ mod rpc;
 mod view;
 
 pub use builder::{EmbeddedGatewayBuilder, Profile, Tier};
+pub use data_plane::fatal::{FatalCall, Ingress};
 pub use error::{Error, ErrorKind};
 pub use gateway::EmbeddedGateway;
 pub use ledger::{RpcCount, RpcCounts};

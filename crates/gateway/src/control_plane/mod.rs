@@ -11,6 +11,7 @@ use tonic::Code;
 use tower_service::Service;
 
 use self::calls::Calls;
+use super::data_plane::grpc;
 use super::node::Node;
 use super::node::life::Life;
 use super::proxy::{self, MAX_MESSAGE};
@@ -42,13 +43,7 @@ impl ControlPort {
         let method = request.uri().path().strip_prefix(SERVICE_PREFIX);
         let known = method.is_some_and(|method| Rpc::ALL.iter().any(|rpc| rpc.name() == method));
         if !known {
-            let routes = self.life.routes();
-            let path = request.uri().path();
-            if routes.is_operation(path) {
-                return proxy::call_operation(request).await;
-            }
-            let route = routes.grpc(path);
-            return proxy::call(route, request).await;
+            return grpc::call(&self.life, request).await;
         }
         let mut calls = self.calls.clone();
         let Ok(mut response) = calls.call(request).await;

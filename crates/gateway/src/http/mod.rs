@@ -1,9 +1,9 @@
 //! The HTTP port: the ingress of OpenAPI and GraphQL services, and what the gateway shows of itself.
 
-mod graphql;
-mod ingress;
 mod pages;
 mod schema;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -13,33 +13,26 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::json;
 
-pub(super) use self::ingress::Forwarder;
+use super::data_plane;
 use super::node::life::Life;
 
-pub(super) type HttpBody = BoxBody<Bytes, hyper::Error>;
+pub(super) type HttpBody = BoxBody<Bytes, std::io::Error>;
 
 /// Answers one request of the HTTP port.
-pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<HttpBody> {
+pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Response<HttpBody> {
     let path = request.uri().path().to_owned();
-    if let Some(path) = path.strip_prefix("/api/ingress") {
-        return ingress::call(life, path, request).await;
+    if path == "/api/ingress" || path.starts_with("/api/ingress/") {
+        return data_plane::http::call(life, request).await;
     }
-    if life.membership.is_none() && !is_our_own(&path) {
-        // Without a cluster there is nothing but GraphQL, at every path.
-        return match *request.method() {
-            Method::POST => graphql::call(life, request).await,
-            _ => page(
-                StatusCode::OK,
-                "application/json; charset=utf-8",
-                NO_OPERATION,
-            ),
-        };
+    // Without a cluster there is nothing but GraphQL, at every path.
+    let is_standalone = life.membership.is_none();
+    if path == "/api/graphql" || (is_standalone && !is_our_own(&path)) {
+        return data_plane::graphql::call(life, request).await;
     }
     if let Some(form) = path.strip_prefix("/api/schema/") {
         return schema::answer(life, form, request.uri().query().unwrap_or_default());
     }
     match (request.method(), path.as_str()) {
-        (&Method::POST, "/api/graphql") => graphql::call(life, request).await,
         (&Method::GET, "/") => page(
             StatusCode::OK,
             "text/html; charset=utf-8",
@@ -60,6 +53,10 @@ pub(super) async fn serve(life: &Life, request: Request<Incoming>) -> Response<H
             "application/json",
             pages::json(life).to_string(),
         ),
+        _ if path.starts_with("/api/") => {
+            let body = json!({ "error": "not found", "path": path });
+            page(StatusCode::NOT_FOUND, "application/json", body.to_string())
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             "not found: this gateway has /, /api/health, /api/services, /api/schema/{graphql,proto,openapi}?service=…, /api/graphql and /api/ingress/…",
@@ -72,9 +69,14 @@ fn is_our_own(path: &str) -> bool {
     matches!(path, "/" | "/api/services" | "/api/graphql")
 }
 
-/// What a standalone gateway answers a GET, whatever the path.
-const NO_OPERATION: &str =
-    "{\"data\":null,\"errors\":[{\"message\":\"Must provide an operation.\"}]}";
+/// The page with the console.
+pub(super) fn console(life: &Life) -> Response<HttpBody> {
+    page(
+        StatusCode::OK,
+        "text/html; charset=utf-8",
+        pages::html(life),
+    )
+}
 
 fn text(status: StatusCode, text: impl Into<String>) -> Response<HttpBody> {
     let mut text = text.into();

@@ -12,7 +12,10 @@ use super::ports::Ports;
 use super::serve;
 use crate::builder::Profile;
 use crate::cluster::Cluster;
-use crate::http::Forwarder;
+use crate::data_plane::client::Forwarder;
+use crate::data_plane::fatal::FatalCalls;
+use crate::gate::Gate;
+use crate::lots::Lots;
 use crate::proxy::random_u64;
 use crate::proxy::upstream::{Tasks, Upstreams};
 use crate::registry::binding::Binding;
@@ -26,6 +29,9 @@ use crate::view::{RegistrationView, ServiceView};
 pub(crate) struct Life {
     pub(crate) tasks: Tasks,
     pub(crate) forwarder: Forwarder,
+    pub(crate) gate: Gate,
+    pub(crate) fatal: Arc<FatalCalls>,
+    lots: Mutex<Lots>,
     /// In a cluster: which one, and as whom.
     pub(crate) membership: Option<Membership>,
     pub(super) upstreams: Upstreams,
@@ -75,6 +81,9 @@ impl Life {
         let life = Arc::new(Self {
             upstreams: Upstreams::new(tasks.clone(), node.gate.clone()),
             forwarder: Forwarder::new(tasks.clone(), node.gate.clone()),
+            gate: node.gate.clone(),
+            fatal: Arc::clone(&node.fatal),
+            lots: Mutex::new(Lots::new(node.settings.seed.unwrap_or_else(random_u64))),
             membership,
             registry: Mutex::new(Registry::new(profile, lasting)),
             routes: RwLock::default(),
@@ -116,7 +125,8 @@ impl Life {
 
     /// Makes the routes anew; false, and the old ones stay, while a schema blocks that.
     pub(super) fn rebuild(&self, registry: &mut Registry) -> bool {
-        let Some(routes) = registry.build_routes() else {
+        let mut lots = self.lots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(routes) = registry.build_routes(&mut lots) else {
             return false;
         };
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);

@@ -15,6 +15,7 @@ use self::life::Life;
 use self::ports::{Ports, Reserved};
 use super::builder::{EmbeddedGatewayBuilder, Profile};
 use super::cluster::Cluster;
+use super::data_plane::fatal::FatalCalls;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::ledger::Ledger;
@@ -34,6 +35,7 @@ pub(super) struct Node {
     pub(super) gate: Gate,
     pub(super) faults: Faults,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) fatal: Arc<FatalCalls>,
     /// Bumped after every change that a view shows.
     changes: watch::Sender<()>,
     state: Mutex<State>,
@@ -73,10 +75,14 @@ impl Node {
             gate: Gate::default(),
             faults: Faults::default(),
             ledger: Arc::default(),
+            fatal: Arc::default(),
             changes: watch::Sender::new(()),
             state: Mutex::new(State::Ended),
             turn: tokio::sync::Mutex::default(),
         });
+        if node.settings.strict {
+            node.fatal.be_strict(&node);
+        }
         let life = Life::begin(&node, ports);
         *node.state() = State::Alive(life);
         Ok(node)

@@ -1,7 +1,7 @@
 //! The tasks of a life: accepting on both ports, and the sweep.
 
-use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::Node;
 use super::life::Life;
 use super::ports::Ports;
 use crate::control_plane::ControlPort;
+use crate::data_plane::http::HangUp;
 use crate::gate::Gated;
 use crate::http;
 
@@ -88,7 +89,13 @@ where
     let io = TokioIo::new(Gated::new(stream, node.gate.clone()));
     let service = service_fn(move |request| {
         let answer = serve(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move {
+            let answer = answer.await;
+            match answer.extensions().get::<HangUp>() {
+                None => Ok(answer),
+                Some(_) => Err(io::Error::other("the call ends its connection")),
+            }
+        }
     });
     // Ends with its client, or with the life.
     let mut server = auto::Builder::new(life.tasks.clone());
@@ -97,7 +104,7 @@ where
         .http2()
         .max_concurrent_streams(None)
         .max_header_list_size(1 << 20);
-    let end = server.serve_connection(io, service).await;
+    let end = server.serve_connection_with_upgrades(io, service).await;
     if let Err(error) = end {
         tracing::trace!(error, "a connection of the embedded gateway ended");
     }

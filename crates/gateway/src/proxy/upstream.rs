@@ -1,12 +1,15 @@
 //! Connections to services: one per address string, shared, counted and closed at zero.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -134,12 +137,48 @@ pub(crate) struct Upstream {
     gate: Gate,
 }
 
+/// The body of a request: one message, whose length is not told before (gRPC has no
+/// `content-length`).
+#[derive(Debug)]
+pub(crate) struct OneMessage(Option<Bytes>);
+
+impl OneMessage {
+    pub(crate) fn new(message: Bytes) -> Self {
+        Self(Some(message))
+    }
+}
+
+impl Body for OneMessage {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|message| Ok(Frame::data(message))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(crate) enum CallFault {
+    /// It never left the gateway.
+    NotSent(Status),
+    /// It did.
+    Lost(Status),
+}
+
 #[derive(Clone, Debug)]
 enum Link {
     Idle,
     Connecting,
     /// Which connection this is, for those that find it broken.
-    Ready(u64, SendRequest<Full<Bytes>>),
+    Ready(u64, SendRequest<OneMessage>),
     /// The last attempt failed; further ones are made in the background.
     Failed(String),
 }
@@ -155,16 +194,16 @@ impl Upstream {
     }
 
     /// Resolves when the connection was closed at zero.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.tasks.token.cancelled().await;
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.tasks.token.is_cancelled()
     }
 
     /// The status of a call on a connection that was closed at zero.
-    pub(super) fn closing() -> Status {
+    pub(crate) fn closing() -> Status {
         Status::cancelled(CLOSING)
     }
 
@@ -173,12 +212,12 @@ impl Upstream {
     /// # Errors
     ///
     /// The status that the caller of the gateway gets.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         self: &Arc<Self>,
-        mut request: http::Request<Full<Bytes>>,
-    ) -> Result<http::Response<Incoming>, Status> {
+        mut request: http::Request<OneMessage>,
+    ) -> Result<http::Response<Incoming>, CallFault> {
         loop {
-            let (connection, mut sender) = self.ready().await?;
+            let (connection, mut sender) = self.ready().await.map_err(CallFault::NotSent)?;
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut error) => match error.take_message() {
@@ -187,8 +226,8 @@ impl Upstream {
                         self.forget(connection);
                         request = unsent;
                     }
-                    None if self.is_closed() => return Err(Self::closing()),
-                    None => return Err(super::body::status_of(error.into_error())),
+                    None if self.is_closed() => return Err(CallFault::Lost(Self::closing())),
+                    None => return Err(CallFault::Lost(super::status_of(error.into_error()))),
                 },
             }
         }
@@ -199,11 +238,11 @@ impl Upstream {
     /// # Errors
     ///
     /// The status of every call to an address that cannot be dialled.
-    pub(super) fn target(&self) -> Result<&Target, Status> {
+    pub(crate) fn target(&self) -> Result<&Target, Status> {
         self.target.as_ref().map_err(|reason| unavailable(reason))
     }
 
-    async fn ready(self: &Arc<Self>) -> Result<(u64, SendRequest<Full<Bytes>>), Status> {
+    async fn ready(self: &Arc<Self>) -> Result<(u64, SendRequest<OneMessage>), Status> {
         let target = self.target()?;
         let mut link = self.link.subscribe();
         loop {
@@ -267,12 +306,18 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<SendRequest<Full<Bytes>>, String> {
+    async fn connect(&self, target: &Target) -> Result<SendRequest<OneMessage>, String> {
         let attempt = async {
             self.gate.open().await;
             let stream = TcpStream::connect((target.host.as_str(), target.port))
                 .await
-                .map_err(|error| format!("dial tcp {}: {error}", target.authority))?;
+                .map_err(|error| {
+                    format!(
+                        "dial tcp {}: {}",
+                        target.authority,
+                        super::dial_fault(&error)
+                    )
+                })?;
             let _ = stream.set_nodelay(true);
             let io = TokioIo::new(Gated::new(stream, self.gate.clone()));
             let (sender, connection) = http2::Builder::new(self.tasks.clone())

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use prost_reflect::MessageDescriptor;
+use prost_reflect::MethodDescriptor;
 
-use tower_gwag_schema::openapi::{Document, Operation};
+use tower_gwag_schema::openapi::Document;
 use tower_gwag_schema::proto::{Compiled, path_of};
 use tower_gwag_schema::render::{self, Unrenderable};
 
@@ -75,14 +75,6 @@ pub(crate) enum Schema {
     Internal,
 }
 
-/// A method that the gRPC ingress routes.
-#[derive(Clone, Debug)]
-pub(crate) struct Method {
-    /// `/package.Service/Method`.
-    pub(crate) path: String,
-    pub(crate) input: MessageDescriptor,
-}
-
 impl Binding {
     pub(crate) fn new(
         key: Key,
@@ -109,8 +101,8 @@ impl Binding {
         format!("{}/{}", self.key.0, self.key.1)
     }
 
-    /// The methods that are routed: unary and server-streaming ones of a public namespace.
-    pub(crate) fn methods(&self) -> Vec<Method> {
+    /// The methods that are routed, with their paths: unary and server-streaming ones of a public namespace.
+    pub(crate) fn methods(&self) -> Vec<(String, MethodDescriptor)> {
         let Schema::Proto(compiled) = &self.schema else {
             return Vec::new();
         };
@@ -119,10 +111,7 @@ impl Binding {
         }
         compiled
             .routed_methods()
-            .map(|method| Method {
-                path: path_of(&method),
-                input: method.input(),
-            })
+            .map(|method| (path_of(&method), method))
             .collect()
     }
 
@@ -131,14 +120,6 @@ impl Binding {
         match &self.schema {
             Schema::GraphQl { endpoint, .. } => Some(endpoint),
             _ => None,
-        }
-    }
-
-    /// The operations that the HTTP ingress routes.
-    pub(crate) fn operations(&self) -> Vec<Operation> {
-        match &self.schema {
-            Schema::OpenApi(document) => document.operations(),
-            _ => Vec::new(),
         }
     }
 }

@@ -1,58 +1,59 @@
 //! Routes: which service a gRPC method or an HTTP path belongs to.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
-use prost_reflect::MessageDescriptor;
+use prost_reflect::MethodDescriptor;
 
 use super::Registry;
-use super::binding::Binding;
+use super::binding::{Binding, Kind, Schema};
 use super::slot::{Pool, Slot};
+use crate::data_plane::graphql::graph::{Graph, Mounted};
+use crate::data_plane::openapi::Operation;
+use crate::data_plane::paths::Template;
+use crate::data_plane::remote::{Remote, RootField};
+use crate::lots::Lots;
 
-/// The routes of both ingresses, as the last rebuild made them.
+/// The routes of all ingresses, as the last rebuild made them.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     grpc: HashMap<String, GrpcRoute>,
-    http: Vec<HttpRoute>,
-    /// The newest version of each GraphQL namespace.
-    graphql: HashMap<String, Arc<Pool>>,
+    /// Paths without parameters, by method and path.
+    fixed: HashMap<(String, String), HttpTarget>,
+    templates: Vec<(String, Template, HttpTarget)>,
     /// `/namespace.version.Service/operationId`: operations have gRPC routes, too.
     operations: HashSet<String>,
     /// What the whole schema is made of.
     served: Vec<Arc<Binding>>,
+    mounted: Vec<Mounted>,
+    stable: Vec<(String, u64)>,
+    /// Made when it is first asked for.
+    graph: OnceLock<Option<Arc<Graph>>>,
 }
 
-#[derive(Debug)]
+/// A method of a proto service that is called.
+#[derive(Clone, Debug)]
 pub(crate) struct GrpcRoute {
     /// `namespace/version`, for texts.
     pub(crate) service: String,
-    pub(crate) input: MessageDescriptor,
+    /// `/package.Service/Method`.
+    pub(crate) path: String,
+    pub(crate) method: MethodDescriptor,
     pub(crate) pool: Arc<Pool>,
 }
 
-#[derive(Debug)]
-pub(crate) struct HttpRoute {
-    pub(crate) service: String,
-    pub(crate) pool: Arc<Pool>,
-    method: String,
-    segments: Vec<Segment>,
-}
-
-/// One part of a path template.
-#[derive(Debug, PartialEq, Eq)]
-enum Segment {
-    Literal(String),
-    /// Anything between what stands before and after the `{parameter}`.
-    Parameter {
-        before: String,
-        after: String,
-    },
+/// What an HTTP path leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum HttpTarget {
+    Grpc(Arc<GrpcRoute>),
+    OpenApi(Arc<Operation>),
+    GraphQl(Arc<RootField>),
 }
 
 impl Registry {
     /// The routes of all slots; none while one of them cannot be rendered: that blocks the schema
-    /// of all.
-    pub(crate) fn build_routes(&mut self) -> Option<Routes> {
+    /// of all. Where several services have one HTTP path, lots are drawn.
+    pub(crate) fn build_routes(&mut self, lots: &mut Lots) -> Option<Routes> {
         if self
             .slots
             .values()
@@ -60,73 +61,141 @@ impl Registry {
         {
             return None;
         }
+        let stable = self.lasting().stable.clone().into_iter().collect();
         let mut slots: Vec<&mut Slot> = self.slots.values_mut().collect();
         slots.sort_by_key(|slot| slot.filled);
-        let mut routes = Routes::default();
+        let mut routes = Routes {
+            stable,
+            ..Routes::default()
+        };
+        let mut by_http = Vec::new();
         for slot in slots {
             slot.routed = true;
             routes.served.push(Arc::clone(&slot.binding));
-            let service = slot.binding.name();
-            for method in slot.binding.methods() {
+            routes.operations.extend(operations(&slot.binding));
+            routes.mounted.push(Mounted {
+                binding: Arc::clone(&slot.binding),
+                pool: Arc::clone(&slot.pool),
+                deprecation: slot.deprecation.clone(),
+            });
+            for route in grpc_routes(slot) {
+                let method = match route.method.is_server_streaming() {
+                    true => "GET",
+                    false => "POST",
+                };
+                let target = HttpTarget::Grpc(Arc::new(route.clone()));
+                by_http.push((method.to_owned(), route.path.clone(), target));
                 // Two versions with one proto package: the last one has the route.
-                routes.grpc.insert(
-                    method.path,
-                    GrpcRoute {
-                        service: service.clone(),
-                        input: method.input,
-                        pool: Arc::clone(&slot.pool),
-                    },
-                );
+                routes.grpc.insert(route.path.clone(), route);
             }
-            if slot.binding.endpoint().is_some() {
-                let namespace = slot.binding.key.0.clone();
-                routes.graphql.insert(namespace, Arc::clone(&slot.pool));
-            }
-            for operation in slot.binding.operations() {
-                if let Some(id) = &operation.id {
-                    let (namespace, version) = &slot.binding.key;
-                    let method = format!("/{namespace}.{version}.Service/{id}");
-                    routes.operations.insert(method);
-                }
-                routes.http.push(HttpRoute {
-                    service: service.clone(),
-                    pool: Arc::clone(&slot.pool),
-                    method: operation.method,
-                    segments: operation.path.split('/').map(Segment::parse).collect(),
-                });
+            by_http.extend(http_targets(slot));
+        }
+        lots.shuffle(&mut by_http);
+        for (method, path, target) in by_http {
+            let template = Template::parse(&path);
+            if template.has_parameters() {
+                routes.templates.push((method, template, target));
+            } else {
+                routes.fixed.entry((method, path)).or_insert(target);
             }
         }
         Some(routes)
     }
 }
 
+fn grpc_routes(slot: &Slot) -> Vec<GrpcRoute> {
+    let methods = slot.binding.methods().into_iter();
+    methods
+        .map(|(path, method)| GrpcRoute {
+            service: slot.binding.name(),
+            path,
+            method,
+            pool: Arc::clone(&slot.pool),
+        })
+        .collect()
+}
+
+/// The gRPC routes of an OpenAPI service.
+fn operations(binding: &Binding) -> Vec<String> {
+    let Schema::OpenApi(document) = &binding.schema else {
+        return Vec::new();
+    };
+    // grpc-oas-text: with a union there are no routes by gRPC.
+    if has_union(document.as_json()) {
+        return Vec::new();
+    }
+    let (namespace, version) = &binding.key;
+    let ids = document.operations().into_iter().filter_map(|it| it.id);
+    ids.map(|id| format!("/{namespace}.{version}.Service/{id}"))
+        .collect()
+}
+
+/// Whether a document has `anyOf` or `oneOf` somewhere.
+fn has_union(document: &serde_json::Value) -> bool {
+    let mut open = vec![document];
+    while let Some(value) = open.pop() {
+        match value {
+            serde_json::Value::Object(map) => {
+                if map.contains_key("anyOf") || map.contains_key("oneOf") {
+                    return true;
+                }
+                open.extend(map.values());
+            }
+            serde_json::Value::Array(all) => open.extend(all),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// What OpenAPI and GraphQL services offer by HTTP: method, path and target.
+fn http_targets(slot: &Slot) -> Vec<(String, String, HttpTarget)> {
+    let (namespace, version) = &slot.binding.key;
+    let service = slot.binding.name();
+    if namespace.starts_with('_') || slot.binding.kind == Kind::Internal {
+        return Vec::new();
+    }
+    match &slot.binding.schema {
+        Schema::OpenApi(document) => {
+            let root = document.as_json();
+            let operations = document.operations().into_iter();
+            operations
+                .filter_map(|it| {
+                    let declared = root.pointer(&it.pointer)?;
+                    let operation =
+                        Operation::new(&service, &slot.pool, root, &it.method, &it.path, declared)?;
+                    Some((it.method, it.path, HttpTarget::OpenApi(Arc::new(operation))))
+                })
+                .collect()
+        }
+        Schema::GraphQl { data, .. } => {
+            let remote = Remote::new(&service, &slot.pool);
+            let fields = RootField::all(&remote, data.as_deref().unwrap_or_default());
+            fields
+                .into_iter()
+                .map(|(method, field)| {
+                    let path = format!("/{namespace}.{version}.Service/{}", field.name());
+                    (
+                        method.to_owned(),
+                        path,
+                        HttpTarget::GraphQl(Arc::new(field)),
+                    )
+                })
+                .collect()
+        }
+        Schema::Proto(_) | Schema::Internal => Vec::new(),
+    }
+}
+
 impl Routes {
+    /// The schema of all services and what is behind it; none where none can be made.
+    pub(crate) fn graph(&self) -> Option<Arc<Graph>> {
+        let made = || Graph::new(&self.mounted, &self.stable).map(Arc::new);
+        self.graph.get_or_init(made).clone()
+    }
+
     pub(crate) fn grpc(&self, path: &str) -> Option<&GrpcRoute> {
         self.grpc.get(path)
-    }
-
-    /// The route of an HTTP path: the one with the most literal beginning, then the oldest.
-    pub(crate) fn http(&self, method: &str, path: &str) -> Option<&HttpRoute> {
-        let parts: Vec<&str> = path.split('/').collect();
-        let mut best: Option<(Vec<bool>, &HttpRoute)> = None;
-        for route in &self.http {
-            if route.method != method || !route.matches(&parts) {
-                continue;
-            }
-            let literal: Vec<bool> = route
-                .segments
-                .iter()
-                .map(|segment| matches!(segment, Segment::Literal(_)))
-                .collect();
-            if best.as_ref().is_none_or(|(found, _)| literal > *found) {
-                best = Some((literal, route));
-            }
-        }
-        best.map(|(_, route)| route)
-    }
-
-    pub(crate) fn graphql(&self, namespace: &str) -> Option<&Arc<Pool>> {
-        self.graphql.get(namespace)
     }
 
     /// Whether a gRPC method is an operation of an OpenAPI service.
@@ -139,83 +208,18 @@ impl Routes {
         &self.served
     }
 
-    /// Whether the path is there under another method.
-    pub(crate) fn has_http_path(&self, path: &str) -> bool {
-        let parts: Vec<&str> = path.split('/').collect();
-        self.http.iter().any(|route| route.matches(&parts))
-    }
-}
-
-impl HttpRoute {
-    fn matches(&self, parts: &[&str]) -> bool {
-        self.segments.len() == parts.len()
-            && self
-                .segments
-                .iter()
-                .zip(parts)
-                .all(|(segment, part)| segment.matches(part))
-    }
-}
-
-impl Segment {
-    fn parse(text: &str) -> Self {
-        match (text.find('{'), text.rfind('}')) {
-            (Some(start), Some(end)) if start < end => Self::Parameter {
-                before: text[..start].to_owned(),
-                after: text[end + 1..].to_owned(),
-            },
-            _ => Self::Literal(text.to_owned()),
+    /// What a path leads to, and its parameters: a path without parameters goes before a template.
+    pub(crate) fn http(
+        &self,
+        method: &str,
+        path: &[u8],
+    ) -> Option<(&HttpTarget, BTreeMap<String, Vec<u8>>)> {
+        if let Ok(text) = std::str::from_utf8(path)
+            && let Some(target) = self.fixed.get(&(method.to_owned(), text.to_owned()))
+        {
+            return Some((target, BTreeMap::new()));
         }
-    }
-
-    fn matches(&self, part: &str) -> bool {
-        match self {
-            Self::Literal(text) => text == part,
-            Self::Parameter { before, after } => part
-                .strip_prefix(before.as_str())
-                .and_then(|rest| rest.strip_suffix(after.as_str()))
-                .is_some_and(|value| !value.is_empty()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::binding::Caps;
-
-    fn routes(templates: &[&str]) -> Routes {
-        let mut routes = Routes::default();
-        for template in templates {
-            routes.http.push(HttpRoute {
-                service: (*template).to_owned(),
-                pool: Arc::new(Pool::new(Caps::default())),
-                method: "GET".to_owned(),
-                segments: template.split('/').map(Segment::parse).collect(),
-            });
-        }
-        routes
-    }
-
-    #[test]
-    fn the_most_literal_template_wins() {
-        let routes = routes(&[
-            "/pets/{id}",
-            "/pets/mine",
-            "/{kind}/mine",
-            "/pets/{id}.json",
-        ]);
-        for (path, template) in [
-            ("/pets/7", Some("/pets/{id}")),
-            ("/pets/mine", Some("/pets/mine")),
-            ("/cats/mine", Some("/{kind}/mine")),
-            ("/pets/", None),
-            ("/pets/7/toys", None),
-        ] {
-            let found = routes.http("GET", path).map(|route| route.service.as_str());
-            assert_eq!(found, template, "{path}");
-        }
-        assert!(routes.http("POST", "/pets/7").is_none());
-        assert!(routes.has_http_path("/pets/7"));
+        let mut templates = self.templates.iter().filter(|(known, ..)| known == method);
+        templates.find_map(|(_, template, target)| Some((target, template.matches(path)?)))
     }
 }

@@ -87,11 +87,11 @@ impl Backend {
             )
             .route(
                 "/base/pets/{id}",
-                get(async |Path(id): Path<String>| format!("pet {id}")),
+                get(async |Path(id): Path<String>| axum::Json(format!("pet {id}"))),
             )
             .route(
                 "/base/pets",
-                post(async |body: String| format!("added {body}")),
+                post(async |body: String| axum::Json(format!("added {body}"))),
             );
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, app).await;

@@ -1,0 +1,293 @@
+//! The types of the schema that is served, and those of introspection, as validation and execution
+//! look at them.
+
+use tower_gwag_schema::graphql::{InputValue, Schema, Type, TypeKind, TypeRef};
+
+/// A named type.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named<'s> {
+    Known(&'s Type),
+    Meta(&'static Meta),
+}
+
+/// A type of introspection.
+#[derive(Debug)]
+pub(super) struct Meta {
+    pub(super) name: &'static str,
+    /// Name, type and whether it takes `includeDeprecated`; none for enums.
+    fields: &'static [(&'static str, &'static str, bool)],
+}
+
+/// A type with its wrappers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrapped<'s> {
+    pub(super) named: Named<'s>,
+    pub(super) is_list: bool,
+    pub(super) items_non_null: bool,
+    pub(super) non_null: bool,
+}
+
+/// A field, as documents use it.
+#[derive(Clone, Debug)]
+pub(super) struct FieldOf<'s> {
+    pub(super) of: Wrapped<'s>,
+    pub(super) arguments: Vec<(&'s str, Wrapped<'s>)>,
+}
+
+const METAS: [Meta; 8] = [
+    Meta {
+        name: "__Schema",
+        fields: &[
+            ("types", "[__Type!]!", false),
+            ("queryType", "__Type!", false),
+            ("mutationType", "__Type", false),
+            ("subscriptionType", "__Type", false),
+            ("directives", "[__Directive!]!", false),
+        ],
+    },
+    Meta {
+        name: "__Type",
+        fields: &[
+            ("kind", "__TypeKind!", false),
+            ("name", "String", false),
+            ("description", "String", false),
+            ("fields", "[__Field!]", true),
+            ("interfaces", "[__Type!]", false),
+            ("possibleTypes", "[__Type!]", false),
+            ("enumValues", "[__EnumValue!]", true),
+            ("inputFields", "[__InputValue!]", false),
+            ("ofType", "__Type", false),
+        ],
+    },
+    Meta {
+        name: "__Field",
+        fields: &[
+            ("name", "String!", false),
+            ("description", "String", false),
+            ("args", "[__InputValue!]!", false),
+            ("type", "__Type!", false),
+            ("isDeprecated", "Boolean!", false),
+            ("deprecationReason", "String", false),
+        ],
+    },
+    Meta {
+        name: "__InputValue",
+        fields: &[
+            ("name", "String!", false),
+            ("description", "String", false),
+            ("type", "__Type!", false),
+            ("defaultValue", "String", false),
+        ],
+    },
+    Meta {
+        name: "__EnumValue",
+        fields: &[
+            ("name", "String!", false),
+            ("description", "String", false),
+            ("isDeprecated", "Boolean!", false),
+            ("deprecationReason", "String", false),
+        ],
+    },
+    Meta {
+        name: "__Directive",
+        fields: &[
+            ("name", "String!", false),
+            ("description", "String", false),
+            ("locations", "[__DirectiveLocation!]!", false),
+            ("args", "[__InputValue!]!", false),
+            ("onOperation", "Boolean!", false),
+            ("onFragment", "Boolean!", false),
+            ("onField", "Boolean!", false),
+        ],
+    },
+    Meta {
+        name: "__TypeKind",
+        fields: &[],
+    },
+    Meta {
+        name: "__DirectiveLocation",
+        fields: &[],
+    },
+];
+
+static META: [Meta; 8] = METAS;
+
+impl<'s> Named<'s> {
+    pub(super) fn name(self) -> &'s str {
+        match self {
+            Self::Known(it) => &it.name,
+            Self::Meta(it) => it.name,
+        }
+    }
+
+    /// Whether it has fields or members.
+    pub(super) fn is_composite(self) -> bool {
+        match self {
+            Self::Known(it) => matches!(it.kind, TypeKind::Object(_) | TypeKind::Union(_)),
+            Self::Meta(it) => !it.fields.is_empty(),
+        }
+    }
+
+    pub(super) fn is_input(self) -> bool {
+        match self {
+            Self::Known(it) => {
+                matches!(
+                    it.kind,
+                    TypeKind::Input(_) | TypeKind::Enum(_) | TypeKind::Scalar
+                )
+            }
+            Self::Meta(it) => it.fields.is_empty(),
+        }
+    }
+
+    pub(super) fn is_object(self) -> bool {
+        match self {
+            Self::Known(it) => matches!(it.kind, TypeKind::Object(_)),
+            Self::Meta(it) => !it.fields.is_empty(),
+        }
+    }
+
+    /// Whether an object can be of both.
+    pub(super) fn overlaps(self, schema: &Schema, other: Named<'_>) -> bool {
+        let names = |it: Named<'_>| match it {
+            Named::Known(Type {
+                kind: TypeKind::Union(members),
+                ..
+            }) => members
+                .iter()
+                .map(|id| schema.get(*id).name.clone())
+                .collect(),
+            it => vec![it.name().to_owned()],
+        };
+        let others = names(other);
+        names(self).iter().any(|it| others.contains(it))
+    }
+}
+
+impl<'s> Wrapped<'s> {
+    pub(super) fn of(schema: &'s Schema, of: TypeRef) -> Self {
+        Self {
+            named: Named::Known(schema.get(of.id)),
+            is_list: of.is_list,
+            items_non_null: of.items_non_null,
+            non_null: of.non_null,
+        }
+    }
+
+    /// Without what is around an item, or without its own `!`.
+    pub(super) fn item(self) -> Self {
+        Self {
+            is_list: false,
+            items_non_null: false,
+            non_null: self.items_non_null,
+            ..self
+        }
+    }
+
+    pub(super) fn nullable(self) -> Self {
+        Self {
+            non_null: false,
+            ..self
+        }
+    }
+
+    pub(super) fn show(self) -> String {
+        let name = self.named.name();
+        let mut out = match (self.is_list, self.items_non_null) {
+            (false, _) => name.to_owned(),
+            (true, false) => format!("[{name}]"),
+            (true, true) => format!("[{name}!]"),
+        };
+        if self.non_null {
+            out.push('!');
+        }
+        out
+    }
+}
+
+/// The type of a name.
+pub(super) fn named<'s>(schema: &'s Schema, name: &str) -> Option<Named<'s>> {
+    match schema.by_name(name) {
+        Some(it) => Some(Named::Known(it)),
+        None => META.iter().find(|it| it.name == name).map(Named::Meta),
+    }
+}
+
+fn wrapped<'s>(schema: &'s Schema, text: &str) -> Option<Wrapped<'s>> {
+    let (text, non_null) = match text.strip_suffix('!') {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let inner = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let (name, is_list) = (inner.unwrap_or(text), inner.is_some());
+    let (name, items_non_null) = match name.strip_suffix('!') {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    Some(Wrapped {
+        named: named(schema, name)?,
+        is_list,
+        items_non_null,
+        non_null,
+    })
+}
+
+/// The field of a type.
+pub(super) fn field<'s>(schema: &'s Schema, of: Named<'s>, name: &str) -> Option<FieldOf<'s>> {
+    let plain = |text: &str| {
+        Some(FieldOf {
+            of: wrapped(schema, text)?,
+            arguments: Vec::new(),
+        })
+    };
+    let is_query = matches!(of, Named::Known(it) if std::ptr::eq(it, schema.query()));
+    match name {
+        "__typename" if of.is_composite() => return plain("String!"),
+        "__schema" if is_query => return plain("__Schema!"),
+        "__type" if is_query => {
+            let arguments = vec![("name", wrapped(schema, "String!")?)];
+            return Some(FieldOf {
+                of: wrapped(schema, "__Type")?,
+                arguments,
+            });
+        }
+        _ => {}
+    }
+    match of {
+        Named::Known(it) => {
+            let field = it.fields()?.get(name)?;
+            let arguments = field.arguments.iter();
+            let arguments = arguments.map(|(name, it): (&String, &InputValue)| {
+                (name.as_str(), Wrapped::of(schema, it.of))
+            });
+            Some(FieldOf {
+                of: Wrapped::of(schema, field.of),
+                arguments: arguments.collect(),
+            })
+        }
+        Named::Meta(it) => {
+            let (_, text, takes) = it.fields.iter().find(|(known, ..)| *known == name)?;
+            let arguments = match takes {
+                true => vec![("includeDeprecated", wrapped(schema, "Boolean")?)],
+                false => Vec::new(),
+            };
+            Some(FieldOf {
+                of: wrapped(schema, text)?,
+                arguments,
+            })
+        }
+    }
+}
+
+/// The names of all fields of a type.
+pub(super) fn field_names<'s>(of: Named<'s>) -> Vec<&'s str> {
+    match of {
+        Named::Known(it) => it
+            .fields()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect(),
+        Named::Meta(it) => it.fields.iter().map(|(name, ..)| *name).collect(),
+    }
+}

@@ -1,0 +1,863 @@
+//! Whether a document can be executed: the gateway's rules, in its order and in its words.
+
+use std::collections::{BTreeSet, HashSet};
+
+use tower_gwag_schema::graphql::Schema;
+
+use super::document::{
+    Argument, Directive, Document, Field, LiteralValue, Operation, OperationKind, Selection,
+    print_value,
+};
+use super::types::{self, FieldOf, Named, Wrapped};
+use super::values::{misfits, type_of};
+
+/// So many pairs of fields are compared whether they fit together.
+const MAX_PAIRS: usize = 100_000;
+
+/// So many errors are told.
+const MAX_ERRORS: usize = 100;
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    pub(super) text: String,
+    pub(super) places: Vec<usize>,
+}
+
+/// The fragment through which fragments lead back to themselves, if there is one.
+pub(super) fn cycle(document: &Document) -> Option<&str> {
+    fn spreads<'d>(selections: &'d [Selection], out: &mut Vec<&'d str>) {
+        for it in selections {
+            match it {
+                Selection::Field(field) => spreads(field.inner(), out),
+                Selection::Inline { selections, .. } => spreads(selections, out),
+                Selection::Spread { name, .. } => out.push(&name.text),
+            }
+        }
+    }
+    for fragment in &document.fragments {
+        let (mut seen, mut open) = (HashSet::new(), Vec::new());
+        spreads(&fragment.selections, &mut open);
+        while let Some(name) = open.pop() {
+            if name == fragment.name.text {
+                return Some(&fragment.name.text);
+            }
+            if seen.insert(name)
+                && let Some(next) = document.fragment(name)
+            {
+                spreads(&next.selections, &mut open);
+            }
+        }
+    }
+    None
+}
+
+/// Validates a document whose fragments do not lead back to themselves.
+pub(super) fn validate(schema: &Schema, document: &Document) -> Vec<Invalid> {
+    let mut rules = Rules {
+        schema,
+        document,
+        out: Vec::new(),
+        usages: Vec::new(),
+        pairs: 0,
+    };
+    rules.document();
+    rules.out.truncate(MAX_ERRORS);
+    rules.out
+}
+
+/// A use of a variable: its name, where, and the type that is expected there.
+type Usage<'a> = (String, usize, Option<Wrapped<'a>>);
+
+struct Rules<'a> {
+    schema: &'a Schema,
+    document: &'a Document,
+    out: Vec<Invalid>,
+    usages: Vec<Usage<'a>>,
+    pairs: usize,
+}
+
+fn root<'s>(schema: &'s Schema, kind: OperationKind) -> Option<Named<'s>> {
+    match kind {
+        OperationKind::Query => Some(Named::Known(schema.query())),
+        OperationKind::Mutation => schema.mutation().map(Named::Known),
+        OperationKind::Subscription => schema.subscription().map(Named::Known),
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().take(5).map(|it| format!("\"{it}\"")).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [one, other] => format!("{one} or {other}"),
+        [many @ .., last] => format!("{}, or {last}", many.join(", ")),
+    }
+}
+
+/// ` Did you mean …?`, where there are names that are like it.
+fn suggested(name: &str, known: &[&str]) -> String {
+    let mut near: Vec<(usize, &str)> = known
+        .iter()
+        .filter_map(|it| {
+            let distance = distance(name, it);
+            let limit = (name.len() / 2).max(it.len() / 2).max(1);
+            (distance <= limit).then_some((distance, *it))
+        })
+        .collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    let near: Vec<&str> = near.into_iter().map(|(_, name)| name).collect();
+    match near.is_empty() {
+        true => String::new(),
+        false => format!(" Did you mean {}?", quoted(&near)),
+    }
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    // Names that differ by so much in length are never near.
+    if a.len().abs_diff(b.len()) > a.len().max(b.len()) / 2 + 1 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (k, y) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(x != y);
+            diagonal = row[k + 1];
+            row[k + 1] = cost.min(row[k] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+impl<'a> Rules<'a> {
+    fn wrong(&mut self, text: impl Into<String>, places: &[usize]) {
+        if self.out.len() <= MAX_ERRORS {
+            self.out.push(Invalid {
+                text: text.into(),
+                places: places.to_vec(),
+            });
+        }
+    }
+
+    fn document(&mut self) {
+        let document = self.document;
+        let (mut operations, mut fragments) =
+            (document.operations.iter(), document.fragments.iter());
+        let mut names: Vec<(&str, usize)> = Vec::new();
+        let mut fragment_names: Vec<(&str, usize)> = Vec::new();
+        for is_operation in &document.order {
+            if *is_operation {
+                let Some(operation) = operations.next() else {
+                    continue;
+                };
+                match &operation.name {
+                    None if document.operations.len() > 1 => {
+                        let text = "This anonymous operation must be the only defined operation.";
+                        self.wrong(text, &[operation.at]);
+                    }
+                    None => {}
+                    Some(name) => match names.iter().find(|(known, _)| *known == name.text) {
+                        Some((_, first)) => {
+                            let text =
+                                format!("There can only be one operation named \"{}\".", name.text);
+                            let places = [*first, name.at];
+                            self.wrong(text, &places);
+                        }
+                        None => names.push((&name.text, name.at)),
+                    },
+                }
+                self.operation(operation);
+            } else {
+                let Some(fragment) = fragments.next() else {
+                    continue;
+                };
+                let on = types::named(self.schema, &fragment.on.text);
+                if let Some(of) = on.filter(|it| !it.is_composite()) {
+                    let text = format!(
+                        "Fragment \"{}\" cannot condition on non composite type \"{}\".",
+                        fragment.name.text,
+                        of.name()
+                    );
+                    self.wrong(text, &[fragment.on.at]);
+                }
+                let name = &fragment.name;
+                match fragment_names.iter().find(|(known, _)| *known == name.text) {
+                    Some((_, first)) => {
+                        let text =
+                            format!("There can only be one fragment named \"{}\".", name.text);
+                        let places = [*first, name.at];
+                        self.wrong(text, &places);
+                    }
+                    None => fragment_names.push((&name.text, name.at)),
+                }
+                self.known_type(&fragment.on.text, fragment.on.at);
+                self.directives(&fragment.directives, "FRAGMENT_DEFINITION");
+                self.selections(on, &fragment.selections);
+            }
+        }
+        let mut used = BTreeSet::new();
+        for operation in &document.operations {
+            self.spread(&operation.selections, &mut used);
+        }
+        for fragment in &document.fragments {
+            if !used.contains(fragment.name.text.as_str()) {
+                self.wrong(
+                    format!("Fragment \"{}\" is never used.", fragment.name.text),
+                    &[fragment.at],
+                );
+            }
+        }
+    }
+
+    /// The fragments that are reached.
+    fn spread(&self, selections: &'a [Selection], used: &mut BTreeSet<&'a str>) {
+        for it in selections {
+            match it {
+                Selection::Field(field) => self.spread(field.inner(), used),
+                Selection::Inline { selections, .. } => self.spread(selections, used),
+                Selection::Spread { name, .. } => {
+                    if used.insert(&name.text)
+                        && let Some(fragment) = self.document.fragment(&name.text)
+                    {
+                        self.spread(&fragment.selections, used);
+                    }
+                }
+            }
+        }
+    }
+
+    fn known_type(&mut self, name: &str, at: usize) {
+        if types::named(self.schema, name).is_none() {
+            let all: Vec<&str> = self.schema.types().map(|it| it.name.as_str()).collect();
+            self.wrong(
+                format!("Unknown type \"{name}\".{}", suggested(name, &all)),
+                &[at],
+            );
+        }
+    }
+
+    fn operation(&mut self, operation: &'a Operation) {
+        let mut names: Vec<(&str, usize)> = Vec::new();
+        for variable in &operation.variables {
+            let of = type_of(self.schema, &variable.of);
+            if let (Some(of), Some(default)) = (of, &variable.default) {
+                let (name, shown) = (&variable.name, print_value(&default.value));
+                if of.non_null {
+                    let text = format!(
+                        "Variable \"${name}\" of type \"{}\" is required and will not use the default value. \
+                         Perhaps you meant to use type \"{}\".",
+                        of.show(),
+                        of.nullable().show()
+                    );
+                    self.wrong(text, &[default.at]);
+                } else {
+                    let wrong = misfits(self.schema, of, Some(default));
+                    if !wrong.is_empty() {
+                        let text = format!(
+                            "Variable \"${name}\" has invalid default value: {shown}.\n{}",
+                            wrong.join("\n")
+                        );
+                        self.wrong(text, &[default.at]);
+                    }
+                }
+            }
+            match names.iter().find(|(known, _)| *known == variable.name) {
+                Some((_, first)) => {
+                    let text = format!(
+                        "There can only be one variable named \"{}\".",
+                        variable.name
+                    );
+                    let places = [*first, variable.at + 1];
+                    self.wrong(text, &places);
+                }
+                None => names.push((&variable.name, variable.at + 1)),
+            }
+            let named = variable.of.named();
+            if let Some(of) = of.filter(|it| !it.named.is_input()) {
+                let text = format!(
+                    "Variable \"${}\" cannot be non-input type \"{}\".",
+                    variable.name,
+                    of.show()
+                );
+                self.wrong(text, &[named.at]);
+            }
+            self.known_type(&named.text, named.at);
+        }
+        let place = match operation.kind {
+            OperationKind::Query => "QUERY",
+            OperationKind::Mutation => "MUTATION",
+            OperationKind::Subscription => "SUBSCRIPTION",
+        };
+        self.directives(&operation.directives, place);
+        let of = root(self.schema, operation.kind);
+        self.selections(of, &operation.selections);
+        self.variables(operation, of);
+    }
+
+    fn directives(&mut self, directives: &'a [Directive], place: &str) {
+        for directive in directives {
+            let name = &directive.name;
+            let known = matches!(name.as_str(), "skip" | "include");
+            if !known && name != "deprecated" {
+                self.wrong(format!("Unknown directive \"{name}\"."), &[directive.at]);
+                continue;
+            }
+            if !known || !matches!(place, "FIELD" | "FRAGMENT_SPREAD" | "INLINE_FRAGMENT") {
+                let text = format!("Directive \"{name}\" may not be used on {place}.");
+                self.wrong(text, &[directive.at]);
+            }
+            let condition = types::named(self.schema, "Boolean").map(|named| Wrapped {
+                named,
+                is_list: false,
+                items_non_null: false,
+                non_null: true,
+            });
+            self.unique(&directive.arguments);
+            for argument in &directive.arguments {
+                match condition.filter(|_| argument.name.text == "if") {
+                    Some(of) => self.argument(argument, of),
+                    None => {
+                        let text = format!(
+                            "Unknown argument \"{}\" on directive \"@{name}\".",
+                            argument.name.text
+                        );
+                        self.wrong(text, &[argument.name.at]);
+                    }
+                }
+            }
+            if known && !directive.arguments.iter().any(|it| it.name.text == "if") {
+                let text = format!(
+                    "Directive \"@{name}\" argument \"if\" of type \"Boolean!\" is required but not provided."
+                );
+                self.wrong(text, &[directive.at]);
+            }
+        }
+    }
+
+    fn unique(&mut self, arguments: &'a [Argument]) {
+        let mut seen: Vec<&Argument> = Vec::new();
+        for argument in arguments {
+            match seen.iter().find(|it| it.name.text == argument.name.text) {
+                Some(first) => {
+                    let text = format!(
+                        "There can be only one argument named \"{}\".",
+                        argument.name.text
+                    );
+                    let places = [first.name.at, argument.name.at];
+                    self.wrong(text, &places);
+                }
+                None => seen.push(argument),
+            }
+        }
+    }
+
+    fn argument(&mut self, argument: &'a Argument, of: Wrapped<'a>) {
+        let wrong = misfits(self.schema, of, Some(&argument.value));
+        if !wrong.is_empty() {
+            let text = format!(
+                "Argument \"{}\" has invalid value {}.\n{}",
+                argument.name.text,
+                print_value(&argument.value.value),
+                wrong.join("\n")
+            );
+            self.wrong(text, &[argument.value.at]);
+        }
+        self.input_fields(&argument.value.value);
+    }
+
+    fn input_fields(&mut self, value: &'a LiteralValue) {
+        match value {
+            LiteralValue::List(all) => all.iter().for_each(|it| self.input_fields(&it.value)),
+            LiteralValue::Object(all) => {
+                let mut seen: Vec<&Argument> = Vec::new();
+                for it in all {
+                    match seen.iter().find(|known| known.name.text == it.name.text) {
+                        Some(first) => {
+                            let text = format!(
+                                "There can be only one input field named \"{}\".",
+                                it.name.text
+                            );
+                            let places = [first.name.at, it.name.at];
+                            self.wrong(text, &places);
+                        }
+                        None => seen.push(it),
+                    }
+                    self.input_fields(&it.value.value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn selections(&mut self, of: Option<Named<'a>>, selections: &'a [Selection]) {
+        if let Some(of) = of {
+            self.overlapping(of, selections);
+        }
+        for it in selections {
+            match it {
+                Selection::Field(field) => self.field(of, field),
+                Selection::Spread {
+                    at,
+                    name,
+                    directives,
+                } => {
+                    match self.document.fragment(&name.text) {
+                        None => {
+                            self.wrong(format!("Unknown fragment \"{}\".", name.text), &[name.at]);
+                        }
+                        Some(fragment) => {
+                            let on = types::named(self.schema, &fragment.on.text);
+                            self.possible(of, on, Some(&name.text), *at);
+                        }
+                    }
+                    self.directives(directives, "FRAGMENT_SPREAD");
+                }
+                Selection::Inline {
+                    at,
+                    on,
+                    directives,
+                    selections,
+                } => {
+                    let inner = match on {
+                        None => of,
+                        Some(on) => types::named(self.schema, &on.text),
+                    };
+                    if let (Some(on), Some(inner)) = (on, inner.filter(|it| !it.is_composite())) {
+                        let text = format!(
+                            "Fragment cannot condition on non composite type \"{}\".",
+                            inner.name()
+                        );
+                        self.wrong(text, &[on.at]);
+                    }
+                    self.possible(of, inner, None, *at);
+                    if let Some(on) = on {
+                        self.known_type(&on.text, on.at);
+                    }
+                    self.directives(directives, "INLINE_FRAGMENT");
+                    self.selections(inner, selections);
+                }
+            }
+        }
+    }
+
+    fn possible(
+        &mut self,
+        of: Option<Named<'a>>,
+        on: Option<Named<'a>>,
+        name: Option<&str>,
+        at: usize,
+    ) {
+        let (Some(of), Some(on)) = (of, on) else {
+            return;
+        };
+        if !of.is_composite() || !on.is_composite() || of.overlaps(self.schema, on) {
+            return;
+        }
+        let name = name.map(|it| format!(" \"{it}\"")).unwrap_or_default();
+        let text = format!(
+            "Fragment{name} cannot be spread here as objects of type \"{}\" can never be of type \"{}\".",
+            of.name(),
+            on.name()
+        );
+        self.wrong(text, &[at]);
+    }
+
+    fn field(&mut self, parent: Option<Named<'a>>, field: &'a Field) {
+        let found = parent.and_then(|it| types::field(self.schema, it, &field.name));
+        if let (Some(parent), None) = (parent, &found) {
+            let hint = self.hint(parent, &field.name);
+            let text = format!(
+                "Cannot query field \"{}\" on type \"{}\".{hint}",
+                field.name,
+                parent.name()
+            );
+            self.wrong(text, &[field.at]);
+        }
+        if let Some(found) = &found {
+            self.leaf(field, found);
+        }
+        self.unique(&field.arguments);
+        for argument in &field.arguments {
+            let Some(found) = &found else { continue };
+            let name = &argument.name.text;
+            match found.arguments.iter().find(|(known, _)| known == name) {
+                Some((_, of)) => self.argument(argument, *of),
+                None => {
+                    let all: Vec<&str> = found.arguments.iter().map(|(name, _)| *name).collect();
+                    let parent = parent.map(Named::name).unwrap_or_default();
+                    let text = format!(
+                        "Unknown argument \"{name}\" on field \"{}\" of type \"{parent}\".{}",
+                        field.name,
+                        suggested(name, &all)
+                    );
+                    self.wrong(text, &[argument.name.at]);
+                }
+            }
+        }
+        self.directives(&field.directives, "FIELD");
+        let inner = found.as_ref().map(|it| it.of.named);
+        self.selections(inner.filter(|it| it.is_composite()), field.inner());
+        for (name, of) in found.iter().flat_map(|it| &it.arguments) {
+            if of.non_null && !field.arguments.iter().any(|it| it.name.text == *name) {
+                let text = format!(
+                    "Field \"{}\" argument \"{name}\" of type \"{}\" is required but not provided.",
+                    field.name,
+                    of.show()
+                );
+                self.wrong(text, &[field.at]);
+            }
+        }
+    }
+
+    fn leaf(&mut self, field: &Field, found: &FieldOf<'a>) {
+        let (name, shown) = (&field.name, found.of.show());
+        match (&field.selections, found.of.named.is_composite()) {
+            (Some((at, _)), false) => {
+                let text =
+                    format!("Field \"{name}\" of type \"{shown}\" must not have a sub selection.");
+                self.wrong(text, &[*at]);
+            }
+            (None, true) => {
+                let text =
+                    format!("Field \"{name}\" of type \"{shown}\" must have a sub selection.");
+                self.wrong(text, &[field.at]);
+            }
+            _ => {}
+        }
+    }
+
+    /// What is meant instead of a field: members of a union that have it, or fields like it.
+    fn hint(&self, parent: Named<'a>, name: &str) -> String {
+        use tower_gwag_schema::graphql::{Type, TypeKind};
+        if let Named::Known(Type {
+            kind: TypeKind::Union(members),
+            ..
+        }) = parent
+        {
+            let members = members.iter().map(|id| self.schema.get(*id));
+            let having = members.filter(|it| it.fields().is_some_and(|it| it.contains_key(name)));
+            let having: Vec<&str> = having.map(|it| it.name.as_str()).collect();
+            return match having.is_empty() {
+                true => String::new(),
+                false => format!(
+                    " Did you mean to use an inline fragment on {}?",
+                    quoted(&having)
+                ),
+            };
+        }
+        suggested(name, &types::field_names(parent))
+    }
+
+    // === variables ===
+
+    fn variables(&mut self, operation: &'a Operation, of: Option<Named<'a>>) {
+        self.usages.clear();
+        for directive in &operation.directives {
+            self.uses_of_arguments(&directive.arguments, &[]);
+        }
+        let mut seen = HashSet::new();
+        self.uses(of, &operation.selections, &mut seen);
+        let usages = std::mem::take(&mut self.usages);
+        for (name, at, _) in &usages {
+            if !operation.variables.iter().any(|it| it.name == *name) {
+                let text = match &operation.name {
+                    Some(own) => format!(
+                        "Variable \"${name}\" is not defined by operation \"{}\".",
+                        own.text
+                    ),
+                    None => format!("Variable \"${name}\" is not defined."),
+                };
+                self.wrong(text, &[*at, operation.at]);
+            }
+        }
+        for variable in &operation.variables {
+            if !usages.iter().any(|(name, ..)| *name == variable.name) {
+                let text = match &operation.name {
+                    Some(own) => {
+                        format!(
+                            "Variable \"${}\" is never used in operation \"{}\".",
+                            variable.name, own.text
+                        )
+                    }
+                    None => format!("Variable \"${}\" is never used.", variable.name),
+                };
+                self.wrong(text, &[variable.at]);
+            }
+        }
+        for (name, at, expected) in usages {
+            let variable = operation.variables.iter().find(|it| it.name == name);
+            let (Some(variable), Some(expected)) = (variable, expected) else {
+                continue;
+            };
+            let Some(of) = type_of(self.schema, &variable.of) else {
+                continue;
+            };
+            let effective = Wrapped {
+                non_null: of.non_null || variable.default.is_some(),
+                ..of
+            };
+            if !fits(effective, expected) {
+                let text = format!(
+                    "Variable \"${name}\" of type \"{}\" used in position expecting type \"{}\".",
+                    of.show(),
+                    expected.show()
+                );
+                self.wrong(text, &[variable.at, at]);
+            }
+        }
+    }
+
+    fn uses(
+        &mut self,
+        of: Option<Named<'a>>,
+        selections: &'a [Selection],
+        seen: &mut HashSet<&'a str>,
+    ) {
+        for it in selections {
+            match it {
+                Selection::Field(field) => {
+                    let found = of.and_then(|it| types::field(self.schema, it, &field.name));
+                    let known = found
+                        .as_ref()
+                        .map(|it| it.arguments.clone())
+                        .unwrap_or_default();
+                    self.uses_of_arguments(&field.arguments, &known);
+                    self.uses_of_directives(&field.directives);
+                    self.uses(found.map(|it| it.of.named), field.inner(), seen);
+                }
+                Selection::Inline {
+                    on,
+                    directives,
+                    selections,
+                    ..
+                } => {
+                    self.uses_of_directives(directives);
+                    let inner = match on {
+                        None => of,
+                        Some(on) => types::named(self.schema, &on.text),
+                    };
+                    self.uses(inner, selections, seen);
+                }
+                Selection::Spread {
+                    name, directives, ..
+                } => {
+                    self.uses_of_directives(directives);
+                    if let Some(fragment) = self.document.fragment(&name.text)
+                        && seen.insert(&name.text)
+                    {
+                        let on = types::named(self.schema, &fragment.on.text);
+                        self.uses(on, &fragment.selections, seen);
+                    }
+                }
+            }
+        }
+    }
+
+    fn uses_of_directives(&mut self, directives: &'a [Directive]) {
+        let condition = types::named(self.schema, "Boolean").map(|named| Wrapped {
+            named,
+            is_list: false,
+            items_non_null: false,
+            non_null: true,
+        });
+        let known: Vec<(&str, Wrapped<'a>)> = condition.map(|it| ("if", it)).into_iter().collect();
+        for directive in directives {
+            self.uses_of_arguments(&directive.arguments, &known);
+        }
+    }
+
+    fn uses_of_arguments(&mut self, arguments: &'a [Argument], known: &[(&'a str, Wrapped<'a>)]) {
+        for argument in arguments {
+            let of = known
+                .iter()
+                .find(|(name, _)| *name == argument.name.text)
+                .map(|(_, of)| *of);
+            self.uses_of_value(&argument.value.value, argument.value.at, of);
+        }
+    }
+
+    fn uses_of_value(&mut self, value: &'a LiteralValue, at: usize, of: Option<Wrapped<'a>>) {
+        match value {
+            LiteralValue::Variable(name) => self.usages.push((name.clone(), at, of)),
+            LiteralValue::List(all) => {
+                for it in all {
+                    self.uses_of_value(&it.value, it.at, of.map(Wrapped::item));
+                }
+            }
+            LiteralValue::Object(all) => {
+                for it in all {
+                    let fields = match of.map(|it| it.named) {
+                        Some(Named::Known(of)) => of.input_fields(),
+                        _ => None,
+                    };
+                    let field = fields.and_then(|fields| fields.get(&it.name.text));
+                    let of = field.map(|field| Wrapped::of(self.schema, field.of));
+                    self.uses_of_value(&it.value.value, it.value.at, of);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    // === fields of one name ===
+
+    fn overlapping(&mut self, of: Named<'a>, selections: &'a [Selection]) {
+        let mut fields = Vec::new();
+        self.gather(of, selections, &mut fields, &mut HashSet::new());
+        for (n, first) in fields.iter().enumerate() {
+            for second in &fields[n + 1..] {
+                if first.1.key() == second.1.key()
+                    && let Some((why, mut places, others)) = self.conflict(first, second)
+                {
+                    places.push(first.1.at);
+                    let (mut all, mut rest) = (vec![first.1.at], vec![second.1.at]);
+                    all.extend(places.into_iter().filter(|at| *at != first.1.at));
+                    rest.extend(others);
+                    all.extend(rest);
+                    let text = format!(
+                        "Fields \"{}\" conflict because {why}. Use different aliases on the fields to fetch \
+                         both if this was intentional.",
+                        first.1.key()
+                    );
+                    self.wrong(text, &all);
+                }
+            }
+        }
+    }
+
+    fn gather(
+        &self,
+        of: Named<'a>,
+        selections: &'a [Selection],
+        out: &mut Vec<(Named<'a>, &'a Field)>,
+        seen: &mut HashSet<&'a str>,
+    ) {
+        for it in selections {
+            match it {
+                Selection::Field(field) => out.push((of, field)),
+                Selection::Inline { on, selections, .. } => {
+                    let inner = match on {
+                        None => Some(of),
+                        Some(on) => types::named(self.schema, &on.text),
+                    };
+                    if let Some(inner) = inner {
+                        self.gather(inner, selections, out, seen);
+                    }
+                }
+                Selection::Spread { name, .. } => {
+                    if let Some(fragment) = self.document.fragment(&name.text)
+                        && seen.insert(&name.text)
+                        && let Some(on) = types::named(self.schema, &fragment.on.text)
+                    {
+                        self.gather(on, &fragment.selections, out, seen);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why two fields of one name do not fit together, and which fields of either side are meant.
+    fn conflict(
+        &mut self,
+        (of, one): &(Named<'a>, &'a Field),
+        (other_of, other): &(Named<'a>, &'a Field),
+    ) -> Option<(String, Vec<usize>, Vec<usize>)> {
+        self.pairs += 1;
+        if self.pairs > MAX_PAIRS || std::ptr::eq(*one, *other) {
+            return None;
+        }
+        let is_exclusive = of.name() != other_of.name() && of.is_object() && other_of.is_object();
+        if !is_exclusive {
+            if one.name != other.name {
+                let why = format!("{} and {} are different fields", one.name, other.name);
+                return Some((why, Vec::new(), Vec::new()));
+            }
+            let shown = |field: &Field| {
+                let all = field.arguments.iter();
+                all.map(|it| (it.name.text.clone(), print_value(&it.value.value)))
+                    .collect::<BTreeSet<_>>()
+            };
+            if shown(one) != shown(other) {
+                return Some((
+                    "they have differing arguments".to_owned(),
+                    Vec::new(),
+                    Vec::new(),
+                ));
+            }
+        }
+        let first = types::field(self.schema, *of, &one.name)?;
+        let second = types::field(self.schema, *other_of, &other.name)?;
+        let shapes = (
+            first.of.is_list,
+            first.of.non_null,
+            first.of.named.is_composite(),
+        );
+        let is_alike = shapes
+            == (
+                second.of.is_list,
+                second.of.non_null,
+                second.of.named.is_composite(),
+            );
+        if !is_alike || (!shapes.2 && first.of.named.name() != second.of.named.name()) {
+            let why = format!(
+                "they return conflicting types {} and {}",
+                first.of.show(),
+                second.of.show()
+            );
+            return Some((why, Vec::new(), Vec::new()));
+        }
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        self.gather(first.of.named, one.inner(), &mut left, &mut HashSet::new());
+        self.gather(
+            second.of.named,
+            other.inner(),
+            &mut right,
+            &mut HashSet::new(),
+        );
+        let (mut whys, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for a in &left {
+            for b in &right {
+                if a.1.key() == b.1.key()
+                    && let Some((why, more, most)) = self.conflict(a, b)
+                {
+                    whys.push(format!(
+                        "subfields \"{}\" conflict because {why}",
+                        a.1.key()
+                    ));
+                    places.push(a.1.at);
+                    places.extend(more);
+                    others.push(b.1.at);
+                    others.extend(most);
+                }
+            }
+        }
+        (!whys.is_empty()).then(|| (whys.join(" and "), places, others))
+    }
+}
+
+/// Whether a variable of one type can stand where another is expected.
+fn fits(of: Wrapped<'_>, expected: Wrapped<'_>) -> bool {
+    of.named.name() == expected.named.name()
+        && of.is_list == expected.is_list
+        && (of.non_null || !expected.non_null)
+        && (of.items_non_null || !expected.items_non_null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_near_are_suggested() {
+        assert_eq!(
+            suggested("nope", &["nopkg", "probe", "oas"]),
+            " Did you mean \"nopkg\"?"
+        );
+        assert_eq!(suggested("v2", &["v1", "stable"]), " Did you mean \"v1\"?");
+        assert_eq!(suggested("nope", &["time", "long"]), "");
+        assert_eq!(quoted(&["a", "b", "c"]), "\"a\", \"b\", or \"c\"");
+    }
+}

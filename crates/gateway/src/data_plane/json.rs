@@ -1,0 +1,689 @@
+//! JSON as the gateway's language reads and writes it: texts of errors, order of keys, numbers and
+//! escapes are its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Values may be nested this deep. A real gateway takes ten times as much.
+const MAX_DEPTH: usize = 1000;
+
+/// A value on its way between callers and services.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    /// A number of a JSON text, as it is written there.
+    Number(String),
+    Int(i64),
+    Unsigned(u64),
+    Float(f64),
+    String(String),
+    Array(Vec<Value>),
+    Object(BTreeMap<String, Value>),
+}
+
+impl Value {
+    /// What the gateway calls the type in its errors.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "<nil>",
+            Self::Bool(_) => "bool",
+            Self::Number(_) => "json.Number",
+            Self::Int(_) => "int",
+            Self::Unsigned(_) => "uint64",
+            Self::Float(_) => "float64",
+            Self::String(_) => "string",
+            Self::Array(_) => "[]interface {}",
+            Self::Object(_) => "map[string]interface {}",
+        }
+    }
+
+    /// As a text, where a text is asked for: in paths and queries.
+    pub(super) fn plain(&self) -> String {
+        let mut out = String::new();
+        self.write_plain(&mut out);
+        out
+    }
+
+    fn write_plain(&self, out: &mut String) {
+        // Writing to a String cannot fail.
+        match self {
+            Self::Null => out.push_str("<nil>"),
+            Self::Bool(it) => out.push_str(if *it { "true" } else { "false" }),
+            Self::Number(it) | Self::String(it) => out.push_str(it),
+            Self::Int(it) => drop(write!(out, "{it}")),
+            Self::Unsigned(it) => drop(write!(out, "{it}")),
+            Self::Float(it) => out.push_str(&general(*it)),
+            Self::Array(all) => {
+                out.push('[');
+                for (n, it) in all.iter().enumerate() {
+                    if n > 0 {
+                        out.push(' ');
+                    }
+                    it.write_plain(out);
+                }
+                out.push(']');
+            }
+            Self::Object(map) => {
+                out.push_str("map[");
+                for (n, (key, it)) in map.iter().enumerate() {
+                    if n > 0 {
+                        out.push(' ');
+                    }
+                    out.push_str(key);
+                    out.push(':');
+                    it.write_plain(out);
+                }
+                out.push(']');
+            }
+        }
+    }
+
+    /// With every number of a text as a double; the text of the error names the one that is none.
+    pub(super) fn with_doubles(self) -> Result<Self, String> {
+        Ok(match self {
+            Self::Number(text) => {
+                let number: f64 = text.parse().unwrap_or(f64::INFINITY);
+                if !number.is_finite() {
+                    return Err(format!(
+                        "json: cannot unmarshal number {text} into Go value of type float64"
+                    ));
+                }
+                Self::Float(number)
+            }
+            Self::Array(all) => Self::Array(
+                all.into_iter()
+                    .map(Self::with_doubles)
+                    .collect::<Result<_, _>>()?,
+            ),
+            Self::Object(map) => {
+                let members = map
+                    .into_iter()
+                    .map(|(key, it)| Ok((key, it.with_doubles()?)));
+                Self::Object(members.collect::<Result<_, String>>()?)
+            }
+            other => other,
+        })
+    }
+
+    /// The text of the value: keys in order, `<`, `>` and `&` escaped. `None` for what has no JSON:
+    /// NaN and infinities.
+    pub(super) fn encode(&self) -> Option<String> {
+        let mut out = String::new();
+        self.encode_to(&mut out)?;
+        Some(out)
+    }
+
+    fn encode_to(&self, out: &mut String) -> Option<()> {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(it) => out.push_str(if *it { "true" } else { "false" }),
+            Self::Number(it) => out.push_str(it),
+            Self::Int(it) => drop(write!(out, "{it}")),
+            Self::Unsigned(it) => drop(write!(out, "{it}")),
+            Self::Float(it) if it.is_finite() => out.push_str(&double(*it)),
+            Self::Float(_) => return None,
+            Self::String(it) => quote(it, out),
+            Self::Array(all) => {
+                out.push('[');
+                for (n, it) in all.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    it.encode_to(out)?;
+                }
+                out.push(']');
+            }
+            Self::Object(map) => {
+                out.push('{');
+                for (n, (key, it)) in map.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    quote(key, out);
+                    out.push(':');
+                    it.encode_to(out)?;
+                }
+                out.push('}');
+            }
+        }
+        Some(())
+    }
+}
+
+/// A string with its quotes, fit for HTML.
+pub(super) fn quote(text: &str, out: &mut String) {
+    quote_with(text, true, out);
+}
+
+/// A string with its quotes; answers of GraphQL escape no more than JSON asks for.
+pub(super) fn quote_with(text: &str, for_html: bool, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if for_html => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            NO_UTF8 => out.push_str("\\ufffd"),
+            c if u32::from(c) < 0x20 => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// `{"error": text}` and a newline, as the HTTP ingress refuses.
+pub(super) fn error_body(text: &str) -> String {
+    let mut out = "{\"error\":".to_owned();
+    quote(text, &mut out);
+    out.push_str("}\n");
+    out
+}
+
+/// Stands for a byte that is no UTF-8, in texts that are bytes for the gateway: written as JSON it
+/// is escaped. Unicode has no character there.
+const NO_UTF8: char = '\u{10ffff}';
+
+/// Bytes as text; each byte that is no UTF-8 becomes one replacement character.
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    as_text(bytes, char::REPLACEMENT_CHARACTER)
+}
+
+/// The same of what the gateway has as bytes until it writes them (http-proto-bytes).
+pub(super) fn raw_text(bytes: &[u8]) -> String {
+    as_text(bytes, NO_UTF8)
+}
+
+fn as_text(mut bytes: &[u8], replacement: char) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    loop {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                out.push_str(text);
+                return out;
+            }
+            Err(error) => {
+                let (valid, rest) = bytes.split_at(error.valid_up_to());
+                out.push_str(std::str::from_utf8(valid).unwrap_or_default());
+                out.push(replacement);
+                bytes = &rest[1..];
+            }
+        }
+    }
+}
+
+// === numbers ===
+
+/// The digits of a number, and the exponent of its first one.
+fn scientific(number: f64) -> (String, i32) {
+    let text = format!("{number:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    (digits.to_owned(), exponent.parse().unwrap_or(0))
+}
+
+/// A double as JSON has it.
+pub(super) fn double(number: f64) -> String {
+    let size = number.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let (digits, exponent) = scientific(number);
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{}", exponent.abs());
+    }
+    number.to_string()
+}
+
+/// A double as a text: from seven digits on with an exponent.
+pub(super) fn general(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let (digits, exponent) = scientific(number);
+    if number != 0.0 && !(-4..6).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    number.to_string()
+}
+
+// === reading ===
+
+/// What follows a value in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Is not looked at.
+    Ignored,
+    /// May be blank only.
+    Blank,
+}
+
+/// The first value of a body; `None` where there is none. What follows is not looked at.
+pub(super) fn first(bytes: &[u8]) -> Result<Option<Value>, String> {
+    let mut reader = Reader {
+        bytes,
+        at: 0,
+        rest: Rest::Ignored,
+    };
+    reader.blanks();
+    if reader.at == bytes.len() {
+        return Ok(None);
+    }
+    reader.value(0).map(Some)
+}
+
+/// The one value of a text.
+pub(super) fn whole(bytes: &[u8]) -> Result<Value, String> {
+    let mut reader = Reader {
+        bytes,
+        at: 0,
+        rest: Rest::Blank,
+    };
+    let value = reader.value(0)?;
+    reader.blanks();
+    match reader.peek() {
+        None => Ok(value),
+        Some(c) => Err(invalid(c, "after top-level value")),
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    rest: Rest,
+}
+
+fn invalid(c: u8, what: &str) -> String {
+    let shown = match c {
+        b'\'' => "\\'".to_owned(),
+        b'"' => "\"".to_owned(),
+        b'\\' => "\\\\".to_owned(),
+        0x07 => "\\a".to_owned(),
+        0x08 => "\\b".to_owned(),
+        0x0c => "\\f".to_owned(),
+        b'\n' => "\\n".to_owned(),
+        b'\r' => "\\r".to_owned(),
+        b'\t' => "\\t".to_owned(),
+        0x0b => "\\v".to_owned(),
+        c if c < 0x20 || c == 0x7f => format!("\\x{c:02x}"),
+        0x80..=0xa0 | 0xad => format!("\\u{c:04x}"),
+        c => char::from(c).to_string(),
+    };
+    format!("invalid character '{shown}' {what}")
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    /// The end of the text where more was due.
+    fn end(&self) -> String {
+        match self.rest {
+            Rest::Ignored => "unexpected EOF".to_owned(),
+            Rest::Blank => "unexpected end of JSON input".to_owned(),
+        }
+    }
+
+    /// What does not fit within a number or a word; there the end is taken for a blank.
+    fn misfit(&self, what: &str) -> String {
+        match (self.peek(), self.rest) {
+            (Some(c), _) => invalid(c, what),
+            (None, Rest::Blank) => invalid(b' ', what),
+            (None, Rest::Ignored) => self.end(),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, String> {
+        self.blanks();
+        if depth > MAX_DEPTH {
+            return Err("exceeded max depth".to_owned());
+        }
+        match self.peek() {
+            None => Err(self.end()),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b't') => self.word("true", Value::Bool(true)),
+            Some(b'f') => self.word("false", Value::Bool(false)),
+            Some(b'n') => self.word("null", Value::Null),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(c) => Err(invalid(c, "looking for beginning of value")),
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Value) -> Result<Value, String> {
+        for expected in word.bytes() {
+            if self.peek() != Some(expected) {
+                let what = format!("in literal {word} (expecting '{}')", char::from(expected));
+                return Err(self.misfit(&what));
+            }
+            self.at += 1;
+        }
+        Ok(value)
+    }
+
+    fn digits(&mut self, what: &str) -> Result<(), String> {
+        if !matches!(self.peek(), Some(b'0'..=b'9')) {
+            return Err(self.misfit(what));
+        }
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Value, String> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits("in numeric literal")?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits("after decimal point in numeric literal")?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits("in exponent of numeric literal")?;
+        }
+        Ok(Value::Number(lossy(&self.bytes[start..self.at])))
+    }
+
+    fn string(&mut self) -> Result<String, String> {
+        self.at += 1;
+        let mut out = Vec::new();
+        loop {
+            let Some(c) = self.peek() else {
+                return Err(self.end());
+            };
+            match c {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(lossy(&out));
+                }
+                b'\\' => {
+                    self.at += 1;
+                    self.escape(&mut out)?;
+                    continue;
+                }
+                c if c < 0x20 => return Err(invalid(c, "in string literal")),
+                c => out.push(c),
+            }
+            self.at += 1;
+        }
+    }
+
+    fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
+        let Some(c) = self.peek() else {
+            return Err(self.end());
+        };
+        let plain = match c {
+            b'b' => 8,
+            b'f' => 0xc,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'"' | b'\\' | b'/' => c,
+            b'u' => {
+                self.at += 1;
+                let mut unit = self.unit()?;
+                // The first half of a pair counts only with the second half behind it.
+                if (0xd800..0xdc00).contains(&unit) && self.bytes[self.at..].starts_with(b"\\u") {
+                    let before = self.at;
+                    self.at += 2;
+                    let low = self.unit()?;
+                    if (0xdc00..0xe000).contains(&low) {
+                        unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                    } else {
+                        self.at = before;
+                    }
+                }
+                let c = char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                return Ok(());
+            }
+            c => return Err(invalid(c, "in string escape code")),
+        };
+        out.push(plain);
+        self.at += 1;
+        Ok(())
+    }
+
+    fn unit(&mut self) -> Result<u32, String> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let Some(c) = self.peek() else {
+                return Err(self.end());
+            };
+            let Some(digit) = char::from(c).to_digit(16) else {
+                return Err(invalid(c, "in \\u hexadecimal character escape"));
+            };
+            unit = unit * 16 + digit;
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, String> {
+        self.at += 1;
+        let mut all = Vec::new();
+        self.blanks();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Value::Array(all));
+        }
+        loop {
+            all.push(self.value(depth + 1)?);
+            self.blanks();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Value::Array(all));
+                }
+                Some(c) => return Err(invalid(c, "after array element")),
+                None => return Err(self.end()),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, String> {
+        self.at += 1;
+        let mut map = BTreeMap::new();
+        self.blanks();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Value::Object(map));
+        }
+        loop {
+            self.blanks();
+            let key = match self.peek() {
+                Some(b'"') => self.string()?,
+                Some(c) => return Err(invalid(c, "looking for beginning of object key string")),
+                None => return Err(self.end()),
+            };
+            self.blanks();
+            match self.peek() {
+                Some(b':') => self.at += 1,
+                Some(c) => return Err(invalid(c, "after object key")),
+                None => return Err(self.end()),
+            }
+            // Of equal keys the last counts.
+            map.insert(key, self.value(depth + 1)?);
+            self.blanks();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(Value::Object(map));
+                }
+                Some(c) => return Err(invalid(c, "after object key:value pair")),
+                None => return Err(self.end()),
+            }
+        }
+    }
+}
+
+// === parts of a text ===
+
+/// The members of an object or the elements of an array, as they are written; `None` for another
+/// value. The text must be JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Raw<'a> {
+    Object(BTreeMap<String, &'a str>),
+    Array(Vec<&'a str>),
+    Other,
+}
+
+/// Takes a value apart, one level deep; the parts stay as they are written.
+pub(super) fn apart(text: &str) -> Result<Raw<'_>, String> {
+    let mut reader = Reader {
+        bytes: text.as_bytes(),
+        at: 0,
+        rest: Rest::Blank,
+    };
+    reader.blanks();
+    let part = |reader: &mut Reader<'_>| -> Result<std::ops::Range<usize>, String> {
+        reader.blanks();
+        let start = reader.at;
+        reader.value(1)?;
+        let end = reader.at;
+        reader.blanks();
+        Ok(start..end)
+    };
+    match reader.peek() {
+        Some(b'{') => {
+            reader.at += 1;
+            reader.blanks();
+            let mut members = BTreeMap::new();
+            while reader.peek().is_some_and(|c| c != b'}') {
+                reader.blanks();
+                let key = reader.string()?;
+                reader.blanks();
+                reader.at += 1;
+                let range = part(&mut reader)?;
+                members.insert(key, text.get(range).unwrap_or_default());
+                if reader.peek() == Some(b',') {
+                    reader.at += 1;
+                    reader.blanks();
+                }
+            }
+            Ok(Raw::Object(members))
+        }
+        Some(b'[') => {
+            reader.at += 1;
+            reader.blanks();
+            let mut items = Vec::new();
+            while reader.peek().is_some_and(|c| c != b']') {
+                let range = part(&mut reader)?;
+                items.push(text.get(range).unwrap_or_default());
+                if reader.peek() == Some(b',') {
+                    reader.at += 1;
+                }
+            }
+            Ok(Raw::Array(items))
+        }
+        _ => Ok(Raw::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_told_as_the_gateway_tells_them() {
+        for (text, fault) in [
+            (
+                "<x>",
+                "invalid character '<' looking for beginning of value",
+            ),
+            (
+                "{'a':1}",
+                "invalid character '\\'' looking for beginning of object key string",
+            ),
+            (
+                "nulx",
+                "invalid character 'x' in literal null (expecting 'l')",
+            ),
+            ("-", "invalid character ' ' in numeric literal"),
+            ("{\"a\"", "unexpected end of JSON input"),
+            ("{\"a\":1} x", "invalid character 'x' after top-level value"),
+            ("[1 2]", "invalid character '2' after array element"),
+        ] {
+            assert_eq!(whole(text.as_bytes()).unwrap_err(), fault, "{text}");
+        }
+        assert_eq!(
+            whole(b"\x89").unwrap_err(),
+            "invalid character '\\u0089' looking for beginning of value"
+        );
+        assert_eq!(first(b"nul").unwrap_err(), "unexpected EOF");
+        assert_eq!(first(b" \n").unwrap(), None);
+        assert!(first(b"{\"a\":1} x").unwrap().is_some());
+        let deep = "[".repeat(100_000);
+        assert_eq!(whole(deep.as_bytes()).unwrap_err(), "exceeded max depth");
+    }
+
+    #[test]
+    fn values_are_written_as_the_gateway_writes_them() {
+        let text = "{ \"z\":1.0, \"a\":\"<b>&\u{fc}\\u2028\\ud800\", \"dup\":1, \"dup\":1e2 }";
+        let value = whole(text.as_bytes()).unwrap();
+        assert_eq!(
+            value.encode().unwrap(),
+            "{\"a\":\"\\u003cb\\u003e\\u0026\u{fc}\\u2028\u{fffd}\",\"dup\":1e2,\"z\":1.0}"
+        );
+        let doubles = value.with_doubles().unwrap();
+        assert!(doubles.encode().unwrap().ends_with("\"dup\":100,\"z\":1}"));
+        assert_eq!(Value::Float(f64::NAN).encode(), None);
+        for (number, json, plain) in [
+            (1e21, "1e+21", "1e+21"),
+            (1e-7, "1e-7", "1e-07"),
+            (-0.0, "-0", "-0"),
+            (1_234_567.0, "1234567", "1.234567e+06"),
+            (100_000.0, "100000", "100000"),
+            (
+                18_446_744_073_709_551_616.0,
+                "18446744073709552000",
+                "1.8446744073709552e+19",
+            ),
+        ] {
+            assert_eq!(double(number), json);
+            assert_eq!(general(number), plain);
+        }
+    }
+
+    #[test]
+    fn parts_stay_as_they_are_written() {
+        let Raw::Object(members) =
+            apart("{\"a\" : 1.0 ,\"b\":[ 1,2 ],\"n\\u0061\":\"x\"}").unwrap()
+        else {
+            panic!("an object");
+        };
+        assert_eq!(members["a"], "1.0");
+        assert_eq!(members["b"], "[ 1,2 ]");
+        assert_eq!(members["na"], "\"x\"");
+        assert_eq!(apart(" [1, {}] ").unwrap(), Raw::Array(vec!["1", "{}"]));
+        assert_eq!(apart("5").unwrap(), Raw::Other);
+    }
+}
