@@ -298,7 +298,7 @@ fn reply(greeting: String) -> HelloReply {
 }
 
 /// Over memory instead of a socket, on one thread: what is counted is the same each time.
-fn tonic(variant: Variant, streamed: u32) -> Run {
+fn tonic(variant: Variant, streamed: i32) -> Run {
     let runtime = runtime();
     let (near, far) = tokio::io::duplex(64 * 1024);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(far));

@@ -43,7 +43,7 @@ impl Load {
                     let began = Instant::now();
                     let request = HelloRequest {
                         name: String::new(),
-                        delay_ms: WORK.subsec_millis(),
+                        delay_ms: WORK.subsec_millis().cast_signed(),
                     };
                     let failure = client.hello(request).await.err().map(|it| it.to_string());
                     if failure.is_some() {

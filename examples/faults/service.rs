@@ -125,7 +125,7 @@ pub(crate) fn replicas(view: &GatewayView) -> usize {
 impl Greeter for Polite {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         let delay = request.into_inner().delay_ms;
-        tokio::time::sleep(Duration::from_millis(delay.into())).await;
+        tokio::time::sleep(Duration::from_millis(delay.unsigned_abs().into())).await;
         Ok(Response::new(HelloReply::default()))
     }
 

@@ -5,8 +5,8 @@ pub struct HelloRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// How long to think first, in milliseconds.
-    #[prost(uint32, tag = "2")]
-    pub delay_ms: u32,
+    #[prost(int32, tag = "2")]
+    pub delay_ms: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HelloReply {
@@ -21,11 +21,11 @@ pub struct GreetingsRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// How many greetings; 0: until the server leaves.
-    #[prost(uint32, tag = "2")]
-    pub count: u32,
+    #[prost(int32, tag = "2")]
+    pub count: i32,
     /// Between two greetings, in milliseconds.
-    #[prost(uint32, tag = "3")]
-    pub interval_ms: u32,
+    #[prost(int32, tag = "3")]
+    pub interval_ms: i32,
 }
 /// Generated client implementations.
 pub mod greeter_client {

@@ -39,7 +39,10 @@ impl Greeter for Polite {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         let request = request.into_inner();
         println!("greeting   {}", request.name);
-        tokio::time::sleep(Duration::from_millis(request.delay_ms.into())).await;
+        tokio::time::sleep(Duration::from_millis(
+            request.delay_ms.unsigned_abs().into(),
+        ))
+        .await;
         Ok(Response::new(reply(&request.name)))
     }
 
@@ -53,7 +56,7 @@ impl Greeter for Polite {
         let leaving = self.leaving.clone();
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         tokio::spawn(async move {
-            let interval = Duration::from_millis(request.interval_ms.into());
+            let interval = Duration::from_millis(request.interval_ms.unsigned_abs().into());
             let mut sent = 0;
             while request.count == 0 || sent < request.count {
                 // Fails once the caller is gone.

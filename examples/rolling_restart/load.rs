@@ -19,13 +19,13 @@ use crate::greeter::{GreetingsRequest, HelloRequest};
 use crate::scenario::Kind;
 
 /// Messages of one streaming call.
-const MESSAGES: u32 = 5;
+const MESSAGES: i32 = 5;
 
 /// How to make one call.
 #[derive(Clone)]
 pub(crate) enum Caller {
-    Unary(GreeterClient<Channel>, u32),
-    Stream(GreeterClient<Channel>, u32),
+    Unary(GreeterClient<Channel>, i32),
+    Stream(GreeterClient<Channel>, i32),
     Http(Box<Client<HttpConnector, Empty<Bytes>>>, hyper::Uri),
     /// The query.
     GraphQl(Box<Client<HttpConnector, Full<Bytes>>>, hyper::Uri, Bytes),
@@ -55,7 +55,7 @@ impl Caller {
         namespace: &str,
         delay: Duration,
     ) -> Result<Self, BoxError> {
-        let ms = u32::try_from(delay.as_millis())?;
+        let ms = i32::try_from(delay.as_millis())?;
         let greeter = || -> Result<_, BoxError> {
             let channel = Endpoint::from_shared(format!("http://{control_plane}"))?;
             Ok(GreeterClient::new(channel.connect_lazy()))

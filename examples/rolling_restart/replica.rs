@@ -39,7 +39,7 @@ impl Greeter for Waiter {
         let request = request.into_inner();
         // By GraphQL gateways do not send fields with an underscore to services.
         let delay = request.name.parse().unwrap_or(request.delay_ms);
-        tokio::time::sleep(Duration::from_millis(delay.into())).await;
+        tokio::time::sleep(Duration::from_millis(i32::unsigned_abs(delay).into())).await;
         Ok(Response::new(HelloReply::default()))
     }
 
@@ -51,7 +51,10 @@ impl Greeter for Waiter {
     ) -> Result<Response<Self::GreetingsStream>, Status> {
         let request = request.into_inner();
         let replies = tokio_stream::iter(0..request.count).then(move |_| async move {
-            tokio::time::sleep(Duration::from_millis(request.interval_ms.into())).await;
+            tokio::time::sleep(Duration::from_millis(
+                request.interval_ms.unsigned_abs().into(),
+            ))
+            .await;
             Ok(HelloReply::default())
         });
         Ok(Response::new(Box::pin(replies)))

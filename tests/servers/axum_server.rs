@@ -23,7 +23,7 @@ use tower_gwag_gateway::EmbeddedGateway;
 
 async fn assert_called_through(gateway: &EmbeddedGateway) {
     let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "pet 7".to_owned()));
+    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
 }
 
 /// The pets, and a handler that waits for a permit.

@@ -66,7 +66,7 @@ async fn assert_serves_http(gateway: &EmbeddedGateway, server: Running) {
         server.address.to_string()
     );
     let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "pet 7".to_owned()));
+    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
     assert!(server.stop().await.is_clean());
     listed(gateway, 0).await;
 }

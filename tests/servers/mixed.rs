@@ -33,7 +33,7 @@ async fn three_kinds_are_one_registration_and_called_through_the_gateway() {
     let answer = within("gRPC", calls::grpc(&control_plane)).await;
     assert_eq!(answer.expect("answered"), "Hello, gateway!");
     let answer = within("HTTP", calls::http(&http)).await;
-    assert_eq!(answer.expect("answered"), r#"{"id":1,"name":"Rex"}"#);
+    assert_eq!(answer.expect("answered"), "{\"id\":1,\"name\":\"Rex\"}\n");
     let answer = within("GraphQL", calls::graphql(&http)).await;
     let books = r#"{"shop":{"books":["Emma","Ulysses"]}}"#;
     assert_eq!(answer.expect("answered"), books);

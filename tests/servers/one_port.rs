@@ -40,7 +40,7 @@ async fn both_kinds_are_one_registration_and_called_through_the_gateway() {
     let stream = stream.expect("answered").into_inner();
     assert_eq!(within("its end", stream.collect::<Vec<_>>()).await.len(), 3);
     let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "pet 7".to_owned()));
+    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
 
     in_flight(&server.registration, 0).await;
     let report = server.stop().await;

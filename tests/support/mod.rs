@@ -196,7 +196,7 @@ pub fn hello(name: &str) -> HelloRequest {
     }
 }
 
-pub fn greetings(count: u32, interval_ms: u32) -> GreetingsRequest {
+pub fn greetings(count: i32, interval_ms: i32) -> GreetingsRequest {
     GreetingsRequest {
         name: "stream".into(),
         count,

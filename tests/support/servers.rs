@@ -181,7 +181,7 @@ pub fn pets_app() -> Router {
         .route("/pets", get(|| async { "Rex, Tom" }))
         .route(
             "/pets/{id}",
-            get(|Path(id): Path<String>| async move { format!("pet {id}") }),
+            get(|Path(id): Path<String>| async move { axum::Json(format!("pet {id}")) }),
         )
 }
 
@@ -217,7 +217,7 @@ impl Greeter for TestGreeter {
         // Gateways do not send fields with an underscore to services.
         let named = request.name.strip_prefix("after ");
         let delay = named.and_then(|ms| ms.parse().ok());
-        let delay = delay.unwrap_or_else(|| request.delay_ms.into());
+        let delay = delay.unwrap_or_else(|| request.delay_ms.unsigned_abs().into());
         tokio::time::sleep(Duration::from_millis(delay)).await;
         Ok(Response::new(reply(&request.name)))
     }
@@ -237,7 +237,10 @@ impl Greeter for TestGreeter {
                     return;
                 }
                 sent += 1;
-                tokio::time::sleep(Duration::from_millis(request.interval_ms.into())).await;
+                tokio::time::sleep(Duration::from_millis(
+                    request.interval_ms.unsigned_abs().into(),
+                ))
+                .await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))

@@ -20,7 +20,7 @@ use crate::support::servers::TestGreeter;
 use crate::support::{gateway, greeter_options, pets_options, within};
 
 const CALLS: usize = 20;
-const LENGTH_MS: u32 = 300;
+const LENGTH_MS: i32 = 300;
 
 fn greeter() -> GreeterServer<TestGreeter> {
     GreeterServer::new(TestGreeter::default())

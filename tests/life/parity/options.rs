@@ -84,7 +84,7 @@ async fn row_service_addr_is_a_base_url_for_openapi() {
     registered(&server.registration).await;
     assert_eq!(listed(&gateway, 1).await[0].addr, base);
     let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "pet 7".to_owned()));
+    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
     server.stop().await;
 }
 
