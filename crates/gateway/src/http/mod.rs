@@ -2,11 +2,12 @@
 
 mod pages;
 mod schema;
+mod visitor;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -20,6 +21,10 @@ pub(super) type HttpBody = BoxBody<Bytes, std::io::Error>;
 
 /// Answers one request of the HTTP port.
 pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Response<HttpBody> {
+    if visitor::is_foreign(request.headers(), life.is_local) {
+        let why = "pages of other sites may not call the embedded gateway";
+        return text(StatusCode::FORBIDDEN, why);
+    }
     let path = request.uri().path().to_owned();
     if path == "/api/ingress" || path.starts_with("/api/ingress/") {
         return data_plane::http::call(life, request).await;
@@ -33,11 +38,7 @@ pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Respo
         return schema::answer(life, form, request.uri().query().unwrap_or_default());
     }
     match (request.method(), path.as_str()) {
-        (&Method::GET, "/") => page(
-            StatusCode::OK,
-            "text/html; charset=utf-8",
-            pages::html(life),
-        ),
+        (&Method::GET, "/") => console(life),
         (&Method::GET, "/api/health") => {
             let node_id = life.membership.as_ref().map(|it| &it.node_id);
             let health = json!({ "active_streams": 0, "node_id": node_id, "status": "serving" });
@@ -69,13 +70,17 @@ fn is_our_own(path: &str) -> bool {
     matches!(path, "/" | "/api/services" | "/api/graphql")
 }
 
-/// The page with the console.
+/// The page with the services and a console; it loads nothing from elsewhere.
 pub(super) fn console(life: &Life) -> Response<HttpBody> {
-    page(
-        StatusCode::OK,
-        "text/html; charset=utf-8",
-        pages::html(life),
-    )
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                          connect-src 'self'; frame-ancestors 'none'";
+    let kind = "text/html; charset=utf-8";
+    let mut response = page(StatusCode::OK, kind, pages::html(life));
+    let policy = HeaderValue::from_static(POLICY);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 fn text(status: StatusCode, text: impl Into<String>) -> Response<HttpBody> {

@@ -58,13 +58,7 @@ pub(super) fn html(life: &Life) -> String {
             "<table><tr><th>service</th><th>replicas</th><th>schema</th><th></th></tr>{rows}</table>"
         )
     };
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>embedded gateway</title>\
-         <style>body{{font-family:sans-serif;margin:2em}}td,th{{text-align:left;padding:.2em 1.5em .2em 0;\
-         vertical-align:top}}</style></head><body><h1>Embedded gateway</h1>\
-         <p>A development and test tool. The same as JSON: <a href=\"/api/services\">/api/services</a></p>\
-         {table}</body></html>\n"
-    )
+    include_str!("console.html").replace("<!-- services -->", &table)
 }
 
 fn row(service: &ServiceView) -> String {

@@ -31,6 +31,8 @@ pub(crate) struct Life {
     pub(crate) forwarder: Forwarder,
     pub(crate) gate: Gate,
     pub(crate) fatal: Arc<FatalCalls>,
+    /// Whether the HTTP port is reached from this machine only.
+    pub(crate) is_local: bool,
     lots: Mutex<Lots>,
     /// In a cluster: which one, and as whom.
     pub(crate) membership: Option<Membership>,
@@ -83,6 +85,7 @@ impl Life {
             forwarder: Forwarder::new(tasks.clone(), node.gate.clone()),
             gate: node.gate.clone(),
             fatal: Arc::clone(&node.fatal),
+            is_local: node.http_address.ip().is_loopback(),
             lots: Mutex::new(Lots::new(node.settings.seed.unwrap_or_else(random_u64))),
             membership,
             registry: Mutex::new(Registry::new(profile, lasting)),

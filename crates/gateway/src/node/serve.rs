@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::MissedTickBehavior;
@@ -21,6 +21,9 @@ use crate::http;
 
 /// How long accepting rests after it failed, for want of file descriptors say.
 const ACCEPT_REST: Duration = Duration::from_millis(10);
+
+/// How long the head of a request may take.
+const HEADERS: Duration = Duration::from_secs(60);
 
 /// A clock that ticks without a pause would be none.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(1);
@@ -100,6 +103,10 @@ where
     // Ends with its client, or with the life.
     let mut server = auto::Builder::new(life.tasks.clone());
     // As grpc-go: as many calls on a connection as come, and a megabyte of metadata.
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS);
     server
         .http2()
         .max_concurrent_streams(None)

@@ -4,5 +4,6 @@ mod backend;
 mod caller;
 
 mod cluster;
+mod data_plane;
 mod hooks;
 mod ingress;
