@@ -319,7 +319,7 @@ fn remedies_of_documents_say_what_can_be_repaired() {
     let swagger = r#"{"swagger":"2.0","info":{"title":"T","version":"1"},"paths":{}}"#;
     let found = errors(&of(Service::openapi(swagger)));
     assert!(
-        found[0].remedy().unwrap().contains("converted"),
+        found[0].remedy().unwrap().contains("swagger2openapi"),
         "{}",
         found[0]
     );

@@ -39,7 +39,7 @@ pub fn descriptor_set(compiled: &Compiled) -> (Vec<u8>, Option<&'static str>) {
     let mut set = Vec::new();
     for file in &files {
         let source = compiled.source_of(file.name());
-        let encoded = canonical_file(file, source).unwrap_or_else(|| {
+        let encoded = canonical_file(compiled, file, source).unwrap_or_else(|| {
             unsure = Some("source info that fits no token");
             file.encode_to_vec()
         });
@@ -98,8 +98,12 @@ fn doubt_message(message: &DescriptorProto) -> Option<&'static str> {
 }
 
 /// A file's bytes as a gateway has them; `None` where its source info cannot be known.
-fn canonical_file(file: &FileDescriptor, source: Option<&str>) -> Option<Vec<u8>> {
-    let mut descriptor = file.file_descriptor_proto().clone();
+fn canonical_file(
+    compiled: &Compiled,
+    file: &FileDescriptor,
+    source: Option<&str>,
+) -> Option<Vec<u8>> {
+    let mut descriptor = compiled.descriptor_of(file);
     // Built-in files carry none.
     let info = descriptor.source_code_info.take();
     if let (Some(text), Some(info)) = (source, info) {

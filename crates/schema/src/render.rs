@@ -141,10 +141,8 @@ pub fn openapi(version: &str, document: &Document) -> Vec<Unrenderable> {
         }
     }
     for named in names::names(document) {
-        if !is_name(&named.name) {
-            let site = Site::OpenApi(named.pointer);
-            found.push(Unrenderable::new(named.rule, named.name, site));
-        }
+        let site = Site::OpenApi(named.pointer);
+        found.push(Unrenderable::new(named.rule, named.name, site));
     }
     let identified: Vec<_> = operations
         .iter()

@@ -59,7 +59,8 @@ fn repairs_are_told() {
         let is_told = repaired.contains(&Rule::OpenApiRepaired);
         let is_changed = plain.iter().any(|it| !repaired.contains(it));
         assert!(is_told || !is_changed, "{}: {repaired:?}", case.name);
-        if case.refused.is_empty() || case.kind == Kind::Proto {
+        let is_good = case.refused.is_empty() && !plain.contains(&Rule::OpenApiPathItemParameters);
+        if is_good || case.kind == Kind::Proto {
             assert_eq!(plain, repaired, "{}", case.name);
             let hash = |service: Service| service.hash().ok();
             let repaired = case.service.clone().repair();

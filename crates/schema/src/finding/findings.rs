@@ -1,10 +1,14 @@
 //! All that a check found.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::finding::CheckError;
 use crate::finding::Finding;
 use crate::finding::Rule;
+
+/// More of one service are only counted.
+pub(crate) const MOST_FINDINGS: usize = 100;
 
 /// All that a check found, in the order of the options and services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +65,42 @@ impl Findings {
     pub fn allow<'a>(&mut self, allowed: impl IntoIterator<Item = &'a Rule>) {
         for rule in allowed.into_iter().filter(|rule| rule.is_allowable()) {
             self.0.retain(|finding| finding.rule() != *rule);
+        }
+    }
+
+    /// Keeps the first ones, errors first, and of each rule a count of the rest.
+    pub(crate) fn cap(&mut self) {
+        if self.len() <= MOST_FINDINGS {
+            return;
+        }
+        // The order of those that stay is as it was.
+        let mut left = MOST_FINDINGS;
+        let mut keep = vec![false; self.0.len()];
+        for wanted in [true, false] {
+            for (keep, finding) in keep.iter_mut().zip(&self.0) {
+                if left > 0 && finding.is_error() == wanted {
+                    *keep = true;
+                    left -= 1;
+                }
+            }
+        }
+        let mut more: BTreeMap<(bool, Rule), usize> = BTreeMap::new();
+        let mut keep = keep.into_iter();
+        self.0.retain(|finding| {
+            let stays = keep.next().unwrap_or_default();
+            if !stays {
+                *more
+                    .entry((finding.is_error(), finding.rule()))
+                    .or_default() += 1;
+            }
+            stays
+        });
+        for ((is_error, rule), count) in more {
+            let message = format!("{count} more of this rule are not shown");
+            self.add(match is_error {
+                true => Finding::error(rule, message),
+                false => Finding::warning(rule, message),
+            });
         }
     }
 

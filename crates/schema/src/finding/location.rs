@@ -14,6 +14,8 @@ pub struct Spot {
     /// Where in it the place is, and how much of it, in characters.
     before: usize,
     width: usize,
+    /// Whether the line is longer than what is shown.
+    is_cut: bool,
 }
 
 /// A text, to find places in.
@@ -54,7 +56,12 @@ impl Spot {
                 .collect(),
             before,
             width: width.min(LONGEST_LINE.saturating_sub(before)).max(1),
+            is_cut: is_long,
         }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, margin: usize) -> fmt::Result {

@@ -9,6 +9,7 @@ use std::fmt;
 
 pub use error::CheckError;
 pub use findings::Findings;
+pub(crate) use findings::MOST_FINDINGS;
 use location::Spot;
 pub use rule::{Rule, UnknownRule};
 
@@ -43,6 +44,8 @@ pub struct Finding {
     rule: Rule,
     service: Option<String>,
     place: Option<Box<Place>>,
+    /// Of an OpenAPI document.
+    pointer: Option<Box<str>>,
     message: String,
     remedy: Option<String>,
     /// Whose `allow` lets it pass.
@@ -65,6 +68,7 @@ impl Finding {
             rule,
             service: None,
             place: None,
+            pointer: None,
             message: message.into(),
             remedy: None,
             allowed_by: "Options",
@@ -85,6 +89,11 @@ impl Finding {
 
     pub fn at(mut self, place: Option<Place>) -> Self {
         self.place = place.map(Box::new);
+        self
+    }
+
+    pub(crate) fn with_pointer(mut self, pointer: &str) -> Self {
+        self.pointer = Some(pointer.into());
         self
     }
 
@@ -153,6 +162,13 @@ impl Finding {
         Some(self.place.as_ref()?.at.as_ref()?.column)
     }
 
+    /// The JSON pointer of what is at fault in an OpenAPI document, such as `/paths/~1pets/get`,
+    /// where it is known.
+    #[must_use]
+    pub fn pointer(&self) -> Option<&str> {
+        self.pointer.as_deref()
+    }
+
     /// What is wrong.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -190,6 +206,10 @@ impl fmt::Display for Finding {
             (Some(place), Some(spot)) => {
                 let (line, column) = (spot.line, spot.column);
                 write!(f, "\n {:margin$}--> {}:{line}:{column}", "", place.file)?;
+                // A line of a generated document may be the whole document.
+                if let Some(pointer) = self.pointer.as_ref().filter(|_| spot.is_cut()) {
+                    write!(f, " (#{pointer})")?;
+                }
                 spot.show(f, margin)?;
             }
             (Some(place), None) => write!(f, "\n {:margin$}--> {}", "", place.file)?,

@@ -127,6 +127,8 @@ rules! {
     /// No key is there twice in a YAML mapping. Warning: only the gateway can tell whether it reads
     /// the document.
     OpenApiUnverified = "openapi-unverified", Schema;
+    /// Warning: gateways do not look at the parameters of a path itself.
+    OpenApiPathItemParameters = "openapi-path-item-parameters", Schema;
     /// References stay inside the document.
     OpenApiExternalReference = "openapi-external-reference", Schema;
     /// What must be there is there: title and version, paths, responses and their descriptions …

@@ -1,10 +1,15 @@
 //! What of an OpenAPI document is found before it is sent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
+use serde_json::Value;
+
+use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
+use crate::finding::location::Spot;
 use crate::finding::{Finding, Place};
 use crate::openapi::locate::spots;
+use crate::openapi::references;
 use crate::openapi::validate;
 use crate::openapi::{self, Document, Fault};
 use crate::render::{self, Site, Unrenderable};
@@ -12,11 +17,9 @@ use crate::render::{self, Site, Unrenderable};
 /// What findings call the document.
 const FILE: &str = "openapi";
 
-/// More of one document are not told.
-const MOST_FINDINGS: usize = 100;
-
-/// Everything to say about a document; the document, if it can be read.
-pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Document>) {
+/// Everything to say about a document; the document, if it can be read. `given` is what the user
+/// has, from which a repair may have made it.
+pub(crate) fn check(version: &str, bytes: &[u8], given: &[u8]) -> (Vec<Finding>, Option<Document>) {
     let (found, document) = match openapi::read(bytes) {
         Err(fault) => (vec![of_fault(&fault)], None),
         Ok(document) => {
@@ -26,15 +29,15 @@ pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Docume
             let mut found: Vec<_> = lost.chain(faults.map(|fault| of_fault(&fault))).collect();
             let unrenderable = render::openapi(version, &document);
             // A component whose name is refused as such is told once.
-            let is_told = |it: &&Unrenderable| {
-                let mut told = found.iter();
-                told.any(|(finding, site)| finding.rule() == it.rule && *site == it.site)
-            };
+            let told = found.iter().map(|(finding, site)| (finding.rule(), site));
+            let told: HashSet<_> = told.collect();
+            let is_told = |it: &&Unrenderable| told.contains(&(it.rule, &it.site));
             let explained = unrenderable.iter().filter(|it| !is_told(it));
             let explained: Vec<_> = explained
                 .map(|it| explain(it, version, &document))
                 .collect();
             found.extend(explained);
+            found.extend(shared_parameters(&document));
             // A parameter that many operations share is told once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
@@ -43,18 +46,115 @@ pub(crate) fn check(version: &str, bytes: &[u8]) -> (Vec<Finding>, Option<Docume
             (found, Some(document))
         }
     };
-    let found: Vec<_> = found.into_iter().take(MOST_FINDINGS).collect();
-    let sites: Vec<_> = found.iter().map(|(_, site)| site.clone()).collect();
-    let places = spots(&String::from_utf8_lossy(bytes), &sites);
+    // More are only counted.
+    let sites = found.iter().take(MOST_FINDINGS);
+    let sites: Vec<_> = sites.map(|(_, site)| site.clone()).collect();
+    let places = places(&String::from_utf8_lossy(given), &sites);
+    let places = places.into_iter().chain(std::iter::repeat(None));
     let placed = found.into_iter().zip(places).map(|((finding, site), at)| {
-        let file = match (&at, site) {
+        let file = match (&at, &site) {
             // Without a line at least the way through the document.
             (None, Site::OpenApi(pointer)) => format!("{FILE}#{pointer}"),
             _ => FILE.to_owned(),
         };
-        finding.at(Some(Place { file, at }))
+        let finding = finding.at(Some(Place { file, at }));
+        match &site {
+            Site::OpenApi(pointer) => finding.with_pointer(pointer),
+            _ => finding,
+        }
     });
     (placed.collect(), document)
+}
+
+/// The place of each site. What a repair has made or renamed is shown by what it is in.
+fn places(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
+    let mut found = spots(text, sites);
+    let mut wanted: Vec<Site> = sites.to_vec();
+    loop {
+        let mut open = Vec::new();
+        for (at, (site, found)) in wanted.iter_mut().zip(&found).enumerate() {
+            if let (Site::OpenApi(pointer), None) = (site, found)
+                && let Some(end) = pointer.rfind('/').filter(|end| *end > 0)
+            {
+                pointer.truncate(end);
+                open.push(at);
+            }
+        }
+        if open.is_empty() {
+            return found;
+        }
+        let sites: Vec<_> = open.iter().map(|at| wanted[*at].clone()).collect();
+        for (at, spot) in open.into_iter().zip(spots(text, &sites)) {
+            found[at] = spot;
+        }
+    }
+}
+
+/// Parameters of a path that an operation would need: gateways do not look at them.
+fn shared_parameters(document: &Document) -> Vec<(Finding, Site)> {
+    let root = document.as_json();
+    let paths = root.get("paths").and_then(Value::as_object);
+    let mut found = Vec::new();
+    for (path, item) in paths.into_iter().flatten() {
+        let (item, pointer) = references::path_item(root, path, item);
+        let shared = item.get("parameters").and_then(Value::as_array);
+        let shared = shared
+            .into_iter()
+            .flatten()
+            .filter_map(|it| parameter(root, it));
+        let shared: BTreeSet<_> = shared
+            .filter(|(place, _)| ARGUMENTS.contains(place))
+            .collect();
+        if shared.is_empty() {
+            continue;
+        }
+        let operations = SERVED.iter().filter_map(|it| item.get(*it));
+        let lacking: BTreeSet<_> = operations
+            .flat_map(|operation| {
+                let own = operation.get("parameters").and_then(Value::as_array);
+                let own = own
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|it| parameter(root, it));
+                let own: BTreeSet<_> = own.collect();
+                shared.difference(&own).copied().collect::<Vec<_>>()
+            })
+            .collect();
+        let Some((place, name)) = lacking.first() else {
+            continue;
+        };
+        let more = match lacking.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let message = format!(
+            "the {place} parameter `{name}`{more} of the path `{path}` cannot be given by callers: \
+             gateways look at the parameters of operations only"
+        );
+        let finding = Finding::warning(Rule::OpenApiPathItemParameters, message);
+        let finding = finding.help(format!("write it in each operation, {REPAIR}"));
+        found.push((finding, Site::OpenApi(format!("{pointer}/parameters"))));
+    }
+    found
+}
+
+/// Where parameters become arguments of callers.
+const ARGUMENTS: [&str; 2] = ["path", "query"];
+
+/// The methods that gateways serve.
+const SERVED: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+/// The place and the name of a parameter.
+fn parameter<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a str)> {
+    let reference = parameter.get("$ref").and_then(Value::as_str);
+    let parameter = match reference {
+        Some(reference) => references::target(root, reference)?.0,
+        None => parameter,
+    };
+    Some((
+        parameter.get("in")?.as_str()?,
+        parameter.get("name")?.as_str()?,
+    ))
 }
 
 /// What repairs a document where HTTP stays as it is; without the word, findings would send

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::finding::Rule;
+use crate::name::is_name;
 use crate::openapi::references;
 use crate::openapi::{Document, METHODS, step};
 
@@ -17,8 +18,8 @@ pub(crate) struct Named {
     pub(crate) pointer: String,
 }
 
-/// Every name that the schema gets from bodies and parameters: path and query parameters, string
-/// enum values of bodies, and the components that bodies use.
+/// Every name that is none, of those that the schema gets from bodies and parameters: path and query
+/// parameters, string enum values of bodies, and the components that bodies use.
 pub(crate) fn names(document: &Document) -> Vec<Named> {
     let root = document.as_json();
     let mut names = Names {
@@ -26,6 +27,7 @@ pub(crate) fn names(document: &Document) -> Vec<Named> {
         followed: HashSet::new(),
         open: Vec::new(),
         found: Vec::new(),
+        told: 0,
     };
     let paths = root.get("paths").and_then(Value::as_object);
     for (path, item) in paths.into_iter().flatten() {
@@ -59,35 +61,54 @@ struct Names<'a> {
     /// Schemas to look at, and where they stand.
     open: Vec<(&'a Value, String)>,
     found: Vec<Named>,
+    /// The bytes of their pointers.
+    told: usize,
 }
+
+/// So many bytes of pointers are made: each may be as long as the document.
+const MOST_TOLD: usize = 16 << 20;
 
 impl<'a> Names<'a> {
     /// What a value stands for, where it is a reference, and where that stands.
     fn target(&self, value: &'a Value, at: &str) -> (&'a Value, String) {
-        let reference = value.get("$ref").and_then(Value::as_str);
-        let found = reference.and_then(|it| references::target(self.root, it));
+        let found = self.referred(value);
         found.unwrap_or_else(|| (value, at.to_owned()))
     }
 
-    fn add(&mut self, rule: Rule, name: &str, pointer: String) {
-        let name = name.to_owned();
-        self.found.push(Named {
-            rule,
-            name,
-            pointer,
-        });
+    fn referred(&self, value: &Value) -> Option<(&'a Value, String)> {
+        let reference = value.get("$ref").and_then(Value::as_str);
+        reference.and_then(|it| references::target(self.root, it))
+    }
+
+    /// The pointer is only made for what is told: a path may be as long as the document.
+    fn add(&mut self, rule: Rule, name: &str, pointer: impl FnOnce() -> String) {
+        if !is_name(name) && self.told < MOST_TOLD {
+            let pointer = pointer();
+            self.told += pointer.len();
+            self.found.push(Named {
+                rule,
+                name: name.to_owned(),
+                pointer,
+            });
+        }
     }
 
     /// Headers and cookies are left out: they are no arguments.
     fn parameters(&mut self, holder: &'a Value, at: &str) {
         let parameters = holder.get("parameters").and_then(Value::as_array);
         for (number, parameter) in parameters.into_iter().flatten().enumerate() {
-            let (parameter, at) = self.target(parameter, &format!("{at}/parameters/{number}"));
+            let (parameter, of_target) = match self.referred(parameter) {
+                Some((parameter, at)) => (parameter, Some(at)),
+                None => (parameter, None),
+            };
             let place = parameter.get("in").and_then(Value::as_str);
             if matches!(place, Some("path" | "query"))
                 && let Some(name) = parameter.get("name").and_then(Value::as_str)
             {
-                self.add(Rule::OpenApiParameterName, name, step(&at, "name"));
+                self.add(Rule::OpenApiParameterName, name, || {
+                    let own = || format!("{at}/parameters/{number}");
+                    step(&of_target.unwrap_or_else(own), "name")
+                });
             }
         }
     }
@@ -112,7 +133,7 @@ impl<'a> Names<'a> {
             let (target, target_at) = self.target(schema, at);
             let name = target_at.rsplit('/').next().unwrap_or_default();
             let name = name.replace("~1", "/").replace("~0", "~");
-            self.add(Rule::OpenApiComponentName, &name, target_at.clone());
+            self.add(Rule::OpenApiComponentName, &name, || target_at.clone());
             // A reference that leads nowhere is nothing to look at.
             if !std::ptr::eq(target, schema) {
                 self.open.push((target, target_at));
@@ -122,7 +143,9 @@ impl<'a> Names<'a> {
         let values = schema.get("enum").and_then(Value::as_array);
         for (number, value) in values.into_iter().flatten().enumerate() {
             if let Some(text) = value.as_str() {
-                self.add(Rule::OpenApiEnumValue, text, format!("{at}/enum/{number}"));
+                self.add(Rule::OpenApiEnumValue, text, || {
+                    format!("{at}/enum/{number}")
+                });
             }
         }
         for key in ["items", "additionalProperties", "not"] {

@@ -6,6 +6,7 @@ use std::str::Utf8Error;
 use std::sync::Arc;
 
 use miette::Diagnostic;
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, ExtensionDescriptor, FileDescriptor, MessageDescriptor,
     MethodDescriptor, Syntax,
@@ -14,6 +15,7 @@ use protox::Compiler;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
 use crate::proto::fault::{self, ProtoFault};
+use crate::proto::link::{self, Imports, Linked};
 use crate::proto::semantics;
 use crate::render::Site;
 
@@ -27,6 +29,8 @@ pub struct Compiled {
     entry: String,
     /// The text of every file that was not built in, by name.
     sources: HashMap<String, String>,
+    /// The imports of files that have others in the pool.
+    imports: HashMap<String, Imports>,
 }
 
 /// Why a proto source cannot be compiled: `file:line:column: reason` where the place is known.
@@ -54,24 +58,31 @@ pub fn compile(
     files
         .entry(entry.clone())
         .or_insert_with(|| source.to_vec());
-    let texts: HashMap<String, String> = files
-        .iter()
-        .filter_map(|(name, bytes)| Some((name.clone(), text_of(bytes).ok()?.into())))
+    let fault = |error: &protox::Error| CompileFault::new(error, &valid_texts(&files));
+    let texts = files.iter().map(|(name, bytes)| (name, text_of(bytes)));
+    let texts: HashMap<String, &str> = texts
+        .filter_map(|(name, text)| Some((name.clone(), text.ok()?)))
         .collect();
-
-    let files = Arc::new(files);
-    let compiler =
-        compile_files(&entry, &files).map_err(|error| CompileFault::new(&error, &texts))?;
+    let linked = link::link(&entry, &texts).map_err(|error| fault(&error))?;
+    let linked = Arc::new(linked);
+    let files = Arc::new(files.clone());
+    let compiler = compile_files(&entry, &linked, &files).map_err(|error| fault(&error))?;
     let pool = compiler.descriptor_pool();
     let used: BTreeSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
     let sources = texts
         .into_iter()
         .filter(|(name, _)| used.contains(name))
+        .map(|(name, text)| (name, text.to_owned()))
+        .collect();
+    let changed = linked.files.iter();
+    let imports = changed
+        .filter_map(|(name, file)| Some((name.clone(), file.own.clone()?)))
         .collect();
     let compiled = Compiled {
         pool,
         entry,
         sources,
+        imports,
     };
     match semantics::faults(&compiled) {
         faults if faults.is_empty() => Ok(compiled),
@@ -92,34 +103,59 @@ const LARGEST_AT_ONCE: usize = 64 << 10;
 /// With more faults in such files no fault has a place.
 const MOST_PLACES: usize = 500;
 
+/// How the compiler gets files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As descriptors without places.
+    Bare,
+    /// As descriptors: faults have no place, and texts need not be parsed again.
+    Parsed,
+    /// As texts.
+    Text,
+}
+
 fn compile_files(
     entry: &str,
+    linked: &Arc<Linked>,
     files: &Arc<HashMap<String, Vec<u8>>>,
 ) -> Result<Compiler, protox::Error> {
+    let compile = |form| compile_once(entry, linked, files, form);
     if files.values().any(|it| it.len() > LARGEST_AT_ONCE)
-        && let Err(error) = compile_once(entry, files, false)
+        && let Err(error) = compile(Form::Bare)
         && error.related().map_or(0, Iterator::count) > MOST_PLACES
     {
         return Err(error);
     }
-    compile_once(entry, files, true)
+    compile(Form::Parsed).or_else(|_| compile(Form::Text))
 }
 
 fn compile_once(
     entry: &str,
+    linked: &Arc<Linked>,
     files: &Arc<HashMap<String, Vec<u8>>>,
-    with_places: bool,
+    form: Form,
 ) -> Result<Compiler, protox::Error> {
     let mut compiler = Compiler::with_file_resolver(Memory {
+        linked: Arc::clone(linked),
         files: Arc::clone(files),
         builtin: GoogleFileResolver::new(),
-        with_places,
+        form,
     });
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_file(Path::new(entry))?;
+    compiler.include_imports(true).include_source_info(true);
+    let order = linked.order.iter().map(String::as_str);
+    // One that could not be read is told so by the compiler.
+    let entry = (!linked.files.contains_key(entry)).then_some(entry);
+    for name in order.chain(entry) {
+        compiler.open_file(Path::new(name))?;
+    }
     Ok(compiler)
+}
+
+/// What is text of the files, a copy for errors.
+fn valid_texts(files: &HashMap<String, Vec<u8>>) -> HashMap<String, String> {
+    let texts = files.iter();
+    let texts = texts.filter_map(|(name, bytes)| Some((name.clone(), text_of(bytes).ok()?.into())));
+    texts.collect()
 }
 
 // === impl CompileFault ===
@@ -128,8 +164,11 @@ impl CompileFault {
     fn new(error: &protox::Error, texts: &HashMap<String, String>) -> Self {
         let details = fault::faults(error, texts);
         Self {
-            // The Debug form of this error is `file:line:column: reason`.
-            text: format!("{error:?}"),
+            text: match error.file() {
+                // The Debug form of this error is `file:line:column: reason`.
+                Some(_) => format!("{error:?}"),
+                None => error.to_string(),
+            },
             unsupported: details.iter().all(|fault| !fault.is_certain),
             details,
         }
@@ -234,6 +273,17 @@ impl Compiled {
         self.pool.files()
     }
 
+    /// The descriptor of a file as its text says it: for the compiler, some have other imports.
+    #[must_use]
+    pub fn descriptor_of(&self, file: &FileDescriptor) -> FileDescriptorProto {
+        let mut descriptor = file.file_descriptor_proto().clone();
+        if let Some(imports) = self.imports.get(file.name()) {
+            descriptor.dependency.clone_from(&imports.all);
+            descriptor.public_dependency.clone_from(&imports.public);
+        }
+        descriptor
+    }
+
     /// The text of a file, unless it is a built-in one.
     pub fn source_of(&self, file: &str) -> Option<&str> {
         self.sources.get(file).map(String::as_str)
@@ -242,9 +292,10 @@ impl Compiled {
 
 /// Files in memory by exact name, then the built-in ones.
 struct Memory {
+    linked: Arc<Linked>,
     files: Arc<HashMap<String, Vec<u8>>>,
     builtin: GoogleFileResolver,
-    with_places: bool,
+    form: Form,
 }
 
 impl FileResolver for Memory {
@@ -254,23 +305,24 @@ impl FileResolver for Memory {
     }
 
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        match self.files.get(name) {
-            Some(bytes) => {
-                let text = text_of(bytes).map_err(|error| {
-                    protox::Error::new(format!(
-                        "{name}: not UTF-8 after byte {}",
-                        error.valid_up_to()
-                    ))
-                })?;
-                let file = File::from_source(name, text)?;
-                if self.with_places {
-                    return Ok(file);
+        let Some(bytes) = self.files.get(name) else {
+            return self.builtin.open_file(name);
+        };
+        let text = text_of(bytes).map_err(|error| {
+            let end = error.valid_up_to();
+            protox::Error::new(format!("{name}: not UTF-8 after byte {end}"))
+        })?;
+        match self.linked.files.get(name) {
+            Some(file) if self.form != Form::Text => {
+                let mut descriptor = file.handed.clone();
+                if self.form == Form::Bare {
+                    descriptor.source_code_info = None;
                 }
-                let mut descriptor = file.file_descriptor_proto().clone();
-                descriptor.source_code_info = None;
                 Ok(File::from_file_descriptor_proto(descriptor))
             }
-            None => self.builtin.open_file(name),
+            Some(file) => File::from_source(name, &link::with_imports(text, file)),
+            // Only a built-in file imports it.
+            None => File::from_source(name, text),
         }
     }
 }

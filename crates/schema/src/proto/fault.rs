@@ -9,8 +9,8 @@ use miette::{Diagnostic, LabeledSpan};
 use crate::finding::location::{Lines, Spot};
 use crate::proto::lex::Source;
 
-/// More are not told: one typing error often causes many.
-const MOST_FAULTS: usize = 20;
+/// More are only counted: one typing error often causes many.
+const MOST_FAULTS: usize = 100;
 
 /// One fault of a proto source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub(crate) struct ProtoFault {
 
 /// What compilers do not agree upon: limits, rarely used characters, numbers that are only just too
 /// large, and names of options that are younger than this compiler.
-const UNCERTAIN: [&str; 7] = [
+const UNCERTAIN: [&str; 8] = [
+    "compiler's own limit",
     "recursion limit",
     "too large",
     "64-bit integer, but the value",
@@ -70,8 +71,18 @@ pub(crate) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> 
         }
     };
     let mut found = vec![fault(error)];
-    let related = error.related().into_iter().flatten();
-    found.extend(related.take(MOST_FAULTS - 1).map(fault));
+    let mut related = error.related().into_iter().flatten();
+    found.extend(related.by_ref().take(MOST_FAULTS - 1).map(fault));
+    let more = related.count();
+    if more > 0 {
+        found.push(ProtoFault {
+            text: format!("{more} more faults are not shown"),
+            help: None,
+            file,
+            spot: None,
+            is_certain: found.iter().all(|it| it.is_certain),
+        });
+    }
     found
 }
 

@@ -16,6 +16,8 @@ pub(crate) mod imports;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod lex;
 #[cfg(feature = "preflight")]
+mod link;
+#[cfg(feature = "preflight")]
 mod print;
 #[cfg(feature = "preflight")]
 pub(crate) mod semantics;

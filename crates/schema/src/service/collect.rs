@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use super::schema::{Entry, ProtoSource};
+use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
 use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
 use crate::proto::imports;
+use crate::size::MAX_REQUEST_BYTES;
 
 /// Files by the path of the `import` statement.
 pub(super) type Imports = HashMap<String, Vec<u8>>;
@@ -21,10 +23,11 @@ pub(super) fn collect(
 ) -> Result<(Vec<u8>, Imports), Vec<Finding>> {
     let collector = Collector { proto };
     let (entry_path, entry) = collector.entry().map_err(|finding| vec![finding])?;
-    let imports = Collector::imports_of(&entry, &entry_path);
+    let imports = Collector::imports_of(&entry, &|| entry_path.clone());
     let own_name = format!("{namespace}.proto");
     let mut found = Vec::new();
     let mut sent = HashMap::new();
+    let mut bytes = entry.len();
     // Files that were met; those of the current chain wait for the end of their own imports.
     let mut met: HashMap<String, State> = HashMap::new();
     let mut chain = vec![Waiting::for_imports(
@@ -40,22 +43,22 @@ pub(super) fn collect(
         if met.get(&path) == Some(&State::Done) {
             continue;
         }
-        let importer = match waiting.path == entry_path {
-            true => Some(&entry),
-            false => sent.get(&waiting.path),
-        };
-        let place = place(&waiting.path, importer, &path);
-        let trail = trail(&chain, &path);
+        let importer = waiting.path.clone();
+        let trail = || trail(&chain, &path);
         let is_met = met.get(&path) == Some(&State::Waiting);
         let outcome = if is_met || path == entry_path {
-            Err(imports_itself(&path, &trail))
+            Err(imports_itself(&path, &trail()))
         } else if path == own_name {
-            Err(is_called_like_the_entry(&path, &trail))
+            Err(is_called_like_the_entry(&path, &trail()))
         } else {
             collector.follow(&path, &trail)
         };
         match outcome {
             Ok(Some((source, imports))) => {
+                bytes += path.len() + source.len();
+                if bytes > MAX_REQUEST_BYTES {
+                    return Err(vec![too_large(&path)]);
+                }
                 sent.insert(path.clone(), source);
                 met.insert(path.clone(), State::Waiting);
                 chain.push(Waiting::for_imports(path, imports));
@@ -64,7 +67,17 @@ pub(super) fn collect(
                 met.insert(path, State::Done);
             }
             Err(finding) => {
-                found.push(finding.at(Some(place)));
+                // More are only counted, and need no place.
+                found.push(match found.len() < MOST_FINDINGS {
+                    false => finding,
+                    true => {
+                        let source = match importer == entry_path {
+                            true => Some(&entry),
+                            false => sent.get(&importer),
+                        };
+                        finding.at(Some(place(&importer, source, &path)))
+                    }
+                });
                 if !is_met {
                     met.insert(path, State::Done);
                 }
@@ -75,6 +88,14 @@ pub(super) fn collect(
         true => Ok((entry, sent)),
         false => Err(found),
     }
+}
+
+fn too_large(path: &str) -> Finding {
+    let message = format!(
+        "with `{path}` the imported files are larger than the {MAX_REQUEST_BYTES} bytes that a \
+         gateway receives"
+    );
+    Finding::error(Rule::RequestSize, message).help("send fewer or smaller schemas")
 }
 
 fn imports_itself(path: &str, trail: &str) -> Finding {
@@ -132,11 +153,21 @@ impl Waiting {
     }
 }
 
-/// The chain of files that led to an import, for errors.
+/// The chain of files that led to an import, for errors; of a long one both ends.
 fn trail(chain: &[Waiting], path: &str) -> String {
     let files = chain.iter().map(|waiting| waiting.path.as_str());
-    files.chain([path]).collect::<Vec<_>>().join(" → ")
+    let (first, last) = match chain.len() > 2 * END_OF_TRAIL {
+        true => (END_OF_TRAIL, END_OF_TRAIL),
+        false => (chain.len(), 0),
+    };
+    let gap = (last > 0).then_some("…");
+    let ends = files.clone().take(first).chain(gap);
+    let ends = ends.chain(files.skip(chain.len() - last));
+    ends.chain([path]).collect::<Vec<_>>().join(" → ")
 }
+
+/// So many files of either end of a trail are told.
+const END_OF_TRAIL: usize = 5;
 
 struct Collector<'a> {
     proto: &'a ProtoSource,
@@ -160,7 +191,7 @@ impl Collector<'_> {
             ))),
             Entry::Tree { files, path } => {
                 let path = super::proto_files::normal(path);
-                let source = self.read(&path, &path)?.ok_or_else(|| {
+                let source = self.read(&path, &|| path.clone())?.ok_or_else(|| {
                     missing(format!("the entry file `{path}` is not in {files}"))
                         .help("its path is relative to the root of the tree")
                 })?;
@@ -169,18 +200,18 @@ impl Collector<'_> {
         }
     }
 
-    fn follow(&self, path: &str, trail: &str) -> Result<Followed, Finding> {
+    fn follow(&self, path: &str, trail: &dyn Fn() -> String) -> Result<Followed, Finding> {
         match self.read(path, trail)? {
             Some(source) => {
                 let imports = Self::imports_of(&source, trail)?;
                 Ok(Some((source, imports)))
             }
             None if imports::is_built_in(path) => Ok(None),
-            None => Err(self.missing(path, trail)),
+            None => Err(self.missing(path, &trail())),
         }
     }
 
-    fn read(&self, path: &str, trail: &str) -> Result<Option<Vec<u8>>, Finding> {
+    fn read(&self, path: &str, trail: &dyn Fn() -> String) -> Result<Option<Vec<u8>>, Finding> {
         if let Some(source) = self.proto.imports.get(path) {
             return Ok(Some(source.clone()));
         }
@@ -188,14 +219,16 @@ impl Collector<'_> {
             return Ok(None);
         };
         files.read(path).map_err(|cause| {
+            let trail = trail();
             let message = format!("`{path}` in {files} cannot be read ({trail}): {cause}");
             let finding = Finding::error(Rule::ProtoUnreadable, message);
-            finding.help("check that it is a file and its permissions")
+            finding.help("check that it is a regular file and its permissions")
         })
     }
 
-    fn imports_of(source: &[u8], trail: &str) -> Result<Vec<String>, Finding> {
+    fn imports_of(source: &[u8], trail: &dyn Fn() -> String) -> Result<Vec<String>, Finding> {
         let text = std::str::from_utf8(source).map_err(|cause| {
+            let trail = trail();
             let message = format!("{trail} is not UTF-8 text: {cause}");
             Finding::error(Rule::ProtoUnreadable, message).help("save it as UTF-8")
         })?;

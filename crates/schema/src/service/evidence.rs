@@ -80,18 +80,19 @@ mod inspect {
     const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
     /// Compiles or reads the schema of a binding once, for all that is to be known of it. `entry`
-    /// is what the user calls the entry file of a proto.
+    /// is what the user calls the entry file of a proto, `given` the document before any repair.
     pub(in crate::service) fn inspect(
         binding: &Binding,
         kind: ServiceKind,
         entry: &str,
+        given: &[u8],
         purpose: Purpose,
     ) -> (Vec<Finding>, Evidence) {
         match kind {
             ServiceKind::Proto => of_proto(binding, entry, purpose),
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
-                let (found, read) = openapi::check::check(&binding.version, document);
+                let (found, read) = openapi::check::check(&binding.version, document, given);
                 let mut operations = read.map(|it| it.operations()).unwrap_or_default();
                 // Gateways look at no others.
                 operations.retain(|it| SERVED.contains(&&*it.method));

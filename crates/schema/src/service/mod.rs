@@ -244,13 +244,16 @@ impl Service {
     /// - string enums of bodies whose values are no names become plain strings, whose descriptions
     ///   tell the values;
     /// - paths that share the operations of another by `$ref` get their own;
-    /// - responses without a description get an empty one;
+    /// - parameters of a path become those of its operations, because gateways do not look at the
+    ///   former;
+    /// - responses without a description get an empty one, and a license without a name, which
+    ///   utoipa writes for every crate without a license, goes;
     /// - versions that YAML takes for numbers (`version: 1.0`), and dates without quotes where they
     ///   would not fit their schema, become text.
     ///
     /// What else is wrong, such as the name of a query parameter, stays an error. A document that
-    /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) and the places
-    /// of findings are those of that JSON; one with nothing to repair keeps its bytes. Nothing is
+    /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) is that of that
+    /// JSON; findings show the document as given. One with nothing to repair keeps its bytes. Nothing is
     /// repaired in YAML that has a key twice, because one of the two would be lost.
     ///
     /// # Examples

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+use crate::size::MAX_REQUEST_BYTES;
 
 /// A tree of proto files: directories on disk, an `include_dir!` tree, or a list of (path, bytes).
 ///
 /// Paths in the tree use `/` on every system, as `import` statements do; `\` in given paths is
-/// taken as `/`. On disk symbolic links are followed. Files whose path is not UTF-8 cannot be
+/// taken as `/`. On disk symbolic links are followed, and only regular files are read. Files whose path is not UTF-8 cannot be
 /// imported and are as if not there.
 #[derive(Clone)]
 pub struct ProtoFiles(Files);
@@ -84,7 +86,7 @@ impl ProtoFiles {
             Files::Directories { .. } if !stays_inside(path) => Ok(None),
             Files::Directories { base, roots } => {
                 for root in roots {
-                    match std::fs::read(base.join(root).join(path)) {
+                    match read_file(&base.join(root).join(path)) {
                         Ok(bytes) => return Ok(Some(bytes)),
                         Err(error) if error.kind() == ErrorKind::NotFound => {}
                         // A directory named like the first part of the path is a file here.
@@ -96,6 +98,24 @@ impl ProtoFiles {
             }
         }
     }
+}
+
+/// A regular file, up to what can be sent: a pipe or device has no end, or none comes.
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Before it is opened, because that alone waits for the other end of a pipe.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let most = MAX_REQUEST_BYTES as u64;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    // Not by its size in the directory, which some file systems do not know.
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let text = format!("it is larger than a gateway receives, {most} bytes");
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, text));
+    }
+    Ok(bytes)
 }
 
 /// A path as `import` statements write it.

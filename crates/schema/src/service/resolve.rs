@@ -161,6 +161,7 @@ impl Service {
             false => Evidence::default(),
         };
         found.allow(&self.allowed);
+        found.cap();
         found.name(&name);
         let resolved = match (namespace, version) {
             (Some(namespace), Some(version)) if is_complete => Some(Resolved {
@@ -192,8 +193,12 @@ impl Service {
             Schema::Proto(_) if self.is_part => super::collect::ENTRY_TEXT.to_owned(),
             _ => format!("{}.proto", binding.namespace),
         };
+        let given = match &self.schema {
+            Schema::OpenApi(OpenApiDocument(document)) => document,
+            _ => &binding.openapi_spec,
+        };
         let (schema, evidence) =
-            super::evidence::inspect(binding, self.schema.kind(), &entry, purpose);
+            super::evidence::inspect(binding, self.schema.kind(), &entry, given, purpose);
         if checks == Checks::All {
             found.extend(schema);
         }
@@ -222,6 +227,15 @@ impl Service {
                     let message = "the OpenAPI document is empty or no text";
                     let finding = Finding::error(Rule::OpenApiSyntax, message);
                     return Err(vec![finding.help("give JSON or YAML")]);
+                }
+                if !can_be_sent(document, self.is_repaired) {
+                    let message = format!(
+                        "the document is {} bytes long, and a gateway receives at most \
+                         {MAX_REQUEST_BYTES}",
+                        document.len()
+                    );
+                    let finding = Finding::error(Rule::RequestSize, message);
+                    return Err(vec![finding.help("split it into several services")]);
                 }
                 binding.openapi_spec.clone_from(document);
             }
@@ -255,7 +269,11 @@ impl Service {
                 }
             };
             let message = format!("the version `{text}` cannot be registered: {why}");
-            Finding::error(Rule::VersionSyntax, message)
+            let finding = Finding::error(Rule::VersionSyntax, message);
+            match suggested_version(text) {
+                Some(version) => finding.help(format!("write `.version(\"{version}\")`")),
+                None => finding,
+            }
         })
     }
 
@@ -272,7 +290,8 @@ impl Service {
                 Entry::Text(_) => None,
             },
             (None, Schema::OpenApi(OpenApiDocument(document))) => {
-                if is_no_text(document) || (checks == Checks::All && is_unreadable(document)) {
+                let is_told = is_no_text(document) || !can_be_sent(document, self.is_repaired);
+                if is_told || (checks == Checks::All && is_unreadable(document)) {
                     return Ok(None);
                 }
                 title_of(document).map(|title| name::fold_title(&title))
@@ -328,10 +347,39 @@ fn repair(_: &mut Binding) -> Vec<Finding> {
     Vec::new()
 }
 
+/// What is meant by `1.0`, `V2` or `v01`.
+fn suggested_version(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("unstable") {
+        return Some("unstable".to_owned());
+    }
+    let number = text.trim_start_matches(['v', 'V']).trim_start_matches('0');
+    let end = number
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(number.len());
+    let (number, rest) = number.split_at(end);
+    let version = format!("v{number}");
+    let is_whole = rest.is_empty() || rest.starts_with(['.', '-', '+']);
+    (is_whole && Version::parse(&version).is_ok()).then_some(version)
+}
+
 /// The name of a file without its ending.
 pub(super) fn stem(path: &str) -> &str {
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
     file.strip_suffix(".proto").unwrap_or(file)
+}
+
+/// Whether a document can be sent, judged before it is read: as it is, or without what a repair may
+/// write in fewer bytes, white space.
+fn can_be_sent(document: &[u8], may_shrink: bool) -> bool {
+    let is_short = document.len() <= MAX_REQUEST_BYTES;
+    let count = || {
+        document
+            .iter()
+            .filter(|it| !it.is_ascii_whitespace())
+            .count()
+    };
+    is_short || (may_shrink && count() <= MAX_REQUEST_BYTES)
 }
 
 fn is_no_text(document: &[u8]) -> bool {

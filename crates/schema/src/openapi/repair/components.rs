@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{free_name, walk};
 use crate::finding::Rule;
-use crate::name::{is_name, suggest};
+use crate::name::suggest;
 use crate::openapi::names::names;
 use crate::openapi::references::decoded;
 use crate::openapi::validate::is_identifier;
@@ -19,7 +19,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
     let found = names(&Document::of(root.clone()));
     let used: BTreeSet<_> = found
         .into_iter()
-        .filter(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name))
+        .filter(|it| it.rule == Rule::OpenApiComponentName)
         .map(|it| it.pointer)
         .collect();
     let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {

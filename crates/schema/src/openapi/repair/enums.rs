@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::finding::Rule;
-use crate::name::is_name;
 use crate::openapi::Document;
 use crate::openapi::names::names;
 
@@ -16,7 +15,7 @@ pub(super) fn loosen(root: &mut Value) -> Vec<String> {
     let found = names(&Document::of(root.clone()));
     let of_enums = found
         .into_iter()
-        .filter(|it| it.rule == Rule::OpenApiEnumValue && !is_name(&it.name));
+        .filter(|it| it.rule == Rule::OpenApiEnumValue);
     let schemas: BTreeSet<String> = of_enums
         .filter_map(|it| Some(it.pointer.rsplit_once("/enum/")?.0.to_owned()))
         .collect();

@@ -2,9 +2,11 @@
 
 mod components;
 mod enums;
+mod license;
 mod operations;
 mod parameters;
 mod responses;
+mod shared;
 mod twins;
 mod versions;
 mod walk;
@@ -17,10 +19,13 @@ use crate::finding::Rule;
 /// Repairs what can be repaired; what was changed, in words.
 pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     let mut done = versions::quote(root);
+    done.extend(license::drop_empty(root));
     done.extend(responses::describe(root));
     done.extend(components::rename(root));
     done.extend(enums::loosen(root));
     done.extend(twins::part(root));
+    // Behind the twins, whose parameters may be those of the path.
+    done.extend(shared::hand_down(root));
     // Before the operations, whose ids are made from paths.
     done.extend(parameters::rename(root));
     done.extend(operations::name(version, root));

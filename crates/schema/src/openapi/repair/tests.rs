@@ -72,7 +72,11 @@ fn operation_ids_are_made_from_method_and_path() {
     assert_eq!(id("/paths/~1b~1{id}/get"), "get_b_by_id");
     assert_eq!(id("/paths/~1b~1{id}/put"), "list");
     assert_eq!(id("/paths/~1c/get"), "get_c");
-    assert_eq!(found.len(), 5);
+    assert_eq!(
+        found.len(),
+        6,
+        "and the parameter of /b/{{id}} was handed down"
+    );
     assert!(is_acceptable(&root));
 }
 
@@ -99,7 +103,7 @@ fn path_parameters_are_renamed_wherever_they_stand() {
     let at = |pointer: &str| root.pointer(pointer).unwrap().clone();
     // The query has the first choice already.
     let both = at("/paths/~1pets~1{pet_id_2}~1{toy_id}");
-    assert_eq!(both["parameters"][1]["name"], "toy_id");
+    assert_eq!(both["get"]["parameters"][2]["name"], "toy_id");
     assert_eq!(at("/components/parameters/pet/name"), "pet_id_2");
     let one = at("/paths/~1pets~1{pet_id_2}/get/parameters");
     assert_eq!(one[0]["name"], "pet_id_2");
@@ -109,7 +113,11 @@ fn path_parameters_are_renamed_wherever_they_stand() {
         let renamed = "#/paths/~1pets~1{pet_id_2}/get/parameters/0/schema";
         assert_eq!(reference, renamed, "{name}");
     }
-    assert_eq!(found.len(), 2);
+    assert_eq!(
+        found.len(),
+        3,
+        "and the parameters of the path were handed down"
+    );
     assert!(is_acceptable(&root));
 }
 

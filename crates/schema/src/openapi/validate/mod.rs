@@ -435,10 +435,18 @@ fn name_of(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a flag",
         Value::Number(_) => "a number",
+        // What no JSON value can hold is read as it is written.
+        Value::String(text) if is_too_large(text) => "a number that is too large",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
+}
+
+fn is_too_large(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && text.parse::<f64>().is_ok_and(f64::is_infinite)
 }
 
 #[cfg(test)]

@@ -17,10 +17,18 @@ impl<'a> Walk<'a> {
             // The field itself, which is what it is called, although it is not there.
             self.invalid(item, Some(key), Rule::OpenApiRequired, told, help);
         };
-        if is_empty(map, "openapi") {
+        if is_empty(map, "openapi")
+            && let Some(swagger) = map.get("swagger")
+        {
+            let version = swagger
+                .as_str()
+                .map_or_else(|| swagger.to_string(), str::to_owned);
+            let told = format!("this is Swagger {version}, and gateways read OpenAPI 3.x");
+            let help = "convert it to OpenAPI 3, for example with `swagger2openapi`";
+            missing("openapi", &told, help);
+        } else if is_empty(map, "openapi") {
             let told = "the value of openapi must be a non-empty string";
-            let help = "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`; Swagger \
-                        2.0 has to be converted";
+            let help = "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`";
             missing("openapi", told, help);
         }
         if some(map, "info").is_none() {
@@ -62,7 +70,10 @@ impl<'a> Walk<'a> {
     pub(super) fn license(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         if text(map, "name").is_empty() {
             let told = "a license has no name";
-            self.invalid(item, None, Rule::OpenApiRequired, told, "write `name`");
+            let help = "write `name`, such as `MIT`, or leave `license` out; utoipa writes an empty \
+                        one for a crate without `license` in its Cargo.toml: give it one, or let \
+                        `Service::repair` drop it";
+            self.invalid(item, None, Rule::OpenApiRequired, told, help);
         }
         if !text(map, "url").is_empty() && !text(map, "identifier").is_empty() {
             let told = "a license has both `url` and `identifier`";

@@ -25,6 +25,9 @@ pub(crate) fn difference(a: &FileDescriptor, b: &FileDescriptor) -> Option<Strin
 
 fn plain_text(file: &FileDescriptor) -> String {
     let text = print_with(file, Comments::default()).text;
+    // Imports may be those with which it was compiled.
+    let lines = text.lines().filter(|line| !line.starts_with("import "));
+    let text = lines.fold(String::new(), |text, line| text + line + "\n");
     // Whether a method without options has braces.
     text.replace(" {}\n", ";\n")
 }
@@ -43,6 +46,8 @@ fn plain(file: &FileDescriptor) -> FileDescriptorProto {
     let mut file = file.file_descriptor_proto().clone();
     file.name = None;
     file.source_code_info = None;
+    file.dependency.clear();
+    file.public_dependency.clear();
     file.syntax = file.syntax.filter(|it| it != "proto2");
     drop_empty(&mut file.options);
     file.extension.iter_mut().for_each(plain_extension);
