@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use tower_gwag_schema::{CheckError, Finding, Findings, Rule};
+use tower_gwag_schema::masked::masked;
+use tower_gwag_schema::{CheckError, Findings, Rule};
 
 /// What failed and what to do about it.
 ///
@@ -112,7 +113,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: message.into(),
+            message: masked(&message.into()),
             source: None,
             findings: None,
         }
@@ -180,26 +181,13 @@ impl From<CheckError> for Error {
     }
 }
 
-/// Faults of single options have one rule for each kind.
-impl From<Error> for Finding {
-    fn from(error: Error) -> Self {
-        let fits = |rule: &&Rule| ErrorKind::of(**rule) == error.kind;
-        let rule = Rule::ALL.iter().find(fits).copied();
-        let message = match &error.source {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        };
-        Self::error(rule.unwrap_or(Rule::NotAllowable), message)
-    }
-}
-
 // === impl ErrorKind ===
 
 impl ErrorKind {
     /// The kind of the error that a violation becomes.
     fn of(rule: Rule) -> Self {
         match rule {
-            Rule::GatewayAddress => Self::InvalidGatewayAddress,
+            Rule::GatewayAddress | Rule::GatewayHttp => Self::InvalidGatewayAddress,
             Rule::GatewayTls => Self::InvalidTls,
             Rule::NoServices => Self::NoServices,
             Rule::Ttl => Self::InvalidTtl,

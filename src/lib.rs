@@ -78,7 +78,7 @@ mod registration;
 mod server;
 
 pub use error::{Error, ErrorKind};
-pub use options::{GatewayAddress, OnRefusal, Options};
+pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
 pub use registration::{
     Cleanness, Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration,
     State, Status,

@@ -21,11 +21,13 @@ use super::looks::SlotList;
 use super::proto::{
     DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, ListPeersRequest,
     ListRegistrationsRequest, ListServicesRequest, Peer, RegisterRequest, RegisterResponse,
-    Registration, ServiceInfo,
+    Registration, ServiceBinding, ServiceInfo,
 };
 use super::refusal;
 use super::route_probe::{RouteProbe, UNDECODABLE, meaning};
 use super::shown::{make_plain, shown};
+use super::spoken::{Spoken, no_grpc};
+use super::target::Target;
 use crate::error::{Error, ErrorKind};
 
 /// How much longer an answer may take on a connection than on a new one.
@@ -184,14 +186,23 @@ impl ControlPlane {
     ///
     /// Not cancel safe once it is on the wire: run it to its end.
     pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
-        let call = self.change("Register", framed(&request), Room::Calls);
+        let name = |it: &ServiceBinding| match it.version.is_empty() {
+            true => it.namespace.clone(),
+            false => format!("{}/{}", it.namespace, it.version),
+        };
+        let services: Vec<String> = request.services.iter().map(name).collect();
+        let asked = Asked {
+            services: &services,
+            ..self.asked("Register")
+        };
+        let call = self.change(asked, framed(&request), Room::Calls);
         // It may be large, and is in the frame.
         drop(request);
         let answer: RegisterResponse = call.await?;
         let id = answer.registration_id;
         if id.is_empty() || id.chars().count() > LONGEST_ID || id.contains(char::is_control) {
             let text = format!("a registration id that is none, {:?}", shown(&id));
-            return Err(malformed("Register", &text));
+            return Err(asked.malformed(&text));
         }
         let seconds = match answer.ttl_seconds {
             0 => DEFAULT_TTL_SECONDS,
@@ -206,7 +217,9 @@ impl ControlPlane {
         let message = framed(&HeartbeatRequest {
             registration_id: id,
         });
-        let answer = self.change("Heartbeat", message, Room::Leases).await?;
+        let answer = self
+            .change(self.asked("Heartbeat"), message, Room::Leases)
+            .await?;
         let HeartbeatResponse { ok } = answer;
         Ok(ok)
     }
@@ -216,7 +229,9 @@ impl ControlPlane {
         let message = framed(&DeregisterRequest {
             registration_id: id,
         });
-        let answer = self.change("Deregister", message, Room::Leases).await?;
+        let answer = self
+            .change(self.asked("Deregister"), message, Room::Leases)
+            .await?;
         let DeregisterResponse {} = answer;
         Ok(())
     }
@@ -455,7 +470,7 @@ impl ControlPlane {
         };
         let answer = self.call(&path, message, Room::Calls, false, limit, take);
         match answer.await {
-            Err(Failed::Call(Failure::Refused(refusal))) => meaning(&refusal),
+            Err(Failed::Call(Failure::Refused(refusal), _)) => meaning(&refusal),
             _ => RouteProbe::NoEvidence,
         }
     }
@@ -484,20 +499,28 @@ impl ControlPlane {
         Ok(registrations)
     }
 
+    fn asked(&self, method: &'static str) -> Asked<'_> {
+        Asked {
+            target: self.gateway.target(),
+            method,
+            services: &[],
+        }
+    }
+
     /// A call that changes something, whose answer is short.
     async fn change<T: Message + Default>(
         &self,
-        method: &'static str,
+        asked: Asked<'_>,
         message: Bytes,
         room: Room,
     ) -> Result<T, CallError> {
         let mut answer = Vec::new();
         let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
-        let path = format!("{SERVICE}{method}");
+        let path = format!("{SERVICE}{}", asked.method);
         let answered = self.call(&path, message, room, true, MAX_ANSWER_BYTES, take);
-        answered.await.map_err(|failed| failed.of(method))?;
+        answered.await.map_err(|failed| asked.failed(failed))?;
         let decoded = T::decode(&*answer);
-        decoded.map_err(|error| malformed(method, &error.to_string()))
+        decoded.map_err(|error| asked.malformed(&error.to_string()))
     }
 
     /// A call that lists something; each entry is taken as it arrives.
@@ -517,10 +540,11 @@ impl ControlPlane {
         let path = format!("{SERVICE}{method}");
         let message = framed(request);
         let listed = self.call(&path, message, Room::Calls, false, MAX_LIST_BYTES, take);
-        listed.await.map_err(|failed| failed.of(method))?;
+        let asked = self.asked(method);
+        listed.await.map_err(|failed| asked.failed(failed))?;
         match entries.is_whole() {
             true => Ok(()),
-            false => Err(malformed(method, "a list that cannot be read")),
+            false => Err(asked.malformed("a list that cannot be read")),
         }
     }
 
@@ -548,7 +572,9 @@ impl ControlPlane {
                 .await
             {
                 Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
-                answer => return answer.map_err(Failed::Call),
+                answer => {
+                    return answer.map_err(|failure| Failed::Call(failure, connection.spoken()));
+                }
             }
         }
     }
@@ -581,7 +607,8 @@ impl ControlPlane {
 enum Failed {
     /// There is no connection.
     NotSent(Error),
-    Call(Failure),
+    /// With what the peer speaks.
+    Call(Failure, Spoken),
 }
 
 /// Whether somebody said that nothing listens there.
@@ -598,62 +625,98 @@ fn is_refused(error: &Error) -> bool {
     false
 }
 
-// === impl Failed ===
+/// A call of the control plane, for what is said of it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    target: &'a Target,
+    method: &'static str,
+    /// What it was to register, as "namespace/version".
+    services: &'a [String],
+}
 
-impl Failed {
-    /// In words, of a method of the control plane.
-    fn of(self, method: &str) -> CallError {
-        match self {
-            Self::NotSent(error) => CallError::NotSent(error),
-            Self::Call(Failure::NotSent(cause)) => {
-                let message = format!(
-                    "the gateway ends each connection before {method} is sent ({}); it is tried \
-                     again",
-                    shown(&root_of(&*cause).to_string())
-                );
-                let error = Error::new(ErrorKind::Unavailable, message);
-                CallError::NotSent(error.caused_by(cause))
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Why it has no answer.
+    fn failed(&self, failed: Failed) -> CallError {
+        let Self { target, method, .. } = self;
+        let (failure, spoken) = match failed {
+            Failed::NotSent(error) => return CallError::NotSent(error),
+            Failed::Call(failure, spoken) => (failure, spoken),
+        };
+        let (cause, what, error): (_, _, fn(Error) -> CallError) = match failure {
+            Failure::NotSent(cause) => {
+                let what = format!("ends each connection before {method} is sent");
+                (cause, what, CallError::NotSent)
             }
-            Self::Call(Failure::Broken(cause)) => {
-                let message = format!(
-                    "the connection to the gateway broke during a call ({}); it is tried again",
-                    shown(&root_of(&*cause).to_string())
-                );
-                let error = Error::new(ErrorKind::Unavailable, message);
-                CallError::Broken(error.caused_by(cause))
+            Failure::Broken(cause) => {
+                let what = format!("ended the connection during {method}");
+                (cause, what, CallError::Broken)
             }
-            Self::Call(Failure::Malformed(text)) => malformed(method, &text),
-            Self::Call(Failure::Refused(refusal)) => refused(&refusal),
+            Failure::Malformed(text) => return self.malformed(&text),
+            Failure::Refused(refusal) => return self.refused(&refusal),
+        };
+        let message = spoken.mistake(target).unwrap_or_else(|| {
+            let why = shown(&root_of(&*cause).to_string());
+            let hint = spoken.hint(target);
+            let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+            format!("the gateway {target} {what} ({why}{hint})")
+        });
+        error(Error::new(ErrorKind::Unavailable, message).caused_by(cause))
+    }
+
+    /// It may have been carried out.
+    fn malformed(&self, text: &str) -> CallError {
+        let Self { target, method, .. } = self;
+        let message = format!(
+            "the gateway {target} answered {method} with {text}: check that a gwag control plane \
+             listens there"
+        );
+        CallError::Broken(Error::new(ErrorKind::Unavailable, message))
+    }
+
+    fn refused(&self, refusal: &Refusal) -> CallError {
+        let Self { target, .. } = self;
+        let (code, text) = (refusal.code, shown(&refusal.text));
+        let kind = refusal::classify(code, &refusal.text);
+        let message = match code {
+            Code::Unimplemented if refusal.is_of_http => no_grpc(target, &text),
+            Code::Unimplemented => format!(
+                "{target} speaks gRPC, but is no gwag control plane ({text:?}): check the address \
+                 and its port"
+            ),
+            _ if refusal.is_of_http => format!(
+                "what answers at {target} is no gRPC server at the moment ({text}): check the \
+                 address, and what stands between"
+            ),
+            _ if kind == ErrorKind::TimedOut => {
+                format!(
+                    "the gateway {target} did not {} in time: {text}",
+                    self.aim()
+                )
+            }
+            Code::Unknown => format!(
+                "the gateway {target} refused to {}: {text}; {}",
+                self.aim(),
+                refusal::remedy(kind)
+            ),
+            code => format!(
+                "the gateway {target} refused to {} ({code:?}): {text}; {}",
+                self.aim(),
+                refusal::remedy(kind)
+            ),
+        };
+        let error = Error::new(kind, message).caused_by(Status::new(code, text));
+        match refusal::may_be_of_a_proxy(code, kind) {
+            true => CallError::Misrouted(error),
+            false => CallError::Refused(error),
         }
     }
-}
 
-/// It may have been carried out.
-fn malformed(method: &str, text: &str) -> CallError {
-    let message = format!(
-        "the gateway answered {method} with {text}; it is tried again. Check that a gwag control \
-         plane listens at this address"
-    );
-    CallError::Broken(Error::new(ErrorKind::Unavailable, message))
-}
-
-fn refused(refusal: &Refusal) -> CallError {
-    let (code, text) = (refusal.code, shown(&refusal.text));
-    let kind = refusal::classify(code, &refusal.text);
-    let message = match code {
-        Code::Unimplemented => format!(
-            "what answers at the gateway's address is no gwag control plane ({text:?}): check the \
-             address and its port"
-        ),
-        _ if refusal.is_of_http => format!(
-            "what answers at the gateway's address is no gRPC server at the moment ({text}): check \
-             the address, and what stands between"
-        ),
-        code => format!("the gateway refused: {text} ({code:?})"),
-    };
-    let error = Error::new(kind, message).caused_by(Status::new(code, text));
-    match refusal::may_be_of_a_proxy(code, kind) {
-        true => CallError::Misrouted(error),
-        false => CallError::Refused(error),
+    fn aim(&self) -> String {
+        match self.services {
+            [] => format!("answer {}", self.method),
+            services => format!("register `{}`", services.join("`, `")),
+        }
     }
 }

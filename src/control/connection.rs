@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use super::looks::Looks;
 use super::nodes::Nodes;
 use super::resolver;
 use super::shared::Shared;
+use super::spoken::{FirstBytes, Spoken};
 use super::target::Target;
 use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};
@@ -108,6 +109,7 @@ pub(crate) struct Connection {
     haste: u32,
     /// Bytes of answers that calls took.
     pub(super) taken: Arc<AtomicU64>,
+    first: Arc<FirstBytes>,
     /// Room for calls, by [`Room`].
     turns: [Arc<Semaphore>; 2],
 }
@@ -239,8 +241,7 @@ impl Gateway {
 
     fn unreachable(&self, why: &str) -> Error {
         let message = format!(
-            "the gateway {} cannot be reached ({why}); check its address and that it runs, the \
-             registration follows by itself",
+            "the gateway {} cannot be reached ({why}): check its address and that it runs",
             self.target
         );
         Error::new(ErrorKind::Unavailable, message)
@@ -284,9 +285,13 @@ impl Gateway {
         let ended = CancellationToken::new();
         let kill = CancellationToken::new();
         let taken = Arc::<AtomicU64>::default();
+        let first = Arc::<FirstBytes>::default();
+        let dialled = AtomicBool::new(false);
         let asked = async {
             let (stream, node) = self.dial().await.map_err(explained)?;
-            let io = WatchedIo::new(stream, kill.clone(), ended.clone(), Arc::clone(&taken));
+            dialled.store(true, Ordering::Relaxed);
+            let (taken, first) = (Arc::clone(&taken), Arc::clone(&first));
+            let io = WatchedIo::new(stream, kill.clone(), ended.clone(), taken, first);
             // Gives the stream once: tonic may not reconnect by itself.
             let io = Mutex::new(Some(TokioIo::new(io)));
             let connector = tower::service_fn(move |_: Uri| {
@@ -296,7 +301,9 @@ impl Gateway {
             let channel = self.endpoint.connect_with_connector(connector).await;
             Ok((channel.map_err(explained)?, node))
         };
-        match timeout(READY_TIMEOUT, asked).await {
+        let asked = timeout(READY_TIMEOUT, asked).await;
+        let dialled = dialled.into_inner();
+        match asked {
             Ok(Ok((channel, node))) => Ok(Connection {
                 channel,
                 node,
@@ -307,10 +314,29 @@ impl Gateway {
                 made: Instant::now(),
                 haste: 0,
                 taken,
+                first,
                 turns: std::array::from_fn(|_| Arc::new(Semaphore::new(MOST_CALLS))),
             }),
-            Ok(Err((why, cause))) => Err(self.unreachable(&why).caused_by(cause)),
-            Err(elapsed) => Err(self.unreachable(&elapsed.to_string()).caused_by(elapsed)),
+            Ok(Err((why, cause))) => {
+                let spoken = dialled.then(|| first.spoken());
+                Err(self.no_connection(&why, spoken.as_ref()).caused_by(cause))
+            }
+            Err(elapsed) => {
+                let why = format!("no answer within {READY_TIMEOUT:?}");
+                let spoken = dialled.then(|| first.spoken());
+                Err(self.no_connection(&why, spoken.as_ref()).caused_by(elapsed))
+            }
+        }
+    }
+
+    /// Somebody accepted, if anything is known of what was spoken.
+    fn no_connection(&self, why: &str, spoken: Option<&Spoken>) -> Error {
+        if let Some(mistake) = spoken.and_then(|it| it.mistake(&self.target)) {
+            return Error::new(ErrorKind::Unavailable, mistake);
+        }
+        match spoken.and_then(|it| it.hint(&self.target)) {
+            Some(hint) => self.unreachable(&format!("{why}; {hint}")),
+            None => self.unreachable(why),
         }
     }
 
@@ -367,8 +393,8 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-fn timed_out(elapsed: Elapsed) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, elapsed)
+fn timed_out(_: Elapsed) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }
 
 /// An error and what is really wrong.
@@ -388,6 +414,11 @@ pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
 // === impl Connection ===
 
 impl Connection {
+    /// What the peer speaks.
+    pub(super) fn spoken(&self) -> Spoken {
+        self.first.spoken()
+    }
+
     fn is_up(&self) -> bool {
         !self.ended.is_cancelled() && !self.spent.is_cancelled()
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::error::{Error, ErrorKind};
+use tower_gwag_schema::Rule;
+use tower_gwag_schema::finding::Finding;
 
 type Provider = Arc<dyn Fn() -> HeaderMap + Send + Sync>;
 
@@ -46,11 +47,11 @@ impl Credentials {
         self.provider = Some(provider);
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Finding> {
         match &self.fault {
             None => Ok(()),
-            Some(name) => Err(Error::new(
-                ErrorKind::InvalidMetadata,
+            Some(name) => Err(Finding::error(
+                Rule::Metadata,
                 format!(
                     "the header `{name}` for the gateway has a name or value that HTTP does not \
                      allow: names are ASCII tokens, values visible ASCII"

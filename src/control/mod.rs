@@ -14,6 +14,7 @@ mod resolver;
 mod route_probe;
 mod shared;
 mod shown;
+mod spoken;
 mod target;
 mod watched_io;
 

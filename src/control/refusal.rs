@@ -71,6 +71,36 @@ pub(super) fn classify(code: Code, text: &str) -> ErrorKind {
         .map_or(ErrorKind::Unavailable, |(_, kind)| *kind)
 }
 
+/// What to do about it.
+pub(super) fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidNamespace | ErrorKind::InvalidName => {
+            "choose another one with `Service::namespace`"
+        }
+        ErrorKind::InvalidVersion => "choose another one with `Service::version`",
+        ErrorKind::TierRefused => {
+            "choose a version that the gateway takes, or have `--allow-tier` of the gateway changed"
+        }
+        ErrorKind::InvalidProto | ErrorKind::InvalidOpenApi | ErrorKind::Unrenderable => {
+            "repair the schema; `Options::check` finds what is wrong with most"
+        }
+        ErrorKind::IntrospectionFailed => {
+            "let the endpoint answer introspection queries of the gateway's host"
+        }
+        ErrorKind::SchemaConflict => "cut a new version vN for a new schema, or use `unstable`",
+        ErrorKind::CapsConflict => {
+            "set the concurrency caps that the other replicas have, or cut a new version"
+        }
+        ErrorKind::KindConflict => "choose another namespace, or stop the other service",
+        ErrorKind::TooLarge => "send fewer or smaller schemas, in several registrations if need be",
+        ErrorKind::Unauthorized => {
+            "check the credentials, `Options::bearer_token` or `Options::metadata`"
+        }
+        ErrorKind::InvalidRequest => "check that the gateway is of a release that this crate knows",
+        _ => "look into the gateway's log",
+    }
+}
+
 /// Whether it may be a proxy's word of a moment, as during a rollout: no such route, or too many
 /// requests.
 pub(super) fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {

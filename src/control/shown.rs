@@ -2,14 +2,19 @@
 
 use std::fmt::Write as _;
 
+use tower_gwag_schema::masked::masked;
+
 /// In characters, after which a text is cut.
 const LONGEST: usize = 300;
 
 /// The text with everything escaped that could change a terminal or forge a line of a log, and cut
-/// where it is long.
+/// where it is long; without the secrets of URLs, which it may repeat from a request.
 pub(crate) fn shown(text: &str) -> String {
+    // Of a long text only so much can be shown.
+    let head: String = text.chars().take(2 * LONGEST).collect();
+    let masked = masked(&head);
     let mut shown = String::with_capacity(text.len().min(LONGEST));
-    for (count, c) in text.chars().enumerate() {
+    for (count, c) in masked.chars().enumerate() {
         if count == LONGEST {
             // Formatting into a string does not fail.
             let _ = write!(shown, "… ({} bytes in all)", text.len());

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use http::Uri;
 use tonic::transport::Endpoint;
+use tower_gwag_schema::masked::masked_url;
 
 /// A gateway address that parses.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Target {
     /// Scheme, host and port; no path.
     pub(crate) uri: Uri,
@@ -33,18 +34,28 @@ impl Target {
         (host.to_owned(), self.uri.port_u16().unwrap_or(default))
     }
 
+    /// Host and port as they were written, without whoever calls.
+    pub(super) fn authority(&self) -> String {
+        let authority = self.uri.authority();
+        authority.map_or_else(String::new, |it| masked_url(it.as_str()))
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 }
 
+/// Without whoever calls, which an `Endpoint` may have.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.uri.authority() {
-            Some(authority) if !self.is_https() => write!(f, "{authority}"),
-            Some(authority) => write!(f, "https://{authority}"),
-            None => write!(f, "{}", self.uri),
-        }
+        let scheme = if self.is_https() { "https://" } else { "" };
+        write!(f, "{scheme}{}", self.authority())
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
     }
 }
 

@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
+use super::spoken::{ENOUGH, FirstBytes};
+
 /// Bytes in one go, before others have their turn: frames of a few bytes each take hundreds until
 /// somebody has looked at them.
 const MOST_AT_ONCE: u64 = 64 * 1024;
@@ -31,6 +33,9 @@ pub(super) struct WatchedIo {
     _ended: DropGuard,
     /// What calls took, since it was looked at last.
     taken: Arc<AtomicU64>,
+    /// For whoever asks what the peer speaks.
+    first: Arc<FirstBytes>,
+    heard: usize,
     unwanted: u64,
     /// When `unwanted` was last reckoned up.
     reckoned: Instant,
@@ -46,12 +51,15 @@ impl WatchedIo {
         kill: CancellationToken,
         ended: CancellationToken,
         taken: Arc<AtomicU64>,
+        first: Arc<FirstBytes>,
     ) -> Self {
         Self {
             io,
             killed: Box::pin(kill.cancelled_owned()),
             _ended: ended.drop_guard(),
             taken,
+            first,
+            heard: 0,
             unwanted: 0,
             reckoned: Instant::now(),
             at_once: 0,
@@ -105,6 +113,10 @@ impl AsyncRead for WatchedIo {
             self.at_once = 0;
         }
         let bytes = buf.filled().len() - before;
+        if self.heard < ENOUGH {
+            self.heard += bytes;
+            self.first.hear(&buf.filled()[before..]);
+        }
         self.reckon(bytes as u64);
         read
     }

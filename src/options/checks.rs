@@ -6,10 +6,10 @@ use http::Uri;
 
 use super::Options;
 use crate::control::address::{AddressForm, form_of};
-use crate::error::{Error, ErrorKind};
 use crate::registration::address::{Advertise, dialled};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// A gateway answers some ten thousand beats a second, of all its services.
@@ -20,11 +20,11 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The lease a gateway grants when none is asked for (contract § 2).
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
 
-pub(super) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Error> {
+pub(super) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Finding> {
     let Some(ttl) = ttl else { return Ok(0) };
     let fault = |why: &str| {
         let message = format!("the TTL {ttl:?} {why}; leave it out for the gateway's 30 s");
-        Error::new(ErrorKind::InvalidTtl, message)
+        Finding::error(Rule::Ttl, message)
     };
     if ttl < Duration::from_secs(1) {
         return Err(fault("is too short: 1 s is the least"));
@@ -37,10 +37,10 @@ pub(super) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Error> {
     u32::try_from(ttl.as_secs()).map_err(|_| fault("does not fit into the wire's 32 bits"))
 }
 
-pub(super) fn instance(options: &Options) -> Result<(), Error> {
+pub(super) fn instance(options: &Options) -> Result<(), Finding> {
     match options.exclusive.as_deref() {
-        Some(identity) if identity.is_empty() || identity.contains('#') => Err(Error::new(
-            ErrorKind::InvalidInstance,
+        Some(identity) if identity.is_empty() || identity.contains('#') => Err(Finding::error(
+            Rule::ExclusiveInstance,
             format!(
                 "exclusive_instance(`{identity}`) must not be empty or contain `#`, which \
                  separates the incarnation: give the name that only one process has at a time"
@@ -50,14 +50,14 @@ pub(super) fn instance(options: &Options) -> Result<(), Error> {
     }
 }
 
-pub(super) fn heartbeat(options: &Options) -> Result<(), Error> {
+pub(super) fn heartbeat(options: &Options) -> Result<(), Finding> {
     let Some(interval) = options.heartbeat_interval else {
         return Ok(());
     };
     let ttl = options.ttl.unwrap_or(DEFAULT_TTL);
     let fault = |why: String| {
         let message = format!("the heartbeat interval {interval:?} {why}");
-        Err(Error::new(ErrorKind::InvalidHeartbeatInterval, message))
+        Err(Finding::error(Rule::HeartbeatInterval, message))
     };
     if interval < SHORTEST_INTERVAL {
         return fault(format!(
@@ -115,7 +115,7 @@ pub(super) fn unchecked(options: &Options) -> Option<Finding> {
 }
 
 /// Credentials of the control plane never go there.
-pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Error> {
+pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Finding> {
     let Some(text) = &options.gateway_http else {
         return Ok(None);
     };
@@ -124,11 +124,12 @@ pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Error> {
         uri.scheme_str() == Some("http") && uri.host().is_some() && is_bare
     });
     if uri.is_none() {
-        return Err(Error::new(
-            ErrorKind::InvalidGatewayAddress,
+        return Err(Finding::error(
+            Rule::GatewayHttp,
             format!(
-                "gateway_http(`{text}`) is not the base URL of a gateway's HTTP port: write \
-                 `http://host:port`, without a path"
+                "gateway_http(`{}`) is not the base URL of a gateway's HTTP port: write \
+                 `http://host:port`, without a path",
+                masked_url(text)
             ),
         ));
     }
@@ -151,8 +152,9 @@ pub(super) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
         Advertise::Host(host) => {
             if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
                 return fault(format!(
-                    "advertise_host(`{host}`) is not a host name or IP address; the port is added \
-                     by itself, for anything else use `advertise`"
+                    "advertise_host(`{}`) is not a host name or IP address; the port is added \
+                     by itself, for anything else use `advertise`",
+                    masked_url(host)
                 ));
             }
             if form_of(&crate::registration::address::with_port(host, 1)).is_err() {
@@ -172,12 +174,14 @@ pub(super) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
         Advertise::Exactly(address) if scheme.is_some() => {
             return fault(format!(
                 "advertise_scheme goes with the bound port: write the scheme into \
-                 advertise(`{address}`)"
+                 advertise(`{}`)",
+                masked_url(address)
             ));
         }
         Advertise::Exactly(address) => address,
     };
-    let form = match form_of(address) {
+    let (given, address) = (address, &masked_url(address));
+    let form = match form_of(given) {
         Ok(form) => form,
         Err(why) => {
             return fault(format!(
@@ -185,7 +189,7 @@ pub(super) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
             ));
         }
     };
-    match dialled(address) {
+    match dialled(given) {
         Some((host, _)) if is_unspecified(&host) => {
             return fault(format!(
                 "the address `{address}` cannot be advertised: `{host}` is every address of a \

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 
 use http::Uri;
 use tonic::transport::Endpoint;
+use tower_gwag_schema::Rule;
+use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::masked::masked_url;
 
 use crate::control::address::split_host_port;
 use crate::control::{Lookup, Target};
-use crate::error::{Error, ErrorKind};
 
 /// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
 /// an array or `Vec` of these, of which one is registered with at a time, the first that answers.
@@ -52,7 +54,7 @@ impl GatewayAddress {
     }
 
     /// All addresses, at least one; `tls_wanted` turns a plain `host:port` into `https`.
-    pub(super) fn parse(&self, tls_wanted: bool) -> Result<Vec<Target>, Error> {
+    pub(super) fn parse(&self, tls_wanted: bool) -> Result<Vec<Target>, Finding> {
         match &self.0 {
             Given::Text(text) => Ok(vec![parse_text(text.trim(), tls_wanted)?]),
             Given::Endpoint(endpoint) => Ok(vec![Target {
@@ -78,13 +80,14 @@ impl GatewayAddress {
     }
 }
 
-fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Error> {
+fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Finding> {
     let fault = |why: &str| {
         let message = format!(
-            "the gateway address `{text}` {why}: write host:port, http://host:port or \
-                 https://host:port of the gateway's control plane"
+            "the gateway address `{}` {why}: write host:port, http://host:port or \
+                 https://host:port of the gateway's control plane",
+            masked_url(text)
         );
-        Error::new(ErrorKind::InvalidGatewayAddress, message)
+        Finding::error(Rule::GatewayAddress, message)
     };
     if text.is_empty() {
         return Err(fault("is empty"));
@@ -97,7 +100,7 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Error> {
     };
     let uri: Uri = with_scheme
         .parse()
-        .map_err(|cause: http::uri::InvalidUri| fault("does not parse").caused_by(cause))?;
+        .map_err(|cause: http::uri::InvalidUri| fault(&format!("does not parse ({cause})")))?;
     let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
     if uri
         .host()
@@ -171,8 +174,10 @@ impl From<Endpoint> for GatewayAddress {
 impl fmt::Debug for GatewayAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Given::Text(text) => write!(f, "{text:?}"),
-            Given::Endpoint(endpoint) => write!(f, "Endpoint({})", endpoint.uri()),
+            Given::Text(text) => write!(f, "{:?}", masked_url(text)),
+            Given::Endpoint(endpoint) => {
+                write!(f, "Endpoint({})", masked_url(&endpoint.uri().to_string()))
+            }
             Given::LookedUp(address, _) => address.fmt(f),
             Given::Several(addresses) => f.debug_list().entries(addresses).finish(),
         }
@@ -224,10 +229,10 @@ mod tests {
             "dns:///gateway:1",
         ] {
             let error = GatewayAddress::from(text).parse(false).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidGatewayAddress, "{text}");
-            assert!(error.to_string().contains("write host:port"), "{error}");
+            assert_eq!(error.rule(), Rule::GatewayAddress, "{text}");
+            assert!(error.message().contains("write host:port"), "{error}");
         }
         let none = GatewayAddress::from(Vec::<String>::new()).parse(false);
-        assert_eq!(none.unwrap_err().kind(), ErrorKind::InvalidGatewayAddress);
+        assert_eq!(none.unwrap_err().rule(), Rule::GatewayAddress);
     }
 }

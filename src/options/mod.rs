@@ -53,6 +53,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
 /// | [`reclaim_after`](Self::reclaim_after) | 2 s |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
+/// | [`on_finding`](Self::on_finding) | [`OnFinding::RefuseToStart`] |
 /// | [`seed`](Self::seed) | random |
 /// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
 /// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
@@ -84,6 +85,7 @@ pub struct Options {
     pub(crate) on_event: Option<EventCallback>,
     pub(crate) gateway_http: Option<String>,
     pub(crate) on_refusal: OnRefusal,
+    pub(crate) on_finding: OnFinding,
     pub(crate) prefer_first: bool,
     pub(crate) reclaim_after: Duration,
     pub(crate) allowed: Vec<Rule>,
@@ -101,6 +103,19 @@ pub enum OnRefusal {
     KeepServing,
     /// The shutdown future resolves, after leaving; the report's reason is `Refused`.
     Stop,
+}
+
+/// What becomes of the start when the check finds that a gateway could not serve a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnFinding {
+    /// Wrapping the listener, or `Registration::start`, returns the error. The default.
+    #[default]
+    RefuseToStart,
+    /// The server serves, and nothing is registered: the status is
+    /// [`Refused`](crate::State::Refused) with what was found as its reason, and the log has it as an
+    /// error.
+    ServeUnregistered,
 }
 
 // === impl Options ===
@@ -150,6 +165,7 @@ impl Options {
             on_event: None,
             gateway_http: None,
             on_refusal: OnRefusal::default(),
+            on_finding: OnFinding::default(),
             prefer_first: false,
             reclaim_after: Duration::from_secs(2),
             allowed: Vec::new(),
@@ -369,8 +385,8 @@ impl Options {
     }
 
     /// The base URL of the gateway's HTTP port (`http://gateway:8080`), or of any node of its
-    /// cluster. Nothing is sent there; with it the registration can tell whose schema blocks the
-    /// gateway, what differs from a schema that stands in its place, and whether its own is at
+    /// cluster. It is only read from: schemas and lists are fetched, and the credentials of the control
+    /// plane never go there. With it the registration can tell whose schema blocks the gateway, what differs from a schema that stands in its place, and whether its own is at
     /// fault.
     ///
     /// It is not used with several independent gateways of which another one answers there, and
@@ -392,6 +408,19 @@ impl Options {
     /// Default: it serves on.
     pub fn on_refusal(mut self, what: OnRefusal) -> Self {
         self.on_refusal = what;
+        self
+    }
+
+    /// What becomes of the start when the check finds a fault of a schema, of the kind that
+    /// [`allow`](Self::allow) can let pass. Default: the listener is not wrapped, and the error says
+    /// why.
+    ///
+    /// With [`OnFinding::ServeUnregistered`] a rule that is new in a release of this crate does not
+    /// keep a server from starting: it serves whoever calls it directly, is never ready, and is not
+    /// registered until it is started with another schema. Other options that are wrong are an error
+    /// all the same, and [`check`](Self::check) returns all findings as ever: let a test call it.
+    pub fn on_finding(mut self, what: OnFinding) -> Self {
+        self.on_finding = what;
         self
     }
 

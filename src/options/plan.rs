@@ -11,11 +11,12 @@ use super::checks;
 use crate::control::Target;
 use crate::control::address::{AddressForm, form_of};
 use crate::control::proto::ServiceBinding;
-use crate::error::{Error, ErrorKind};
-use tower_gwag_schema::Findings;
+use crate::error::Error;
+use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::{
     Binding, Checks, Purpose, Resolved, Service, ServiceKind, not_allowable, resolve, sizes,
 };
+use tower_gwag_schema::{Findings, Rule};
 
 /// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
 /// entry on the gateway that nobody knows. The registration has its own deadlines.
@@ -126,7 +127,7 @@ impl Plan {
     }
 }
 
-fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Error> {
+fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Finding> {
     #[cfg(feature = "tls")]
     let tls_wanted = options.tls.is_some();
     #[cfg(not(feature = "tls"))]
@@ -144,10 +145,10 @@ fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Error> {
     planned.collect()
 }
 
-fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Error> {
+fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Finding> {
     let fault = |why: &str| {
         let message = format!("the gateway address `{target}` {why}");
-        Error::new(ErrorKind::InvalidTls, message)
+        Finding::error(Rule::GatewayTls, message)
     };
     if cfg!(not(feature = "tls")) && target.is_https() && target.endpoint.is_none() {
         return Err(fault(
@@ -163,7 +164,7 @@ fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Error> {
 }
 
 #[cfg(feature = "tls")]
-fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Error> {
+fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Finding> {
     use tonic::transport::ClientTlsConfig;
 
     let plain = target.endpoint.clone();
@@ -178,15 +179,15 @@ fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Erro
     let endpoint = plain.tls_config(config).map_err(|cause| {
         let message = format!(
             "the TLS configuration for the gateway {target} cannot be used: check the CA, the \
-             client identity and the server name"
+             client identity and the server name ({cause})"
         );
-        Error::new(ErrorKind::InvalidTls, message).caused_by(cause)
+        Finding::error(Rule::GatewayTls, message)
     })?;
     Ok((endpoint, true))
 }
 
 #[cfg(not(feature = "tls"))]
-fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Error> {
+fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Finding> {
     Ok(match &target.endpoint {
         Some(endpoint) => (endpoint.clone().timeout(NO_TIMEOUT), true),
         None => (Endpoint::from(target.uri.clone()), false),
@@ -201,8 +202,8 @@ fn services(
     found: &mut Findings,
 ) -> Vec<Resolved> {
     if given.is_empty() {
-        found.add(Error::new(
-            ErrorKind::NoServices,
+        found.add(Finding::error(
+            Rule::NoServices,
             "there is no service to register: add one with `Options::service(Service::proto(…))`",
         ));
     }
@@ -214,8 +215,8 @@ fn services(
     for service in services.iter().filter(|it| it.version.is_unstable()) {
         if let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty()) {
             let name = service.name();
-            found.add(Error::new(
-                ErrorKind::UnstableInTaggedBuild,
+            found.add(Finding::error(
+                Rule::UnstableInTaggedBuild,
                 format!(
                     "service `{name}`: the build is tagged `{tag}`, and a release must not \
                      register `unstable`: give it a version vN, or build without the tag"

@@ -1,11 +1,14 @@
 //! Which address to advertise, from the one the server is bound to.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use tower_gwag_schema::masked::masked_url;
 
 use crate::error::{Error, ErrorKind};
 
 /// What the user wants to be advertised.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Advertise {
     /// The bound address.
     Bound,
@@ -13,6 +16,16 @@ pub(crate) enum Advertise {
     Host(String),
     /// Exactly this.
     Exactly(String),
+}
+
+impl fmt::Debug for Advertise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bound => f.write_str("Bound"),
+            Self::Host(host) => write!(f, "Host({:?})", masked_url(host)),
+            Self::Exactly(address) => write!(f, "Exactly({:?})", masked_url(address)),
+        }
+    }
 }
 
 /// `host:port`, an IPv6 host in brackets.

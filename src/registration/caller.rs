@@ -154,6 +154,14 @@ impl Caller {
         }))
     }
 
+    /// What this process is called in the gateway's list.
+    pub(super) fn instance_id(&self) -> String {
+        match &self.0.advertise {
+            Advertise::Exactly(address) => self.0.instance_id(address),
+            _ => self.0.instance_id(""),
+        }
+    }
+
     /// How many gateways there are.
     pub(super) fn gateways(&self) -> usize {
         self.0.controls.len()

@@ -120,6 +120,8 @@ impl CleanUps {
                 if !std::mem::replace(&mut was_told, true) {
                     tracing::info!(
                         target: "tower_gwag",
+                        state = "Leaving",
+                        gateway = %peer.control.gateway().target(),
                         "leaving waits until what was left on a node out of reach has expired, for \
                          {:.0?} at most, because other nodes may still route to it",
                         expiry.saturating_duration_since(Instant::now())

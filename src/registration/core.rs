@@ -1,6 +1,6 @@
 //! What the layer, the listener, the handles and the task of one registration share.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -17,17 +17,19 @@ use super::event::Event;
 use super::exempt::Prefixes;
 use super::in_flight::InFlight;
 use super::leaving::Leaving;
+use super::log::Log;
 use super::proof::Proof;
 use super::report::{Cleanness, LeaveOutcome, LeaveReason, LeaveReport};
 use super::sever::Severer;
 use super::status::{State, Status};
 use super::supervisor;
 use crate::error::{Error, ErrorKind};
-use crate::options::{OnRefusal, Options, Plan};
-use tower_gwag_schema::service::Service;
+use crate::options::{OnFinding, OnRefusal, Options, Plan};
+use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::service::{Resolved, Service};
+use tracing::{Instrument, Level};
 
 /// Shared by everything that belongs to one registration.
-#[derive(Debug)]
 pub(crate) struct Core {
     /// But for the services, which are there until they are registered: they may be large.
     pub(crate) options: Options,
@@ -59,7 +61,23 @@ pub(crate) struct Core {
     refused: CancellationToken,
     wiring: Wiring,
     was_registered: AtomicBool,
+    /// The task was started, or the server serves without it.
+    began: AtomicBool,
+    pub(super) log: Log,
+    said: Mutex<Said>,
 }
+
+/// What the log has of the present state.
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    text: String,
+    /// The gateway has just taken it, as the last line says.
+    registered: bool,
+}
+
+/// A failure that lasts is said again this often, where its cause is another one by now.
+const REMINDER: Duration = Duration::from_secs(60);
 
 /// Why to leave, and whether a server is there that has requests to finish.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +91,8 @@ enum Stage {
     Idle,
     /// A listener is wrapped; its first poll starts the task.
     Wired(Box<Plan>),
+    /// The same, and nothing is registered because of what the check found.
+    Faulty,
     Running,
     Left,
 }
@@ -122,7 +142,7 @@ impl Stage {
                 ErrorKind::Left,
                 "this registration has ended: make a new GwagRegistrationLayer for a new one",
             )),
-            Self::Wired(_) | Self::Running => Err(Error::new(
+            Self::Wired(_) | Self::Faulty | Self::Running => Err(Error::new(
                 ErrorKind::Misuse,
                 "this registration already has a listener: make one GwagRegistrationLayer for each",
             )),
@@ -165,6 +185,13 @@ impl Core {
             refused: CancellationToken::new(),
             wiring,
             was_registered: AtomicBool::new(false),
+            began: AtomicBool::new(false),
+            log: Log::default(),
+            said: Mutex::new(Said {
+                at: Instant::now(),
+                text: String::new(),
+                registered: false,
+            }),
         }
     }
 
@@ -189,13 +216,50 @@ impl Core {
             return Ok(());
         }
         self.stage().check_idle()?;
-        let plan = Plan::of(&self.options, &self.services())?;
+        let plan = Plan::of(&self.options, &self.services());
+        let plan = match plan {
+            Err(error) if self.may_serve_unregistered(&error) => {
+                let mut stage = self.stage();
+                stage.check_idle()?;
+                *stage = Stage::Faulty;
+                drop(stage);
+                self.serve_unregistered(error);
+                return Ok(());
+            }
+            plan => plan?,
+        };
+        self.log
+            .of_services(plan.services.iter().map(Resolved::name));
         // Whether there is any; which one is known once the gateway is.
         address::advertised(&self.options.advertise, bound, &[])?;
         let mut stage = self.stage();
         stage.check_idle()?;
         *stage = Stage::Wired(Box::new(plan));
         Ok(())
+    }
+
+    /// Only where schemas are at fault: other options are wrong from the first start on.
+    fn may_serve_unregistered(&self, error: &Error) -> bool {
+        let is_wanted = self.options.on_finding == OnFinding::ServeUnregistered;
+        let is_of_schemas = |found: &tower_gwag_schema::Findings| {
+            let mut errors = found.errors();
+            errors.all(|finding| finding.rule().is_allowable())
+        };
+        is_wanted && error.findings().is_some_and(is_of_schemas)
+    }
+
+    fn serve_unregistered(&self, error: Error) {
+        let kind = error.kind();
+        let found = error.findings();
+        let found = found.map(|it| it.errors().map(Finding::in_a_line).collect::<Vec<_>>());
+        let message = format!(
+            "nothing is registered, and the server serves without the gateway, as \
+             `Options::on_finding` wants it, because the check found: {}",
+            found.unwrap_or_default().join("; ")
+        );
+        let reason = Error::new(kind, message).caused_by(error);
+        self.began.store(true, Ordering::Relaxed);
+        self.set_status(State::Refused, Some(Arc::new(reason)));
     }
 
     /// The listener was dropped before it was polled: another may be wrapped.
@@ -205,7 +269,7 @@ impl Core {
     )]
     pub(crate) fn unwire(&self) {
         let mut stage = self.stage();
-        if let Stage::Wired(_) = *stage {
+        if let Stage::Wired(_) | Stage::Faulty = *stage {
             *stage = Stage::Idle;
             // Whoever forgets the next one is told again.
             self.wiring.listener.store(false, Ordering::Relaxed);
@@ -227,11 +291,13 @@ impl Core {
             }
         };
         drop(stage);
+        self.began.store(true, Ordering::Relaxed);
         *self.services() = Vec::new();
         for finding in &plan.warnings {
-            tracing::warn!(rule = finding.rule().id(), "{finding}");
+            self.say(Level::WARN, None, &finding.in_a_line());
         }
-        tokio::spawn(supervisor::run(Arc::clone(self), *plan, bound));
+        let task = supervisor::run(Arc::clone(self), *plan, bound);
+        tokio::spawn(task.instrument(self.log.span()));
     }
 
     /// Asks for leaving; the first request counts.
@@ -247,7 +313,7 @@ impl Core {
         }
         self.in_flight.close();
         let mut stage = self.stage();
-        if let Stage::Idle | Stage::Wired(_) = *stage {
+        if let Stage::Idle | Stage::Wired(_) | Stage::Faulty = *stage {
             *stage = Stage::Left;
             drop(stage);
             let outcome = if self.is_disabled() {
@@ -372,6 +438,11 @@ impl Core {
         self.in_flight.arrived() > 0 || self.wiring.layer.load(Ordering::Relaxed) && !may_have_come
     }
 
+    /// The task was started, or the server serves on without it.
+    fn began(&self) -> bool {
+        self.began.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.in_flight.is_closing()
     }
@@ -380,12 +451,14 @@ impl Core {
         self.leaving.cancel();
         *self.stage() = Stage::Left;
         let report = Due { core: self, report };
-        match report.report.cleanness() {
-            Cleanness::NotClean => tracing::warn!(target: "tower_gwag", "{}", report.report),
-            Cleanness::Clean | Cleanness::Unknown => {
-                tracing::info!(target: "tower_gwag", "{}", report.report);
-            }
-        }
+        let level = match (report.report.cleanness(), report.report.outcome) {
+            (Cleanness::NotClean, _) => Level::WARN,
+            // One that never began, as after an error of `main`, is no news.
+            (_, LeaveOutcome::NothingRegistered) if !self.began() => Level::DEBUG,
+            _ => Level::INFO,
+        };
+        let text = report.report.to_string();
+        self.log.say(level, State::Left, None, &text);
         if !self.is_disabled() {
             self.set_status(State::Left, None);
         }
@@ -434,30 +507,89 @@ impl Core {
     pub(super) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
         let next = Status::new(state, reason);
         let mut repeated = 0;
+        let mut was = State::Idle;
         let changed = self.status.send_if_modified(|status| {
             let same = status.state() == next.state() && status.reason_kind() == next.reason_kind();
             if same {
                 status.explain(&next);
             } else {
-                repeated = status.failures().saturating_sub(1);
+                (was, repeated) = (status.state(), status.failures().saturating_sub(1));
                 *status = next.clone();
             }
             !same
         });
+        let text = next.to_string();
         if !changed {
-            return;
+            return self.remind(&next, &text);
         }
-        let mut line = next.to_string();
-        if repeated > 0 {
-            // Formatting into a string does not fail.
-            let _ = write!(line, "; {repeated} more like the last were not logged");
-        }
-        match state {
-            State::Unreachable | State::Blocked => tracing::warn!(target: "tower_gwag", "{line}"),
-            State::Refused | State::Displaced => tracing::error!(target: "tower_gwag", "{line}"),
-            _ => tracing::info!(target: "tower_gwag", "{line}"),
-        }
+        let said = self.note_said(&text, false);
+        let is_news = match state {
+            // The first time it says with which gateway.
+            State::Registering => was == State::Idle,
+            State::Left => false,
+            // The line about the entry has said so.
+            State::Registered => !said.registered,
+            // As it is to be.
+            State::Listed => !matches!(was, State::Registering | State::Registered),
+            _ => true,
+        };
+        let level = match is_news {
+            true => level_of(state),
+            false => Level::DEBUG,
+        };
+        self.log.say(
+            level,
+            state,
+            next.reason_kind(),
+            &with_repeated(text, repeated),
+        );
         self.emit(&Event::StatusChanged(next));
+    }
+
+    /// A failure whose cause is not what was said of it.
+    fn remind(&self, now: &Status, text: &str) {
+        let Some(kind) = now.reason_kind() else {
+            return;
+        };
+        {
+            let said = self.said();
+            if said.text == text || said.at.elapsed() < REMINDER {
+                return;
+            }
+        }
+        self.note_said(text, false);
+        let line = format!("still {text}");
+        self.log
+            .say(level_of(now.state()), now.state(), Some(kind), &line);
+    }
+
+    /// It is replaced whole, so that it is valid after a panic.
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was said before.
+    fn note_said(&self, text: &str, registered: bool) -> Said {
+        let now = Said {
+            at: Instant::now(),
+            text: text.to_owned(),
+            registered,
+        };
+        std::mem::replace(&mut *self.said(), now)
+    }
+
+    /// Says what happened, with the fields of the registration.
+    pub(super) fn say(&self, level: Level, kind: Option<ErrorKind>, text: &str) {
+        self.log.say(level, self.state(), kind, text);
+    }
+
+    /// The gateway took it.
+    pub(super) fn say_registered(&self, event: &Event) {
+        let repeated = self.status.borrow().failures().saturating_sub(1);
+        self.note_said("", true);
+        let line = with_repeated(event.to_string(), repeated);
+        self.log.say(Level::INFO, State::Registered, None, &line);
+        self.emit(event);
     }
 
     pub(super) fn latch_ready(&self) {
@@ -477,7 +609,8 @@ impl Core {
         if let Some(callback) = &self.options.on_event
             && std::panic::catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
         {
-            tracing::error!(target: "tower_gwag", "the on_event callback panicked on: {event}");
+            let text = format!("the on_event callback panicked on: {event}");
+            self.say(Level::ERROR, None, &text);
         }
     }
 
@@ -560,9 +693,36 @@ impl Core {
         }
         let said = self.wiring.said.fetch_or(part as u8, Ordering::Relaxed);
         if said & part as u8 == 0 {
-            tracing::warn!(target: "tower_gwag", "{text}");
+            self.say(Level::WARN, None, text);
             self.emit(&Event::HalfWired(text.to_owned()));
         }
+    }
+}
+
+fn level_of(state: State) -> Level {
+    match state {
+        State::Unreachable | State::Blocked => Level::WARN,
+        State::Refused | State::Displaced => Level::ERROR,
+        _ => Level::INFO,
+    }
+}
+
+fn with_repeated(mut line: String, repeated: u64) -> String {
+    if repeated > 0 {
+        // Formatting into a string does not fail.
+        let _ = write!(line, "; {repeated} more like the last were not logged");
+    }
+    line
+}
+
+/// The options show no secrets; what is made of them has addresses as they are dialled.
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("options", &self.options)
+            .field("status", &*self.status.borrow())
+            .field("in_flight", &self.in_flight.count())
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Level;
 
 use super::core::Core;
 use super::leaving::Leaving;
@@ -42,11 +43,11 @@ pub(super) async fn drain(
 ) -> Open {
     let in_flight = core.in_flight.count();
     if in_flight > 0 {
-        tracing::info!(
-            target: "tower_gwag",
+        let text = format!(
             "leaving waits for {in_flight} calls in flight, for {:.0?} at most",
             deadline.saturating_duration_since(Instant::now())
         );
+        core.say(Level::INFO, None, &text);
     }
     tokio::select! {
         biased;
@@ -157,10 +158,10 @@ fn tell_what_is_waited_for(core: &Core, deadline: Instant) {
         0 => "with calls that the layer has not counted".to_owned(),
         calls => format!("with {calls} calls that the layer has counted"),
     };
-    tracing::info!(
-        target: "tower_gwag",
+    let text = format!(
         "the server stops; {connections} connections are busy {calls}, and are cut in {rest:.0?}"
     );
+    core.say(Level::INFO, None, &text);
 }
 
 /// The end of a registration that never began, while its server stops.

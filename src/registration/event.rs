@@ -51,7 +51,7 @@ impl fmt::Display for Event {
                 address,
             } => write!(
                 f,
-                "registered {address} as {registration_id}, TTL {} s",
+                "Registered {address} as {registration_id}, TTL {} s",
                 ttl.as_secs()
             ),
             Self::HalfWired(text)

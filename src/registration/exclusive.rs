@@ -163,9 +163,12 @@ impl Exclusive {
 /// Not cancel safe, as any Deregister: run it to its end.
 async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Result<(), CallError> {
     for (_, former) in others {
+        let id = shown(&former.registration_id);
         control.deregister(former.registration_id).await?;
         tracing::info!(
             target: "tower_gwag",
+            gateway = %control.gateway().target(),
+            registration_id = %id,
             "took over: removed {} of a former life, {}",
             shown(&former.addr),
             shown(&former.instance_id)

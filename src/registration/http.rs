@@ -78,6 +78,11 @@ fn path_of(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
+/// Whoever calls is not sent to anybody in plaintext.
+fn host_and_port(authority: &str) -> &str {
+    authority.rsplit('@').next().unwrap_or(authority)
+}
+
 async fn exchange<T>(
     uri: &Uri,
     request: http::request::Builder,
@@ -93,7 +98,7 @@ async fn exchange<T>(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = request
-        .header(header::HOST, authority.as_str())
+        .header(header::HOST, host_and_port(authority.as_str()))
         .header(header::ACCEPT, "*/*")
         .body(Full::new(body))?;
     let exchange = async {

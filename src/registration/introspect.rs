@@ -32,8 +32,8 @@ async fn check_url(endpoint: &str) -> Result<(), Error> {
         Error::new(
             ErrorKind::IntrospectionFailed,
             format!(
-                "the GraphQL endpoint {endpoint} {why}; it is registered as soon as it answers an \
-                 introspection query"
+                "the GraphQL endpoint `{endpoint}` {why}; the service is registered as soon as it \
+                 answers an introspection query"
             ),
         )
     };

@@ -67,9 +67,10 @@ impl Leaving {
             None => HoldOutcome::NotNeeded,
             Some(Hold::Off) => HoldOutcome::Off,
             // Nothing came through the gateway, or nobody was there to answer it.
-            Some(_) if ending == Ending::NothingHeld || self.withdrawn.is_none() => {
+            Some(_) if ending == Ending::NothingHeld || !core.was_registered() => {
                 HoldOutcome::NotNeeded
             }
+            Some(_) if self.withdrawn.is_none() => HoldOutcome::NotNeeded,
             Some(_) if self.held => HoldOutcome::Held,
             Some(_) => HoldOutcome::Missing,
         };

@@ -18,6 +18,7 @@ mod introspect;
 mod last_resort;
 mod lease;
 mod leaving;
+mod log;
 mod machine;
 mod pace;
 pub(crate) mod peers;

@@ -288,12 +288,19 @@ impl fmt::Display for LeaveReport {
             LeaveOutcome::Unanswered => "deregistration unconfirmed, the entry may stay its TTL",
             LeaveOutcome::Disabled => "registration is disabled",
         };
-        write!(f, "left {reason}: {outcome} (in {:.0?}", self.withdrawal)?;
-        match self.hold {
-            HoldOutcome::Held => f.write_str(", held)")?,
-            HoldOutcome::Missing => f.write_str(", NOT held: calls in flight may be lost)")?,
-            HoldOutcome::Off => f.write_str(", hold is off)")?,
-            HoldOutcome::NotNeeded => f.write_str(")")?,
+        write!(f, "left {reason}: {outcome}")?;
+        let nothing = matches!(
+            self.outcome,
+            LeaveOutcome::NothingRegistered | LeaveOutcome::Disabled
+        );
+        if !nothing {
+            let hold = match self.hold {
+                HoldOutcome::Held => ", held",
+                HoldOutcome::Missing => ", NOT held: calls in flight may be lost",
+                HoldOutcome::Off => ", hold is off",
+                HoldOutcome::NotNeeded => "",
+            };
+            write!(f, " (in {:.0?}{hold})", self.withdrawal)?;
         }
         if let Some(ghosts) = self.ghosts.filter(|ghosts| *ghosts > 0) {
             write!(f, "; {ghosts} GHOST replicas stay on the gateway")?;

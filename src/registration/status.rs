@@ -137,9 +137,15 @@ impl Status {
 /// The state, and the reason where there is one.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            Some(reason) => write!(f, "{:?}: {reason}", self.state),
-            None => write!(f, "{:?}", self.state),
+        write!(f, "{:?}", self.state)?;
+        let Some(reason) = &self.reason else {
+            return Ok(());
+        };
+        write!(f, ": {reason}")?;
+        match (self.state, reason.kind()) {
+            // The reason itself cannot know: the last attempt while leaving is not made again.
+            (State::Unreachable, ErrorKind::Unavailable) => f.write_str("; it is tried again"),
+            _ => Ok(()),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::Level;
 
 use super::core::Core;
 use super::event::Event;
@@ -80,7 +81,8 @@ fn tell(core: &Core, panic: &str, goes_on: bool) {
     };
     let text = format!("the registration's task panicked ({panic}): {then}; please report this");
     // What panicked may have been the log.
-    let _ = catch_unwind(|| tracing::error!(target: "tower_gwag", "{text}"));
+    let said = || core.say(Level::ERROR, None, &text);
+    let _ = catch_unwind(AssertUnwindSafe(said));
     core.emit(&Event::Panicked(text));
 }
 

@@ -34,6 +34,8 @@ use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
 use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
+use tower_gwag_schema::masked::{masked, masked_url};
+use tracing::{Instrument, Level};
 
 /// For the answer to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -65,6 +67,8 @@ pub(super) struct Worker {
     ghosts: Option<u32>,
     /// Where the first gateway is to be returned to.
     preferred: Option<Preferred>,
+    /// The gateway that was called last.
+    silent: String,
     /// Tells what was still open.
     drain: Option<Pin<Box<dyn Future<Output = Open> + Send>>>,
     /// When what is in flight is cut: from the Deregister, through panics.
@@ -93,6 +97,8 @@ impl Worker {
         let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
         let preferred = options.prefer_first.then(first);
         let expected = caller.expected();
+        core.log.of_gateway(caller.target(0).to_string());
+        core.log.of_instance(caller.instance_id());
         let machine = machine(&caller, pace, options.leave_timeout);
         let slots = Slots::new(
             Arc::clone(&services),
@@ -114,6 +120,7 @@ impl Worker {
             ghost_watch: None,
             ghosts: None,
             preferred,
+            silent: String::new(),
             reach: Reach::new(Arc::clone(&core), bound),
             advertised: String::new(),
             read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
@@ -209,12 +216,14 @@ impl Worker {
                     if is_of_service(&call) {
                         self.read_back.distrust_calls();
                     }
+                    self.silent = self.caller.target(self.machine.gateway()).to_string();
+                    self.core.log.of_gateway(self.silent.clone());
                     let guard = match (call.which, self.held_back) {
                         (Which::Service, false) => self.slots.guard(),
                         _ => Guard::new(),
                     };
                     let call = self.caller.call(call, self.machine.gateway(), guard);
-                    self.call = Some(tokio::spawn(call));
+                    self.call = Some(tokio::spawn(call.in_current_span()));
                 }
                 Action::Turn { to } => {
                     match &mut self.preferred {
@@ -256,7 +265,10 @@ impl Worker {
     fn replied(&mut self, reply: Option<Reply>) {
         let Some(reply) = reply else {
             // A call that panicked may have been carried out.
-            let message = "a call to the gateway panicked; it is tried again, please report it";
+            let message = format!(
+                "a call to the gateway {} panicked; please report it",
+                self.caller.target(self.machine.gateway())
+            );
             self.failure = Some(Arc::new(Error::new(ErrorKind::Unavailable, message)));
             self.step(Event::Answered(Answer::Broken));
             return;
@@ -293,10 +305,10 @@ impl Worker {
             let event = UserEvent::Registered {
                 registration_id: id.clone(),
                 ttl: *ttl,
-                address: reply.address.clone(),
+                address: masked_url(&reply.address),
             };
-            tracing::info!(target: "tower_gwag", "{event}");
-            self.core.emit(&event);
+            self.core.log.of_entry(Some(id.clone()));
+            self.core.say_registered(&event);
             self.registered_at(&reply.address);
         }
         self.step(Event::Answered(reply.answer));
@@ -358,11 +370,20 @@ impl Worker {
             Note::Alive => self.show_standing(),
             Note::Forgotten => {
                 self.caller.was_forgotten();
+                self.core.log.of_entry(None);
                 self.read_back.pause();
                 self.slots.pause();
                 self.core.set_status(State::Registering, None);
             }
-            Note::Unreachable => self.core.set_status(State::Unreachable, failure),
+            Note::Unreachable => {
+                // A probe found it silent, and no call has failed.
+                let silent = || {
+                    let text = format!("the gateway {} does not answer", self.silent);
+                    Arc::new(Error::new(ErrorKind::Unavailable, text))
+                };
+                let failure = failure.unwrap_or_else(silent);
+                self.core.set_status(State::Unreachable, Some(failure));
+            }
             Note::Refused(kind) => {
                 self.core.set_status(State::Refused, failure);
                 if is_of_a_slot(kind) {
@@ -379,7 +400,7 @@ impl Worker {
                 let slow = Error::new(
                     ErrorKind::TimedOut,
                     format!(
-                        "the gateway {} is slow to answer; waiting on, nothing is lost yet",
+                        "the gateway {} is slow to answer; it is waited for, and nothing is lost yet",
                         self.caller.target(self.machine.gateway())
                     ),
                 );
@@ -466,13 +487,13 @@ impl Worker {
         let gateway = self.machine.gateway();
         let (address, target) = (&self.advertised, self.caller.target(gateway));
         match found {
-            Found::Dead(error) => self.suspect(format!(
+            Found::Dead(error) => self.suspect(&format!(
                 "{address} accepts no connection from here ({error}), so that the gateway {target} \
                  probably cannot call it either: say with `Options::advertise` or \
                  `advertise_host` how it is reached"
             )),
             Found::Tls if self.caller.is_dialled_in_plaintext(address, gateway) => {
-                self.suspect(format!(
+                self.suspect(&format!(
                     "the server speaks TLS, but the gateway {target} dials {address} in plaintext, \
                      so that its calls fail: OpenAPI and GraphQL services say \
                      `Options::advertise_scheme(\"https\")`; a gRPC service is dialled with TLS \
@@ -492,7 +513,7 @@ impl Worker {
                     "listed for five minutes, and no call of the gateway {target} has come: \
                      nothing proves yet that it reaches {address}"
                 );
-                tracing::info!(target: "tower_gwag", "{text}");
+                self.core.say(Level::INFO, None, &text);
                 self.core.emit(&UserEvent::Uncalled(text));
             }
         }
@@ -505,7 +526,7 @@ impl Worker {
             return;
         }
         if let Some(what) = self.caller.unreachable_address(address) {
-            self.suspect(format!(
+            self.suspect(&format!(
                 "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
                  server to a routable address, or say with `Options::advertise` or \
                  `advertise_host` how it is reached",
@@ -516,8 +537,9 @@ impl Worker {
         }
     }
 
-    fn suspect(&self, text: String) {
-        tracing::warn!(target: "tower_gwag", "{text}");
+    fn suspect(&self, text: &str) {
+        let text = masked(text);
+        self.core.say(Level::WARN, None, &text);
         self.core.emit(&UserEvent::SuspiciousAddress(text));
     }
 
@@ -534,7 +556,7 @@ impl Worker {
              its leftover replica fail, until the gateway is restarted more than 30 s later",
             self.caller.target(self.machine.gateway())
         );
-        tracing::warn!(target: "tower_gwag", "{text}");
+        self.core.say(Level::WARN, None, &text);
         self.core.emit(&UserEvent::Ghosts(text));
     }
 

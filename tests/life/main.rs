@@ -19,3 +19,4 @@ mod routed;
 mod slots;
 mod told;
 mod upkeep;
+mod words;

@@ -91,14 +91,14 @@ async fn failures_of_one_kind_are_logged_once_and_counted() {
     let lines = log.lines_with("like the last were not logged");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains(" INFO "), "{lines:?}");
-    assert!(lines[0].contains("Registered; "), "{lines:?}");
+    assert!(lines[0].contains("Registered 127"), "{lines:?}");
     assert_eq!(status.borrow().failures(), 0);
     // Beats that are answered are no news.
     let beats = gateway.wait_until(|now| now.rpc_counts.of(Rpc::Heartbeat).received >= 3);
     within("beats", beats).await;
     assert!(stopped(server).await.is_clean());
     assert_eq!(log.lines_with("like the last").len(), 1);
-    assert_eq!(log.lines_with("Registered; ").len(), 1);
+    assert_eq!(log.lines_with("Registered 127").len(), 1);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_panic_of_the_task_is_told_and_costs_nothing() {
     let _guard = log.start();
     let gateway = gateway().await;
     let (options, events) = Events::of(lone_options(&gateway).heartbeat_interval(BEAT));
-    log.panic_at("Registered", 1);
+    log.panic_at("Registered 127", 1);
     let server = tonic_greeter(options).await;
     let beats = gateway.wait_until(|now| now.rpc_counts.of(Rpc::Heartbeat).received >= 2);
     within("beats go on", beats).await;
@@ -162,7 +162,7 @@ async fn panic_after_panic_ends_the_registration_and_not_the_server() {
     let log = Log::default();
     let _guard = log.start();
     let gateway = gateway().await;
-    log.panic_at("registered 127", usize::MAX);
+    log.panic_at("Registered 127", usize::MAX);
     let server = tonic_greeter(lone_options(&gateway).heartbeat_interval(BEAT)).await;
     // Each beat that is refused is followed by a registration, and that by a panic.
     let evicting = gateway.wait_until(|now| {

@@ -123,6 +123,30 @@ async fn axum_without_the_wrapped_listener_and_without_any_request() {
     served.abort();
 }
 
+/// A listener that was wrapped and dropped unused is none: the next request says so again.
+#[tokio::test]
+async fn a_listener_that_was_dropped_is_missed_again() {
+    let gateway = gateway().await;
+    let (layer, events) = watched(pets_options(&gateway));
+    let registration = layer.registration();
+    let (listener, address) = bind("127.0.0.1:0").await;
+    let served = axum::serve(listener, pets_app().layer(layer));
+    let served = tokio::spawn(served.into_future());
+    let asked = async || assert_eq!(get(&format!("http://{address}/pets")).await.0, 200);
+    asked().await;
+    asked().await;
+    assert_said_once(&events, "registration.listener(listener)?");
+    let (unused, _) = bind("127.0.0.1:0").await;
+    let unused = registration.listener(unused).expect("wrapped");
+    asked().await;
+    assert_said_once(&events, "registration.listener(listener)?");
+    drop(unused);
+    asked().await;
+    asked().await;
+    assert_eq!(events.half_wired().len(), 2);
+    served.abort();
+}
+
 #[tokio::test]
 async fn tonic_without_the_shutdown() {
     let gateway = gateway().await;

@@ -27,6 +27,8 @@ pub mod graphql;
 #[doc(hidden)]
 pub mod hash;
 #[doc(hidden)]
+pub mod masked;
+#[doc(hidden)]
 pub mod name;
 #[doc(hidden)]
 pub mod openapi;

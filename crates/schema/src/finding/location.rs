@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::masked::blotted;
+
 /// A piece of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
@@ -46,7 +48,11 @@ impl Spot {
             0
         };
         // A tab is shown as one blank, so that the caret is where it should be.
-        let shown = text.chars().skip(skipped).take(LONGEST_LINE);
+        // With some more around it, or half a URL would hide its secrets from the mask.
+        let from = skipped.saturating_sub(LONGEST_LINE);
+        let around: String = text.chars().skip(from).take(3 * LONGEST_LINE).collect();
+        let around = blotted(&around);
+        let shown = around.chars().skip(skipped - from).take(LONGEST_LINE);
         let before = column - skipped;
         Self {
             line,

@@ -13,6 +13,8 @@ pub(crate) use findings::MOST_FINDINGS;
 use location::Spot;
 pub use rule::{Rule, UnknownRule};
 
+use crate::masked::masked;
+
 /// How much a [`Finding`] matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -69,7 +71,7 @@ impl Finding {
             service: None,
             place: None,
             pointer: None,
-            message: message.into(),
+            message: masked(&message.into()),
             remedy: None,
             allowed_by: "Options",
         }
@@ -83,7 +85,7 @@ impl Finding {
     }
 
     pub fn help(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(masked(&remedy.into()));
         self
     }
 
@@ -117,6 +119,25 @@ impl Finding {
         }
         self.allowed_by = "Bundle";
         self
+    }
+
+    /// The same as [`Display`](fmt::Display) in one line, without the line of the source.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let service = self.service.as_deref();
+        let service = service.map_or_else(String::new, |it| match it.starts_with("no. ") {
+            true => format!("service {it}: "),
+            false => format!("service `{it}`: "),
+        });
+        let place = match (self.file(), self.line(), self.column()) {
+            (Some(file), Some(line), Some(column)) => format!(" ({file}:{line}:{column})"),
+            (Some(file), ..) => format!(" ({file})"),
+            (None, ..) => String::new(),
+        };
+        let remedy = self.remedy();
+        let remedy = remedy.map_or_else(String::new, |it| format!("; {it}"));
+        let (severity, rule, message) = (self.severity, self.rule, &self.message);
+        format!("{severity}[{rule}]: {service}{message}{place}{remedy}")
     }
 
     /// How much it matters.

@@ -43,6 +43,8 @@ macro_rules! rules {
 rules! {
     /// The gateway's address must parse.
     GatewayAddress = "gateway-address", Structure;
+    /// `gateway_http` is the base URL of an HTTP port.
+    GatewayHttp = "gateway-http", Structure;
     /// The TLS configuration must be usable, and fit the gateway's address.
     GatewayTls = "gateway-tls", Structure;
     /// There must be a service.

@@ -9,6 +9,7 @@ use super::{Service, Version};
 use crate::finding::Finding;
 use crate::finding::Findings;
 use crate::finding::Rule;
+use crate::masked::masked_url;
 use crate::name::{self, NameFault};
 use crate::openapi::title;
 use crate::service::Binding;
@@ -451,8 +452,9 @@ fn check_graphql_endpoint(endpoint: &str) -> Result<(), Finding> {
     Err(Finding::error(
         Rule::GraphQlEndpoint,
         format!(
-            "the GraphQL endpoint `{endpoint}` is neither an http(s) URL nor a path on \
-             this server such as `/graphql`"
+            "the GraphQL endpoint `{}` is neither an http(s) URL nor a path on \
+             this server such as `/graphql`",
+            masked_url(endpoint)
         ),
     ))
 }

@@ -1,0 +1,140 @@
+//! What a peer speaks, told by its first bytes: the likeliest mistakes are a wrong port, and TLS
+//! on one side only.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::shown::shown;
+use super::target::Target;
+
+/// As many as tell one protocol from another, and to show of a text.
+pub(super) const ENOUGH: usize = 24;
+/// Where a gateway's control plane listens, unless it is told otherwise.
+const USUAL_PORT: u16 = 50_090;
+
+/// What came first over a connection.
+#[derive(Debug, Default)]
+pub(super) struct FirstBytes(Mutex<Vec<u8>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// It said nothing.
+    Nothing,
+    Http1,
+    Http2,
+    Tls,
+    Other(String),
+}
+
+// === impl FirstBytes ===
+
+impl FirstBytes {
+    pub(super) fn hear(&self, bytes: &[u8]) {
+        // Bytes are only added, so that they are valid after a panic.
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = ENOUGH.saturating_sub(first.len()).min(bytes.len());
+        first.extend_from_slice(&bytes[..more]);
+    }
+
+    pub(super) fn spoken(&self) -> Spoken {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &**first {
+            [] => Spoken::Nothing,
+            [b'H', b'T', b'T', b'P', b'/', ..] => Spoken::Http1,
+            // Alerts, handshakes and the like of any version.
+            [20..=23, 3, ..] => Spoken::Tls,
+            // The settings, which go first.
+            [0, 0, _, 4, ..] => Spoken::Http2,
+            other => Spoken::Other(shown(String::from_utf8_lossy(other).trim())),
+        }
+    }
+}
+
+// === impl Spoken ===
+
+impl Spoken {
+    /// What is wrong about the address, if this tells it.
+    pub(super) fn mistake(&self, target: &Target) -> Option<String> {
+        if target.is_https() {
+            let how = match self {
+                Self::Http1 => "HTTP/1 without TLS",
+                Self::Http2 | Self::Other(_) => "plaintext",
+                Self::Tls | Self::Nothing => return None,
+            };
+            return Some(format!(
+                "{target} answers in {how}, but is called with TLS: write `http://{}`, without \
+                 `Options::tls`, or check the port",
+                target.authority()
+            ));
+        }
+        match self {
+            Self::Http1 => Some(no_grpc(target, "it answers in HTTP/1")),
+            Self::Other(text) => Some(no_grpc(target, &format!("it says `{text}`"))),
+            Self::Tls => Some(format!(
+                "{target} speaks TLS, but is called in plaintext: write `https://{}`{}",
+                target.authority(),
+                needed_for_tls()
+            )),
+            Self::Http2 | Self::Nothing => None,
+        }
+    }
+
+    /// What may be wrong where it ended the connection, or was silent.
+    pub(super) fn hint(&self, target: &Target) -> Option<String> {
+        if *self != Self::Nothing {
+            return None;
+        }
+        Some(match target.is_https() {
+            true => format!(
+                "it said nothing; where it speaks no TLS, write `http://{}`",
+                target.authority()
+            ),
+            false => format!(
+                "it said nothing; where it wants TLS, write `https://{}`{}",
+                target.authority(),
+                needed_for_tls()
+            ),
+        })
+    }
+}
+
+fn needed_for_tls() -> &'static str {
+    match cfg!(feature = "tls") {
+        true => "",
+        false => " and switch the feature `tls` of tower-gwag on",
+    }
+}
+
+/// Something else answers there.
+pub(super) fn no_grpc(target: &Target, why: &str) -> String {
+    let (_, port) = target.host_port();
+    let usual = match port == USUAL_PORT {
+        true => "check the address".to_owned(),
+        false => {
+            format!("is it the gateway's HTTP port? Its control plane is usually :{USUAL_PORT}")
+        }
+    };
+    format!("{target} does not speak gRPC ({why}): {usual}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_are_told_by_their_first_bytes() {
+        for (pieces, spoken) in [
+            (&[][..], Spoken::Nothing),
+            (&[&b"HT"[..], b"TP/1.1 400 Bad Request"], Spoken::Http1),
+            (&[b"\x15\x03\x03\x00\x02\x02\x0a"], Spoken::Tls),
+            (&[b"\x00\x00\x06\x04\x00\x00\x00\x00\x00"], Spoken::Http2),
+            (
+                &[b"INFO {\"a\":1}\x1b"],
+                Spoken::Other("INFO {\"a\":1}\\u{1b}".into()),
+            ),
+        ] {
+            let first = FirstBytes::default();
+            pieces.iter().for_each(|piece| first.hear(piece));
+            assert_eq!(first.spoken(), spoken);
+        }
+    }
+}
