@@ -5,9 +5,10 @@ use std::fmt;
 /// The hash by which a gateway tells two schemas apart, as far as it can be known without asking
 /// one: `hash_hex` in its list of services.
 ///
-/// It is exact for proto3, for protos without a `syntax` line and for OpenAPI documents. Where a
-/// gateway's compiler may describe a source in another way than the one used here (custom options,
-/// some proto2 defaults, editions) it is unsure: an equal hash still proves an equal schema, another
+/// It is exact for proto3, custom options included, for protos without a `syntax` line and for
+/// OpenAPI documents. Where a gateway's compiler may describe a source in another way than the one
+/// used here (an own `descriptor.proto`, ranges of extensions, groups, some proto2 defaults,
+/// editions) it is unsure: an equal hash still proves an equal schema, another
 /// one proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaHash {

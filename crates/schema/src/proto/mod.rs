@@ -11,6 +11,8 @@ pub(crate) mod descriptor_set;
 #[cfg(feature = "preflight")]
 pub mod difference;
 #[cfg(feature = "preflight")]
+pub(crate) mod encode;
+#[cfg(feature = "preflight")]
 pub(crate) mod fault;
 pub(crate) mod imports;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]

@@ -1,6 +1,6 @@
 //! Source info as a gateway's compiler writes it: columns, comments and their order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::prost_types::SourceCodeInfo;
 use prost_reflect::prost_types::source_code_info::Location;
@@ -14,10 +14,20 @@ pub(crate) fn canonical(info: SourceCodeInfo, source: &Source<'_>) -> Option<Sou
     for location in &mut locations {
         widen_default(location, source);
     }
-    locations.sort_by_key(|location| {
+    let start = |location: &Location| {
         let at = |index: usize| location.span.get(index).copied().unwrap_or_default();
-        // The order of the text; where two begin together, the outer one first.
-        (at(0), at(1), location.path.len())
+        (at(0), at(1))
+    };
+    let extensions = locations.iter().filter(|it| is_extension(&it.path));
+    let extensions: HashMap<Vec<i32>, (i32, i32)> =
+        extensions.map(|it| (it.path.clone(), start(it))).collect();
+    // The order of the text; where two begin together, the outer one first. What is extended stands
+    // once for all fields of a block, and is told right behind each of them.
+    locations.sort_by_cached_key(|location| {
+        let field = location.path.split_last().filter(|(last, _)| **last == 2);
+        let field = field.and_then(|(_, field)| extensions.get(field));
+        let place = field.copied().unwrap_or_else(|| start(location));
+        (place, location.path.len(), field.is_none())
     });
     // Of a json_name the option is told, and not its value besides.
     locations.dedup_by(|second, first| is_json_name(&second.path) && second.path == first.path);
@@ -43,6 +53,23 @@ fn in_field_of_message(path: &[i32]) -> Option<&[i32]> {
         [2 | 6, _, rest @ ..] => Some(rest),
         [3, _, rest @ ..] => in_field_of_message(rest),
         _ => None,
+    }
+}
+
+/// Whether a path is that of an extension as such.
+fn is_extension(path: &[i32]) -> bool {
+    match path {
+        [7, _] => true,
+        [4, _, rest @ ..] => is_extension_of_message(rest),
+        _ => false,
+    }
+}
+
+fn is_extension_of_message(path: &[i32]) -> bool {
+    match path {
+        [6, _] => true,
+        [3, _, rest @ ..] => is_extension_of_message(rest),
+        _ => false,
     }
 }
 
