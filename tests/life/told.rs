@@ -32,7 +32,7 @@ impl Log {
             .with_ansi(false)
             .with_writer(move || log.clone())
             .finish();
-        tracing::subscriber::set_default(subscriber)
+        crate::support::log_to(subscriber)
     }
 
     fn panic_at(&self, part: &'static str, times: usize) {

@@ -82,6 +82,16 @@ pub fn pets_service() -> Service {
     Service::openapi(PETS_OPENAPI)
 }
 
+/// Makes it the log of this thread, on which the whole test runs.
+///
+/// While it were the only one, a line that is first reached on another test's thread, which has none,
+/// would be switched off for all.
+pub fn log_to(subscriber: impl Into<tracing::Dispatch>) -> tracing::dispatcher::DefaultGuard {
+    static ANOTHER: std::sync::OnceLock<tracing::Dispatch> = std::sync::OnceLock::new();
+    ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    tracing::dispatcher::set_default(&subscriber.into())
+}
+
 /// The options of a greeter, repeatable.
 pub fn greeter_options(gateway: &EmbeddedGateway) -> Options {
     Options::new(gateway.target())

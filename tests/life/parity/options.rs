@@ -210,7 +210,7 @@ async fn row_logger() {
     let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time();
     let subscriber = subscriber.with_writer(log.clone()).finish();
     // For this thread, on which the whole test runs.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = crate::support::log_to(subscriber);
     let gateway = gateway().await;
     gateway.kill().await;
     let (options, events) = Events::of(greeter_options(&gateway));

@@ -33,7 +33,7 @@ impl Lines {
             .json()
             .with_writer(move || lines.clone())
             .finish();
-        tracing::subscriber::set_default(subscriber)
+        crate::support::log_to(subscriber)
     }
 
     fn all(&self) -> Vec<Value> {
