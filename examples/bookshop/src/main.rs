@@ -17,8 +17,8 @@ use std::time::Instant;
 use app::Introspection;
 use support::{BoxError, Gateway, print_report, print_status, until_answered};
 use tokio::net::TcpListener;
-use tower_gwag_gateway::EmbeddedGateway;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
+use tower_gwag_gateway::EmbeddedGateway;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
