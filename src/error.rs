@@ -205,7 +205,9 @@ impl ErrorKind {
             Rule::VersionSyntax => Self::InvalidVersion,
             Rule::UnstableInTaggedBuild => Self::UnstableInTaggedBuild,
             Rule::DuplicateService => Self::DuplicateService,
-            Rule::GraphQlEndpoint => Self::InvalidGraphQlEndpoint,
+            Rule::GraphQlEndpoint | Rule::GraphQlSchema | Rule::GraphQlUnchecked => {
+                Self::InvalidGraphQlEndpoint
+            }
             Rule::ProtoBundle => Self::InvalidBundle,
             Rule::ProtoEntryMissing => Self::MissingProtoEntry,
             Rule::ProtoImportMissing => Self::MissingProtoImport,
@@ -224,7 +226,13 @@ impl ErrorKind {
             | Rule::OpenApiOperationIdCollision
             | Rule::OpenApiParameterName
             | Rule::OpenApiEnumValue
-            | Rule::OpenApiComponentName => Self::Unrenderable,
+            | Rule::OpenApiComponentName
+            | Rule::OpenApiTypeName
+            | Rule::OpenApiUnionInput
+            | Rule::GraphQlFieldName
+            | Rule::GraphQlTypeName
+            | Rule::SchemaText
+            | Rule::TypesTogether => Self::Unrenderable,
             Rule::OpenApiSyntax
             | Rule::OpenApiUnverified
             | Rule::OpenApiExternalReference
@@ -235,6 +243,7 @@ impl ErrorKind {
             | Rule::OpenApiExample
             | Rule::OpenApiOperationIdMissing
             | Rule::OpenApiOperationIdDuplicate
+            | Rule::OpenApiNoOperations
             | Rule::OpenApiRepaired => Self::InvalidOpenApi,
             // What is left are misuses, and faults of build scripts, which never come here.
             _ => Self::Misuse,

@@ -95,9 +95,11 @@ pub use server::{
 pub use server::{Incoming, IntoIncoming};
 #[cfg(feature = "axum")]
 pub use server::{IntoListener, Listening};
+#[cfg(feature = "preflight")]
+pub use tower_gwag_schema::graphql;
 pub use tower_gwag_schema::{
-    CheckError, Finding, Findings, InvalidVersion, OpenApiDocument, ProtoFiles, Rule, SchemaHash,
-    Service, Severity, UnknownRule, Version, VersionText,
+    CheckError, Finding, Findings, GatewayRelease, InvalidVersion, OpenApiDocument, ProtoFiles,
+    Rule, SchemaHash, Service, Severity, UnknownRule, Version, VersionText,
 };
 
 /// The bytes of the bundle that the build script of this crate wrote under this name, for

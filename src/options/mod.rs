@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::registration::address::Advertise;
 use crate::registration::{Event, Hold};
 use tower_gwag_schema::Findings;
+use tower_gwag_schema::GatewayRelease;
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::service::Service;
 
@@ -50,6 +51,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
 /// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
+/// | [`gateway_release`](Self::gateway_release) | the newest that is known |
 /// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
 /// | [`reclaim_after`](Self::reclaim_after) | 2 s |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
@@ -88,6 +90,7 @@ pub struct Options {
     pub(crate) on_finding: OnFinding,
     pub(crate) prefer_first: bool,
     pub(crate) reclaim_after: Duration,
+    pub(crate) gateway_release: GatewayRelease,
     pub(crate) allowed: Vec<Rule>,
     pub(crate) unchecked: bool,
 }
@@ -168,6 +171,7 @@ impl Options {
             on_finding: OnFinding::default(),
             prefer_first: false,
             reclaim_after: Duration::from_secs(2),
+            gateway_release: GatewayRelease::default(),
             allowed: Vec::new(),
             unchecked: false,
         }
@@ -396,6 +400,15 @@ impl Options {
         self
     }
 
+    /// The release of the gateway, by which schemas are judged and [`graphql_schema`] is made.
+    /// Default: the newest that is known.
+    ///
+    /// [`graphql_schema`]: Self::graphql_schema
+    pub fn gateway_release(mut self, release: GatewayRelease) -> Self {
+        self.gateway_release = release;
+        self
+    }
+
     /// Returns to the first of several gateways when that can be reached again, which is looked for
     /// every 5 s: registers there, then deregisters from the other one. Default: the registration
     /// stays where it is.
@@ -481,6 +494,19 @@ impl Options {
             return Ok(Findings::default());
         }
         Plan::check(self)
+    }
+
+    /// The GraphQL schema that a gateway serves of all services, without asking one: `Display` prints
+    /// what `GET /api/schema/graphql?service=…` returns for them.
+    ///
+    /// # Errors
+    ///
+    /// A service cannot be registered, or the schema not be made, as [`check`](Self::check) says it; or
+    /// a service is a GraphQL endpoint without [`Service::schema`].
+    #[cfg(feature = "preflight")]
+    pub fn graphql_schema(&self) -> Result<tower_gwag_schema::graphql::Schema, Error> {
+        let schema = tower_gwag_schema::graphql_schema(&self.services, self.gateway_release);
+        schema.map_err(Error::from)
     }
 
     pub(crate) fn take_services(&mut self) -> Vec<Service> {

@@ -209,7 +209,7 @@ fn services(
     }
     let checks = match options.unchecked {
         true => Checks::StructureOnly,
-        false => Checks::All,
+        false => Checks::All(options.gateway_release),
     };
     let services = resolve(given, checks, purpose, found);
     for service in services.iter().filter(|it| it.version.is_unstable()) {

@@ -274,7 +274,7 @@ fn a_false_alarm_can_be_allowed_and_structure_cannot() {
 #[test]
 fn namespaces_of_gateways_are_a_warning() {
     let rules = |namespace: &str, version: &str| {
-        let service = Service::graphql("/graphql");
+        let service = Service::graphql("/graphql").schema("type Query { a: Int }");
         let options = of(service.namespace(namespace).version(version));
         let found = options.check().unwrap();
         found.iter().map(Finding::rule).collect::<Vec<_>>()

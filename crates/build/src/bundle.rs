@@ -209,7 +209,7 @@ impl Bundle {
             service = service.split_services();
         }
         let mut found = Findings::default();
-        let services = resolve(&[service], Checks::All, Purpose::Register, &mut found);
+        let services = resolve(&[service], Checks::all(), Purpose::Register, &mut found);
         found.extend(sizes(&services));
         found.extend(not_allowable(&self.allowed));
         let is_faulty = found.errors().next().is_some();

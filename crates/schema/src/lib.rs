@@ -19,10 +19,14 @@
     clippy::unwrap_used
 )]
 
+#[cfg(feature = "preflight")]
+pub mod diff;
 #[doc(hidden)]
 pub mod finding;
 #[cfg(feature = "preflight")]
 pub mod graphql;
+#[cfg(feature = "preflight")]
+mod graphql_check;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod hash;
@@ -34,11 +38,10 @@ pub mod name;
 pub mod openapi;
 #[doc(hidden)]
 pub mod proto;
+mod release;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod render;
-#[cfg(feature = "preflight")]
-mod render_types;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod schema_hash;
 #[doc(hidden)]
@@ -49,6 +52,9 @@ pub mod size;
 pub mod version;
 
 pub use finding::{CheckError, Finding, Findings, Rule, Severity, UnknownRule};
+pub use release::GatewayRelease;
 pub use schema_hash::SchemaHash;
-pub use service::{Binding, OpenApiDocument, ProtoFiles, Service, VersionText, check};
+#[cfg(feature = "preflight")]
+pub use service::graphql_schema;
+pub use service::{Binding, OpenApiDocument, ProtoFiles, Service, VersionText, check, check_for};
 pub use version::{InvalidVersion, Version};

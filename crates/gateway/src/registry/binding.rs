@@ -127,8 +127,12 @@ impl Binding {
 /// The first thing that cannot be rendered.
 fn unrenderable((namespace, version): &Key, schema: &Schema) -> Option<Unrenderable> {
     let of_schema = || match schema {
-        Schema::Proto(compiled) => render::proto(version, compiled).into_iter().next(),
-        Schema::OpenApi(document) => render::openapi(version, document).into_iter().next(),
+        Schema::Proto(compiled) => render::proto(namespace, version, compiled)
+            .into_iter()
+            .next(),
+        Schema::OpenApi(document) => render::openapi(namespace, version, document)
+            .into_iter()
+            .next(),
         Schema::GraphQl { .. } | Schema::Internal => None,
     };
     render::namespace(namespace).or_else(of_schema)

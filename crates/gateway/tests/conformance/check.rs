@@ -122,7 +122,7 @@ struct Render {
 }
 
 /// The rule that each case breaks which is not served.
-const BROKEN: [(&str, Rule); 13] = [
+const BROKEN: [(&str, Rule); 37] = [
     ("map_string_string_resp", Rule::ProtoFreeJson),
     ("struct_request", Rule::ProtoFreeJson),
     ("value_response", Rule::ProtoFreeJson),
@@ -136,7 +136,34 @@ const BROKEN: [(&str, Rule); 13] = [
     ("path_param", Rule::OpenApiParameterName),
     ("query_array", Rule::OpenApiParameterName),
     ("two_ops_same_id", Rule::OpenApiOperationIdDuplicate),
+    ("body_anyof_refs", Rule::OpenApiUnionInput),
+    ("body_comp_oneof", Rule::OpenApiUnionInput),
+    ("body_items_oneof", Rule::OpenApiUnionInput),
+    ("body_oneof_inline", Rule::OpenApiUnionInput),
+    ("coll_Foo_in_FooInput_out", Rule::OpenApiTypeName),
+    ("coll_xBodyInput_out", Rule::OpenApiTypeName),
+    ("comp_dot_resp200", Rule::OpenApiComponentName),
+    ("ex_allof_anyof_body30", Rule::OpenApiExample),
+    ("ex_allof_ref_anyof31", Rule::OpenApiExample),
+    ("ex_anyof30", Rule::OpenApiExample),
+    ("ex_anyof_required_only_31", Rule::OpenApiExample),
+    ("ex_required_only_anyof_30", Rule::OpenApiExample),
+    ("ex_required_only_direct_30", Rule::OpenApiExample),
+    ("ex_required_only_oneof_30", Rule::OpenApiExample),
+    ("ex_required_only_prop_30", Rule::OpenApiExample),
+    ("header_oneof", Rule::OpenApiUnionInput),
+    ("in_named_single_anyof", Rule::OpenApiUnionInput),
+    ("multipart_oneof", Rule::OpenApiUnionInput),
+    ("p_nested_Q_in_Q_Input_out", Rule::ProtoTypeName),
+    ("p_nested_Q_in_QdotInput_out", Rule::ProtoTypeName),
+    ("p_update_Input_enum", Rule::ProtoTypeName),
+    ("query_oneof_refs", Rule::OpenApiUnionInput),
+    ("type_array_in_30", Rule::OpenApiShape),
+    ("utoipa_command", Rule::OpenApiUnionInput),
 ];
+
+/// Documents without operations: there is nothing to serve, which is worth a warning.
+const WITHOUT_OPERATIONS: [&str; 2] = ["paths_without_ops", "webhooks_only31"];
 
 #[test]
 fn check_refuses_what_cannot_be_rendered_and_names_the_rule() {
@@ -152,6 +179,10 @@ fn check_refuses_what_cannot_be_rendered_and_names_the_rule() {
         let options = Options::new("gateway:1").service(service.namespace("s"));
         match options.check() {
             Ok(_) if case.served => {}
+            Ok(found) if WITHOUT_OPERATIONS.contains(&&*case.id) => {
+                let rules: Vec<_> = found.warnings().map(Finding::rule).collect();
+                assert_eq!(rules, [Rule::OpenApiNoOperations], "{}", case.id);
+            }
             Ok(_) => wrong.push(format!("{}: accepted", case.id)),
             Err(error) => {
                 let findings = error.findings().unwrap();

@@ -157,8 +157,28 @@ rules! {
     OpenApiEnumValue = "openapi-enum-value", Schema;
     /// A component schema that is used is a name; any component is letters, digits, `.`, `_`, `-`.
     OpenApiComponentName = "openapi-component-name", Schema;
+    /// The types that are made of component schemas and inline schemas differ in name.
+    OpenApiTypeName = "openapi-type-name", Schema;
+    /// No parameter, and no body, is a `oneOf` or `anyOf` of objects.
+    OpenApiUnionInput = "openapi-union-input", Schema;
+    /// Warning: a document has no operation that gateways serve.
+    OpenApiNoOperations = "openapi-no-operations", Schema;
     /// Warning: a document was repaired, because `Service::repair` says so.
     OpenApiRepaired = "openapi-repaired", Schema;
+
+    /// The schema of a GraphQL endpoint can be read: SDL, or the reply to an introspection.
+    GraphQlSchema = "graphql-schema", Schema;
+    /// Warning: the schema of a GraphQL endpoint is not given, so that it was not checked.
+    GraphQlUnchecked = "graphql-unchecked", Schema;
+    /// A root field of a GraphQL endpoint is not called like the version or `stable`.
+    GraphQlFieldName = "graphql-field-name", Schema;
+    /// The types of a GraphQL endpoint differ from those that gateways add.
+    GraphQlTypeName = "graphql-type-name", Schema;
+    /// The schema that gateways serve is valid GraphQL as text: no description ends with `"` or `\\`,
+    /// no enum has `true`, `false` or `null`.
+    SchemaText = "schema-text", Schema;
+    /// The types of services that are registered together differ in name.
+    TypesTogether = "types-together", Schema;
 
     /// In a build script: a vN keeps the schema that `gwag.lock` has of it.
     VersionLocked = "version-locked", Structure;

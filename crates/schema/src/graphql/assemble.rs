@@ -1,6 +1,6 @@
 //! Services become a schema: namespaces, versions, `stable` and groups, and the types behind them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
 use super::failure::{Failure, FailureKind};
@@ -36,6 +36,8 @@ pub(super) struct Assembled {
     pub(super) subscription: Option<TypeId>,
     /// In every schema, whether something refers to them or not.
     pub(super) always: [TypeId; 3],
+    /// The types that each service brought in first, in the order in which they were met.
+    pub(super) owned: Vec<Vec<TypeId>>,
     /// What keeps a gateway from going further.
     pub(super) failures: Vec<Failure>,
 }
@@ -93,6 +95,10 @@ pub(super) fn assemble(
     let mutation = root("Mutation", mutations);
     let subscription = root("Subscription", subscriptions);
     builder.fill();
+    let mut owned = vec![Vec::new(); services.len()];
+    for (id, owner) in &builder.owners {
+        owned[*owner].push(*id);
+    }
     let always = [Scalar::Upload, Scalar::String, Scalar::Boolean].map(|it| builder.scalar(it));
     Assembled {
         types: builder.types,
@@ -100,6 +106,7 @@ pub(super) fn assemble(
         mutation,
         subscription,
         always,
+        owned,
         failures: builder.failures,
     }
 }
@@ -167,6 +174,7 @@ struct Builder<'a> {
     owned: HashMap<(usize, String, Position), TypeId>,
     /// Types that have no fields yet, and what declares them.
     open: Vec<(TypeId, usize, String, Position)>,
+    owners: Vec<(TypeId, usize)>,
     failures: Vec<Failure>,
 }
 
@@ -188,6 +196,7 @@ impl<'a> Builder<'a> {
             pooled: HashMap::new(),
             owned: HashMap::new(),
             open: Vec::new(),
+            owners: Vec::new(),
             failures: Vec::new(),
         }
     }
@@ -274,13 +283,17 @@ impl<'a> Builder<'a> {
             let version = self.services[number].version;
             self.sub_group(namespace, number, kind, &version.to_string(), &mut fields);
         }
-        for number in namespace.services.clone() {
-            let version = self.services[number].version;
-            if version.number().is_some() && version.number() == namespace.stable {
-                self.sub_group(namespace, number, kind, "stable", &mut fields);
-            }
+        if let Some(number) = self.stable(namespace) {
+            self.sub_group(namespace, number, kind, "stable", &mut fields);
         }
         fields
+    }
+
+    /// The service behind `stable`: of two in one file the first.
+    fn stable(&self, namespace: &Namespace<'_>) -> Option<usize> {
+        let stable = namespace.stable?;
+        let mut numbers = namespace.services.clone();
+        numbers.find(|number| self.services[*number].version.number() == Some(stable))
     }
 
     fn sub_group(
@@ -296,10 +309,13 @@ impl<'a> Builder<'a> {
             return;
         }
         if let Some(other) = fields.get(key) {
-            let place = match &other.place {
+            let (failure, place) = match &other.source {
                 // Two services of one file: the operations of the later one are in the way.
-                Place::Nowhere => services[namespace.latest()].place(),
-                place => place.clone(),
+                FieldSource::Container if other.place == Place::Nowhere => (
+                    FailureKind::TwoServices,
+                    services[namespace.latest()].place(),
+                ),
+                _ => (FailureKind::GroupCollision, other.place.clone()),
             };
             let what = match key {
                 "stable" => "stable sub-group".to_owned(),
@@ -307,7 +323,7 @@ impl<'a> Builder<'a> {
             };
             let (name, kind_number) = (namespace.name, kind.number());
             self.failures.push(Failure {
-                kind: FailureKind::GroupCollision,
+                kind: failure,
                 name: key.to_owned(),
                 text: format!(
                     "runtime render: runtime: ns {name} kind {kind_number}: {what} collides with op"
@@ -452,16 +468,18 @@ impl<'a> Builder<'a> {
     fn subscriptions(&mut self, namespace: &Namespace<'_>, fields: &mut BTreeMap<String, Field>) {
         let services = self.services;
         let latest = namespace.latest();
-        let mut keys = vec![(latest, String::new())];
-        for number in namespace.services.clone() {
-            let version = services[number].version;
-            if number != latest {
-                keys.push((number, version.to_string()));
-            }
-            if version.number().is_some() && version.number() == namespace.stable {
-                keys.push((number, "stable".to_owned()));
-            }
-        }
+        let older = namespace
+            .services
+            .clone()
+            .filter(|number| *number != latest);
+        let mut keys: Vec<(usize, String)> = older
+            .map(|number| (number, services[number].version.to_string()))
+            .collect();
+        keys.push((latest, String::new()));
+        keys.extend(
+            self.stable(namespace)
+                .map(|number| (number, "stable".to_owned())),
+        );
         for (number, key) in keys {
             let within = Within {
                 namespace,
@@ -489,7 +507,30 @@ impl<'a> Builder<'a> {
             match entry {
                 Entry::Operation(operation) => {
                     let field = self.operation(within, operation);
-                    fields.insert(format!("{prefix}_{}", operation.name), field);
+                    let name = format!("{prefix}_{}", operation.name);
+                    match fields.entry(name) {
+                        btree_map::Entry::Vacant(place) => {
+                            place.insert(field);
+                        }
+                        btree_map::Entry::Occupied(there) => {
+                            let what = match within.key {
+                                "stable" => "stable subscription",
+                                _ => "subscription",
+                            };
+                            let text = format!(
+                                "runtime render: runtime: ns {} {what}: subscription field \
+                                 collision: {}",
+                                within.namespace.name,
+                                there.key(),
+                            );
+                            self.failures.push(Failure {
+                                kind: FailureKind::OperationCollision,
+                                name: there.key().clone(),
+                                text,
+                                places: vec![field.place, there.get().place.clone()],
+                            });
+                        }
+                    }
                 }
                 Entry::Group(group) => {
                     let prefix = format!("{prefix}_{}", group.name);
@@ -546,6 +587,7 @@ impl<'a> Builder<'a> {
         let shown = format!("{}{suffix}", flat(name));
         let id = self.reserve(shown, Origin::Proto(name.to_owned()));
         self.pooled.insert(key, id);
+        self.owners.push((id, number));
         self.open.push((id, number, name.to_owned(), position));
         id
     }
@@ -597,6 +639,7 @@ impl<'a> Builder<'a> {
         };
         let id = self.reserve(shown, origin);
         self.owned.insert(key, id);
+        self.owners.push((id, number));
         self.open.push((id, number, name.to_owned(), position));
         Ok(id)
     }
@@ -607,6 +650,13 @@ impl<'a> Builder<'a> {
             Types::OpenApi(types) | Types::GraphQl(types) => types
                 .get(name)
                 .is_some_and(|it| matches!(it.kind, DeclaredKind::Object(_))),
+        }
+    }
+
+    fn place_of(&self, number: usize, name: &str) -> Option<Place> {
+        match &self.services[number].types {
+            Types::Pool => None,
+            Types::OpenApi(types) | Types::GraphQl(types) => Some(types.get(name)?.place.clone()),
         }
     }
 
@@ -675,9 +725,19 @@ impl<'a> Builder<'a> {
                 }
                 DeclaredKind::Scalar => TypeKind::Scalar,
             };
+            // The name of a union is made of its members'.
+            let mut of_members = Vec::new();
+            if let DeclaredKind::Union(members) = &declared.kind {
+                let bad = members.iter().filter(|member| !is_name(member));
+                of_members.extend(bad.filter_map(|member| self.place_of(number, member)));
+            }
             let it = &mut self.types[id.0];
             if !is_name(&it.name) {
-                bad_names.push((it.name.clone(), declared.place.clone()));
+                if of_members.is_empty() {
+                    of_members.push(declared.place.clone());
+                }
+                let name = it.name.clone();
+                bad_names.extend(of_members.into_iter().map(|place| (name.clone(), place)));
                 // An input object is printed all the same.
                 if !matches!(kind, TypeKind::Input(_)) {
                     it.name.clear();
@@ -770,7 +830,8 @@ impl Within<'_> {
     fn content(&self) -> String {
         match self.key {
             "" => "latest content".to_owned(),
-            key => format!("{key} content"),
+            "stable" => "stable".to_owned(),
+            key => format!("version {key}"),
         }
     }
 }
@@ -785,7 +846,7 @@ fn wrapped(id: TypeId, of: &Ref) -> TypeRef {
 }
 
 impl Entry {
-    fn kind(&self) -> OperationKind {
+    pub(super) fn kind(&self) -> OperationKind {
         match self {
             Self::Operation(it) => it.kind,
             Self::Group(it) => it.kind,

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::assemble::Assembled;
+use super::ir::{self, Entry};
 use super::model::{
-    Field, Flaw, FlawKind, InputValue, Place, Schema, Type, TypeId, TypeKind, TypeRef,
+    Field, FieldSource, Flaw, FlawKind, InputValue, OperationKind, Origin, Place, Schema, Type,
+    TypeId, TypeKind, TypeRef,
 };
 use super::text::Annotation;
 use crate::name::is_name;
@@ -34,10 +36,14 @@ pub enum FailureKind {
     TypeCollision,
     /// An operation or group is called like a version, or `stable`.
     GroupCollision,
+    /// Two services of one file want the same version.
+    TwoServices,
     /// Two operations become one.
     OperationCollision,
     /// An argument or body is a union.
     UnionAsInput,
+    /// A proto map, `Struct`, `Value` or `ListValue` becomes a second scalar `JSON`.
+    FreeJson,
 }
 
 impl fmt::Display for Failure {
@@ -58,6 +64,31 @@ const INTROSPECTION: [&str; 8] = [
     "__TypeKind",
 ];
 
+/// Messages that lead to free JSON.
+const FREE: [&str; 3] = [
+    "google.protobuf.Struct",
+    "google.protobuf.Value",
+    "google.protobuf.ListValue",
+];
+
+fn is_entry_of_free(it: &Type) -> bool {
+    matches!(&it.origin, Origin::Proto(name) if name == "google.protobuf.Struct.FieldsEntry")
+}
+
+impl Place {
+    /// The place of another part of the same declaration than its name.
+    fn of_part(&self, is_other: bool, part: i32) -> Self {
+        match self {
+            Self::Proto(file, path) if is_other => {
+                let around = path.len().saturating_sub(1);
+                let path = path.iter().take(around).copied().chain([part]).collect();
+                Self::Proto(file.clone(), path)
+            }
+            place => place.clone(),
+        }
+    }
+}
+
 /// Types that the schema of a whole gateway has, whatever is registered.
 const OF_THE_WHOLE: [&str; 7] = [
     "Float",
@@ -69,17 +100,14 @@ const OF_THE_WHOLE: [&str; 7] = [
     "Subscription",
 ];
 
-/// A schema, if a gateway can serve it.
-pub(super) fn check(assembled: Assembled) -> Result<Schema, Vec<Failure>> {
-    // A gateway that fails here looks no further.
-    if !assembled.failures.is_empty() {
-        return Err(assembled.failures);
-    }
+/// The schema, and what keeps a gateway from serving it.
+pub(super) fn judge(assembled: Assembled, services: &[ir::Service]) -> (Schema, Vec<Failure>) {
     let mut walk = Walk {
         types: &assembled.types,
         by_name: BTreeMap::new(),
         open: Vec::new(),
-        failures: Vec::new(),
+        // A gateway that failed before looks no further, but its users want to know it all.
+        failures: assembled.failures,
     };
     let roots = [assembled.mutation, assembled.subscription];
     walk.open.extend(assembled.always);
@@ -92,10 +120,7 @@ pub(super) fn check(assembled: Assembled) -> Result<Schema, Vec<Failure>> {
             walk.failures.push(two_types(name, vec![place]));
         }
     }
-    if !walk.failures.is_empty() {
-        return Err(walk.failures);
-    }
-    let by_name = walk.by_name;
+    let (by_name, failures) = (walk.by_name, walk.failures);
     let mut schema = Schema {
         all: assembled.types,
         by_name,
@@ -105,8 +130,9 @@ pub(super) fn check(assembled: Assembled) -> Result<Schema, Vec<Failure>> {
         directives: BTreeMap::new(),
         flaws: Vec::new(),
     };
+    schema.collect_directives(&assembled.owned, services);
     schema.look_over();
-    Ok(schema)
+    (schema, failures)
 }
 
 fn two_types(name: &str, places: Vec<Place>) -> Failure {
@@ -219,7 +245,7 @@ impl Schema {
         let ours = |name: &str, id: TypeId| {
             let is_root = self.mutation == Some(id) || self.subscription == Some(id);
             let it = self.get(id);
-            let is_gateways = it.origin == super::model::Origin::Gateway;
+            let is_gateways = it.origin == Origin::Gateway;
             // The JSON of proto maps is another scalar than that of gateways.
             let is_proto_json = name == "JSON" && it.description.as_deref() == Some(PROTO_JSON);
             is_root || (is_gateways && !is_proto_json)
@@ -229,41 +255,126 @@ impl Schema {
             if ours(name, id) {
                 return None;
             }
-            let mut places = vec![self.get(id).place.clone()];
-            places.extend(self.users_of(id));
-            Some(two_types(name, places))
+            let mut failure = two_types(name, vec![self.get(id).place.clone()]);
+            if self.get(id).origin == Origin::Gateway {
+                failure.kind = FailureKind::FreeJson;
+                failure.places = self.users_of_json(id).map(|(_, place)| place).collect();
+            }
+            Some(failure)
         });
         named.collect()
     }
 
-    /// Where fields and arguments of a type are.
-    fn users_of(&self, id: TypeId) -> Vec<Place> {
-        let mut places = Vec::new();
-        for it in self.types() {
-            match &it.kind {
+    /// What becomes the JSON of proto maps: maps, and fields and methods with a `Struct`, `Value` or
+    /// `ListValue`, by their full names.
+    pub(crate) fn free_json(&self) -> Vec<(String, Place)> {
+        let id = self.by_name.get("JSON");
+        let id = id.filter(|id| self.get(**id).description.as_deref() == Some(PROTO_JSON));
+        let mut found: Vec<_> = id
+            .into_iter()
+            .flat_map(|id| self.users_of_json(*id))
+            .collect();
+        found.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+        found.dedup();
+        found
+    }
+
+    fn users_of_json(&self, json: TypeId) -> impl Iterator<Item = (String, Place)> {
+        let is_free =
+            |it: &Type| matches!(&it.origin, Origin::Proto(name) if FREE.contains(&name.as_str()));
+        // What a field or argument is told as, if its type is or leads to free JSON.
+        let told = |of: TypeRef, owner: &Type, source: &str| {
+            let it = self.get(of.id);
+            match (&it.origin, &owner.origin) {
+                (Origin::Proto(name), _) if is_free(it) => Some((name.clone(), true)),
+                (_, Origin::Proto(owner)) if of.id == json => {
+                    Some((format!("{owner}.{source}"), false))
+                }
+                _ => None,
+            }
+        };
+        let mut found = Vec::new();
+        for owner in self
+            .types()
+            .filter(|it| !is_free(it) && !is_entry_of_free(it))
+        {
+            match &owner.kind {
                 TypeKind::Object(fields) => {
                     for field in fields.values() {
-                        let arguments = field.arguments.values();
-                        let used = arguments.filter(|it| it.of.id == id);
-                        places.extend(used.map(|it| it.place.clone()));
-                        if field.of.id == id {
-                            places.push(field.place.clone());
+                        let source = match &field.source {
+                            FieldSource::Property(source) => source,
+                            _ => "",
+                        };
+                        // The type of a field, or the response of a method.
+                        let part = if field.operation().is_some() { 3 } else { 6 };
+                        if let Some((name, is_use)) = told(field.of, owner, source) {
+                            found.push((name, field.place.of_part(is_use, part)));
+                        }
+                        for argument in field.arguments.values() {
+                            let it = self.get(argument.of.id);
+                            if let Some((name, is_use)) = told(argument.of, owner, "") {
+                                found.push((name, argument.place.of_part(is_use, 6)));
+                            } else if is_entry_of_free(it) {
+                                // The request itself is a `Struct`.
+                                let name = FREE[0].to_owned();
+                                found.push((name, field.place.of_part(true, 2)));
+                            }
                         }
                     }
                 }
                 TypeKind::Input(fields) => {
-                    let used = fields.values().filter(|it| it.of.id == id);
-                    places.extend(used.map(|it| it.place.clone()));
+                    for field in fields.values() {
+                        if let Some((name, is_use)) = told(field.of, owner, &field.source) {
+                            found.push((name, field.place.of_part(is_use, 6)));
+                        }
+                    }
                 }
                 _ => {}
             }
         }
-        places.sort();
-        places.dedup();
-        places
+        found.into_iter()
     }
 
-    /// Collects the directives that are printed, and what is wrong with the text.
+    /// Collects the directives that are printed, service by service: of types, then of operations.
+    fn collect_directives(&mut self, owned: &[Vec<TypeId>], services: &[ir::Service]) {
+        let mut directives = Directives::default();
+        for (types, service) in owned.iter().zip(services) {
+            for id in types {
+                let it = self.get(*id);
+                if self.by_name.get(&it.name) != Some(id) {
+                    continue;
+                }
+                directives.add(&it.annotations);
+                match &it.kind {
+                    TypeKind::Object(fields) => {
+                        fields
+                            .values()
+                            .for_each(|it| directives.add(&it.annotations));
+                    }
+                    TypeKind::Input(fields) => {
+                        fields
+                            .values()
+                            .for_each(|it| directives.add(&it.annotations));
+                    }
+                    _ => {}
+                }
+            }
+            for kind in [
+                OperationKind::Query,
+                OperationKind::Mutation,
+                OperationKind::Subscription,
+            ] {
+                for entry in service.entries.iter().filter(|it| it.kind() == kind) {
+                    if let Entry::Operation(it) = entry {
+                        directives.add(&it.annotations);
+                    }
+                }
+            }
+        }
+        self.directives = directives.0;
+    }
+
+    /// Finds what is wrong with the text.
     fn look_over(&mut self) {
         let mut found = Found::default();
         for id in self.by_name.values() {
@@ -313,7 +424,6 @@ impl Schema {
                 TypeKind::Scalar => {}
             }
         }
-        self.directives = found.directives;
         self.flaws = found.flaws;
     }
 }
@@ -322,9 +432,27 @@ impl Schema {
 const PROTO_JSON: &str =
     "Untyped JSON value (used as a fallback for IR map / unmappable scalar shapes).";
 
+/// Directives, and the types of their arguments.
+#[derive(Default)]
+struct Directives(BTreeMap<String, BTreeMap<String, &'static str>>);
+
+impl Directives {
+    fn add(&mut self, annotations: &[Annotation]) {
+        for annotation in annotations {
+            let declared = self.0.entry(annotation.name.clone()).or_default();
+            for (name, value) in &annotation.arguments {
+                let type_name = declared.entry(name.clone()).or_insert(value.type_name);
+                // Of other types the last one counts.
+                if *type_name != "String" {
+                    *type_name = value.type_name;
+                }
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Found {
-    directives: BTreeMap<String, BTreeMap<String, &'static str>>,
     flaws: Vec<Flaw>,
 }
 
@@ -344,17 +472,6 @@ impl Found {
         for annotation in annotations {
             if !is_name(&annotation.name) {
                 self.flaw(FlawKind::DirectiveName, &annotation.name, place);
-            }
-            let declared = self.directives.entry(annotation.name.clone()).or_default();
-            for (name, value) in &annotation.arguments {
-                declared
-                    .entry(name.clone())
-                    .and_modify(|it| {
-                        if *it != value.type_name {
-                            *it = "String";
-                        }
-                    })
-                    .or_insert(value.type_name);
             }
         }
     }

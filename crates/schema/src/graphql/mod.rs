@@ -35,23 +35,13 @@ pub use text::{Annotation, AnnotationValue};
 pub use upstream::Introspection;
 
 use crate::proto::Compiled;
+use crate::release::GatewayRelease;
 use crate::version::Version;
-
-/// A release of the gateway, as far as the schemas differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Release {
-    /// 1.1: items of lists are nullable in what comes from OpenAPI.
-    V1_1,
-    /// 1.4, the newest that is known.
-    #[default]
-    V1_4,
-}
 
 /// What is registered with a gateway, and which schema it makes of that.
 #[derive(Clone, Debug, Default)]
 pub struct Sources<'a> {
-    release: Release,
+    release: GatewayRelease,
     sources: Vec<Registered<'a>>,
     stable: BTreeMap<String, u64>,
 }
@@ -78,7 +68,7 @@ pub enum Source<'a> {
 impl<'a> Sources<'a> {
     /// Nothing yet, for a release of the gateway.
     #[must_use]
-    pub fn of(release: Release) -> Self {
+    pub fn of(release: GatewayRelease) -> Self {
         Self {
             release,
             ..Self::default()
@@ -113,8 +103,16 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     ///
-    /// The gateway cannot make it: every reason that is known. It tells one of them.
+    /// The gateway cannot make it: every reason that is known. It names one of the first.
     pub fn schema(&self, selection: &Selection) -> Result<Schema, Vec<Failure>> {
+        match self.judge(selection) {
+            (schema, failures) if failures.is_empty() => Ok(schema),
+            (_, failures) => Err(failures),
+        }
+    }
+
+    /// The schema of a selection as far as it can be made, and what keeps a gateway from it.
+    pub(crate) fn judge(&self, selection: &Selection) -> (Schema, Vec<Failure>) {
         let mut pool = proto::Pool::default();
         let mut two_definitions = Vec::new();
         let mut chosen = Vec::new();
@@ -153,7 +151,7 @@ impl<'a> Sources<'a> {
             }
         }
         let assembled = assemble::assemble(&services, &pool, &self.stable_numbers());
-        let mut schema = failure::check(assembled)?;
+        let (mut schema, failures) = failure::judge(assembled, &services);
         for (name, place) in two_definitions {
             schema.flaws.push(Flaw {
                 kind: FlawKind::TwoDefinitions,
@@ -161,7 +159,7 @@ impl<'a> Sources<'a> {
                 place,
             });
         }
-        Ok(schema)
+        (schema, failures)
     }
 
     fn stable_numbers(&self) -> BTreeMap<String, u64> {

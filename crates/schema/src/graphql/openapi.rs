@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::Release;
 use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
-    Service, To, Types,
+    Service, Types,
 };
 use super::model::{Location, OperationKind, Place, Target};
 use super::names::{field_name, path_part, word_characters};
@@ -15,6 +14,7 @@ use super::text::{annotations_of, description, with_reference};
 use crate::name::is_name;
 use crate::openapi::references::{path_item, target};
 use crate::openapi::step;
+use crate::release::GatewayRelease;
 use crate::version::Version;
 
 /// The methods that become operations, in the order in which their types are made.
@@ -38,7 +38,7 @@ pub(super) fn service(
     version: Version,
     deprecated: Option<&str>,
     root: &Value,
-    release: Release,
+    release: GatewayRelease,
 ) -> Service {
     let mut reader = Reader {
         root,
@@ -58,7 +58,7 @@ pub(super) fn service(
 
 struct Reader<'a> {
     root: &'a Value,
-    release: Release,
+    release: GatewayRelease,
     types: HashMap<String, Declared>,
 }
 
@@ -70,9 +70,10 @@ struct At<'a> {
 }
 
 impl<'a> At<'a> {
+    /// What is null is as good as none.
     fn get(&self, key: &str) -> Option<Self> {
         Some(Self {
-            value: self.value.get(key)?,
+            value: self.value.get(key).filter(|it| !it.is_null())?,
             pointer: step(&self.pointer, key),
         })
     }
@@ -176,22 +177,19 @@ impl<'a> Reader<'a> {
         declared(kind, schema)
     }
 
-    /// A reference, or an inline object with properties: what a union can have.
+    /// A reference or an inline object: what a union can have.
     fn variant(&mut self, variant: &At<'a>, name: &str) -> Option<String> {
         if let Some(reference) = variant.text("$ref") {
             return self.referred(reference);
         }
-        let is_object = variants(variant).is_empty()
-            && types(variant) == ["object"]
-            && !has_properties_of_any_name(variant)
-            && has_properties(variant);
-        if !is_object {
+        if types(variant) != ["object"] && !has_properties(variant) {
             return None;
         }
-        match self.inline(variant, name).to {
-            To::Named(name) => Some(name),
-            To::Scalar(_) => None,
+        if !self.has_object(name) {
+            let declared = self.declare(name, variant);
+            self.types.insert(name.to_owned(), declared);
         }
+        Some(name.to_owned())
     }
 
     /// The component that a reference names with its last segment.
@@ -208,7 +206,7 @@ impl<'a> Reader<'a> {
             let inner = format!("{name}{}", path_part(property));
             let mut of = self.reference(&at, &inner);
             of.non_null = required.contains(&property)
-                && (self.release == Release::V1_1 || !self.is_nullable(&at));
+                && (self.release == GatewayRelease::V1_1 || !Self::is_nullable(&at));
             let Some(name) = field_name(property) else {
                 continue;
             };
@@ -233,9 +231,10 @@ impl<'a> Reader<'a> {
         fields
     }
 
-    fn is_nullable(&self, at: &At<'a>) -> bool {
-        let at = self.follow(at.clone());
-        at.is_true("nullable") || raw_types(&at).contains(&"null")
+    /// What a reference leads to does not count.
+    fn is_nullable(at: &At<'a>) -> bool {
+        let is_reference = at.value.get("$ref").is_some();
+        !is_reference && (at.is_true("nullable") || raw_types(at).contains(&"null"))
     }
 
     /// The type of a schema; an inline one is declared under the name.
@@ -252,15 +251,11 @@ impl<'a> Reader<'a> {
         }
         let format = at.text("format").unwrap_or_default();
         Ref::scalar(match types(at)[..] {
-            ["string"] => {
-                if let Some(values) = enum_values(at) {
-                    return self.enumeration(values, at, name);
-                }
-                match format {
-                    "byte" | "binary" => Scalar::Upload,
-                    _ => Scalar::String,
-                }
-            }
+            ["string"] if matches!(format, "byte" | "binary") => Scalar::Upload,
+            ["string"] => match enum_values(at) {
+                Some(values) => return self.enumeration(values, at, name),
+                None => Scalar::String,
+            },
             ["integer"] if matches!(format, "int64" | "uint64") => Scalar::Long,
             ["integer"] => Scalar::Int,
             ["number"] => Scalar::Float,
@@ -281,7 +276,7 @@ impl<'a> Reader<'a> {
             };
         };
         let of = self.reference(&items, &format!("{name}Item"));
-        let items_non_null = self.release != Release::V1_1 && !self.is_nullable(&items);
+        let items_non_null = self.release != GatewayRelease::V1_1 && !Self::is_nullable(&items);
         Ref {
             is_list: true,
             items_non_null,
@@ -319,9 +314,7 @@ impl<'a> Reader<'a> {
             .get(name)
             .is_some_and(|it| matches!(it.kind, DeclaredKind::Enum(_)));
         if !is_there {
-            let mut declared = declared(DeclaredKind::Enum(values), at);
-            // Only a component's become directives.
-            declared.annotations.clear();
+            let declared = inline(DeclaredKind::Enum(values), at);
             self.types.insert(name.to_owned(), declared);
         }
         Ref::named(name)
@@ -329,16 +322,17 @@ impl<'a> Reader<'a> {
 
     /// An inline object, unless there is one of that name.
     fn inline(&mut self, at: &At<'a>, name: &str) -> Ref {
-        let is_there = self
-            .types
-            .get(name)
-            .is_some_and(|it| matches!(it.kind, DeclaredKind::Object(_)));
-        if !is_there {
+        if !self.has_object(name) {
             let fields = self.fields(name, at);
-            let declared = declared(DeclaredKind::Object(fields), at);
+            let declared = inline(DeclaredKind::Object(fields), at);
             self.types.insert(name.to_owned(), declared);
         }
         Ref::named(name)
+    }
+
+    fn has_object(&self, name: &str) -> bool {
+        let there = self.types.get(name);
+        there.is_some_and(|it| matches!(it.kind, DeclaredKind::Object(_)))
     }
 
     fn operations(&mut self) -> Vec<Entry> {
@@ -351,7 +345,7 @@ impl<'a> Reader<'a> {
                 pointer,
             };
             for (key, method, kind) in METHODS {
-                let operation = item.get(key).filter(|it| !it.value.is_null());
+                let operation = item.get(key);
                 if let Some(at) = operation {
                     let operation = self.operation(&at, path, method, kind);
                     entries.push(Entry::Operation(operation));
@@ -414,7 +408,7 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         let is_left_out = matches!(location, Location::Header | Location::Cookie)
-            && self.release != Release::V1_1
+            && self.release != GatewayRelease::V1_1
             && !is_name(name);
         if is_left_out {
             return None;
@@ -438,11 +432,8 @@ impl<'a> Reader<'a> {
     fn body(&mut self, body: &At<'a>, base: &str) -> Vec<Argument> {
         let content = body.get("content");
         let media = |name: &str| content.as_ref().and_then(|it| it.get(name));
-        if let Some(form) = media(MULTIPART) {
-            return form
-                .get("schema")
-                .map(|schema| self.form(&self.follow(schema), base))
-                .unwrap_or_default();
+        if let Some(form) = media(MULTIPART).and_then(|it| it.get("schema")) {
+            return self.form(&self.follow(form), base);
         }
         let Some(schema) = media(JSON).and_then(|it| it.get("schema")) else {
             return Vec::new();
@@ -515,9 +506,19 @@ fn declared(kind: DeclaredKind, at: &At<'_>) -> Declared {
     }
 }
 
+/// An inline type: what more is said of it than its text is about the field that has it.
+fn inline(kind: DeclaredKind, at: &At<'_>) -> Declared {
+    Declared {
+        kind,
+        description: at.text("description").and_then(description),
+        annotations: Vec::new(),
+        place: at.place(),
+    }
+}
+
 fn described(at: &At<'_>) -> Option<String> {
     let text = at.text("description").unwrap_or_default();
-    let reference = at.text("x-ref").map(str::trim).filter(|it| !it.is_empty());
+    let reference = at.text("x-ref").filter(|it| !it.is_empty());
     with_reference(text, reference)
 }
 

@@ -403,7 +403,8 @@ impl Parser {
             }
             if name == "deprecated" {
                 let usual = || "No longer supported".to_owned();
-                directives.deprecated = Some(reason.unwrap_or_else(usual));
+                let reason = reason.unwrap_or_else(usual);
+                directives.deprecated = Some(reason).filter(|it| !it.is_empty());
             }
         }
         Ok(directives)

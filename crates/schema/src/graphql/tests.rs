@@ -80,7 +80,7 @@ fn read(binding: &Binding) -> Result<Owned, String> {
 }
 
 /// What the model says: a text and whether it blocks others, or every failure.
-fn render(vector: &Vector, release: Release) -> Result<(String, bool), Vec<String>> {
+fn render(vector: &Vector, release: GatewayRelease) -> Result<(String, bool), Vec<String>> {
     let mut owned = Vec::new();
     for binding in &vector.bindings {
         owned.push(read(binding).map_err(|it| vec![format!("refused: {it}")])?);
@@ -163,7 +163,7 @@ fn every_vector_is_equal() {
         if OF_THE_GATEWAY.contains(&vector.id.as_str()) {
             continue;
         }
-        let newest = render(vector, Release::V1_4);
+        let newest = render(vector, GatewayRelease::V1_4);
         let is_refused = vector.register == "refused";
         let refused = |it: &Result<(String, bool), Vec<String>>| matches!(it, Err(texts) if texts.iter().all(|it| it.starts_with("refused: ")));
         let sdl = vector.sdl.as_deref();
@@ -175,7 +175,7 @@ fn every_vector_is_equal() {
             is_equal &= *blocks == vector.blocks_others;
         }
         if !is_refused {
-            let oldest = render(vector, Release::V1_1);
+            let oldest = render(vector, GatewayRelease::V1_1);
             let differs = vector.sdl_1_1_0.is_some() || vector.error_1_1_0.is_some();
             let equal_too = match differs {
                 true => equals(

@@ -130,22 +130,21 @@ fn annotation(text: &str) -> Option<Annotation> {
     let rest = rest.trim();
     let mut arguments = Vec::new();
     if !rest.is_empty() {
-        let mut rest = rest.strip_prefix('(')?.strip_suffix(')')?.trim();
-        while !rest.is_empty() {
-            let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-            let (key, after) = rest.split_at(end);
-            if key.is_empty() {
+        let inner = rest.strip_prefix('(')?.strip_suffix(')')?;
+        for part in parts(inner) {
+            let (key, value) = part.split_once(':')?;
+            let key = key.trim();
+            if key.is_empty() || !key.chars().all(is_word) {
                 return None;
             }
-            let after = after.trim_start().strip_prefix(':')?.trim_start();
-            let (value, after) = value(after)?;
-            arguments.push((key.to_owned(), value));
-            let after = after.trim_start();
-            rest = match after.strip_prefix(',') {
-                Some(more) => more.trim_start(),
-                None if after.is_empty() => after,
-                None => return None,
+            let text = value.trim().to_owned();
+            let type_name = match text.as_str() {
+                "" => return None,
+                "true" | "false" => "Boolean",
+                text if text.parse::<f64>().is_ok_and(f64::is_finite) => "Float",
+                _ => "String",
             };
+            arguments.push((key.to_owned(), AnnotationValue { text, type_name }));
         }
     }
     Some(Annotation {
@@ -158,27 +157,26 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-fn value(text: &str) -> Option<(AnnotationValue, &str)> {
-    if let Some(inner) = text.strip_prefix('"') {
-        let mut escaped = false;
-        let end = inner.find(|c| {
-            let ends = c == '"' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        })?;
-        let shown = text.get(..end + 2)?.to_owned();
-        return Some((AnnotationValue::new(shown, "String"), &inner[end + 1..]));
+/// What commas part, but for those in quotes; the last part may be empty.
+fn parts(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut in_quotes, mut escaped) = (0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            ',' if !in_quotes => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            '"' if !escaped => in_quotes = !in_quotes,
+            _ => {}
+        }
+        escaped = in_quotes && c == '\\' && !escaped;
     }
-    let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    let type_name = match word {
-        "" => return None,
-        "true" | "false" => "Boolean",
-        word if word.parse::<f64>().is_ok_and(f64::is_finite) => "Float",
-        word if word.chars().all(is_word) => "String",
-        _ => return None,
-    };
-    Some((AnnotationValue::new(word.to_owned(), type_name), rest))
+    let last = &text[start..];
+    if !last.trim().is_empty() {
+        parts.push(last);
+    }
+    parts
 }
 
 /// What `x-gwag-annotations` of an OpenAPI object says.
@@ -210,8 +208,8 @@ impl AnnotationValue {
             Value::Number(number) => {
                 Self::new(go_number(number.as_f64().unwrap_or_default()), "Float")
             }
-            Value::String(text) => Self::new(quoted(text), "String"),
-            other => Self::new(quoted(&go_text(other)), "String"),
+            Value::String(text) => Self::new(go_quoted(text), "String"),
+            other => Self::new(go_quoted(&go_text(other)), "String"),
         }
     }
 }
@@ -234,21 +232,55 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
+/// A string literal as Go's `%q` prints it.
+fn go_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            c if is_printable(c) => out.push(c),
+            c => {
+                // Writing to a String cannot fail.
+                let _ = match u32::from(c) {
+                    code @ (..=0x1f | 0x7f) => write!(out, "\\x{code:02x}"),
+                    code @ ..=0xffff => write!(out, "\\u{code:04x}"),
+                    code => write!(out, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn is_printable(c: char) -> bool {
+    // Marks are escaped only at the beginning of a text.
+    let text = ['a', c].iter().collect::<String>();
+    text.escape_debug().nth(1) == Some(c)
+}
+
 /// A number as Go's `%v` prints a float.
 fn go_number(number: f64) -> String {
-    let magnitude = number.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
-        let text = format!("{number:e}");
-        let Some((digits, exponent)) = text.split_once('e') else {
-            return text;
-        };
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        return format!("{digits}e{sign}{exponent:0>2}");
+    let text = format!("{number:e}");
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..6).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        _ => number.to_string(),
     }
-    number.to_string()
 }
 
 /// Anything as Go's `%v` prints it.

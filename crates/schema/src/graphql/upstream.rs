@@ -87,6 +87,10 @@ impl Introspection {
         })
     }
 
+    pub(crate) fn has_query(&self) -> bool {
+        self.query.is_some()
+    }
+
     fn root(&self, kind: OperationKind) -> Option<&str> {
         match kind {
             OperationKind::Query => self.query.as_deref(),
@@ -196,7 +200,8 @@ fn list<T>(it: &Value, key: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> 
 
 fn deprecation(it: &Value) -> Option<String> {
     let is_deprecated = it.get("isDeprecated") == Some(&Value::Bool(true));
-    is_deprecated.then(|| text(it, "deprecationReason").unwrap_or_default())
+    let reason = is_deprecated.then(|| text(it, "deprecationReason"));
+    reason.flatten().filter(|it| !it.is_empty())
 }
 
 /// The service of an upstream.

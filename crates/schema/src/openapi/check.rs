@@ -12,22 +12,39 @@ use crate::openapi::locate::spots;
 use crate::openapi::references;
 use crate::openapi::validate;
 use crate::openapi::{self, Document, Fault};
-use crate::render::{self, Site, Unrenderable};
+use crate::release::GatewayRelease;
+use crate::render::{self, Effect, Site, Unrenderable};
 
 /// What findings call the document.
 const FILE: &str = "openapi";
 
-/// Everything to say about a document; the document, if it can be read. `given` is what the user
-/// has, from which a repair may have made it.
-pub(crate) fn check(version: &str, bytes: &[u8], given: &[u8]) -> (Vec<Finding>, Option<Document>) {
-    let (found, document) = match openapi::read(bytes) {
-        Err(fault) => (vec![of_fault(&fault)], None),
+/// What a check says of a document.
+pub(crate) struct Checked {
+    pub(crate) found: Vec<Finding>,
+    /// Whether a gateway's schema shows something of it.
+    pub(crate) has_operations: bool,
+    /// If it can be read.
+    pub(crate) document: Option<Document>,
+}
+
+/// Everything to say about a document. `given` is what the user has, from which a repair may have made
+/// it.
+pub(crate) fn check(
+    namespace: &str,
+    version: &str,
+    bytes: &[u8],
+    given: &[u8],
+    release: GatewayRelease,
+) -> Checked {
+    let (found, has_operations, document) = match openapi::read(bytes) {
+        Err(fault) => (vec![of_fault(&fault)], false, None),
         Ok(document) => {
             let lost = document.lost().iter().map(of_repeated);
             let faults = document.faults();
             let faults = faults.unreadable.into_iter().chain(faults.invalid);
             let mut found: Vec<_> = lost.chain(faults.map(|fault| of_fault(&fault))).collect();
-            let unrenderable = render::openapi(version, &document);
+            let judged = render::judge_openapi(namespace, version, &document, release);
+            let unrenderable = judged.found;
             // A component whose name is refused as such is told once.
             let told = found.iter().map(|(finding, site)| (finding.rule(), site));
             let told: HashSet<_> = told.collect();
@@ -37,13 +54,16 @@ pub(crate) fn check(version: &str, bytes: &[u8], given: &[u8]) -> (Vec<Finding>,
                 .map(|it| explain(it, version, &document))
                 .collect();
             found.extend(explained);
+            if !judged.has_operations && found.is_empty() {
+                found.push(no_operations());
+            }
             found.extend(shared_parameters(&document));
             // A parameter that many operations share is told once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
                 told.insert((finding.message().to_owned(), site.clone()))
             });
-            (found, Some(document))
+            (found, judged.has_operations, Some(document))
         }
     };
     // More are only counted.
@@ -63,7 +83,19 @@ pub(crate) fn check(version: &str, bytes: &[u8], given: &[u8]) -> (Vec<Finding>,
             _ => finding,
         }
     });
-    (placed.collect(), document)
+    Checked {
+        found: placed.collect(),
+        has_operations,
+        document,
+    }
+}
+
+fn no_operations() -> (Finding, Site) {
+    let message = "the document has no operation that gateways serve: GET, POST, PUT, PATCH or DELETE \
+                   of a path";
+    let finding = Finding::warning(Rule::OpenApiNoOperations, message);
+    let help = "describe the paths; a registered service without operations cannot be called";
+    (finding.help(help), Site::OpenApi("/paths".to_owned()))
 }
 
 /// The place of each site. What a repair has made or renamed is shown by what it is in.
@@ -226,8 +258,8 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
         ),
         Rule::OpenApiOperationIdCollision => (
             format!(
-                "the operationId `{name}` collides in lowerCamel with another one, with the \
-                 version `{version}` or with its alias `stable`"
+                "an operation is called `{name}`, which gateways use for the version `{version}` or \
+                 its alias `stable`"
             ),
             format!("rename it, {REPAIR}"),
         ),
@@ -242,19 +274,54 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
                  out of the document; headers and cookies may be called as they like"
             ),
         ),
+        Rule::OpenApiEnumValue if found.effect == Effect::Loses => (
+            format!(
+                "the enum value `{name}` is no name: {names}; gateways leave it out of their schema, \
+                 and perhaps others of its enum, so that callers cannot send them"
+            ),
+            format!("leave the `enum` out and describe the values, {REPAIR}"),
+        ),
         Rule::OpenApiEnumValue => (
-            format!("the enum value `{name}` of a body is no name: {names}"),
+            format!("the enum value `{name}` is no name: {names}"),
             format!(
                 "its values go over HTTP: leave the `enum` out and describe the values, {REPAIR}"
             ),
+        ),
+        Rule::OpenApiUnionInput => (
+            format!(
+                "a parameter or body is `{name}`, one of several objects (`oneOf`, `anyOf`), and \
+                 GraphQL has no such inputs"
+            ),
+            "describe one object whose properties are all optional, or leave the schema out: the body \
+             is then any JSON"
+                .to_owned(),
+        ),
+        Rule::OpenApiTypeName => (
+            format!(
+                "two types are called `{name}` in the schema that gateways make: schemas of bodies \
+                 and parameters end in `Input`, inline schemas are called after their operation and \
+                 property"
+            ),
+            "rename the component or operation".to_owned(),
+        ),
+        Rule::SchemaText => return (render::broken_text(found), found.site.clone()),
+        _ if found.effect == Effect::BreaksText => (
+            format!(
+                "the component `{name}` is no name: {names}; gateways serve it, but nobody can read \
+                 the text of their schema any more"
+            ),
+            format!("rename it, {REPAIR}"),
         ),
         _ => (
             format!("the component `{name}` is no name: {names}"),
             format!("`{suggestion}` would do, {REPAIR}"),
         ),
     };
-    let finding = Finding::error(found.rule, message).help(help);
-    (finding, found.site.clone())
+    let finding = match found.effect {
+        Effect::Loses => Finding::warning(found.rule, message),
+        Effect::Blocks | Effect::BreaksText => Finding::error(found.rule, message),
+    };
+    (finding.help(help), found.site.clone())
 }
 
 /// Whether the site is the name of a path parameter.

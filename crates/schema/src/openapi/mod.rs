@@ -7,8 +7,6 @@ mod document;
 #[cfg(feature = "preflight")]
 pub(crate) mod locate;
 #[cfg(feature = "preflight")]
-pub(crate) mod names;
-#[cfg(feature = "preflight")]
 pub(crate) mod references;
 #[cfg(feature = "preflight")]
 pub(crate) mod repair;

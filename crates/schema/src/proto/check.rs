@@ -6,26 +6,33 @@ use crate::finding::Rule;
 use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
 use crate::proto::{CompileFault, Compiled, path_of};
-use crate::render::{self, Site, Unrenderable};
+use crate::release::GatewayRelease;
+use crate::render::{self, Effect, Site, Unrenderable};
 
 /// More of one source are not told.
 const MOST_FINDINGS: usize = 100;
 
-/// Everything to say about an outcome of the compiler. `entry` is what the user calls the entry
-/// file, which is compiled under the name of the namespace.
+/// Everything to say about an outcome of the compiler, and whether a gateway's schema shows something
+/// of it. `entry` is what the user calls the entry file, which is compiled under the name of the
+/// namespace.
 pub(crate) fn check(
     namespace: &str,
     version: &str,
     entry: &str,
     outcome: &Result<Compiled, CompileFault>,
-) -> Vec<Finding> {
+    release: GatewayRelease,
+) -> (Vec<Finding>, bool) {
     let shown = |file: &str| match file.strip_suffix(".proto") == Some(namespace) {
         true => entry.to_owned(),
         false => file.to_owned(),
     };
     match outcome {
-        Ok(compiled) => of_compiled(version, compiled, &shown),
-        Err(fault) => of_fault(fault, &shown),
+        Ok(compiled) => {
+            let judged = render::judge_proto(namespace, version, compiled, release);
+            let found = of_compiled(version, compiled, &judged.found, &shown);
+            (found, judged.has_operations)
+        }
+        Err(fault) => (of_fault(fault, &shown), false),
     }
 }
 
@@ -55,12 +62,17 @@ fn of_fault(fault: &CompileFault, shown: &dyn Fn(&str) -> String) -> Vec<Finding
     fault.details.iter().map(finding).collect()
 }
 
-fn of_compiled(version: &str, compiled: &Compiled, shown: &dyn Fn(&str) -> String) -> Vec<Finding> {
+fn of_compiled(
+    version: &str,
+    compiled: &Compiled,
+    judged: &[Unrenderable],
+    shown: &dyn Fn(&str) -> String,
+) -> Vec<Finding> {
     let mut places = Places {
         compiled,
         lines: HashMap::new(),
     };
-    let mut found: Vec<Finding> = render::proto(version, compiled)
+    let mut found: Vec<Finding> = judged
         .iter()
         .take(MOST_FINDINGS)
         .map(|it| explain(it, version).at(places.find(&it.site, shown)))
@@ -82,6 +94,15 @@ fn of_compiled(version: &str, compiled: &Compiled, shown: &dyn Fn(&str) -> Strin
 fn explain(found: &Unrenderable, version: &str) -> Finding {
     let name = &found.name;
     let (message, help) = match found.rule {
+        Rule::ProtoTwoServices if found.effect == Effect::Loses => (
+            format!(
+                "`{name}` is the last service of its file, so gateways take it for the whole of the \
+                 version: callers find the operations of the other one only under `{version}` and \
+                 `stable`"
+            ),
+            "register each as a service of its own with `.split_services()`".to_owned(),
+        ),
+        Rule::SchemaText => return render::broken_text(found),
         Rule::ProtoTwoServices => (
             format!("`{name}` is one service too many: a gateway can serve one of an entry file"),
             "register each as a service of its own with `.split_services()`, or give each an \
@@ -106,12 +127,19 @@ fn explain(found: &Unrenderable, version: &str) -> Finding {
                 .to_owned(),
         ),
         Rule::ProtoTypeName => (
-            format!("two types are called `{name}` once dots become underscores"),
-            "rename one".to_owned(),
+            format!(
+                "two types are called `{name}` in the schema that gateways make: dots become \
+                 underscores, and messages in requests end in `_Input`"
+            ),
+            "rename one, or give the file a package".to_owned(),
         ),
         _ => (found.to_string(), "rename it".to_owned()),
     };
-    Finding::error(found.rule, message).help(help)
+    match found.effect {
+        Effect::Loses => Finding::warning(found.rule, message),
+        Effect::Blocks | Effect::BreaksText => Finding::error(found.rule, message),
+    }
+    .help(help)
 }
 
 /// Finds declarations in the sources.

@@ -15,6 +15,25 @@ pub struct Evidence {
     operations: Vec<String>,
     /// A gateway's schema must show something of it.
     has_operations: bool,
+    /// The schema as it was read, for those that look at several services together.
+    #[cfg(feature = "preflight")]
+    pub(super) parsed: Option<std::sync::Arc<Parsed>>,
+}
+
+/// A schema as it was read.
+#[cfg(feature = "preflight")]
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    Proto(crate::proto::Compiled),
+    OpenApi(crate::openapi::Document),
+    GraphQl(crate::graphql::Introspection),
+}
+
+#[cfg(feature = "preflight")]
+impl Evidence {
+    pub(crate) fn parsed(&self) -> Option<&Parsed> {
+        self.parsed.as_deref()
+    }
 }
 
 /// The canonical hash of a service; `None` where only a gateway can know it.
@@ -48,8 +67,7 @@ pub fn has_operations(service: &Resolved) -> bool {
 #[cfg(feature = "preflight")]
 #[must_use]
 pub fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
-    use crate::hash;
-    use crate::proto;
+    use crate::{hash, proto};
 
     if service.kind != ServiceKind::Proto {
         return None;
@@ -61,50 +79,69 @@ pub fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
 }
 
 #[cfg(feature = "preflight")]
-pub(super) use inspect::inspect;
+pub(super) use inspect::{Subject, inspect};
 
 #[cfg(feature = "preflight")]
 mod inspect {
-    use super::Evidence;
+    use super::{Evidence, Parsed};
     use crate::finding::Finding;
-    use crate::hash;
     use crate::name::is_name;
-    use crate::openapi;
     use crate::openapi::Operation;
-    use crate::proto;
+    use crate::release::GatewayRelease;
     use crate::schema_hash::SchemaHash;
     use crate::service::Binding;
     use crate::service::{Purpose, ServiceKind};
+    use crate::{graphql_check, hash, openapi, proto};
 
     const MOST_PROBED: usize = 3;
     const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    /// What is looked at.
+    pub(in crate::service) struct Subject<'a> {
+        pub(in crate::service) binding: &'a Binding,
+        pub(in crate::service) kind: ServiceKind,
+        /// What the user calls the entry file of a proto.
+        pub(in crate::service) entry: &'a str,
+        /// An OpenAPI document before any repair.
+        pub(in crate::service) given: &'a [u8],
+        /// The schema of a GraphQL endpoint, where it is given.
+        pub(in crate::service) introspection: Option<&'a [u8]>,
+    }
 
-    /// Compiles or reads the schema of a binding once, for all that is to be known of it. `entry`
-    /// is what the user calls the entry file of a proto, `given` the document before any repair.
+    /// Compiles or reads the schema of a binding once, for all that is to be known of it.
     pub(in crate::service) fn inspect(
-        binding: &Binding,
-        kind: ServiceKind,
-        entry: &str,
-        given: &[u8],
+        subject: &Subject<'_>,
         purpose: Purpose,
+        release: GatewayRelease,
     ) -> (Vec<Finding>, Evidence) {
-        match kind {
-            ServiceKind::Proto => of_proto(binding, entry, purpose),
+        let binding = subject.binding;
+        let (namespace, version) = (&binding.namespace, &binding.version);
+        match subject.kind {
+            ServiceKind::Proto => of_proto(subject, purpose, release),
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
-                let (found, read) = openapi::check::check(&binding.version, document, given);
-                let mut operations = read.map(|it| it.operations()).unwrap_or_default();
+                let checked = openapi::check::check(namespace, version, document, subject.given, release);
+                let operations = checked.document.as_ref().map(|it| it.operations());
+                let mut operations = operations.unwrap_or_default();
                 // Gateways look at no others.
                 operations.retain(|it| SERVED.contains(&&*it.method));
                 let evidence = Evidence {
                     hash: Some(SchemaHash::exact(hash::of_bytes(document))),
                     route: None,
-                    has_operations: !operations.is_empty(),
+                    has_operations: checked.has_operations,
                     operations: probed(&operations),
+                    parsed: checked.document.map(|it| Parsed::OpenApi(it).into()),
+                };
+                (checked.found, evidence)
+            }
+            ServiceKind::GraphQl => {
+                let (found, read) =
+                    graphql_check::check(namespace, version, subject.introspection, release);
+                let evidence = Evidence {
+                    parsed: read.map(|it| Parsed::GraphQl(it).into()),
+                    ..Evidence::default()
                 };
                 (found, evidence)
             }
-            ServiceKind::GraphQl => (Vec::new(), Evidence::default()),
         }
     }
 
@@ -114,29 +151,39 @@ mod inspect {
         ids.filter(|id| is_name(id)).take(MOST_PROBED).collect()
     }
 
-    fn of_proto(binding: &Binding, entry: &str, purpose: Purpose) -> (Vec<Finding>, Evidence) {
+    fn of_proto(
+        subject: &Subject<'_>,
+        purpose: Purpose,
+        release: GatewayRelease,
+    ) -> (Vec<Finding>, Evidence) {
+        let binding = subject.binding;
         let namespace = match binding.namespace.as_str() {
             "" => proto::UNNAMED,
             namespace => namespace,
         };
         let outcome = proto::compile(namespace, &binding.proto_source, &binding.proto_imports);
-        let found = proto::check::check(namespace, &binding.version, entry, &outcome);
-        let evidence = match &outcome {
-            Ok(compiled) => Evidence {
-                // It takes nearly as long as all the rest.
-                hash: (purpose == Purpose::Register).then(|| hash::of_proto(compiled)),
-                route: compiled
-                    .routed_methods()
-                    .next()
-                    .map(|it| proto::path_of(&it)),
-                has_operations: compiled.routed_methods().next().is_some(),
-                operations: Vec::new(),
-            },
+        let (found, has_operations) = proto::check::check(
+            namespace,
+            &binding.version,
+            subject.entry,
+            &outcome,
+            release,
+        );
+        let evidence = match outcome {
+            Ok(compiled) => {
+                let route = compiled.routed_methods().next();
+                Evidence {
+                    // It takes nearly as long as all the rest.
+                    hash: (purpose == Purpose::Register).then(|| hash::of_proto(&compiled)),
+                    route: route.map(|it| proto::path_of(&it)),
+                    has_operations,
+                    operations: Vec::new(),
+                    parsed: Some(Parsed::Proto(compiled).into()),
+                }
+            }
             Err(fault) => Evidence {
                 hash: Some(SchemaHash::unsure(None, &*fault.text)),
-                route: None,
-                has_operations: false,
-                operations: Vec::new(),
+                ..Evidence::default()
             },
         };
         (found, evidence)

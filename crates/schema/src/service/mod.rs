@@ -14,18 +14,19 @@ mod split;
 
 use std::fmt;
 
-#[cfg(feature = "preflight")]
-use crate::CheckError;
-use crate::Finding;
-use crate::Findings;
-use crate::SchemaHash;
 use crate::finding::Rule;
 use crate::version::Version;
+#[cfg(feature = "preflight")]
+use crate::{CheckError, Finding, Findings, GatewayRelease, SchemaHash};
 pub use binding::Binding;
 pub use proto_files::ProtoFiles;
 pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
 pub use schema::OpenApiDocument;
-pub use set::{check, not_allowable, resolve, sizes};
+#[cfg(feature = "preflight")]
+pub use set::graphql_schema;
+#[cfg(feature = "preflight")]
+pub(crate) use set::schema_of;
+pub use set::{check, check_for, not_allowable, resolve, sizes};
 
 use schema::{ProtoSource, Schema};
 
@@ -184,8 +185,35 @@ impl Service {
     ///
     /// The gateway introspects the endpoint while it answers Register. So nothing is registered
     /// until the endpoint answers from here. A namespace is required.
+    ///
+    /// Its [`schema`](Self::schema) given beside the URL is checked like any other; without it the
+    /// check has a warning that it could not.
     pub fn graphql(endpoint: impl Into<String>) -> Self {
-        Self::new(Schema::GraphQl(endpoint.into()))
+        Self::new(Schema::GraphQl(endpoint.into(), None))
+    }
+
+    /// The schema of a GraphQL endpoint, so that it can be checked before it runs: SDL, or the reply
+    /// to an introspection as JSON. It is not sent.
+    ///
+    /// Has no meaning for proto and OpenAPI, where it is an error of the options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let sdl = "type Query { book(id: ID!): Book } type Book { title: String! }";
+    /// let books = Service::graphql("/graphql").namespace("books").schema(sdl);
+    /// assert!(Options::new("gateway:50090").service(books).check()?.is_empty());
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn schema(mut self, schema: impl Into<Vec<u8>>) -> Self {
+        match &mut self.schema {
+            Schema::GraphQl(_, text) => *text = Some(schema.into()),
+            Schema::NoBundle(_) => {}
+            other => *other = Schema::SchemaOn(other.kind()),
+        }
+        self
     }
 
     /// Adds a file that the proto source imports, by the exact path of the `import` statement.
@@ -310,6 +338,39 @@ impl Service {
         &self.allowed
     }
 
+    /// The GraphQL schema that a gateway of this release serves of the service, without asking one:
+    /// as text with `Display`, equal byte for byte to what `GET /api/schema/graphql?service=…`
+    /// returns, or as types, fields and the operations behind them. A directory of proto files is
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// The service cannot be registered or its schema not be made, as
+    /// [`Options::check`](crate::check) says it; or it is a GraphQL endpoint without
+    /// [`schema`](Self::schema).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{GatewayRelease, Service};
+    ///
+    /// let pets = Service::proto(
+    ///     "syntax = \"proto3\"; package pets.v1;
+    ///      service Pets { rpc GetPet(Id) returns (Pet); }
+    ///      message Id { string id = 1; } message Pet { string name = 1; }",
+    /// );
+    /// let schema = pets.namespace("pets").graphql_schema(GatewayRelease::default())?;
+    /// assert!(schema.to_string().contains("getPet(id: String): Pets_V1_Pet"));
+    /// # Ok::<(), tower_gwag_schema::CheckError>(())
+    /// ```
+    #[cfg(feature = "preflight")]
+    pub fn graphql_schema(
+        &self,
+        release: GatewayRelease,
+    ) -> Result<crate::graphql::Schema, CheckError> {
+        graphql_schema(std::slice::from_ref(self), release)
+    }
+
     /// The canonical hash of the schema, as the gateway lists it, without asking one. A directory
     /// of proto files is read.
     ///
@@ -369,7 +430,7 @@ impl Service {
     /// ```
     #[cfg(feature = "preflight")]
     pub fn hashes(&self) -> Result<Vec<(String, SchemaHash)>, CheckError> {
-        let (resolved, mut found) = self.resolve(1, Checks::All, Purpose::Register);
+        let (resolved, mut found) = self.resolve(1, Checks::all(), Purpose::Register);
         // What cannot be rendered has a hash all the same.
         found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
         found.into_result()?;

@@ -12,6 +12,7 @@ use crate::finding::Rule;
 use crate::masked::masked_url;
 use crate::name::{self, NameFault};
 use crate::openapi::title;
+use crate::release::GatewayRelease;
 use crate::service::Binding;
 use crate::size::MAX_REQUEST_BYTES;
 use crate::version::VersionFault;
@@ -21,8 +22,8 @@ use crate::version::VersionFault;
 pub enum Checks {
     /// Only what every gateway refuses whatever the schema.
     StructureOnly,
-    /// The schema, too.
-    All,
+    /// The schema, too, as a release of the gateway judges it.
+    All(GatewayRelease),
 }
 
 /// The kind of a service's schema.
@@ -51,6 +52,30 @@ pub enum Purpose {
     Check,
     /// To register it: its evidence is wanted, the hash included.
     Register,
+    /// To make its GraphQL schema.
+    Schema,
+}
+
+// === impl Checks ===
+
+impl Checks {
+    /// Everything, as the newest release judges it.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::All(GatewayRelease::default())
+    }
+
+    fn is_all(self) -> bool {
+        matches!(self, Self::All(_))
+    }
+
+    #[cfg(feature = "preflight")]
+    fn release(self) -> GatewayRelease {
+        match self {
+            Self::All(release) => release,
+            Self::StructureOnly => GatewayRelease::default(),
+        }
+    }
 }
 
 // === impl Resolved ===
@@ -140,7 +165,7 @@ impl Service {
         }
         let version = found.keep(self.resolve_version());
         if let (Some(namespace), Some(version)) = (&namespace, &version)
-            && checks == Checks::All
+            && checks.is_all()
         {
             found.extend(check_built_in(namespace, &version.to_string()));
         }
@@ -198,9 +223,19 @@ impl Service {
             Schema::OpenApi(OpenApiDocument(document)) => document,
             _ => &binding.openapi_spec,
         };
-        let (schema, evidence) =
-            super::evidence::inspect(binding, self.schema.kind(), &entry, given, purpose);
-        if checks == Checks::All {
+        let introspection = match &self.schema {
+            Schema::GraphQl(_, text) => text.as_deref(),
+            _ => None,
+        };
+        let subject = super::evidence::Subject {
+            binding,
+            kind: self.schema.kind(),
+            entry: &entry,
+            given,
+            introspection,
+        };
+        let (schema, evidence) = super::evidence::inspect(&subject, purpose, checks.release());
+        if checks.is_all() {
             found.extend(schema);
         }
         evidence
@@ -240,11 +275,18 @@ impl Service {
                 }
                 binding.openapi_spec.clone_from(document);
             }
-            Schema::GraphQl(endpoint) => {
+            Schema::GraphQl(endpoint, _) => {
                 check_graphql_endpoint(endpoint).map_err(|finding| vec![finding])?;
                 binding.graphql_endpoint.clone_from(endpoint);
             }
             Schema::NoBundle(finding) => return Err(vec![finding.clone()]),
+            Schema::SchemaOn(kind) => {
+                let message = format!(
+                    "`schema` has no meaning for {kind}, which is given its schema at once"
+                );
+                let finding = Finding::error(Rule::GraphQlSchema, message);
+                return Err(vec![finding.help("remove the call")]);
+            }
             Schema::ImportOn(kind) => {
                 let what = match kind {
                     ServiceKind::Proto => "a descriptor set, which has what it imports".to_owned(),
@@ -292,12 +334,14 @@ impl Service {
             },
             (None, Schema::OpenApi(OpenApiDocument(document))) => {
                 let is_told = is_no_text(document) || !can_be_sent(document, self.is_repaired);
-                if is_told || (checks == Checks::All && is_unreadable(document)) {
+                if is_told || (checks.is_all() && is_unreadable(document)) {
                     return Ok(None);
                 }
                 title_of(document).map(|title| name::fold_title(&title))
             }
-            (None, Schema::ImportOn(_) | Schema::NoBundle(_)) => return Ok(None),
+            (None, Schema::ImportOn(_) | Schema::SchemaOn(_) | Schema::NoBundle(_)) => {
+                return Ok(None);
+            }
             _ => None,
         };
         let kind = self.schema.kind();

@@ -20,7 +20,10 @@ pub(super) enum Schema {
     #[cfg(feature = "preflight")]
     Descriptors(Descriptors),
     OpenApi(OpenApiDocument),
-    GraphQl(String),
+    /// With the schema as SDL or introspection, where it is given.
+    GraphQl(String, Option<Vec<u8>>),
+    /// `schema` on a service that is not GraphQL; refused when resolved.
+    SchemaOn(ServiceKind),
     /// `import` on a schema that has none; refused when resolved.
     ImportOn(ServiceKind),
     /// A bundle that cannot be read; refused when resolved.
@@ -58,8 +61,8 @@ impl Schema {
             #[cfg(feature = "preflight")]
             Self::Descriptors(_) => ServiceKind::Proto,
             Self::OpenApi(_) => ServiceKind::OpenApi,
-            Self::GraphQl(_) => ServiceKind::GraphQl,
-            Self::ImportOn(kind) => *kind,
+            Self::GraphQl(..) => ServiceKind::GraphQl,
+            Self::ImportOn(kind) | Self::SchemaOn(kind) => *kind,
         }
     }
 

@@ -2,11 +2,18 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+#[cfg(feature = "preflight")]
+use super::ServiceKind;
+#[cfg(feature = "preflight")]
+use super::evidence::Parsed;
 use super::{Checks, Purpose, Resolved, Service};
 use crate::finding::CheckError;
 use crate::finding::Finding;
 use crate::finding::Findings;
 use crate::finding::Rule;
+#[cfg(feature = "preflight")]
+use crate::graphql::{FailureKind, FlawKind, Selection, Source, Sources};
+use crate::release::GatewayRelease;
 use crate::size::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
 
 /// Room for the address, the instance id and a spelling of the address not known yet.
@@ -31,8 +38,17 @@ const REQUEST_SLACK_BYTES: usize = 4_096;
 /// # Ok::<(), tower_gwag_schema::CheckError>(())
 /// ```
 pub fn check(given: &[Service]) -> Result<Findings, CheckError> {
+    check_for(given, GatewayRelease::default())
+}
+
+/// The same as a release of the gateway judges it: [`check`] takes the newest that is known.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_for(given: &[Service], release: GatewayRelease) -> Result<Findings, CheckError> {
     let mut found = Findings::default();
-    let services = resolve(given, Checks::All, Purpose::Check, &mut found);
+    let services = resolve(given, Checks::All(release), Purpose::Check, &mut found);
     found.extend(sizes(&services));
     found.extend(not_allowable(given.iter().flat_map(Service::allowed)));
     found.into_result()
@@ -72,7 +88,128 @@ pub fn resolve(
             all.push(service);
         }
     }
+    #[cfg(feature = "preflight")]
+    {
+        if let (Checks::All(release), true) = (checks, all.len() > 1) {
+            found.extend(together(&all, release));
+        }
+        if purpose != Purpose::Schema {
+            for service in &mut all {
+                service.evidence.parsed = None;
+            }
+        }
+    }
     all
+}
+
+/// The GraphQL schema that a gateway of this release serves of services that are registered together,
+/// if nothing else is: what `GET /api/schema/graphql?service=…` returns for all of them.
+///
+/// # Errors
+///
+/// The services cannot be registered or their schema not be made, as [`check`] says it; or one is a
+/// GraphQL endpoint whose [schema](Service::schema) is not given.
+#[cfg(feature = "preflight")]
+pub fn graphql_schema(
+    services: &[Service],
+    release: GatewayRelease,
+) -> Result<crate::graphql::Schema, CheckError> {
+    let mut found = Findings::default();
+    let resolved = resolve(services, Checks::All(release), Purpose::Schema, &mut found);
+    for service in resolved.iter().filter(|it| it.evidence.parsed.is_none()) {
+        if service.kind == ServiceKind::GraphQl {
+            let message = "the schema of a GraphQL endpoint is not known before it runs";
+            let help = "give it with `Service::schema`, as SDL or as the reply to an introspection";
+            let mut finding = Finding::error(Rule::GraphQlUnchecked, message).help(help);
+            finding.name(&service.namespace);
+            found.add(finding);
+        }
+    }
+    let found = found.into_result()?;
+    let failures = match sources(&resolved, release).schema(&Selection::ALL) {
+        Ok(schema) => return Ok(schema),
+        Err(failures) => failures,
+    };
+    // What was allowed.
+    let mut found = found;
+    found.extend(
+        failures
+            .iter()
+            .map(|it| Finding::error(Rule::TypesTogether, it.to_string())),
+    );
+    Err(CheckError::new(Rule::TypesTogether, found))
+}
+
+/// The schema of services that were resolved for it, as far as it can be made.
+#[cfg(feature = "preflight")]
+pub(crate) fn schema_of(services: &[Resolved], release: GatewayRelease) -> crate::graphql::Schema {
+    sources(services, release).judge(&Selection::ALL).0
+}
+
+#[cfg(feature = "preflight")]
+fn sources(services: &[Resolved], release: GatewayRelease) -> Sources<'_> {
+    let mut sources = Sources::of(release);
+    for service in services {
+        let source = match service.evidence.parsed.as_deref() {
+            Some(Parsed::Proto(compiled)) => Source::Proto(compiled),
+            Some(Parsed::OpenApi(document)) => Source::OpenApi(document.as_json()),
+            Some(Parsed::GraphQl(introspection)) => Source::GraphQl(introspection),
+            None => continue,
+        };
+        sources.add(&service.namespace, service.version, source);
+    }
+    sources
+}
+
+/// What keeps a gateway from serving services together that it serves alone.
+#[cfg(feature = "preflight")]
+fn together(services: &[Resolved], release: GatewayRelease) -> Vec<Finding> {
+    let all = sources(services, release);
+    let (schema, failures) = all.judge(&Selection::ALL);
+    if failures.is_empty() && schema.flaws().is_empty() {
+        return Vec::new();
+    }
+    let mut alone = HashSet::new();
+    for service in services {
+        let one = sources(std::slice::from_ref(service), release);
+        let (_, failures) = one.judge(&Selection::ALL);
+        alone.extend(failures.into_iter().map(|it| (it.kind, it.name)));
+    }
+    let new = failures
+        .into_iter()
+        .filter(|it| !alone.contains(&(it.kind, it.name.clone())));
+    let mut told = HashSet::new();
+    let mut found: Vec<Finding> = new
+        .filter(|it| told.insert(it.name.clone()))
+        .map(|it| {
+            let name = &it.name;
+            let message = match it.kind {
+                FailureKind::TypeCollision => format!(
+                    "two types are called `{name}` in the schema that gateways make of the services \
+                     together"
+                ),
+                _ => format!(
+                    "`{name}` is there twice in the schema that gateways make of the services together"
+                ),
+            };
+            let help = "change a namespace, a proto package or the name of a component";
+            Finding::error(Rule::TypesTogether, message).help(help)
+        })
+        .collect();
+    let twice = schema
+        .flaws()
+        .iter()
+        .filter(|it| it.kind == FlawKind::TwoDefinitions);
+    found.extend(twice.map(|it| {
+        let message = format!(
+            "two services define `{}` differently, and gateways use one of the two for both, not always \
+             the same",
+            it.name
+        );
+        let help = "give each version of a service a proto package of its own";
+        Finding::warning(Rule::TypesTogether, message).help(help)
+    }));
+    found
 }
 
 /// The request must be one that a gateway receives, each service one that a clustered one stores.

@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::{free_name, walk};
 use crate::finding::Rule;
-use crate::name::suggest;
-use crate::openapi::names::names;
+use crate::name::{is_name, suggest};
 use crate::openapi::references::decoded;
 use crate::openapi::validate::is_identifier;
 use crate::openapi::{Document, step};
+use crate::render::names;
 
 const SCHEMAS: &str = "/components/schemas";
 
@@ -19,8 +19,8 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
     let found = names(&Document::of(root.clone()));
     let used: BTreeSet<_> = found
         .into_iter()
-        .filter(|it| it.rule == Rule::OpenApiComponentName)
-        .map(|it| it.pointer)
+        .filter(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name))
+        .filter_map(|it| it.pointer().map(str::to_owned))
         .collect();
     let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {
         return Vec::new();

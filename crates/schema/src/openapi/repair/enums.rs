@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::finding::Rule;
 use crate::openapi::Document;
-use crate::openapi::names::names;
+use crate::render::names;
 
 /// More values of one enum are told by the description only.
 const MOST_TOLD: usize = 10;
@@ -17,7 +17,7 @@ pub(super) fn loosen(root: &mut Value) -> Vec<String> {
         .into_iter()
         .filter(|it| it.rule == Rule::OpenApiEnumValue);
     let schemas: BTreeSet<String> = of_enums
-        .filter_map(|it| Some(it.pointer.rsplit_once("/enum/")?.0.to_owned()))
+        .filter_map(|it| Some(it.pointer()?.rsplit_once("/enum/")?.0.to_owned()))
         .collect();
     let version = root.get("openapi").and_then(Value::as_str);
     let is_3_0 = version.is_some_and(|it| it.starts_with("3.0"));

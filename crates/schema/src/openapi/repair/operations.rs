@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{free_name, walk};
 use crate::name::{is_name, suggest};
 use crate::openapi::{Document, Operation};
-use crate::render::lower_camel;
 
 pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
     let mut taken = HashSet::from([version.to_owned(), "stable".to_owned()]);
@@ -16,7 +15,9 @@ pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
     // The ids that can stay come first, so that no made one takes theirs.
     for operation in Document::of(root.clone()).operations() {
         match &operation.id {
-            Some(id) if is_name(id) && taken.insert(lower_camel(id)) => {
+            // Gateways serve no such operations; two with one id they refuse all the same.
+            None if !is_served(&operation) => {}
+            Some(id) if (is_name(id) || !is_served(&operation)) && taken.insert(id.clone()) => {
                 kept.insert(id.clone());
             }
             _ => open.push(operation),
@@ -25,15 +26,13 @@ pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
     let mut done = Vec::new();
     let mut renamed = HashMap::new();
     for operation in open {
-        let made = free_name(&made_name(&operation), |it| {
-            !taken.contains(&lower_camel(it))
-        });
+        let made = free_name(&made_name(&operation), |it| !taken.contains(it));
         let found = root.pointer_mut(&operation.pointer);
         let Some(object) = found.and_then(Value::as_object_mut) else {
             continue;
         };
         object.insert("operationId".to_owned(), made.clone().into());
-        taken.insert(lower_camel(&made));
+        taken.insert(made.clone());
         let place = format!("{} {}", operation.method, operation.path);
         done.push(match operation.id {
             None => format!("the operationId `{made}` was made for {place}"),
@@ -51,6 +50,10 @@ pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
         follow_links(root, &renamed);
     }
     done
+}
+
+fn is_served(operation: &Operation) -> bool {
+    !matches!(operation.method.as_str(), "HEAD" | "OPTIONS" | "TRACE")
 }
 
 /// `GET /pets/{pet_id}/toys` is `get_pets_by_pet_id_toys`.

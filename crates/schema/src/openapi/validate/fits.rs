@@ -206,11 +206,12 @@ impl<'w, 'a> Judgement<'w, 'a> {
         );
         // What allows anything counts as nothing there.
         let not = schema.get("not");
+        let limits = |it: &Layers<'_>| it.get("type").is_some() || !it.list("required").is_empty();
         let has_limits = !is_old
-            || schema.get("type").is_some()
+            || limits(schema)
             || one.iter().chain(any).chain(all).chain(not).any(|it| {
                 let inner = Layers::of(self.targets, it, self.is_new);
-                inner.is_some_and(|it| it.get("type").is_some())
+                inner.is_some_and(|it| limits(&it))
             });
         if let Some(not) = not {
             match self.inner(not, value, depth) {

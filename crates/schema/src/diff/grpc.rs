@@ -1,0 +1,300 @@
+//! Changes for callers by gRPC: what breaks on the wire is breaking, what breaks JSON or the code that
+//! is generated is dangerous.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use prost_reflect::{
+    Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
+    MethodDescriptor,
+};
+
+use super::{Changes, Level, Protocol, Side, Where};
+use crate::graphql::Place;
+use crate::proto::{Compiled, path_of};
+
+pub(super) fn compare(old: &Compiled, new: &Compiled, changes: &mut Changes<'_>) {
+    let mut comparison = Comparison {
+        new,
+        changes,
+        seen: HashSet::new(),
+        open: Vec::new(),
+    };
+    let methods = |compiled: &Compiled| -> BTreeMap<String, MethodDescriptor> {
+        let services = compiled.entry().into_iter();
+        let services = services.flat_map(|it| it.services().collect::<Vec<_>>());
+        let methods = services.flat_map(|it| it.methods().collect::<Vec<_>>());
+        methods.map(|it| (path_of(&it), it)).collect()
+    };
+    let (were, are) = (methods(old), methods(new));
+    for (path, was) in &were {
+        match are.get(path) {
+            Some(is) => comparison.methods(path, was, is),
+            None => {
+                let place = place(Side::Old, &was.parent_service().parent_file(), was.path());
+                comparison.tell(Level::Breaking, path, "the method is gone", place);
+            }
+        }
+    }
+    for (path, is) in are.iter().filter(|(path, _)| !were.contains_key(*path)) {
+        let place = place(Side::New, &is.parent_service().parent_file(), is.path());
+        comparison.tell(Level::Safe, path, "the method is new", place);
+    }
+    comparison.walk();
+}
+
+fn place(side: Side, file: &FileDescriptor, path: &[i32]) -> Where {
+    let path = path.iter().copied().chain([1]).collect();
+    Some((side, Place::Proto(Arc::from(file.name()), path)))
+}
+
+struct Comparison<'c, 'a, 'n> {
+    new: &'n Compiled,
+    changes: &'c mut Changes<'a>,
+    seen: HashSet<String>,
+    open: Vec<Open>,
+}
+
+enum Open {
+    Message(MessageDescriptor),
+    Enum(EnumDescriptor),
+}
+
+impl Comparison<'_, '_, '_> {
+    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, place: Where) {
+        self.changes
+            .add(level, Protocol::Grpc, subject, message, place);
+    }
+
+    fn methods(&mut self, path: &str, was: &MethodDescriptor, is: &MethodDescriptor) {
+        let at = place(Side::New, &is.parent_service().parent_file(), is.path());
+        let kinds = [
+            ("request", was.input(), is.input()),
+            ("response", was.output(), is.output()),
+        ];
+        for (what, was, is) in kinds {
+            if was.full_name() == is.full_name() {
+                self.open.push(Open::Message(was));
+            } else {
+                let message = format!(
+                    "the {what} was `{}` and is `{}`",
+                    was.full_name(),
+                    is.full_name()
+                );
+                self.tell(Level::Breaking, path, message, at.clone());
+            }
+        }
+        let streams = [
+            (
+                "client",
+                was.is_client_streaming(),
+                is.is_client_streaming(),
+            ),
+            (
+                "server",
+                was.is_server_streaming(),
+                is.is_server_streaming(),
+            ),
+        ];
+        for (who, was, is) in streams {
+            if was != is {
+                let message = match is {
+                    true => format!("the {who} streams now"),
+                    false => format!("the {who} does not stream any more"),
+                };
+                self.tell(Level::Breaking, path, message, at.clone());
+            }
+        }
+    }
+
+    fn walk(&mut self) {
+        // A list instead of calls: messages may be nested as deep as they like.
+        while let Some(open) = self.open.pop() {
+            match open {
+                Open::Message(was) => {
+                    if self.seen.insert(was.full_name().to_owned()) {
+                        self.message(&was);
+                    }
+                }
+                Open::Enum(was) => {
+                    if self.seen.insert(was.full_name().to_owned()) {
+                        self.enumeration(&was);
+                    }
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, was: &MessageDescriptor) {
+        let name = was.full_name();
+        let Some(is) = self.new.message(name) else {
+            let at = place(Side::Old, &was.parent_file(), was.path());
+            self.tell(Level::Dangerous, name, "the message is gone", at);
+            return;
+        };
+        for field in was.fields() {
+            let subject = format!("{name}.{}", field.name());
+            match is.get_field(field.number()) {
+                Some(now) => self.field(&subject, &field, &now),
+                None => {
+                    let at = place(Side::Old, &was.parent_file(), field.path());
+                    let is_reserved = is.reserved_ranges().any(|it| it.contains(&field.number()));
+                    let (level, message) = match is_reserved {
+                        true => (
+                            Level::Dangerous,
+                            "the field is gone; its number is reserved",
+                        ),
+                        false => (
+                            Level::Breaking,
+                            "the field is gone, and its number is not reserved",
+                        ),
+                    };
+                    self.tell(level, &subject, message, at);
+                }
+            }
+        }
+        for field in is
+            .fields()
+            .filter(|it| was.get_field(it.number()).is_none())
+        {
+            let subject = format!("{name}.{}", field.name());
+            let at = place(Side::New, &is.parent_file(), field.path());
+            match field.cardinality() {
+                Cardinality::Required => {
+                    self.tell(
+                        Level::Breaking,
+                        &subject,
+                        "the field is new and required",
+                        at,
+                    );
+                }
+                _ => self.tell(Level::Safe, &subject, "the field is new", at),
+            }
+        }
+    }
+
+    fn field(&mut self, subject: &str, was: &FieldDescriptor, is: &FieldDescriptor) {
+        let at = place(Side::New, &is.parent_message().parent_file(), is.path());
+        if was.name() != is.name() {
+            let message = format!("the field is called `{}` now", is.name());
+            self.tell(Level::Dangerous, subject, message, at.clone());
+        } else if was.json_name() != is.json_name() {
+            let message = format!("the field is called `{}` in JSON now", is.json_name());
+            self.tell(Level::Dangerous, subject, message, at.clone());
+        }
+        let (before, after) = (type_name(was), type_name(is));
+        if before != after {
+            let level = match is_compatible(was, is) {
+                true => Level::Dangerous,
+                false => Level::Breaking,
+            };
+            let message = format!("the type was `{before}` and is `{after}`");
+            self.tell(level, subject, message, at.clone());
+        } else {
+            match was.kind() {
+                Kind::Message(inner) => self.open.push(Open::Message(inner)),
+                Kind::Enum(inner) => self.open.push(Open::Enum(inner)),
+                _ => {}
+            }
+        }
+        let (is_list, was_list) = (is.is_list() || is.is_map(), was.is_list() || was.is_map());
+        if is_list != was_list {
+            let message = match is_list {
+                true => "the field is repeated now",
+                false => "the field is not repeated any more",
+            };
+            self.tell(Level::Breaking, subject, message, at.clone());
+        } else if (was.cardinality() == Cardinality::Required)
+            != (is.cardinality() == Cardinality::Required)
+        {
+            let message = match is.cardinality() {
+                Cardinality::Required => "the field is required now",
+                _ => "the field is not required any more, which old readers refuse",
+            };
+            self.tell(Level::Breaking, subject, message, at.clone());
+        } else if !is_list && was.supports_presence() != is.supports_presence() {
+            let message = "whether the field is there counts now, or does not any more";
+            self.tell(Level::Dangerous, subject, message, at.clone());
+        }
+        let oneof = |it: &FieldDescriptor| {
+            let oneof = it.containing_oneof().filter(|it| !it.is_synthetic());
+            oneof.map(|it| it.name().to_owned())
+        };
+        if oneof(was) != oneof(is) {
+            self.tell(
+                Level::Breaking,
+                subject,
+                "the field moved to or from a oneof",
+                at,
+            );
+        }
+    }
+
+    fn enumeration(&mut self, was: &EnumDescriptor) {
+        let name = was.full_name();
+        let Some(is) = self.new.enumeration(name) else {
+            let at = place(Side::Old, &was.parent_file(), was.path());
+            self.tell(Level::Dangerous, name, "the enum is gone", at);
+            return;
+        };
+        for value in was.values() {
+            let subject = format!("{name}.{}", value.name());
+            let now: Vec<_> = is
+                .values()
+                .filter(|it| it.number() == value.number())
+                .collect();
+            if now.is_empty() {
+                let at = place(Side::Old, &was.parent_file(), value.path());
+                let number = value.number();
+                let is_reserved = is.reserved_ranges().any(|it| it.contains(&number));
+                let (level, message) = match is_reserved {
+                    true => (
+                        Level::Dangerous,
+                        "the value is gone; its number is reserved",
+                    ),
+                    false => (
+                        Level::Breaking,
+                        "the value is gone, and its number is not reserved",
+                    ),
+                };
+                self.tell(level, &subject, message, at);
+            } else if !now.iter().any(|it| it.name() == value.name()) {
+                let names: Vec<_> = now.iter().map(|it| it.name()).collect();
+                let at = now.first().map(|it| it.path().to_vec()).unwrap_or_default();
+                let at = place(Side::New, &is.parent_file(), &at);
+                let message = format!("the value is called `{}` now", names.join("`, `"));
+                self.tell(Level::Dangerous, &subject, message, at);
+            }
+        }
+        for value in is.values() {
+            if !was.values().any(|it| it.number() == value.number()) {
+                let subject = format!("{name}.{}", value.name());
+                let at = place(Side::New, &is.parent_file(), value.path());
+                let message = "the value is new: callers may receive what they do not know";
+                self.tell(Level::Dangerous, &subject, message, at);
+            }
+        }
+    }
+}
+
+fn type_name(field: &FieldDescriptor) -> String {
+    match field.kind() {
+        Kind::Message(message) => message.full_name().to_owned(),
+        Kind::Enum(kind) => kind.full_name().to_owned(),
+        kind => format!("{kind:?}").to_lowercase(),
+    }
+}
+
+/// Whether values of the one can be read as the other on the wire.
+fn is_compatible(was: &FieldDescriptor, is: &FieldDescriptor) -> bool {
+    let group = |field: &FieldDescriptor| match field.kind() {
+        Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64 | Kind::Bool | Kind::Enum(_) => 1,
+        Kind::Sint32 | Kind::Sint64 => 2,
+        Kind::Fixed32 | Kind::Sfixed32 => 3,
+        Kind::Fixed64 | Kind::Sfixed64 => 4,
+        Kind::String | Kind::Bytes => 5,
+        _ => 0,
+    };
+    let (was, is) = (group(was), group(is));
+    was == is && was != 0
+}

@@ -1,0 +1,604 @@
+//! Changes for callers by HTTP: paths, parameters, bodies and responses.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde_json::Value;
+
+use super::{Change, Changes, Level, Protocol, Side};
+use crate::graphql::Place;
+use crate::openapi::references::{path_item, target};
+use crate::openapi::{METHODS, step};
+
+/// Deeper schemas are not compared.
+const MAX_DEPTH: usize = 64;
+
+/// Longer chains of references lead nowhere.
+const MAX_REFERENCES: usize = 64;
+
+pub(super) fn compare(service: &str, old: &Value, new: &Value, changes: &mut Changes<'_>) {
+    let mut comparison = Comparison {
+        service,
+        old,
+        new,
+        changes,
+        seen: HashSet::new(),
+    };
+    let (were, are) = (operations(old), operations(new));
+    for (name, was) in &were {
+        match are.get(name) {
+            Some(is) => comparison.operations(&was.shown, was, is),
+            None => {
+                let told = comparison.then(&was.at);
+                comparison.tell(Level::Breaking, &was.shown, "the operation is gone", told);
+            }
+        }
+    }
+    for (_, is) in are.iter().filter(|(name, _)| !were.contains_key(*name)) {
+        let told = comparison.there(&is.at);
+        comparison.tell(Level::Safe, &is.shown, "the operation is new", told);
+    }
+}
+
+/// A value of a document, and its JSON pointer.
+#[derive(Clone)]
+struct At<'a> {
+    value: &'a Value,
+    pointer: String,
+}
+
+struct Operation<'a> {
+    /// `GET /pets/{id}`.
+    shown: String,
+    at: At<'a>,
+    /// Of the path and of the operation, by place and name.
+    parameters: BTreeMap<(String, String), At<'a>>,
+}
+
+/// What callers send is judged otherwise than what they receive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Direction {
+    Request,
+    Response,
+}
+
+fn get<'a>(at: &At<'a>, key: &str) -> Option<At<'a>> {
+    Some(At {
+        value: at.value.get(key).filter(|it| !it.is_null())?,
+        pointer: step(&at.pointer, key),
+    })
+}
+
+fn entries<'a>(at: Option<&At<'a>>) -> BTreeMap<&'a str, At<'a>> {
+    let object = at.and_then(|at| Some((at, at.value.as_object()?)));
+    let entries = object.into_iter().flat_map(|(at, object)| {
+        object.iter().map(|(key, value)| {
+            let pointer = step(&at.pointer, key);
+            (key.as_str(), At { value, pointer })
+        })
+    });
+    entries.collect()
+}
+
+fn follow<'a>(root: &'a Value, at: At<'a>) -> At<'a> {
+    let mut at = at;
+    for _ in 0..MAX_REFERENCES {
+        let reference = at.value.get("$ref").and_then(Value::as_str);
+        let Some((value, pointer)) = reference.and_then(|it| target(root, it)) else {
+            break;
+        };
+        at = At { value, pointer };
+    }
+    at
+}
+
+/// Every operation, by method and path; what parameters of the path are called does not count.
+fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
+    let mut operations = BTreeMap::new();
+    let paths = root.get("paths").and_then(Value::as_object);
+    for (path, item) in paths.into_iter().flatten() {
+        let (item, pointer) = path_item(root, path, item);
+        let item = At {
+            value: item,
+            pointer,
+        };
+        let names = path_names(path);
+        for method in METHODS {
+            let Some(at) = get(&item, method) else {
+                continue;
+            };
+            let mut parameters = BTreeMap::new();
+            for holder in [&item, &at] {
+                let list = get(holder, "parameters");
+                let count = list
+                    .as_ref()
+                    .and_then(|it| it.value.as_array())
+                    .map_or(0, Vec::len);
+                for number in 0..count {
+                    let Some(list) = &list else { continue };
+                    let parameter = At {
+                        value: &list.value[number],
+                        pointer: format!("{}/{number}", list.pointer),
+                    };
+                    let parameter = follow(root, parameter);
+                    let text = |key: &str| {
+                        let text = parameter.value.get(key).and_then(Value::as_str);
+                        text.unwrap_or_default().to_owned()
+                    };
+                    let (place, mut name) = (text("in"), text("name"));
+                    if place == "path" {
+                        let number = names.iter().position(|it| *it == name);
+                        name = number.map_or(name, |number| format!("no. {}", number + 1));
+                    } else if place == "header" {
+                        name.make_ascii_lowercase();
+                    }
+                    parameters.insert((place, name), parameter);
+                }
+            }
+            let method = method.to_ascii_uppercase();
+            let mut plain = path.clone();
+            for name in &names {
+                plain = plain.replacen(&format!("{{{name}}}"), "{}", 1);
+            }
+            let operation = Operation {
+                shown: format!("{method} {path}"),
+                at,
+                parameters,
+            };
+            operations.insert(format!("{method} {plain}"), operation);
+        }
+    }
+    operations
+}
+
+/// What is in braces.
+fn path_names(path: &str) -> Vec<&str> {
+    let parts = path.split('{').skip(1);
+    parts.filter_map(|it| Some(it.split_once('}')?.0)).collect()
+}
+
+struct Comparison<'c, 'a, 'd> {
+    service: &'c str,
+    old: &'d Value,
+    new: &'d Value,
+    changes: &'c mut Changes<'a>,
+    /// Pairs of components that were compared.
+    seen: HashSet<(String, String, Direction)>,
+}
+
+type Told = (Side, Place);
+
+impl<'d> Comparison<'_, '_, 'd> {
+    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, place: Told) {
+        let change = Change {
+            level,
+            protocol: Protocol::Http,
+            subject: subject.to_owned(),
+            message: message.into(),
+            place: None,
+        };
+        self.changes.add_of(self.service, change, Some(place));
+    }
+
+    fn there(&self, at: &At<'_>) -> Told {
+        (Side::New, Place::OpenApi(at.pointer.clone()))
+    }
+
+    fn then(&self, at: &At<'_>) -> Told {
+        (Side::Old, Place::OpenApi(at.pointer.clone()))
+    }
+
+    fn operations(&mut self, subject: &str, was: &Operation<'d>, is: &Operation<'d>) {
+        for (key, before) in &was.parameters {
+            let shown = format!("{subject}: {} parameter {}", key.0, key.1);
+            match is.parameters.get(key) {
+                Some(after) => {
+                    let told = self.there(after);
+                    match (is_true(before, "required"), is_true(after, "required")) {
+                        (false, true) => {
+                            self.tell(Level::Breaking, &shown, "it is required now", told);
+                        }
+                        (true, false) => {
+                            self.tell(Level::Safe, &shown, "it is not required any more", told);
+                        }
+                        _ => {}
+                    }
+                    if let (Some(was), Some(is)) = (get(before, "schema"), get(after, "schema")) {
+                        self.schemas(&shown, &was, &is, Direction::Request, 0);
+                    }
+                }
+                None => {
+                    let told = self.then(before);
+                    let message = "it is gone: what callers send is ignored, or refused";
+                    self.tell(Level::Dangerous, &shown, message, told);
+                }
+            }
+        }
+        for (key, after) in &is.parameters {
+            if !was.parameters.contains_key(key) {
+                let shown = format!("{subject}: {} parameter {}", key.0, key.1);
+                let told = self.there(after);
+                match is_true(after, "required") {
+                    true => self.tell(Level::Breaking, &shown, "it is new and required", told),
+                    false => self.tell(Level::Safe, &shown, "it is new", told),
+                }
+            }
+        }
+        self.bodies(subject, was, is);
+        self.responses(subject, was, is);
+    }
+
+    fn bodies(&mut self, subject: &str, was: &Operation<'d>, is: &Operation<'d>) {
+        let shown = format!("{subject}: body");
+        let before = get(&was.at, "requestBody").map(|it| follow(self.old, it));
+        let after = get(&is.at, "requestBody").map(|it| follow(self.new, it));
+        match (before, after) {
+            (None, Some(after)) => {
+                let told = self.there(&after);
+                match is_true(&after, "required") {
+                    true => self.tell(Level::Breaking, &shown, "it is new and required", told),
+                    false => self.tell(Level::Safe, &shown, "it is new", told),
+                }
+            }
+            (Some(before), None) => {
+                let told = self.then(&before);
+                self.tell(Level::Dangerous, &shown, "it is gone", told);
+            }
+            (Some(before), Some(after)) => {
+                if !is_true(&before, "required") && is_true(&after, "required") {
+                    let told = self.there(&after);
+                    self.tell(Level::Breaking, &shown, "it is required now", told);
+                }
+                self.contents(&shown, &before, &after, Direction::Request);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn responses(&mut self, subject: &str, was: &Operation<'d>, is: &Operation<'d>) {
+        let (before, after) = (get(&was.at, "responses"), get(&is.at, "responses"));
+        let (before, after) = (entries(before.as_ref()), entries(after.as_ref()));
+        for (status, was) in &before {
+            let shown = format!("{subject}: response {status}");
+            match after.get(status) {
+                Some(is) => {
+                    let was = follow(self.old, was.clone());
+                    let is = follow(self.new, is.clone());
+                    self.contents(&shown, &was, &is, Direction::Response);
+                }
+                None => {
+                    let told = self.then(was);
+                    let level = match status.starts_with('2') {
+                        true => Level::Breaking,
+                        false => Level::Dangerous,
+                    };
+                    self.tell(level, &shown, "it is gone", told);
+                }
+            }
+        }
+        for (status, is) in after
+            .iter()
+            .filter(|(status, _)| !before.contains_key(*status))
+        {
+            let told = self.there(is);
+            let level = match status.starts_with('2') {
+                true => Level::Dangerous,
+                false => Level::Safe,
+            };
+            self.tell(
+                level,
+                &format!("{subject}: response {status}"),
+                "it is new",
+                told,
+            );
+        }
+    }
+
+    fn contents(&mut self, shown: &str, was: &At<'d>, is: &At<'d>, direction: Direction) {
+        let (before, after) = (get(was, "content"), get(is, "content"));
+        let (before, after) = (entries(before.as_ref()), entries(after.as_ref()));
+        for (media, was) in &before {
+            let Some(is) = after.get(media) else {
+                let told = self.then(was);
+                self.tell(Level::Breaking, shown, format!("`{media}` is gone"), told);
+                continue;
+            };
+            if let (Some(was), Some(is)) = (get(was, "schema"), get(is, "schema")) {
+                self.schemas(shown, &was, &is, direction, 0);
+            }
+        }
+        for (media, is) in after
+            .iter()
+            .filter(|(media, _)| !before.contains_key(*media))
+        {
+            let told = self.there(is);
+            self.tell(Level::Safe, shown, format!("`{media}` is new"), told);
+        }
+    }
+
+    fn schemas(
+        &mut self,
+        shown: &str,
+        was: &At<'d>,
+        is: &At<'d>,
+        direction: Direction,
+        depth: usize,
+    ) {
+        let was = follow(self.old, was.clone());
+        let is = follow(self.new, is.clone());
+        let pair = (was.pointer.clone(), is.pointer.clone(), direction);
+        if depth > MAX_DEPTH || !self.seen.insert(pair) {
+            return;
+        }
+        let told = self.there(&is);
+        self.kinds(shown, &was, &is, direction, &told);
+        self.listed(shown, &was, &is, direction, &told);
+        self.limits(shown, &was, &is, direction, &told);
+        self.properties(shown, &was, &is, direction, depth);
+        if let (Some(was), Some(is)) = (get(&was, "items"), get(&is, "items")) {
+            self.schemas(&format!("{shown}[]"), &was, &is, direction, depth + 1);
+        }
+        for key in ["oneOf", "anyOf", "allOf"] {
+            let list = |at: &At<'d>| -> Vec<At<'d>> {
+                let list = get(at, key);
+                let items = list.as_ref().and_then(|it| it.value.as_array());
+                let pointer = step(&at.pointer, key);
+                let items = items.into_iter().flatten().enumerate();
+                items
+                    .map(|(number, value)| At {
+                        value,
+                        pointer: format!("{pointer}/{number}"),
+                    })
+                    .collect()
+            };
+            let (before, after) = (list(&was), list(&is));
+            for (was, is) in before.iter().zip(&after) {
+                self.schemas(shown, was, is, direction, depth + 1);
+            }
+            if before.len() != after.len() {
+                let is_more = after.len() > before.len();
+                let level = match (direction, key, is_more) {
+                    (_, "allOf", _) => Level::Breaking,
+                    (Direction::Request, _, true) | (Direction::Response, _, false) => Level::Safe,
+                    (Direction::Request, _, false) => Level::Breaking,
+                    (Direction::Response, _, true) => Level::Dangerous,
+                };
+                let message = format!("`{key}` had {} and has {}", before.len(), after.len());
+                self.tell(level, shown, message, told.clone());
+            }
+        }
+    }
+
+    /// Types and nullability.
+    fn kinds(&mut self, shown: &str, was: &At<'d>, is: &At<'d>, direction: Direction, told: &Told) {
+        let (before, after) = (kinds(was), kinds(is));
+        if before != after {
+            let widens = |from: &BTreeSet<&str>, to: &BTreeSet<&str>| {
+                let has = |kind: &&str| {
+                    let kind: &str = kind;
+                    to.contains(kind) || (kind == "integer" && to.contains("number"))
+                };
+                to.is_empty() || (!from.is_empty() && from.iter().all(has))
+            };
+            let is_fine = match direction {
+                Direction::Request => widens(&before, &after),
+                Direction::Response => widens(&after, &before),
+            };
+            let level = if is_fine {
+                Level::Safe
+            } else {
+                Level::Breaking
+            };
+            let text = |it: &BTreeSet<&str>| match it.is_empty() {
+                true => "anything".to_owned(),
+                false => it.iter().copied().collect::<Vec<_>>().join(" or "),
+            };
+            let message = format!("the type was {} and is {}", text(&before), text(&after));
+            self.tell(level, shown, message, told.clone());
+        }
+        let (before, after) = (is_nullable(was), is_nullable(is));
+        if before != after {
+            let level = match (direction, after) {
+                (Direction::Request, true) | (Direction::Response, false) => Level::Safe,
+                _ => Level::Breaking,
+            };
+            let message = if after {
+                "it may be null now"
+            } else {
+                "it may not be null any more"
+            };
+            self.tell(level, shown, message, told.clone());
+        }
+        let format = |at: &At<'d>| at.value.get("format").and_then(Value::as_str);
+        if before == after && kinds(was) == kinds(is) && format(was) != format(is) {
+            let text = |it: Option<&str>| it.unwrap_or("none").to_owned();
+            let message = format!(
+                "the format was {} and is {}",
+                text(format(was)),
+                text(format(is))
+            );
+            let level = match (direction, format(is)) {
+                (Direction::Request, None) => Level::Safe,
+                _ => Level::Dangerous,
+            };
+            self.tell(level, shown, message, told.clone());
+        }
+    }
+
+    /// Enums.
+    fn listed(
+        &mut self,
+        shown: &str,
+        was: &At<'d>,
+        is: &At<'d>,
+        direction: Direction,
+        told: &Told,
+    ) {
+        let values = |at: &At<'d>| -> Option<BTreeSet<String>> {
+            let values = at.value.get("enum")?.as_array()?;
+            Some(values.iter().map(Value::to_string).collect())
+        };
+        match (values(was), values(is)) {
+            (Some(before), Some(after)) => {
+                for value in before.difference(&after) {
+                    let level = match direction {
+                        Direction::Request => Level::Breaking,
+                        Direction::Response => Level::Safe,
+                    };
+                    self.tell(
+                        level,
+                        shown,
+                        format!("the value {value} is gone"),
+                        told.clone(),
+                    );
+                }
+                for value in after.difference(&before) {
+                    let level = match direction {
+                        Direction::Request => Level::Safe,
+                        Direction::Response => Level::Dangerous,
+                    };
+                    self.tell(
+                        level,
+                        shown,
+                        format!("the value {value} is new"),
+                        told.clone(),
+                    );
+                }
+            }
+            (None, Some(_)) if direction == Direction::Request => {
+                let message = "only listed values are allowed now";
+                self.tell(Level::Breaking, shown, message, told.clone());
+            }
+            (Some(_), None) if direction == Direction::Response => {
+                let message = "other values than those that were listed may come now";
+                self.tell(Level::Dangerous, shown, message, told.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What is allowed of numbers, texts and lists.
+    fn limits(
+        &mut self,
+        shown: &str,
+        was: &At<'d>,
+        is: &At<'d>,
+        direction: Direction,
+        told: &Told,
+    ) {
+        if direction == Direction::Response {
+            return;
+        }
+        for (key, is_upper) in [
+            ("maximum", true),
+            ("maxLength", true),
+            ("maxItems", true),
+            ("minimum", false),
+            ("minLength", false),
+            ("minItems", false),
+        ] {
+            let number = |at: &At<'d>| at.value.get(key).and_then(Value::as_f64);
+            let is_tighter = match (number(was), number(is)) {
+                (None, Some(_)) => true,
+                (Some(before), Some(after)) if is_upper => after < before,
+                (Some(before), Some(after)) => after > before,
+                _ => false,
+            };
+            if is_tighter {
+                let message = format!("`{key}` allows less than before");
+                self.tell(Level::Breaking, shown, message, told.clone());
+            }
+        }
+        let pattern = |at: &At<'d>| at.value.get("pattern").and_then(Value::as_str);
+        if pattern(is).is_some() && pattern(was) != pattern(is) {
+            self.tell(Level::Breaking, shown, "`pattern` changed", told.clone());
+        }
+    }
+
+    fn properties(
+        &mut self,
+        shown: &str,
+        was: &At<'d>,
+        is: &At<'d>,
+        direction: Direction,
+        depth: usize,
+    ) {
+        let (before, after) = (get(was, "properties"), get(is, "properties"));
+        let (before, after) = (entries(before.as_ref()), entries(after.as_ref()));
+        let (required_before, required_after) = (required(was), required(is));
+        for (name, was) in &before {
+            let shown = format!("{shown}.{name}");
+            let Some(is) = after.get(name) else {
+                let level = match (direction, required_before.contains(name)) {
+                    (Direction::Response, true) => Level::Breaking,
+                    _ => Level::Dangerous,
+                };
+                let told = self.then(was);
+                self.tell(level, &shown, "the property is gone", told);
+                continue;
+            };
+            let told = self.there(is);
+            match (
+                required_before.contains(name),
+                required_after.contains(name),
+            ) {
+                (false, true) => {
+                    let level = match direction {
+                        Direction::Request => Level::Breaking,
+                        Direction::Response => Level::Safe,
+                    };
+                    self.tell(level, &shown, "the property is required now", told);
+                }
+                (true, false) => {
+                    let level = match direction {
+                        Direction::Request => Level::Safe,
+                        Direction::Response => Level::Breaking,
+                    };
+                    self.tell(level, &shown, "the property is not required any more", told);
+                }
+                _ => {}
+            }
+            self.schemas(&shown, was, is, direction, depth + 1);
+        }
+        for (name, is) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
+            let shown = format!("{shown}.{name}");
+            let told = self.there(is);
+            let is_demanded = direction == Direction::Request && required_after.contains(name);
+            match is_demanded {
+                true => self.tell(
+                    Level::Breaking,
+                    &shown,
+                    "the property is new and required",
+                    told,
+                ),
+                false => self.tell(Level::Safe, &shown, "the property is new", told),
+            }
+        }
+    }
+}
+
+fn is_true(at: &At<'_>, key: &str) -> bool {
+    at.value.get(key) == Some(&Value::Bool(true))
+}
+
+fn kinds<'a>(at: &At<'a>) -> BTreeSet<&'a str> {
+    let kinds: BTreeSet<&str> = match at.value.get("type") {
+        Some(Value::String(name)) => BTreeSet::from([name.as_str()]),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        _ => BTreeSet::new(),
+    };
+    kinds.into_iter().filter(|it| *it != "null").collect()
+}
+
+fn is_nullable(at: &At<'_>) -> bool {
+    let names = at.value.get("type").and_then(Value::as_array);
+    is_true(at, "nullable") || names.is_some_and(|it| it.iter().any(|it| it == "null"))
+}
+
+fn required<'a>(at: &At<'a>) -> BTreeSet<&'a str> {
+    let names = at.value.get("required").and_then(Value::as_array);
+    names
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! What a change of schemas breaks, for callers by GraphQL, gRPC and HTTP.
+
+mod graphql;
+mod grpc;
+mod http;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::finding::CheckError;
+use crate::finding::Findings;
+use crate::graphql::Place;
+use crate::openapi::locate::spots;
+use crate::release::GatewayRelease;
+use crate::render::Site;
+use crate::service::evidence::Parsed;
+use crate::service::{Checks, Purpose, Resolved, Service, resolve};
+
+/// How much a [`Change`] matters to callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Level {
+    /// Nobody notices.
+    Safe,
+    /// Some callers may notice: by generated code, JSON, or values they do not know.
+    Dangerous,
+    /// Calls that worked fail, or mean something else.
+    Breaking,
+}
+
+/// By which way callers are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// The gateway's GraphQL schema.
+    GraphQl,
+    /// gRPC: what is on the wire, and the code that is generated.
+    Grpc,
+    /// HTTP and JSON.
+    Http,
+}
+
+/// One difference between two sets of schemas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    level: Level,
+    protocol: Protocol,
+    subject: String,
+    message: String,
+    place: Option<ChangePlace>,
+}
+
+/// A place in the new schemas, or in the old ones for what is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ChangePlace {
+    file: String,
+    line: Option<usize>,
+}
+
+/// Compares what services were with what they are to be, as they are registered together: all changes,
+/// those that break most first.
+///
+/// For callers by GraphQL everything counts that a gateway's schema shows, names of types included:
+/// registering `v2` of an OpenAPI or GraphQL service renames the types of its `v1`.
+///
+/// # Errors
+///
+/// The old or new services cannot be registered, as [`check`](crate::check) says it.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::diff::{Level, diff};
+/// use tower_gwag_schema::{GatewayRelease, Service};
+///
+/// let pets = |field: &str| {
+///     let source = format!(
+///         "syntax = \"proto3\"; package pets.v1; message Id {{ string id = 1; }}
+///          message Pet {{ {field} }} service Pets {{ rpc Get(Id) returns (Pet); }}"
+///     );
+///     Service::proto(source).namespace("pets")
+/// };
+/// let old = [pets("string name = 1;")];
+/// let new = [pets("int32 name = 1;")];
+/// let changes = diff(&old, &new, GatewayRelease::default())?;
+/// assert_eq!(changes[0].level(), Level::Breaking);
+/// # Ok::<(), tower_gwag_schema::CheckError>(())
+/// ```
+pub fn diff(
+    old: &[Service],
+    new: &[Service],
+    release: GatewayRelease,
+) -> Result<Vec<Change>, CheckError> {
+    let read = |services: &[Service]| {
+        let mut found = Findings::default();
+        let resolved = resolve(services, Checks::All(release), Purpose::Schema, &mut found);
+        found.into_result().map(|_| resolved)
+    };
+    let (old, new) = (read(old)?, read(new)?);
+    let mut changes = Changes {
+        old: Texts::of(&old),
+        new: Texts::of(&new),
+        all: Vec::new(),
+    };
+    let schema = |services: &[Resolved]| crate::service::schema_of(services, release);
+    graphql::compare(&schema(&old), &schema(&new), &mut changes);
+    for was in &old {
+        let is = new.iter().find(|it| it.name() == was.name());
+        let Some(is) = is else {
+            let message = format!("the service `{}` is not registered any more", was.name());
+            let protocol = match was.evidence.parsed() {
+                Some(Parsed::OpenApi(_)) => Protocol::Http,
+                Some(Parsed::Proto(_)) => Protocol::Grpc,
+                _ => continue,
+            };
+            changes.add(Level::Breaking, protocol, was.name(), message, None);
+            continue;
+        };
+        match (was.evidence.parsed(), is.evidence.parsed()) {
+            (Some(Parsed::Proto(old)), Some(Parsed::Proto(new))) => {
+                grpc::compare(old, new, &mut changes);
+            }
+            (Some(Parsed::OpenApi(old)), Some(Parsed::OpenApi(new))) => {
+                http::compare(&was.name(), old.as_json(), new.as_json(), &mut changes);
+            }
+            _ => {}
+        }
+    }
+    changes.locate();
+    let mut all: Vec<Change> = changes.all.into_iter().map(|it| it.change).collect();
+    all.sort_by(|a, b| {
+        let key = |it: &Change| (std::cmp::Reverse(it.level), it.protocol);
+        key(a).cmp(&key(b)).then_with(|| a.subject.cmp(&b.subject))
+    });
+    all.dedup();
+    Ok(all)
+}
+
+/// In which of the two sets of schemas a place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Old,
+    New,
+}
+
+/// A place that is not looked up yet.
+pub(super) type Where = Option<(Side, Place)>;
+
+pub(super) struct Changes<'a> {
+    old: Texts<'a>,
+    new: Texts<'a>,
+    all: Vec<Raw>,
+}
+
+struct Raw {
+    change: Change,
+    place: Where,
+    /// The service of a place in a document, where it is known.
+    service: Option<String>,
+}
+
+impl Changes<'_> {
+    pub(super) fn add(
+        &mut self,
+        level: Level,
+        protocol: Protocol,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+        place: Where,
+    ) {
+        let change = Change {
+            level,
+            protocol,
+            subject: subject.into(),
+            message: message.into(),
+            place: None,
+        };
+        self.all.push(Raw {
+            change,
+            place,
+            service: None,
+        });
+    }
+
+    /// The same of a document.
+    pub(super) fn add_of(&mut self, service: &str, change: Change, place: Where) {
+        self.all.push(Raw {
+            change,
+            place,
+            service: Some(service.to_owned()),
+        });
+    }
+
+    fn locate(&mut self) {
+        for raw in &mut self.all {
+            if let Some((side, place)) = &raw.place {
+                let texts = match side {
+                    Side::Old => &self.old,
+                    Side::New => &self.new,
+                };
+                raw.change.place = texts.locate(place, raw.service.as_deref());
+            }
+        }
+    }
+}
+
+/// The texts of services, to find lines in.
+struct Texts<'a> {
+    services: BTreeMap<String, &'a Resolved>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(services: &'a [Resolved]) -> Self {
+        let services = services.iter().map(|it| (it.name(), it));
+        Self {
+            services: services.collect(),
+        }
+    }
+
+    fn locate(&self, place: &Place, service: Option<&str>) -> Option<ChangePlace> {
+        let candidates = self
+            .services
+            .iter()
+            .filter(|(name, _)| service.is_none_or(|it| it == name.as_str()))
+            .map(|(_, it)| *it);
+        for it in candidates {
+            let found = match (place, it.evidence.parsed()) {
+                (Place::Proto(file, path), Some(Parsed::Proto(compiled))) => compiled
+                    .span_of(file, path)
+                    .map(|(line, _, _)| ChangePlace {
+                        file: file.to_string(),
+                        line: Some(line + 1),
+                    }),
+                (Place::OpenApi(pointer), Some(Parsed::OpenApi(document))) => {
+                    document.as_json().pointer(pointer).map(|_| {
+                        let text = String::from_utf8_lossy(&it.binding.openapi_spec);
+                        let site = Site::OpenApi(pointer.clone());
+                        let spot = spots(&text, &[site]).pop().flatten();
+                        ChangePlace {
+                            file: format!("openapi#{pointer}"),
+                            line: spot.map(|it| it.line),
+                        }
+                    })
+                }
+                (Place::GraphQl(line, _), Some(Parsed::GraphQl(_))) => Some(ChangePlace {
+                    file: "graphql".to_owned(),
+                    line: Some(*line).filter(|line| *line > 0),
+                }),
+                _ => None,
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+}
+
+// === impl Change ===
+
+impl Change {
+    /// How much it matters.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whom it concerns.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// What changed: `Query.pets.getPet`, `pets.v1.Pet.name` or `GET /pets`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// How it changed.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The file of the change, with a JSON pointer in an OpenAPI document: a new one, or the old one for
+    /// what is gone.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.place.as_ref().map(|it| it.file.as_str())
+    }
+
+    /// The line in that file, from 1.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.place.as_ref()?.line
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Safe => "safe",
+            Self::Dangerous => "dangerous",
+            Self::Breaking => "breaking",
+        })
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GraphQl => "GraphQL",
+            Self::Grpc => "gRPC",
+            Self::Http => "HTTP",
+        })
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            level,
+            protocol,
+            subject,
+            message,
+            ..
+        } = self;
+        write!(f, "{level} ({protocol}): {subject}: {message}")?;
+        match (self.file(), self.line()) {
+            (Some(file), Some(line)) => write!(f, "\n --> {file}:{line}"),
+            (Some(file), None) => write!(f, "\n --> {file}"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

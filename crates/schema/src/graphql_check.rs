@@ -1,0 +1,104 @@
+//! What of the schema of a GraphQL endpoint is found before the endpoint is registered.
+
+use crate::finding::Rule;
+use crate::finding::location::Lines;
+use crate::finding::{Finding, Place};
+use crate::graphql::Introspection;
+use crate::release::GatewayRelease;
+use crate::render::{self, Effect, Site, Unrenderable};
+
+/// What findings call the schema.
+const FILE: &str = "graphql";
+
+/// More of one schema are not told.
+const MOST_FINDINGS: usize = 100;
+
+/// Everything to say about a schema, and the schema, if it can be read.
+pub(crate) fn check(
+    namespace: &str,
+    version: &str,
+    text: Option<&[u8]>,
+    release: GatewayRelease,
+) -> (Vec<Finding>, Option<Introspection>) {
+    let Some(bytes) = text else {
+        let message = "the schema of the GraphQL endpoint was not checked, because only the running \
+                       endpoint has it";
+        let finding = Finding::warning(Rule::GraphQlUnchecked, message);
+        let help = "give it with `Service::schema`, as SDL or as the reply to an introspection";
+        return (vec![finding.help(help)], None);
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let lines = Lines::of(&text);
+    let introspection = match read(&text) {
+        Ok(introspection) => introspection,
+        Err((message, at)) => {
+            let at = at.map(|(line, column)| lines.at_mark(line, column, 1));
+            let file = FILE.to_owned();
+            let finding = Finding::error(Rule::GraphQlSchema, message)
+                .help("give SDL, or the reply to an introspection as JSON")
+                .at(Some(Place { file, at }));
+            return (vec![finding], None);
+        }
+    };
+    let judged = render::judge_graphql(namespace, version, &introspection, release);
+    let place = |site: &Site| {
+        let at = match site {
+            Site::Mark(line, column) => Some(lines.at_mark(*line, *column, 1)),
+            _ => None,
+        };
+        let file = FILE.to_owned();
+        Some(Place { file, at })
+    };
+    let found = judged.found.iter().take(MOST_FINDINGS);
+    let found = found.map(|it| explain(it, version).at(place(&it.site)));
+    (found.collect(), Some(introspection))
+}
+
+/// A schema, or why it is none and where.
+type Read = Result<Introspection, (String, Option<(usize, usize)>)>;
+
+fn read(text: &str) -> Read {
+    if text.trim_start().starts_with('{') {
+        let reply = serde_json::from_str(text).map_err(|error| {
+            let at = (error.line(), error.column().max(1));
+            (format!("the schema is no JSON: {error}"), Some(at))
+        })?;
+        let read = Introspection::from_json(&reply);
+        return read.ok_or_else(|| {
+            let message = "the JSON is no reply to an introspection: there is no `__schema` with \
+                           `types` in it";
+            (message.to_owned(), None)
+        });
+    }
+    let read = Introspection::from_sdl(text).map_err(|error| {
+        let message = format!("the schema is no SDL: {}", error.message);
+        (message, Some((error.line, error.column)))
+    })?;
+    match read.has_query() {
+        true => Ok(read),
+        false => Err(("the schema has no query type".to_owned(), None)),
+    }
+}
+
+fn explain(found: &Unrenderable, version: &str) -> Finding {
+    let name = &found.name;
+    let (message, help) = match found.rule {
+        Rule::SchemaText => return render::broken_text(found),
+        Rule::GraphQlFieldName => (
+            format!(
+                "a root field is called `{name}`, which gateways use for the version `{version}`, its \
+                 alias `stable` or a subscription of these"
+            ),
+            "rename it, or register it under another version",
+        ),
+        _ => (
+            format!("two types are called `{name}` in the schema that gateways make"),
+            "rename the type, or the fields of the root types that lead to it",
+        ),
+    };
+    match found.effect {
+        Effect::Loses => Finding::warning(found.rule, message),
+        Effect::Blocks | Effect::BreaksText => Finding::error(found.rule, message),
+    }
+    .help(help)
+}
