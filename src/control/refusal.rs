@@ -12,7 +12,7 @@ const TRANSIENT: [&str; 3] = ["kv put", "nats", "context"];
 const SIZE: [&str; 2] = ["larger than max", "maximum payload"];
 
 /// Telling fragments, most specific first.
-const BY_TEXT: [(&str, ErrorKind); 31] = [
+const BY_TEXT: [(&str, ErrorKind); 33] = [
     ("contains reserved character", ErrorKind::InvalidNamespace),
     ("is not in --allow-tier policy", ErrorKind::TierRefused),
     ("must be \"unstable\" or \"vN\"", ErrorKind::InvalidVersion),
@@ -27,6 +27,8 @@ const BY_TEXT: [(&str, ErrorKind); 31] = [
     ("already registered as", ErrorKind::KindConflict),
     ("Names must match", ErrorKind::InvalidName),
     ("collides with op", ErrorKind::Unrenderable),
+    ("field collision", ErrorKind::Unrenderable),
+    ("not valid in input position", ErrorKind::Unrenderable),
     ("unique named types", ErrorKind::Unrenderable),
     ("has no stable set", ErrorKind::NotFound),
     ("not currently registered", ErrorKind::NotFound),

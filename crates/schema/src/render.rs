@@ -228,9 +228,7 @@ fn component_at(rule: Rule, place: &Place) -> Option<String> {
 
 /// The names of a document that GraphQL does not have, where that does harm.
 pub(crate) fn names(document: &Document) -> Vec<Unrenderable> {
-    let mut found = judge_openapi("s", "v1", document, GatewayRelease::default()).found;
-    found.retain(|it| it.effect != Effect::Loses);
-    found
+    judge_openapi("s", "v1", document, GatewayRelease::default()).found
 }
 
 /// What a name at a JSON pointer is.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use prost_reflect::{
-    Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
-    MethodDescriptor,
+    Cardinality, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, FileDescriptor, Kind,
+    MessageDescriptor, MethodDescriptor,
 };
 
 use super::{Changes, Level, Protocol, Side, Where};
@@ -259,7 +259,7 @@ impl Comparison<'_, '_, '_> {
                 };
                 self.tell(level, &subject, message, at);
             } else if !now.iter().any(|it| it.name() == value.name()) {
-                let names: Vec<_> = now.iter().map(|it| it.name()).collect();
+                let names: Vec<_> = now.iter().map(EnumValueDescriptor::name).collect();
                 let at = now.first().map(|it| it.path().to_vec()).unwrap_or_default();
                 let at = place(Side::New, &is.parent_file(), &at);
                 let message = format!("the value is called `{}` now", names.join("`, `"));

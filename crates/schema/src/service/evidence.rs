@@ -86,7 +86,7 @@ mod inspect {
     use super::{Evidence, Parsed};
     use crate::finding::Finding;
     use crate::name::is_name;
-    use crate::openapi::Operation;
+    use crate::openapi::{Document, Operation};
     use crate::release::GatewayRelease;
     use crate::schema_hash::SchemaHash;
     use crate::service::Binding;
@@ -119,8 +119,9 @@ mod inspect {
             ServiceKind::Proto => of_proto(subject, purpose, release),
             ServiceKind::OpenApi => {
                 let document = &binding.openapi_spec;
-                let checked = openapi::check::check(namespace, version, document, subject.given, release);
-                let operations = checked.document.as_ref().map(|it| it.operations());
+                let checked =
+                    openapi::check::check(namespace, version, document, subject.given, release);
+                let operations = checked.document.as_ref().map(Document::operations);
                 let mut operations = operations.unwrap_or_default();
                 // Gateways look at no others.
                 operations.retain(|it| SERVED.contains(&&*it.method));

@@ -211,7 +211,7 @@ impl Service {
         match &mut self.schema {
             Schema::GraphQl(_, text) => *text = Some(schema.into()),
             Schema::NoBundle(_) => {}
-            other => *other = Schema::SchemaOn(other.kind()),
+            other => *other = Schema::NoGraphQl(other.kind()),
         }
         self
     }

@@ -280,7 +280,7 @@ impl Service {
                 binding.graphql_endpoint.clone_from(endpoint);
             }
             Schema::NoBundle(finding) => return Err(vec![finding.clone()]),
-            Schema::SchemaOn(kind) => {
+            Schema::NoGraphQl(kind) => {
                 let message = format!(
                     "`schema` has no meaning for {kind}, which is given its schema at once"
                 );
@@ -339,7 +339,7 @@ impl Service {
                 }
                 title_of(document).map(|title| name::fold_title(&title))
             }
-            (None, Schema::ImportOn(_) | Schema::SchemaOn(_) | Schema::NoBundle(_)) => {
+            (None, Schema::ImportOn(_) | Schema::NoGraphQl(_) | Schema::NoBundle(_)) => {
                 return Ok(None);
             }
             _ => None,

@@ -23,7 +23,7 @@ pub(super) enum Schema {
     /// With the schema as SDL or introspection, where it is given.
     GraphQl(String, Option<Vec<u8>>),
     /// `schema` on a service that is not GraphQL; refused when resolved.
-    SchemaOn(ServiceKind),
+    NoGraphQl(ServiceKind),
     /// `import` on a schema that has none; refused when resolved.
     ImportOn(ServiceKind),
     /// A bundle that cannot be read; refused when resolved.
@@ -62,7 +62,7 @@ impl Schema {
             Self::Descriptors(_) => ServiceKind::Proto,
             Self::OpenApi(_) => ServiceKind::OpenApi,
             Self::GraphQl(..) => ServiceKind::GraphQl,
-            Self::ImportOn(kind) | Self::SchemaOn(kind) => *kind,
+            Self::ImportOn(kind) | Self::NoGraphQl(kind) => *kind,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Component schemas whose names are no names are renamed, where they are used; where no component
 //! may be called so, in any case.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -17,18 +18,27 @@ const SCHEMAS: &str = "/components/schemas";
 
 pub(super) fn rename(root: &mut Value) -> Vec<String> {
     let found = names(&Document::of(root.clone()));
-    let used: BTreeSet<_> = found
-        .into_iter()
-        .filter(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name))
-        .filter_map(|it| it.pointer().map(str::to_owned))
-        .collect();
+    let is_harmful = found
+        .iter()
+        .any(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name));
+    // What hides behind one that has to be renamed would come to light next.
+    let used_names = RefCell::new(BTreeSet::new());
+    if is_harmful {
+        let mut walked = root.clone();
+        walk::references(&mut walked, &|target| {
+            let name = component(target).map_or_else(|| target.to_owned(), |it| it.0);
+            used_names.borrow_mut().insert(name);
+            None
+        });
+    }
+    let used = used_names.into_inner();
     let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {
         return Vec::new();
     };
     // Only whole components: what lies deeper in one is named by something else.
     let old: Vec<String> = schemas
         .keys()
-        .filter(|key| used.contains(&step(SCHEMAS, key)) || !is_identifier(key))
+        .filter(|key| (!is_name(key) && used.contains(*key)) || !is_identifier(key))
         .cloned()
         .collect();
     let mut taken: BTreeSet<String> = schemas.keys().cloned().collect();
