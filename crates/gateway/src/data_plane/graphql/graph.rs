@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tower_gwag_schema::graphql::{
-    Introspection, Origin, Release, Schema, Selection, Source, Sources, Type,
-};
+use tower_gwag_schema::GatewayRelease;
+use tower_gwag_schema::graphql::{Introspection, Origin, Schema, Selection, Source, Sources, Type};
 use tower_gwag_schema::version::Version;
 
 use super::super::openapi::Operation;
@@ -54,7 +53,7 @@ impl Graph {
                 _ => None,
             })
             .collect();
-        let mut sources = Sources::of(Release::V1_4);
+        let mut sources = Sources::of(GatewayRelease::V1_4);
         for (it, introspection) in mounted.iter().zip(&introspections) {
             let (namespace, version) = &it.binding.key;
             let Ok(version) = Version::parse(version) else {
