@@ -10,7 +10,8 @@ use std::fmt;
 use crate::finding::Finding;
 use crate::finding::Rule;
 use crate::graphql::{
-    Failure, FailureKind, Flaw, FlawKind, Introspection, Place, Schema, Selection, Source, Sources,
+    Failure, FailureKind, Flaw, FlawKind, Introspection, Place, Pointer, Schema, Selection, Source,
+    Sources,
 };
 use crate::name::{is_name, suggest};
 use crate::openapi::Document;
@@ -190,6 +191,9 @@ pub(crate) fn broken_text(found: &Unrenderable) -> Finding {
     Finding::error(Rule::SchemaText, message).help(help)
 }
 
+/// So many bytes of pointers are made.
+const MOST_TOLD: usize = 16 << 20;
+
 /// Everything that is wrong with the schema of an OpenAPI document.
 pub(crate) fn judge_openapi(
     namespace: &str,
@@ -199,7 +203,7 @@ pub(crate) fn judge_openapi(
 ) -> Judged {
     let source = Source::OpenApi(document.as_json());
     let (schema, failures) = judge(namespace, version, source, release);
-    let mut found = Vec::new();
+    let (mut found, mut told) = (Vec::new(), 0);
     for failure in failures.iter().chain(&schema.blocks()) {
         let place = place_of(failure);
         let name = failure.name.clone();
@@ -211,7 +215,15 @@ pub(crate) fn judge_openapi(
             _ => Rule::OpenApiOperationIdCollision,
         };
         let name = component_at(rule, place).unwrap_or(name);
-        found.push(Unrenderable::new(rule, name, Site::from(place), failure));
+        let site = Site::from(place);
+        if let Site::OpenApi(pointer) = &site {
+            told += pointer.len();
+        }
+        found.push(Unrenderable::new(rule, name, site, failure));
+        // A pointer may be as long as the document.
+        if told > MOST_TOLD {
+            break;
+        }
     }
     found.extend(schema.flaws().iter().map(of_flaw));
     Judged::of(&schema, found)
@@ -222,6 +234,7 @@ fn component_at(rule: Rule, place: &Place) -> Option<String> {
     let (Rule::OpenApiComponentName, Place::OpenApi(pointer)) = (rule, place) else {
         return None;
     };
+    let pointer = pointer.to_string();
     let name = pointer.strip_prefix("/components/schemas/")?;
     Some(name.replace("~1", "/").replace("~0", "~"))
 }
@@ -232,10 +245,9 @@ pub(crate) fn names(document: &Document) -> Vec<Unrenderable> {
 }
 
 /// What a name at a JSON pointer is.
-fn rule_of_name(pointer: &str) -> Rule {
-    let mut steps = pointer.rsplit('/');
-    let (last, before) = (steps.next().unwrap_or_default(), steps.next());
-    match (last, before) {
+fn rule_of_name(pointer: &Pointer) -> Rule {
+    let (last, before) = pointer.ends_with();
+    match (last.as_str(), before.as_deref()) {
         ("operationId", _) => Rule::OpenApiOperationIdName,
         ("name", _) => Rule::OpenApiParameterName,
         (_, Some("enum")) => Rule::OpenApiEnumValue,
@@ -380,7 +392,7 @@ impl From<&Place> for Site {
     fn from(place: &Place) -> Self {
         match place {
             Place::Proto(file, path) => Self::Proto(file.to_string(), path.clone()),
-            Place::OpenApi(pointer) => Self::OpenApi(pointer.clone()),
+            Place::OpenApi(pointer) => Self::OpenApi(pointer.to_string()),
             Place::GraphQl(0, _) | Place::Nowhere => Self::Nowhere,
             Place::GraphQl(line, column) => Self::Mark(*line, *column),
         }

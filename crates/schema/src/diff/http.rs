@@ -180,11 +180,11 @@ impl<'d> Comparison<'_, '_, 'd> {
     }
 
     fn there(&self, at: &At<'_>) -> Told {
-        (Side::New, Place::OpenApi(at.pointer.clone()))
+        (Side::New, Place::OpenApi(at.pointer.clone().into()))
     }
 
     fn then(&self, at: &At<'_>) -> Told {
-        (Side::Old, Place::OpenApi(at.pointer.clone()))
+        (Side::Old, Place::OpenApi(at.pointer.clone().into()))
     }
 
     fn operations(&mut self, subject: &str, was: &Operation<'d>, is: &Operation<'d>) {

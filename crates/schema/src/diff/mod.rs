@@ -232,7 +232,8 @@ impl<'a> Texts<'a> {
                         line: Some(line + 1),
                     }),
                 (Place::OpenApi(pointer), Some(Parsed::OpenApi(document))) => {
-                    document.as_json().pointer(pointer).map(|_| {
+                    let pointer = pointer.to_string();
+                    document.as_json().pointer(&pointer).map(|_| {
                         let text = String::from_utf8_lossy(&it.binding.openapi_spec);
                         let site = Site::OpenApi(pointer.clone());
                         let spot = spots(&text, &[site]).pop().flatten();

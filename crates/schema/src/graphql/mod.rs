@@ -10,6 +10,7 @@ mod ir;
 mod model;
 mod names;
 mod openapi;
+mod pointer;
 mod print;
 mod proto;
 mod sdl;
@@ -29,6 +30,7 @@ pub use model::{
     EnumValue, Field, FieldSource, Flaw, FlawKind, InputValue, Location, Operation, OperationKind,
     Origin, Place, Schema, Target, Type, TypeId, TypeKind, TypeRef,
 };
+pub use pointer::Pointer;
 pub use sdl::SdlError;
 pub use selection::Selection;
 pub use text::{Annotation, AnnotationValue};

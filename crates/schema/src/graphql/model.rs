@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::pointer::Pointer;
 use super::text::Annotation;
 use crate::version::Version;
 
@@ -99,7 +100,7 @@ pub enum Place {
     /// A file, and a path into its FileDescriptorProto.
     Proto(Arc<str>, Vec<i32>),
     /// A JSON pointer into an OpenAPI document.
-    OpenApi(String),
+    OpenApi(Pointer),
     /// A line and column of an SDL text, both from 1; 0 and 0 for an introspection.
     GraphQl(usize, usize),
 }

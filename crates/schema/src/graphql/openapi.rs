@@ -10,10 +10,10 @@ use super::ir::{
 };
 use super::model::{Location, OperationKind, Place, Target};
 use super::names::{field_name, path_part, word_characters};
+use super::pointer::Pointer;
 use super::text::{annotations_of, description, with_reference};
 use crate::name::is_name;
 use crate::openapi::references::{path_item, target};
-use crate::openapi::step;
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
@@ -66,7 +66,7 @@ struct Reader<'a> {
 #[derive(Clone)]
 struct At<'a> {
     value: &'a Value,
-    pointer: String,
+    pointer: Pointer,
 }
 
 impl<'a> At<'a> {
@@ -74,7 +74,7 @@ impl<'a> At<'a> {
     fn get(&self, key: &str) -> Option<Self> {
         Some(Self {
             value: self.value.get(key).filter(|it| !it.is_null())?,
-            pointer: step(&self.pointer, key),
+            pointer: self.pointer.key(key),
         })
     }
 
@@ -88,24 +88,24 @@ impl<'a> At<'a> {
 
     fn items(&self, key: &str) -> Vec<Self> {
         let items = self.value.get(key).and_then(Value::as_array);
-        let at = step(&self.pointer, key);
+        let at = self.pointer.key(key);
         let items = items.into_iter().flatten().enumerate();
         items
             .map(|(number, value)| Self {
                 value,
-                pointer: format!("{at}/{number}"),
+                pointer: at.item(number),
             })
             .collect()
     }
 
     /// The entries of an object, by name.
     fn entries(&self, key: &str) -> Vec<(&'a str, Self)> {
-        let at = step(&self.pointer, key);
+        let at = self.pointer.key(key);
         let entries = self.value.get(key).and_then(Value::as_object);
         by_name(entries)
             .into_iter()
             .map(|(name, value)| {
-                let pointer = step(&at, name);
+                let pointer = at.key(name);
                 (name, Self { value, pointer })
             })
             .collect()
@@ -136,6 +136,7 @@ impl<'a> Reader<'a> {
             let Some((value, pointer)) = reference.and_then(|it| target(self.root, it)) else {
                 break;
             };
+            let pointer = pointer.into();
             at = At { value, pointer };
         }
         at
@@ -143,14 +144,14 @@ impl<'a> Reader<'a> {
 
     fn component(&self, name: &str) -> Option<At<'a>> {
         let value = self.root.get("components")?.get("schemas")?.get(name)?;
-        let pointer = step("/components/schemas", name);
+        let pointer = Pointer::from("/components/schemas".to_owned()).key(name);
         Some(At { value, pointer })
     }
 
     fn components(&mut self) {
         let schemas = self.root.get("components").and_then(|it| it.get("schemas"));
         for (name, value) in by_name(schemas.and_then(Value::as_object)) {
-            let pointer = step("/components/schemas", name);
+            let pointer = Pointer::from("/components/schemas".to_owned()).key(name);
             let at = At { value, pointer };
             let place = at.place();
             let mut declared = self.declare(name, &self.follow(at));
@@ -342,7 +343,7 @@ impl<'a> Reader<'a> {
             let (item, pointer) = path_item(self.root, path, item);
             let item = At {
                 value: item,
-                pointer,
+                pointer: pointer.into(),
             };
             for (key, method, kind) in METHODS {
                 let operation = item.get(key);
@@ -379,7 +380,7 @@ impl<'a> Reader<'a> {
         }
         let result = self.response(at, &base);
         let place = match id {
-            Some(_) => Place::OpenApi(step(&at.pointer, "operationId")),
+            Some(_) => Place::OpenApi(at.pointer.key("operationId")),
             None => at.place(),
         };
         Operation {
@@ -425,7 +426,7 @@ impl<'a> Reader<'a> {
             },
             description: at.text("description").and_then(description),
             location,
-            place: Place::OpenApi(step(&at.pointer, "name")),
+            place: Place::OpenApi(at.pointer.key("name")),
         })
     }
 

@@ -129,7 +129,7 @@ impl Graph {
             return None;
         };
         let declared = |of: &Type| match &of.place {
-            Place::OpenApi(pointer) => document.as_json().pointer(pointer).cloned(),
+            Place::OpenApi(pointer) => document.as_json().pointer(&pointer.to_string()).cloned(),
             _ => None,
         };
         let own = declared(union).unwrap_or_default();
