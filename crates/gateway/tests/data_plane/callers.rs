@@ -103,7 +103,7 @@ async fn grpc(authority: &str, services: &Services, call: &Value) -> Value {
     let ended =
         tokio::time::timeout(patience, grpc_exchange(authority, request, &mut answered)).await;
     let show_raw = call["show_raw"] == true;
-    let output = method.map(|it| it.output());
+    let output = method.map(prost_reflect::MethodDescriptor::output);
     let mut list = Vec::new();
     let mut rest = &answered.body[..];
     while let Some((prefix, after)) = rest.split_first_chunk::<5>() {

@@ -286,7 +286,7 @@ async fn answer_grpc(
     };
     let mut entry = json!({
         "method": path,
-        "message": messages::decode(method.map(|it| it.input()).as_ref(), message),
+        "message": messages::decode(method.map(prost_reflect::MethodDescriptor::input).as_ref(), message),
         "metadata": told(&parts.headers, untold),
         "deadline_s": parts.headers.get("grpc-timeout").map(|it| seconds(it).round() as u64),
     });
