@@ -244,6 +244,7 @@ impl ErrorKind {
             | Rule::OpenApiOperationIdMissing
             | Rule::OpenApiOperationIdDuplicate
             | Rule::OpenApiNoOperations
+            | Rule::OpenApiPathItemParameters
             | Rule::OpenApiRepaired => Self::InvalidOpenApi,
             // What is left are misuses, and faults of build scripts, which never come here.
             _ => Self::Misuse,
