@@ -107,6 +107,9 @@ impl Proof {
 
     #[cold]
     fn saw_likely_call<B>(&self, state: u64, request: &Request<B>) {
+        if is_of_the_server(request.uri().path()) {
+            return;
+        }
         // It is written to only while the state changes, after which the call proves nothing: no
         // request ever waits here.
         let Ok(callers) = self.callers.try_read() else {
@@ -124,14 +127,18 @@ impl Proof {
     }
 }
 
-/// Go's gRPC client always says so, whatever a program has put before it. Calls of OpenAPI and
-/// GraphQL services come from Go's HTTP client, and ask for JSON; other Go programs seldom do both.
+/// gRPC services that gateways never call: probes and tools do.
+fn is_of_the_server(path: &str) -> bool {
+    path.starts_with("/grpc.health.") || path.starts_with("/grpc.reflection.")
+}
+
+/// Go's gRPC client begins with its name. Probes and tools (kubelet, grpcurl) put their own before
+/// it, gateways put none. Calls of OpenAPI and GraphQL services come from Go's HTTP client, and ask for JSON; other Go programs seldom do both.
 fn looks_like_a_gateway(headers: &HeaderMap, is_grpc: bool) -> bool {
     let text = |name| headers.get(name).map_or(&b""[..], |it| it.as_bytes());
     let agent = text(header::USER_AGENT);
     if is_grpc {
-        let name = b"grpc-go/";
-        return agent.windows(name.len()).any(|part| part == name);
+        return agent.starts_with(b"grpc-go/");
     }
     agent == b"Go-http-client/1.1" && text(header::ACCEPT) == b"application/json"
 }
@@ -192,6 +199,8 @@ mod tests {
             ("kube-probe/1.31", "*/*", GATEWAY, false),
             ("grpc-go/1.75.0", "application/json", GATEWAY, false),
             ("tonic/0.14.9", "", GATEWAY, true),
+            ("kube-probe/1.31 grpc-go/1.75.0", "", GATEWAY, true),
+            ("grpcurl/1.9.3 grpc-go/1.61.0", "", GATEWAY, true),
             ("grpc-go/1.75.0", "", stranger, true),
             ("Go-http-client/1.1", "application/json", GATEWAY, true),
         ] {
@@ -204,10 +213,19 @@ mod tests {
         assert!(!is_found(&proof).await, "once");
         proof.await_from(&callers());
         let ours = call(
-            "prober grpc-go/1.75.0",
+            "grpc-go/1.75.0",
             "",
             IpAddr::from([0, 0, 0, 0, 0, 0xffff, 0x0a01, 0x0203]),
         );
+        for path in [
+            "/grpc.health.v1.Health/Check",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        ] {
+            let mut probe = ours.clone();
+            *probe.uri_mut() = path.parse().expect("a path");
+            proof.saw_call(&probe, true);
+            assert!(!is_found(&proof).await, "{path}");
+        }
         proof.saw_call(&ours, true);
         assert!(is_found(&proof).await, "another one");
     }
