@@ -37,6 +37,8 @@ pub(super) struct Entries {
     nodes_read: usize,
     /// How many nodes there are.
     nodes: usize,
+    /// The list of the node that was registered with is missing.
+    lacks_home: bool,
 }
 
 #[derive(Debug)]
@@ -126,9 +128,14 @@ impl Entries {
         }
     }
 
+    /// The node that was registered with does not list what it has.
+    pub(super) fn is_unread(&mut self) {
+        self.lacks_home = true;
+    }
+
     /// Every node's list is here.
     pub(super) fn is_complete(&self) -> bool {
-        self.nodes_read >= self.nodes
+        !self.lacks_home && self.nodes_read >= self.nodes
     }
 
     /// Who has the slot with this hash; `own` is the asking registration's id.
@@ -236,5 +243,8 @@ mod tests {
             Holder::Ours
         );
         assert_eq!(holder(2, &[&[me], &[foreign]]), Holder::Foreign);
+        let mut entries = Entries::of_nodes(0);
+        entries.is_unread();
+        assert_eq!(entries.holder(SLOT, HASH, Some("me")), Holder::Ours);
     }
 }

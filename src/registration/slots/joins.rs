@@ -23,6 +23,8 @@ const BEAT_AFTER: Duration = Duration::from_millis(1_050);
 const USUAL: Duration = Duration::from_secs(30);
 /// So many times the count must grow at our doing.
 const PROOF: u32 = 2;
+/// The same once it did not: strangers that lurk beat at such moments now and then.
+const PROOF_AFTER_ACQUITTAL: u32 = 4;
 
 /// How often the gateway has rejected a replica of each slot that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub(super) struct Joins {
     services: Vec<usize>,
     base: Option<Rejected>,
     strikes: u32,
+    /// So many of them are a proof.
+    needed: u32,
     step: Step,
     due: Instant,
     registered: Instant,
@@ -105,6 +109,7 @@ impl Joins {
             services,
             base,
             strikes: 0,
+            needed: PROOF,
             step: Step::Registered,
             due: now + SOON,
             registered: now,
@@ -130,15 +135,21 @@ impl Joins {
         self.step != Step::Usual
     }
 
-    /// A call of the gateway has arrived, so that it has mounted this replica.
+    /// A call of the gateway has arrived, so that it has mounted this replica; or the count did not
+    /// grow at our doing.
     pub(super) fn acquit(&mut self, now: Instant) {
+        self.needed = PROOF_AFTER_ACQUITTAL;
+        self.rest(now);
+    }
+
+    fn rest(&mut self, now: Instant) {
         (self.strikes, self.step, self.due) = (0, Step::Usual, now + USUAL);
     }
 
     pub(super) fn see(&mut self, rejected: Option<Rejected>, now: Instant) -> Found {
         let Some(rejected) = rejected else {
             // Not there, or no gateway's: nothing can be known.
-            self.acquit(now);
+            self.rest(now);
             return Found::Nothing;
         };
         let grown = self.base.as_ref().and_then(|base| {
@@ -157,8 +168,8 @@ impl Joins {
             (Step::Registered | Step::Beaten, Some(at)) => {
                 self.strikes += 1;
                 let service = self.services.get(at).copied();
-                if let (true, Some(service)) = (self.strikes >= PROOF, service) {
-                    self.acquit(now);
+                if let (true, Some(service)) = (self.strikes >= self.needed, service) {
+                    self.rest(now);
                     return Found::Conflict(service, reasons.get(at).cloned().unwrap_or_default());
                 }
                 let earliest = self.registered.max(now - SOON) + BEAT_AFTER;
@@ -212,13 +223,27 @@ mod tests {
 
     #[test]
     fn the_growth_of_somebody_elses_is_none() {
-        for counts in [&[1, 1, 1][..], &[0, 0], &[0, 1, 1, 1], &[0, 0, 9, 9, 9]] {
+        for counts in [
+            &[1, 1, 1][..],
+            &[0, 0],
+            &[0, 1, 1, 1],
+            &[0, 0, 9, 9, 9],
+            &[0, 0, 1, 1, 2, 2, 3, 3, 3],
+        ] {
             let (found, _) = found(rejected(0), counts);
             assert!(
                 !found.iter().any(|it| matches!(it, Found::Conflict(..))),
                 "{counts:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_conflict_that_begins_later_takes_more_beats() {
+        let (found, _) = found(rejected(0), &[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5]);
+        let (last, before) = found.split_last().expect("counts");
+        assert!(matches!(last, Found::Conflict(5, _)), "{found:?}");
+        assert!(!before.iter().any(|it| matches!(it, Found::Conflict(..))));
     }
 
     #[test]

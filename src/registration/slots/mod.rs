@@ -242,12 +242,16 @@ impl Slots {
         }
     }
 
-    /// A call of the gateway has arrived.
+    /// A call of the gateway has arrived. Where there is but one service, that one is mounted:
+    /// whatever the gateway rejects from now on is somebody else's.
     pub(super) fn routed(&mut self) {
-        if let Phase::Held {
-            joins: Some(joins), ..
-        } = &mut self.phase
-        {
+        let is_alone = self.expected.len() == 1;
+        let Phase::Held { joins, .. } = &mut self.phase else {
+            return;
+        };
+        if is_alone {
+            *joins = None;
+        } else if let Some(joins) = joins {
             joins.acquit(Instant::now());
         }
     }
@@ -358,6 +362,9 @@ impl Slots {
         if let Some((entries, nodes)) = look.asked {
             self.is_clustered = Some(nodes > 0);
             self.entries = Some((now, look.doubts.clone(), entries));
+        } else if self.entries.as_ref().is_some_and(|it| it.1 != look.doubts) {
+            // They say nothing of whoever has the slot now.
+            self.entries = None;
         }
         if look.difference.is_some() {
             self.difference = look.difference;
@@ -414,11 +421,11 @@ impl Slots {
                 // Whether it is standalone decides everything else.
                 continue;
             }
-            let holder = |(_, hash): &(usize, String)| {
+            // What cannot be read is taken for ours: two of ours never beat against each other.
+            let holder = doubt.map(|(_, hash)| {
                 let own = Some(own.as_str());
-                entries.map(|entries| entries.holder(&name, hash, own))
-            };
-            let holder: Option<Holder> = doubt.and_then(holder);
+                entries.map_or(Holder::Ours, |entries| entries.holder(&name, hash, own))
+            });
             match contest.see(seen, holder, is_clustered.unwrap_or(true), now) {
                 Step::None => {}
                 Step::Beat => beats = true,
@@ -669,14 +676,16 @@ async fn look(gateways: &Gateways, contests: &[Contested], known: Option<Doubts>
 /// The registrations of all nodes that can be asked, and how many nodes there are.
 async fn entries(gateways: &Gateways) -> Option<(Arc<Entries>, usize)> {
     let control = &gateways.control;
-    let (nodes, listed) = timeout(ENTRIES_TIMEOUT, async {
-        tokio::join!(control.nodes(), control.unstable_entries())
-    })
-    .await
-    .ok()?;
-    let (nodes, listed) = (nodes?, listed.ok()?);
+    let (nodes, listed) = tokio::join!(
+        timeout(ENTRIES_TIMEOUT, control.nodes()),
+        timeout(ENTRIES_TIMEOUT, control.unstable_entries())
+    );
+    let nodes = nodes.ok()??;
     let mut entries = Entries::of_nodes(nodes);
-    entries.add(listed);
+    match listed {
+        Ok(Ok(listed)) => entries.add(listed),
+        Ok(Err(_)) | Err(_) => entries.is_unread(),
+    }
     if !entries.is_complete() {
         let behind_the_name = control.other_nodes().await;
         for other in gateways.others.iter().chain(&behind_the_name) {
