@@ -92,6 +92,8 @@ pub(super) struct Verifier {
     was_complete: bool,
     /// A call of the gateway has arrived since then.
     is_called: bool,
+    /// The same of several services, of which it is not known for which it was.
+    has_calls: bool,
     /// The registration was made while somebody blocked the gateway, which shows what it served
     /// before.
     is_amid_block: bool,
@@ -150,6 +152,7 @@ impl Verifier {
             next_cure: None,
             was_complete: false,
             is_called: false,
+            has_calls: false,
             is_amid_block: false,
         }
     }
@@ -160,6 +163,7 @@ impl Verifier {
         self.refuted_since = None;
         self.was_complete = false;
         self.is_called = false;
+        self.has_calls = false;
         // What is known to be wrong stays so until evidence says otherwise.
         if self.verdict == Verdict::Listed {
             self.verdict = Verdict::NotYet;
@@ -183,6 +187,7 @@ impl Verifier {
     pub(super) fn called(&mut self) -> Option<Duration> {
         let is_in_doubt = matches!(self.verdict, Verdict::NotYet | Verdict::Blocked { .. });
         let [slot] = &mut *self.slots else {
+            self.has_calls = true;
             return is_in_doubt.then_some(CALLED_PAUSE);
         };
         self.is_called = true;
@@ -233,6 +238,8 @@ impl Verifier {
         let pause = match &self.verdict {
             _ if self.guilty_since.is_some() && remedy == Remedy::None => PROBE_PAUSE,
             Verdict::NotYet if self.refuted_since.is_some() => PROBE_PAUSE,
+            // It ends when the block does.
+            Verdict::NotYet if self.is_amid_block => doubling.min(DOUBT_INTERVAL),
             // Listed, and nothing more is known: that may stay so.
             Verdict::NotYet if self.was_complete => doubling.min(USUAL_INTERVAL),
             Verdict::NotYet => doubling.min(LONGEST_WAIT),
@@ -245,8 +252,14 @@ impl Verifier {
     }
 
     fn judge(&mut self, listed: &[Option<String>], evidence: &Evidence, now: Instant) -> Remedy {
+        // Of a slot that has another schema, the page shows that one.
+        let is_ours = |service: usize| {
+            let ours = self.slots.get(service).and_then(|it| it.hash.as_ref());
+            let seen = listed.get(service).and_then(Option::as_ref);
+            ours.is_none() || seen.is_none() || ours == seen
+        };
         let guilty = |(service, answer): (usize, &SchemaAnswer)| match answer {
-            SchemaAnswer::Guilty(reason) => Some((service, reason.clone())),
+            SchemaAnswer::Guilty(reason) if is_ours(service) => Some((service, reason.clone())),
             _ => None,
         };
         if let Some((service, reason)) = evidence.schemas.iter().enumerate().find_map(guilty) {
@@ -318,10 +331,11 @@ impl Verifier {
             }
             let is_without_route = route == Some(Route::Absent) && !slot.is_called_regardless;
             let is_known_to_be_routed = slot.is_surely_routed || slot.had_route;
-            // What is shown is older than the block, and so is the route: this one, alone in its
-            // place, came after it.
-            let is_late = self.is_amid_block
-                && !self.is_called
+            // What is shown is older than the block, and so is the route. A service that is alone in
+            // its place came after it; of one with other replicas that is not known.
+            let is_amid_block = self.is_amid_block && !self.is_called;
+            let is_late = is_amid_block
+                && !self.has_calls
                 && (matches!(self.verdict, Verdict::Blocked { .. })
                     || evidence.is_alone.get(service) == Some(&true));
             let is_missing = schema == Some(&SchemaAnswer::Missing) && !self.is_called;
@@ -332,10 +346,11 @@ impl Verifier {
             let is_served =
                 schema == Some(&SchemaAnswer::Served) || schema.is_none() && slot.was_served;
             let is_well = is_served || route == Some(Route::Found) || was_late && block_is_over;
-            if self.verdict == (Verdict::Blocked { service }) && !is_well {
+            let is_silent = self.verdict == (Verdict::Blocked { service }) && !is_well;
+            if is_silent && !self.has_calls {
                 return Routing::Silent;
             }
-            if is_without_route && !is_served && !self.is_called {
+            if is_silent || is_amid_block || is_without_route && !is_served && !self.is_called {
                 routing = Routing::Unclear;
             }
         }

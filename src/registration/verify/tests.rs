@@ -174,6 +174,76 @@ fn guilt_is_proved_twice_before_it_counts() {
     assert_eq!(watch.remedies.first(), Some(&Remedy::Withdraw));
 }
 
+/// Schema and route are older than the block: whether this replica came before it, nobody knows.
+#[test]
+fn beside_other_replicas_a_block_leaves_it_open_until_it_ends() {
+    let amid_block = |replicas: usize| Evidence {
+        routes: vec![Route::Found],
+        schemas: vec![SchemaAnswer::Served],
+        is_alone: vec![replicas == 1],
+        culprit: Some(super::gather::Culprit {
+            services: vec!["bad:v1".to_owned()],
+            reason: "cannot be rendered".to_owned(),
+        }),
+        ..listed(Some(OURS))
+    };
+    let over = Evidence {
+        culprit: None,
+        is_searched: true,
+        ..amid_block(2)
+    };
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&amid_block(2), Duration::from_secs(60));
+    assert_eq!(*watch.verifier.verdict(), Verdict::NotYet);
+    assert_eq!(watch.remedies, []);
+    watch.see_for(&over, Duration::from_secs(3));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&amid_block(2), Duration::from_secs(60));
+    watch.verifier.called();
+    assert_eq!(*watch.see(&amid_block(2)), Verdict::Listed);
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&amid_block(1), Duration::from_secs(60));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
+}
+
+/// Of several services nobody knows which one was called.
+#[test]
+fn several_services_of_which_one_is_called_are_not_blocked_by_silence() {
+    let both = [expected("v1", Some(OURS)), expected("v2", Some(OURS))];
+    let mut verifier = Verifier::new(&both, 1);
+    let mut now = verifier.begin(Instant::now());
+    let evidence = |routes: [Route; 2]| Evidence {
+        listed: Some(vec![Some(OURS.to_owned()); 2]),
+        routes: routes.to_vec(),
+        ..Evidence::default()
+    };
+    let end = now + Duration::from_secs(3);
+    while now < end {
+        (_, now) = verifier.see(&evidence([Route::Found, Route::Absent]), now);
+    }
+    assert_eq!(*verifier.verdict(), Verdict::Blocked { service: 1 });
+    (_, now) = verifier.see(&evidence([Route::Found, Route::Unknown]), now);
+    assert_eq!(*verifier.verdict(), Verdict::Blocked { service: 1 });
+    assert!(verifier.called().is_some());
+    verifier.see(&evidence([Route::Found, Route::Unknown]), now);
+    assert_eq!(*verifier.verdict(), Verdict::NotYet);
+}
+
+#[test]
+fn a_schema_in_our_slot_that_is_not_ours_is_not_our_guilt() {
+    let guilty = Evidence {
+        schemas: vec![SchemaAnswer::Guilty("no name".to_owned())],
+        ..listed(Some(THEIRS))
+    };
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.see_for(&guilty, Duration::from_secs(3));
+    assert!(matches!(
+        watch.verifier.verdict(),
+        Verdict::Displaced { .. }
+    ));
+}
+
 #[test]
 fn a_call_of_the_gateway_ends_every_doubt_about_the_route() {
     let mut watch = Watch::of("v1", Some(OURS));
