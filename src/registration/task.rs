@@ -57,6 +57,8 @@ pub(super) struct Worker {
     /// What is advertised to the gateway.
     advertised: String,
     slots: Slots,
+    /// Why the service waits for its slots, for when a gateway that was silent answers again.
+    waits_as: Option<(State, Option<Arc<Error>>)>,
     /// What was seen before the last Register of the service, and under which id that is known.
     registered: (String, Before),
     /// The last heartbeat was held back: the next one is made.
@@ -108,6 +110,7 @@ impl Worker {
         );
         Self {
             slots,
+            waits_as: None,
             registered: Default::default(),
             held_back: false,
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
@@ -237,6 +240,9 @@ impl Worker {
                     self.last_resort.disarm(Which::Hold);
                     self.last_resort.disarm(Which::Service);
                     self.watch_connection();
+                    if self.machine.waits_for_slots() {
+                        self.wait_for_slots(true);
+                    }
                 }
                 Action::CleanUp { gateway, id, until } => {
                     let until = until.max(Instant::now() + CLUSTER_TTL);
@@ -385,8 +391,9 @@ impl Worker {
                 self.core.set_status(State::Unreachable, Some(failure));
             }
             Note::Refused(kind) => {
-                self.core.set_status(State::Refused, failure);
+                self.core.set_status(State::Refused, failure.clone());
                 if is_of_a_slot(kind) {
+                    self.waits_as = Some((State::Refused, failure));
                     self.wait_for_slots(true);
                 }
                 self.core.was_refused();
@@ -432,6 +439,7 @@ impl Worker {
                     self.slots.pause();
                     self.core.was_refused();
                 } else {
+                    self.waits_as = Some(self.read_back.standing());
                     self.wait_for_slots(true);
                 }
             }
@@ -443,14 +451,18 @@ impl Worker {
             Move::None => {}
             Move::Beat => self.step(Event::Beat),
             Move::Free => self.step(Event::Slots { free: true }),
-            Move::Taken => self.step(Event::Slots { free: false }),
+            Move::Taken => {
+                self.step(Event::Slots { free: false });
+                self.waits_on();
+            }
             Move::Replace => {
                 self.caller.set_aside(self.slots.aside());
                 self.step(Event::Cure);
             }
             Move::StepAside | Move::Conflict => {
-                self.core
-                    .set_status(State::Displaced, self.slots.conflict());
+                let conflict = self.slots.conflict();
+                self.core.set_status(State::Displaced, conflict.clone());
+                self.waits_as = Some((State::Displaced, conflict));
                 self.read_back.pause();
                 self.step(Event::Withdraw { for_good: false });
                 self.wait_for_slots(what == Move::Conflict);
@@ -466,6 +478,17 @@ impl Worker {
             self.read_back.begin(control, &self.caller.callers());
         }
         self.show_standing();
+    }
+
+    /// The gateway has answered while nothing but the hold is registered: it can be reached.
+    fn waits_on(&mut self) {
+        if self.core.state() == State::Unreachable
+            && self.machine.waits_for_slots()
+            && !self.machine.holds_the_service()
+            && let Some((state, reason)) = self.waits_as.clone()
+        {
+            self.core.set_status(state, reason);
+        }
     }
 
     fn wait_for_slots(&mut self, for_a_vn: bool) {

@@ -179,8 +179,11 @@ impl Machine {
                 // A gateway that forgot one has most often forgotten both.
                 self.service.beat_by(now);
             }
-            // It was to be removed.
-            Which::Service if self.withdrawn.is_some() => self.service.end(Ending::NothingHeld),
+            // It was to be removed: nothing changes for whoever waits for its slots.
+            Which::Service if self.withdrawn.is_some() => {
+                self.service.end(Ending::NothingHeld);
+                return;
+            }
             Which::Service => {
                 let again = now + self.pace.again();
                 self.service = Lease::wanted(again);

@@ -24,10 +24,15 @@ impl Machine {
             now
         };
         self.spelling += 1;
-        self.waits = false;
         // What was withdrawn stays so.
         if self.withdrawn.is_none() {
-            self.service = Lease::wanted(at);
+            // Whoever waits for slots waits for those of the next gateway: at most a look there
+            // brings it on.
+            let pause = match self.waits {
+                true => self.pace.refusal(0),
+                false => std::time::Duration::ZERO,
+            };
+            self.service = Lease::wanted(at + pause);
             if self.hold_at == HoldAt::Start {
                 self.hold = Lease::wanted(at);
             }
