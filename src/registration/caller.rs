@@ -479,6 +479,13 @@ impl Shared {
         if let Some(home) = control.node() {
             lock(&self.homes).add(granted.id.clone(), home);
         }
+        if let (Some(exclusive), Which::Service) = (&self.exclusive, which)
+            && let Err(displaced) = Box::pin(exclusive.confirm(&self.controls, gateway)).await
+            && control.deregister(granted.id.clone()).await.is_ok()
+        {
+            lock(&self.homes).forget(&granted.id);
+            return Err(displaced);
+        }
         Ok(Answer::Registered {
             id: granted.id,
             ttl: granted.ttl,

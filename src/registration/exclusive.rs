@@ -23,7 +23,7 @@ const OTHERS_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Exclusive {
     identity: String,
-    /// Grows from life to life: milliseconds since 1970, or one more than that of a former life
+    /// Grows from life to life: microseconds since 1970, or one more than that of a former life
     /// whose clock was ahead.
     incarnation: AtomicU64,
     /// Numbers of the gateways on which nothing of a former life is left.
@@ -35,10 +35,10 @@ pub(super) struct Exclusive {
 impl Exclusive {
     pub(super) fn new(identity: String) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let millis = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let micros = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
         Self {
             identity,
-            incarnation: AtomicU64::new(millis),
+            incarnation: AtomicU64::new(micros),
             taken_over: Mutex::default(),
         }
     }
@@ -60,7 +60,12 @@ impl Exclusive {
         if self.settled().contains(&gateway) {
             return self.stay_or_step_back(&controls[gateway]).await;
         }
-        self.take_over(&controls[gateway]).await?;
+        if begins {
+            self.take_over(&controls[gateway]).await?;
+        } else {
+            // Whoever is younger began after us.
+            self.stay_or_remove(&controls[gateway]).await?;
+        }
         self.settled().insert(gateway);
         if begins {
             // Other gateways that cannot be reached now are dealt with when they are registered with.
@@ -138,6 +143,53 @@ impl Exclusive {
             return Err(CallError::Refused(self.displaced()));
         }
         Ok(())
+    }
+
+    async fn stay_or_remove(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let others = self.others(control).await?;
+        if others.iter().any(|(incarnation, _)| *incarnation > own) {
+            return Err(CallError::Refused(self.displaced()));
+        }
+        remove(control.clone(), others).await
+    }
+
+    /// After each Register of the service: of two processes that began at one moment neither has
+    /// seen the other before. Both see it now, or the one that was the last to register does; the
+    /// younger stays. Nodes that do not answer in time say nothing.
+    pub(super) async fn confirm(
+        &self,
+        controls: &[ControlPlane],
+        gateway: usize,
+    ) -> Result<(), CallError> {
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let looks = async {
+            let mut nodes = vec![controls[gateway].clone()];
+            nodes.extend(controls[gateway].other_nodes().await);
+            let others = controls.iter().enumerate();
+            nodes.extend(
+                others
+                    .filter(|(at, _)| *at != gateway)
+                    .map(|(_, control)| control.clone()),
+            );
+            for node in nodes {
+                let Ok(others) = self.others(&node).await else {
+                    continue;
+                };
+                let (younger, older): (Vec<_>, Vec<_>) = others
+                    .into_iter()
+                    .partition(|(incarnation, _)| *incarnation > own);
+                if !younger.is_empty() {
+                    return Err(CallError::Refused(self.displaced()));
+                }
+                if !older.is_empty() {
+                    // It is never taken back: only the waiting ends.
+                    let _ = tokio::spawn(remove(node, older)).await;
+                }
+            }
+            Ok(())
+        };
+        timeout(OTHERS_TIMEOUT, looks).await.unwrap_or(Ok(()))
     }
 
     fn incarnation_of(&self, instance_id: &str) -> Option<u64> {

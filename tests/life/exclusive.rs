@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::{
-    Events, assert_orderly, gateway, greet, greeter_options, listed, registered, tonic_greeter,
+    Events, assert_orderly_of, gateway, greet, greeter_options, listed, registered, tonic_greeter,
     until_state, within,
 };
 use tower_gwag::{ErrorKind, LeaveOutcome, Options, State};
@@ -78,7 +78,7 @@ async fn a_process_that_was_taken_over_stays_out_and_says_so() {
     assert!(status.to_string().contains("greeter-0"), "{status}");
     assert_eq!(greet(older.address).await, "Hello, Ada!", "it serves on");
     let entries = listed(&gateway, 1).await;
-    let id = entries[0].id.clone();
+    let (id, instance) = (entries[0].id.clone(), entries[0].instance_id.clone());
     let report = older.stop().await;
     assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);
     assert_eq!(
@@ -87,7 +87,33 @@ async fn a_process_that_was_taken_over_stays_out_and_says_so() {
         "the younger one's stays"
     );
     assert!(younger.stop().await.is_clean());
-    assert_orderly(&gateway);
+    // The younger one removes the older one's entry while the older one may be beating.
+    assert_orderly_of(&gateway, &instance);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_processes_that_start_at_one_moment_the_youngest_stays() {
+    let gateway = gateway().await;
+    let start = || tonic_greeter(exclusive(greeter_options(&gateway)));
+    let (first, second) = tokio::join!(start(), start());
+    let mut states = [first.registration.status(), second.registration.status()];
+    let [one, other] = &mut states;
+    within("one of them stays out", async {
+        tokio::select! {
+            _ = one.wait_for(|now| now.state() == State::Displaced) => {}
+            _ = other.wait_for(|now| now.state() == State::Displaced) => {}
+        }
+    })
+    .await;
+    listed(&gateway, 1).await;
+    let is_out = |it: &tokio::sync::watch::Receiver<tower_gwag::Status>| {
+        it.borrow().state() == State::Displaced
+    };
+    assert!(states.iter().any(|it| !is_out(it)), "one of them stays");
+    assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
+    first.stop().await;
+    second.stop().await;
+    listed(&gateway, 0).await;
 }
 
 #[test]

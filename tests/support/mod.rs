@@ -181,6 +181,15 @@ pub fn assert_orderly(gateway: &EmbeddedGateway) {
     );
 }
 
+/// The same of one process, while others may call about its entries at any time.
+#[track_caller]
+pub fn assert_orderly_of(gateway: &EmbeddedGateway, instance_id: &str) {
+    let counts = gateway.rpc_counts();
+    assert_eq!(counts.mutating_cancelled, 0, "{counts:#?}");
+    let most = counts.most_mutating_by_instance.get(instance_id);
+    assert_eq!(most, Some(&1), "calls of {instance_id}: {counts:#?}");
+}
+
 pub async fn greeter_client(
     address: impl std::fmt::Display,
 ) -> GreeterClient<tonic::transport::Channel> {
