@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tower_gwag::{ErrorKind, State};
+use tower_gwag::{ErrorKind, Options, Service, State};
 
 use super::place::{Place, Stranger, source};
-use crate::support::{Running, tonic_greeter, until_state, within};
+use crate::support::{
+    GREETER_PROTO, Running, gateway, lone_options, tonic_greeter, until_state, within,
+};
 
 async fn newcomer(place: &Place, comment: &str) -> Running {
     let options = place.options().service(place.greeter("v1", comment));
@@ -128,4 +130,28 @@ async fn a_conflict_shows_what_differs() {
     assert!(text.contains("title is only in theirs"), "{text}");
     server.stop().await;
     stranger.leave().await;
+}
+
+/// Only the hold beats meanwhile.
+#[tokio::test]
+async fn a_gateway_that_answers_again_leaves_the_reason_of_the_wait() {
+    let gateway = gateway().await;
+    let owner = tonic_greeter(lone_options(&gateway)).await;
+    crate::support::registered(&owner.registration).await;
+    let other = Service::proto(format!("{GREETER_PROTO}\nmessage Extra {{}}\n"));
+    let options = Options::new(gateway.target())
+        .seed(7)
+        .reclaim_after(Duration::from_secs(30))
+        .heartbeat_interval(Duration::from_millis(50))
+        .service(other.namespace("greeter"));
+    let server = tonic_greeter(options).await;
+    until_state(&server.registration, State::Refused).await;
+    gateway.kill().await;
+    until_state(&server.registration, State::Unreachable).await;
+    gateway.revive().await.expect("the same ports");
+    until_state(&server.registration, State::Refused).await;
+    let status = server.registration.status().borrow().clone();
+    assert_eq!(status.reason_kind(), Some(ErrorKind::SchemaConflict));
+    server.stop().await;
+    owner.stop().await;
 }

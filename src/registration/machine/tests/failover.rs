@@ -68,3 +68,25 @@ fn a_silent_gateway_is_left_when_there_is_another_and_not_before_the_probe() {
     assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
     assert_eq!(sim.left_behind, ["a"]);
 }
+
+#[test]
+fn whoever_waits_for_slots_waits_for_those_of_the_next_gateway() {
+    let mut sim = Sim::with_gateways(2, HoldAt::Start, 1);
+    sim.answer(granted("h"));
+    sim.answer(granted("a"));
+    sim.on(Event::Withdraw { for_good: false });
+    assert_eq!(sim.call, Some(deregister("a")));
+    sim.answer(Answer::Deregistered);
+    sim.on(Event::Slots { free: false });
+    sim.on(Event::Disconnected);
+    sim.wake_until_called();
+    sim.answer(Answer::NotSent);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert!(sim.machine.waits_for_slots());
+    let which = sim.call.as_ref().map(|call| call.which);
+    assert_eq!(which, Some(Which::Hold), "at once");
+    sim.answer(granted("h2"));
+    assert_eq!(sim.call, None, "whose the slot is, is not known yet");
+    sim.on(Event::Slots { free: true });
+    assert!(sim.call.as_ref().is_some_and(is_register));
+}
