@@ -1,6 +1,5 @@
 //! The control plane's calls that a registration makes, typed.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +16,7 @@ use super::connection::{Connection, Gateway, Room, root_of};
 use super::credentials::Credentials;
 use super::entries::Entries;
 use super::exchange::{self, Failure, Refusal, exchange, framed};
+use super::ghosts;
 use super::looks::SlotList;
 use super::proto::{
     DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, ListPeersRequest,
@@ -385,21 +385,28 @@ impl ControlPlane {
         self.gateway.lists.next(every)
     }
 
-    /// How many nodes there are, by their names: for a while a node that restarted is listed twice.
-    /// 0: standalone; `None` when it does not say.
+    /// How many nodes there are: for a while a node that restarted is listed twice, and several may
+    /// be called alike. 0: standalone; `None` when it does not say.
     pub(crate) async fn nodes(&self) -> Option<usize> {
-        let mut names = BTreeSet::new();
+        let mut peers = Vec::new();
         let listed = self.list("ListPeers", &ListPeersRequest {}, |peer: Peer| {
             let name = match peer.name.is_empty() {
                 true => peer.node_id,
                 false => peer.name,
             };
-            if names.len() < MOST_PEERS && name.len() <= LONGEST_PEER_NAME {
-                names.insert(name);
+            if peers.len() < MOST_PEERS && name.len() <= LONGEST_PEER_NAME {
+                peers.push(Peer {
+                    name,
+                    joined_unix_ms: peer.joined_unix_ms,
+                    ..Peer::default()
+                });
             }
         });
         listed.await.ok()?;
-        Some(names.len())
+        match peers.is_empty() {
+            true => Some(0),
+            false => Some(ghosts::living(&peers, true)),
+        }
     }
 
     /// The holds, and the entries with an `unstable` service, that this node has, with those names

@@ -88,7 +88,7 @@ fn is_among(peer: &Peer, peers: &[Peer]) -> bool {
 }
 
 /// How many nodes live; a gateway without a cluster lists none and is one.
-fn living(peers: &[Peer], saw_restart: bool) -> usize {
+pub(super) fn living(peers: &[Peer], saw_restart: bool) -> usize {
     let mut names: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for peer in peers {
         names
