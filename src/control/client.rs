@@ -37,9 +37,6 @@ const GRACE: Duration = Duration::from_secs(1);
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// The largest answer of another kind: an id and a number.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
-/// As many nodes and entries as anybody has.
-const MAX_NODES: usize = 1_000;
-const MAX_ENTRIES: usize = 10_000;
 /// Enough to tell two nodes apart.
 const MOST_OTHERS: usize = 16;
 /// What is kept of a list, whatever its length.
@@ -63,7 +60,7 @@ const ATTEMPTS: u32 = 3;
 const PROBE_IS_FRESH: Duration = Duration::from_millis(500);
 /// The same of a look whether the gateway is there.
 const LOOK_IS_FRESH: Duration = Duration::from_secs(2);
-/// For that look.
+/// For that look, and for a list that several wait for.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 const SERVICE: &str = "/gateway.controlplane.v1.ControlPlane/";
@@ -348,7 +345,10 @@ impl ControlPlane {
                 // Nobody looks at it.
                 it.manual_deprecation_reason = String::new();
                 let texts = [&mut it.namespace, &mut it.version, &mut it.hash_hex];
-                texts.into_iter().for_each(make_plain);
+                texts.into_iter().for_each(|text| {
+                    make_plain(text);
+                    text.shrink_to_fit();
+                });
                 let texts = [&it.namespace, &it.version, &it.hash_hex];
                 let length = texts.iter().map(|text| text.len()).sum::<usize>();
                 let kept = match self.own.contains(&it.namespace) {
@@ -372,7 +372,9 @@ impl ControlPlane {
     ///
     /// Cancel safe: it changes nothing.
     pub(crate) async fn slots(&self, since: Instant) -> Option<Arc<SlotList>> {
-        let list = self.gateway.lists.list(since, self.services()).await?;
+        // Others wait for it meanwhile.
+        let ask = async { timeout(LOOK_TIMEOUT, self.services()).await.ok()? };
+        let list = self.gateway.lists.list(since, ask).await?;
         if !list.may_be_cut() {
             return Some(list);
         }
@@ -390,11 +392,12 @@ impl ControlPlane {
     pub(crate) async fn nodes(&self) -> Option<usize> {
         let mut peers = Vec::new();
         let listed = self.list("ListPeers", &ListPeersRequest {}, |peer: Peer| {
-            let name = match peer.name.is_empty() {
+            let mut name = match peer.name.is_empty() {
                 true => peer.node_id,
                 false => peer.name,
             };
             if peers.len() < MOST_PEERS && name.len() <= LONGEST_PEER_NAME {
+                name.shrink_to_fit();
                 peers.push(Peer {
                     name,
                     joined_unix_ms: peer.joined_unix_ms,
@@ -418,10 +421,11 @@ impl ControlPlane {
         let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
             it.namespaces
                 .retain(|name| name.ends_with("/unstable") || name.starts_with(HOLD_PREFIX));
-            let texts = [&it.registration_id, &it.addr, &it.instance_id];
-            let texts = texts.into_iter().chain(&it.namespaces);
-            let length = texts.map(String::len).sum::<usize>() + size_of::<Registration>();
-            if !it.namespaces.is_empty() && kept + length <= MAX_KEPT_BYTES {
+            if it.namespaces.is_empty() {
+                return;
+            }
+            let length = slim(&mut it);
+            if kept + length <= MAX_KEPT_BYTES {
                 kept += length;
                 entries.push(it);
             }
@@ -432,38 +436,57 @@ impl ControlPlane {
 
     /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
     pub(crate) async fn is_clustered(&self) -> Option<bool> {
-        Some(!self.peers().await?.is_empty())
+        let mut is_clustered = false;
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |_: Peer| {
+            is_clustered = true;
+        });
+        listed.await.ok()?;
+        Some(is_clustered)
     }
 
-    /// The nodes of the gateway's cluster; `None` when it does not say.
+    /// The nodes of the gateway's cluster; `None` when it does not say, or lists more than is kept.
     pub(crate) async fn peers(&self) -> Option<Vec<Peer>> {
         let mut peers = Vec::new();
-        let listed = self.list("ListPeers", &ListPeersRequest {}, |it: Peer| {
-            if peers.len() < MAX_NODES {
+        let mut kept = 0;
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |mut it: Peer| {
+            kept += it.node_id.len() + it.name.len() + size_of::<Peer>();
+            if kept <= MAX_KEPT_BYTES {
+                it.node_id.shrink_to_fit();
+                it.name.shrink_to_fit();
                 peers.push(it);
             }
         });
         listed.await.ok()?;
-        Some(peers)
+        (kept <= MAX_KEPT_BYTES).then_some(peers)
     }
 
     /// This node's registrations of `services` ("namespace/version"), and some others, by which
-    /// nodes can be told apart; `None` when it does not say.
+    /// nodes can be told apart; `None` when it does not say, or lists more than is kept.
     pub(crate) async fn entries_of(&self, services: &[String]) -> Option<Vec<Registration>> {
         let mut entries = Vec::new();
-        let mut others = 0;
+        let (mut others, mut kept) = (0, 0);
+        let mut is_cut = false;
         let request = ListRegistrationsRequest {};
         let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
             it.namespaces.retain(|name| services.contains(name));
-            others += usize::from(it.namespaces.is_empty());
-            let is_kept = !it.namespaces.is_empty() || others <= MOST_OTHERS;
-            if is_kept && entries.len() < MAX_ENTRIES {
-                (it.addr, it.instance_id) = Default::default();
+            let is_ours = !it.namespaces.is_empty();
+            others += usize::from(!is_ours);
+            if !is_ours && others > MOST_OTHERS {
+                return;
+            }
+            (it.addr, it.instance_id) = Default::default();
+            let length = slim(&mut it);
+            // A gateway gave this id to nobody.
+            let is_absurd = it.registration_id.chars().count() > LONGEST_ID;
+            if is_absurd || kept + length > MAX_KEPT_BYTES {
+                is_cut |= is_ours;
+            } else {
+                kept += length;
                 entries.push(it);
             }
         });
         listed.await.ok()?;
-        Some(entries)
+        (!is_cut).then_some(entries)
     }
 
     /// Asks for a route without calling what is behind it.
@@ -494,9 +517,7 @@ impl ControlPlane {
             if wanted(&it) {
                 // Nobody looks at them, and they may be many.
                 it.namespaces = Vec::new();
-                let texts = [&it.registration_id, &it.addr, &it.instance_id];
-                let length = texts.iter().map(|text| text.len()).sum::<usize>();
-                kept += length + size_of::<Registration>();
+                kept += slim(&mut it);
                 if kept <= MAX_KEPT_BYTES {
                     registrations.push(it);
                 }
@@ -608,6 +629,29 @@ impl ControlPlane {
         };
         exchange(channel, path, headers, message, limit, take).await
     }
+}
+
+/// Frees what an entry has room for beyond what it holds, names that are there twice among it; how
+/// many bytes it takes then.
+fn slim(entry: &mut Registration) -> usize {
+    entry.namespaces.sort_unstable();
+    entry.namespaces.dedup();
+    entry.namespaces.shrink_to_fit();
+    let texts = [
+        &mut entry.registration_id,
+        &mut entry.addr,
+        &mut entry.instance_id,
+    ];
+    let mut bytes = size_of::<Registration>();
+    for text in texts {
+        text.shrink_to_fit();
+        bytes += text.len();
+    }
+    for name in &mut entry.namespaces {
+        name.shrink_to_fit();
+        bytes += name.len() + size_of::<String>();
+    }
+    bytes
 }
 
 /// A call that has no answer of the kind that was asked for.

@@ -54,6 +54,10 @@ pub(crate) enum Is {
     /// Each list has so many entries, with texts of such a length.
     Entries(usize, usize),
     FormerLives(usize),
+    /// So many nodes, with names of such a length.
+    Nodes(usize, usize),
+    /// So many entries, each of which names one service so often.
+    Repeating(usize, usize),
 }
 
 /// A body of frames that are made one after the other.
@@ -235,6 +239,26 @@ fn list(count: usize, length: usize, instances: bool) -> Bytes {
     framed(&list).into()
 }
 
+fn nodes(count: usize, length: usize) -> Bytes {
+    let peer = |number: usize| proto::Peer {
+        node_id: id(number as u64),
+        name: "n".repeat(length),
+        ..Default::default()
+    };
+    let peers = (0..count).map(peer).collect();
+    framed(&proto::ListPeersResponse { peers }.encode_to_vec()).into()
+}
+
+fn repeating(count: usize, times: usize) -> Bytes {
+    let entry = |number: usize| proto::Registration {
+        registration_id: id(number as u64),
+        namespaces: vec!["greeter/v1".to_owned(); times],
+        ..Default::default()
+    };
+    let registrations = (0..count).map(entry).collect();
+    framed(&proto::ListRegistrationsResponse { registrations }.encode_to_vec()).into()
+}
+
 fn is_list(method: &str) -> bool {
     method.starts_with("List")
 }
@@ -243,6 +267,8 @@ pub(crate) fn answering(is: Is) -> Peer {
     let lists = match is {
         Is::Entries(count, length) => list(count, length, false),
         Is::FormerLives(count) => list(count, 0, true),
+        Is::Nodes(count, length) => nodes(count, length),
+        Is::Repeating(count, times) => repeating(count, times),
         _ => Bytes::new(),
     };
     Peer::http(Arc::new(move |method, number, _| match is {
@@ -289,11 +315,24 @@ pub(crate) fn answering(is: Is) -> Peer {
         Is::ControlId if method == "Register" => granted("a\u{1b}[2Jb\n".to_owned(), 30),
         Is::Ttl(ttl) if method == "Register" => granted(id(number), ttl),
         Is::Forgetful if method == "Heartbeat" => answered(&proto::HeartbeatResponse { ok: false }),
-        Is::Entries(..) | Is::FormerLives(_) if is_list(method) => {
+        Is::Nodes(..) if method == "ListServices" => answered(&proto::ListServicesResponse {
+            services: vec![proto::ServiceInfo {
+                namespace: "greeter".to_owned(),
+                version: "v1".to_owned(),
+                replica_count: 1,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        Is::Entries(..) | Is::FormerLives(_) | Is::Nodes(..) | Is::Repeating(..)
+            if is_list(method) =>
+        {
             answered_with(lists.clone(), status("0", "", None))
         }
         Is::Id(_) | Is::ControlId | Is::Ttl(_) | Is::Forgetful => good(method, number),
-        Is::Entries(..) | Is::FormerLives(_) => good(method, number),
+        Is::Entries(..) | Is::FormerLives(_) | Is::Nodes(..) | Is::Repeating(..) => {
+            good(method, number)
+        }
     }))
 }
 

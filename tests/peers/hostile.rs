@@ -172,6 +172,8 @@ harmless! {
     lists_60_000: answering(Is::Entries(60_000, 90));
     lists_millions_of_empty_entries: answering(Is::Entries(4_000_000, 0));
     lists_an_entry_of_7_mib: answering(Is::Entries(1, 7 * 1024 * 1024));
+    lists_nodes_of_8_kb: answering(Is::Nodes(1_000, 8_000));
+    lists_entries_that_repeat_a_name: answering(Is::Repeating(1_500, 400));
     lists_former_lives: answering(Is::FormerLives(50_000));
 }
 

@@ -14,6 +14,8 @@ use tokio::time::{Instant, timeout};
 use crate::registration::http;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// For an answer of more than a thousand services.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Until a gateway has come to what it was sent.
 const SOON: Duration = Duration::from_millis(150);
 const LATER: Duration = Duration::from_millis(600);
@@ -78,9 +80,22 @@ pub(crate) async fn rejected(base: &Uri, slots: &[String]) -> Option<Rejected> {
     let uri = format!("{}/api/admin/services", base.trim_end_matches('/'));
     let uri: Uri = uri.parse().ok()?;
     match timeout(TIMEOUT, http::get(&uri)).await.ok()?.ok()? {
-        (StatusCode::OK, body) => read(&serde_json::from_slice(&body).ok()?, slots),
+        (StatusCode::OK, body) if weight(&body) <= MOST_BYTES => {
+            read(&serde_json::from_slice(&body).ok()?, slots)
+        }
         _ => None,
     }
+}
+
+/// What JSON takes as values at the most: far more than as text, where they are many and short.
+fn weight(json: &[u8]) -> usize {
+    let of = |byte| match byte {
+        // A tree has a node before it has anything else.
+        b'{' => 700,
+        b',' | b'[' => 2 * size_of::<Value>(),
+        _ => 1,
+    };
+    json.iter().map(|byte| of(*byte)).sum()
 }
 
 /// A slot that is not listed was not rejected yet.
@@ -253,6 +268,16 @@ mod tests {
             matches!(found.last(), Some(Found::Conflict(5, _))),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn what_would_fill_the_memory_is_not_read() {
+        let service = r#"{"namespace":"pets","version":"v1","hashHex":"0123456789abcdef0123456789abcdef","replicaCount":3,"rejectedJoins":{"count":0,"lastReason":""}},"#;
+        assert!(weight(service.repeat(1_000).as_bytes()) <= MOST_BYTES);
+        for hostile in ["0,", "{},", "[],", r#"{"":0},"#, "[0],"] {
+            let answer = hostile.repeat(1_000_000 / hostile.len());
+            assert!(weight(answer.as_bytes()) > MOST_BYTES, "{hostile}");
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that are kept, in bytes: enough for many thousands of services.
-const MOST_KEPT: usize = 8 * 1024 * 1024;
+const MOST_KEPT: usize = 2 * 1024 * 1024;
+/// What a name takes beside its bytes.
+const NODE: usize = 64;
 /// The longest name that is read.
 const LONGEST_NAME: usize = 64 * 1024;
 
@@ -381,15 +383,15 @@ impl Parser {
             "Query" | "Mutation" => &mut self.served.roots,
             "Subscription" => &mut self.served.subscriptions,
             of if of.ends_with("QueryNamespace") || of.ends_with("MutationNamespace") => {
-                let groups = self.served.groups.entry(of.to_owned()).or_default();
                 if !is_version(name) {
                     return true;
                 }
-                groups
+                self.kept += of.len() + NODE;
+                self.served.groups.entry(of.to_owned()).or_default()
             }
             _ => return true,
         };
-        self.kept += name.len();
+        self.kept += name.len() + NODE;
         names.insert(name.clone());
         true
     }
