@@ -361,17 +361,7 @@ impl Core {
     }
 
     /// Resolves when the server may stop accepting.
-    pub(crate) async fn may_stop(self: &Arc<Self>) {
-        tokio::select! {
-            biased;
-            () = self.accepting_is_over.cancelled() => return,
-            _ = self.left() => {}
-        }
-        // The registration ended before the signal, and without a stop.
-        let deadline = Instant::now() + self.options.longest_drain();
-        let nothing_else = std::future::ready(());
-        let drain = drain::drain(Arc::clone(self), Duration::ZERO, deadline, nothing_else);
-        tokio::spawn(drain);
+    pub(crate) async fn may_stop(&self) {
         self.accepting_is_over.cancelled().await;
     }
 
@@ -395,12 +385,16 @@ impl Core {
         self.stopped.send_replace(Some(open));
     }
 
-    /// Resolves at the end of the stop, if there is one, and of leaving.
-    pub(crate) async fn over(&self) {
+    /// Resolves at the end of leaving and of the stop, for a server that stops: the stop begins
+    /// here if the registration has ended without one.
+    pub(crate) async fn over(self: &Arc<Self>) {
         self.left().await;
-        if self.stop_begun.load(Ordering::Acquire) {
-            self.stopped().await;
+        if !self.stop_begun.load(Ordering::Acquire) {
+            let deadline = Instant::now() + self.options.longest_drain();
+            let nothing_else = std::future::ready(());
+            drain::drain(Arc::clone(self), Duration::ZERO, deadline, nothing_else).await;
         }
+        self.stopped().await;
     }
 
     pub(super) fn accepting_is_over(&self) -> &CancellationToken {

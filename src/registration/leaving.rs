@@ -54,6 +54,12 @@ impl Leaving {
         self.held &= held;
     }
 
+    /// The wait for calls in flight was given up, and `open` ended.
+    pub(super) fn timed_out(&mut self, open: Open) {
+        self.open = open;
+        self.drained = Some(Instant::now());
+    }
+
     /// `hold` is `None` where none is needed.
     pub(super) fn report(&self, ending: Ending, hold: Option<Hold>, core: &Core) -> LeaveReport {
         let outcome = match ending {
@@ -85,13 +91,10 @@ impl Leaving {
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
         report.counted = core.counts();
         report.late = in_flight.arrived_since(self.arrived);
-        let open = match (self.drained, core.stops()) {
-            (Some(_), _) => self.open,
-            (None, true) => Open {
-                cut: in_flight.cut(),
-                ..Open::default()
-            },
-            (None, false) => Open {
+        let open = match self.drained {
+            Some(_) => self.open,
+            // Nobody waited for them; a server that stops later does.
+            None => Open {
                 unfinished: in_flight.open(),
                 ..Open::default()
             },

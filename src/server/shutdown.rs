@@ -60,14 +60,17 @@ impl Registration {
                 reason: LeaveReason::Signal,
                 drain: true,
             });
-            // Also while the server ends by itself, when this future has resolved.
+            // Also while the server ends by itself, when this future has resolved or was dropped.
             tokio::spawn({
                 let core = Arc::clone(&core);
                 async move {
+                    let over = core.over();
+                    tokio::pin!(over);
                     tokio::select! {
-                        () = core.over() => {}
+                        () = &mut over => return,
                         () = stop_signal() => core.hurry(),
                     }
+                    over.await;
                 }
             });
             core.may_stop().await;

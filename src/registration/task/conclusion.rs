@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Worker;
+use crate::registration::drain::Open;
 use crate::registration::lease::Ending;
 use crate::registration::leaving::Leaving;
 use crate::registration::machine::Which;
@@ -39,6 +40,13 @@ impl Worker {
         if self.drain.take().is_some() && self.core.stops() {
             // The leave timeout came first.
             self.core.begin_stop(Instant::now());
+            let cut = self.core.in_flight.cut();
+            if let Some(leaving) = &mut self.leaving {
+                leaving.timed_out(Open {
+                    cut,
+                    ..Open::default()
+                });
+            }
         }
         if let Some(leaving) = &self.leaving {
             self.core.conclude(self.report(leaving));
