@@ -145,13 +145,13 @@ async fn server_ends(core: &Core) {
 }
 
 fn tell_what_is_waited_for(core: &Core, deadline: Instant) {
-    let connections = core.severer.open();
+    let connections = core.severer.waited_for();
     if connections == 0 {
         return;
     }
     let rest = deadline.saturating_duration_since(Instant::now());
     let calls = core.in_flight.count();
-    if calls == 0 && !core.counts() {
+    if calls == 0 && !core.counts() && !core.options.is_disabled() {
         core.complain_of_the_layer(connections);
     }
     let calls = match calls {

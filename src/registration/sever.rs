@@ -49,6 +49,8 @@ struct List {
     connections: Vec<Weak<Connection>>,
     /// Those to come are severed, too.
     is_severed: bool,
+    /// The server stops.
+    is_stopping: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,9 @@ struct Connection {
     /// Reads that brought something.
     reads: AtomicUsize,
     reads_at_stop: AtomicUsize,
+    is_stopping: AtomicBool,
+    /// A ping was written since the stop.
+    was_asked: AtomicBool,
     /// The peer takes nothing at the moment.
     is_blocked: AtomicBool,
 }
@@ -82,7 +87,7 @@ impl Severer {
     /// For a connection that was just accepted.
     pub(crate) fn watch(&self) -> SeverWatch {
         let mut list = self.0.list();
-        let connection = Arc::new(Connection::new(list.is_severed));
+        let connection = Arc::new(Connection::new(&list));
         // Those that have ended go when the list would grow, so that it stays twice as long as
         // needed at the most.
         if list.connections.len() == list.connections.capacity() {
@@ -97,12 +102,16 @@ impl Severer {
         }
     }
 
-    /// Connections that have not ended; upgraded ones are not among them.
-    pub(crate) fn open(&self) -> usize {
-        self.0.open.count()
+    /// Connections that the server has, and that were not ended.
+    pub(crate) fn waited_for(&self) -> usize {
+        let connections = self.0.connections();
+        let is_waited_for = |it: &&Arc<Connection>| {
+            !it.is_released.load(Ordering::Relaxed) && !it.is_severed.load(Ordering::Relaxed)
+        };
+        connections.iter().filter(is_waited_for).count()
     }
 
-    /// Whether any connection ever brought a byte.
+    /// Whether any connection ever brought what may be a request.
     pub(crate) fn was_used(&self) -> bool {
         self.0.was_used.load(Ordering::Relaxed)
     }
@@ -114,9 +123,11 @@ impl Severer {
 
     /// The server stops: what comes from now on is a sign of life.
     pub(crate) fn stop(&self) {
+        self.0.list().is_stopping = true;
         for connection in self.0.connections() {
             let reads = connection.reads.load(Ordering::Relaxed);
             connection.reads_at_stop.store(reads, Ordering::Relaxed);
+            connection.is_stopping.store(true, Ordering::Release);
         }
     }
 
@@ -168,10 +179,12 @@ impl Default for Shared {
 // === impl Connection ===
 
 impl Connection {
-    fn new(is_severed: bool) -> Self {
+    fn new(list: &List) -> Self {
         Self {
             waker: AtomicWaker::new(),
-            is_severed: AtomicBool::new(is_severed),
+            is_severed: AtomicBool::new(list.is_severed),
+            is_stopping: AtomicBool::new(list.is_stopping),
+            was_asked: AtomicBool::new(false),
             is_released: AtomicBool::new(false),
             opening: AtomicU8::new(Opening::Silent as u8),
             reads: AtomicUsize::new(0),
@@ -185,9 +198,12 @@ impl Connection {
         match Opening::from_number(self.opening.load(Ordering::Relaxed)) {
             // hyper closes what it saw a request on, and answers it first; later half heads too.
             Opening::Silent | Opening::Head => true,
-            // A living peer answers the ping that comes with GOAWAY, if it could be sent.
+            // A living peer answers the ping that comes with GOAWAY, if it was sent: not where
+            // the server had said GOAWAY before, or has not begun to stop.
             Opening::Http2 => {
-                self.reads.load(Ordering::Relaxed) == self.reads_at_stop.load(Ordering::Relaxed)
+                self.was_asked.load(Ordering::Relaxed)
+                    && self.reads.load(Ordering::Relaxed)
+                        == self.reads_at_stop.load(Ordering::Relaxed)
                     && !self.is_blocked.load(Ordering::Relaxed)
             }
             Opening::Http1 | Opening::Opaque => false,
@@ -214,7 +230,7 @@ impl SeverWatch {
     }
 
     /// Whether the connection is to end; if not, the task is woken when it is.
-    pub(crate) fn poll_severed(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_severed(&self, cx: &Context<'_>) -> Poll<()> {
         // First the waker, then the flag: what is severed in between wakes us.
         self.connection.waker.register(cx.waker());
         if self.is_severed() {
@@ -226,7 +242,9 @@ impl SeverWatch {
 
     /// The first bytes have come, and are this.
     pub(crate) fn opened(&self, opening: Opening) {
-        self.shared.was_used.store(true, Ordering::Relaxed);
+        if !matches!(opening, Opening::Silent | Opening::Head) {
+            self.shared.was_used.store(true, Ordering::Relaxed);
+        }
         let opening = opening as u8;
         self.connection.opening.store(opening, Ordering::Relaxed);
     }
@@ -237,6 +255,17 @@ impl SeverWatch {
         let reads = self.connection.reads.load(Ordering::Relaxed);
         let reads = reads.wrapping_add(1);
         self.connection.reads.store(reads, Ordering::Relaxed);
+    }
+
+    /// Whether a ping is of interest: the server stops, and none was seen since.
+    pub(crate) fn awaits_ping(&self) -> bool {
+        self.connection.is_stopping.load(Ordering::Acquire)
+            && !self.connection.was_asked.load(Ordering::Relaxed)
+    }
+
+    /// The server has sent a ping.
+    pub(crate) fn asked(&self) {
+        self.connection.was_asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether the peer takes what is sent.

@@ -13,6 +13,9 @@ use crate::registration::sever::{Opening, SeverWatch};
 /// With which the answer begins that hands a connection over.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
+/// The head of a PING of HTTP/2 that is no answer.
+const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
+
 /// A connection of a wrapped listener.
 ///
 /// tonic and axum wait without end for connections that are silent, or whose callers do not read.
@@ -29,8 +32,11 @@ pub struct Severable<Io> {
     /// Until it is known what the connection opened with.
     reader: Option<OpeningReader>,
     may_upgrade: bool,
+    /// Nothing was written since the last read: the next bytes are the head of an answer.
+    is_asked: bool,
     is_watched: bool,
-    is_blocked: bool,
+    is_unwritten: bool,
+    is_unflushed: bool,
 }
 
 // === impl Severable ===
@@ -43,8 +49,10 @@ impl<Io> Severable<Io> {
             connection,
             reader: Some(OpeningReader::default()),
             may_upgrade: false,
+            is_asked: false,
             is_watched: false,
-            is_blocked: false,
+            is_unwritten: false,
+            is_unflushed: false,
         }
     }
 
@@ -76,7 +84,7 @@ impl<Io> Severable<Io> {
     }
 
     /// Has the task woken when the connection is to end.
-    fn wait(&self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn wait(&self, cx: &Context<'_>) -> io::Result<()> {
         match self.watch.poll_severed(cx) {
             Poll::Ready(()) => Err(severed()),
             Poll::Pending => Ok(()),
@@ -87,6 +95,7 @@ impl<Io> Severable<Io> {
         if bytes.is_empty() {
             return;
         }
+        self.is_asked = true;
         self.watch.heard();
         self.connection.heard(bytes);
         let Some(reader) = &mut self.reader else {
@@ -100,23 +109,48 @@ impl<Io> Severable<Io> {
         }
     }
 
+    /// What a server is about to write; what is left of it is written again.
     fn sends(&mut self, bytes: &[u8]) {
         self.connection.sends(bytes);
-        if self.may_upgrade && bytes.starts_with(SWITCHING_PROTOCOLS) {
+        let is_head = std::mem::take(&mut self.is_asked);
+        if is_head && self.may_upgrade && bytes.starts_with(SWITCHING_PROTOCOLS) {
             self.may_upgrade = false;
             self.watch.release();
         }
+        self.may_ping(bytes);
     }
 
-    fn sent<T>(&mut self, sent: &Poll<io::Result<T>>, cx: &mut Context<'_>) -> io::Result<()> {
-        if sent.is_pending() != self.is_blocked {
-            self.is_blocked = sent.is_pending();
-            self.watch.blocked(self.is_blocked);
+    /// h2 writes the head of a frame in one piece, at first.
+    fn may_ping(&self, bytes: &[u8]) {
+        if self.watch.awaits_ping() && bytes.windows(PING.len()).any(|it| it == PING) {
+            self.watch.asked();
         }
-        if sent.is_pending() {
-            self.wait(cx)?;
+    }
+
+    fn written<T>(&mut self, written: &Poll<io::Result<T>>, cx: &Context<'_>) -> io::Result<()> {
+        self.blocked([written.is_pending(), self.is_unflushed]);
+        self.wait_if(written.is_pending(), cx)
+    }
+
+    fn flushed(&mut self, flushed: &Poll<io::Result<()>>, cx: &Context<'_>) -> io::Result<()> {
+        self.blocked([self.is_unwritten, flushed.is_pending()]);
+        self.wait_if(flushed.is_pending(), cx)
+    }
+
+    fn blocked(&mut self, [is_unwritten, is_unflushed]: [bool; 2]) {
+        let was_blocked = self.is_unwritten || self.is_unflushed;
+        (self.is_unwritten, self.is_unflushed) = (is_unwritten, is_unflushed);
+        let is_blocked = is_unwritten || is_unflushed;
+        if is_blocked != was_blocked {
+            self.watch.blocked(is_blocked);
         }
-        Ok(())
+    }
+
+    fn wait_if(&self, is_pending: bool, cx: &Context<'_>) -> io::Result<()> {
+        match is_pending {
+            true => self.wait(cx),
+            false => Ok(()),
+        }
     }
 }
 
@@ -152,16 +186,14 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
         self.check(cx)?;
         self.sends(buf);
         let sent = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.sent(&sent, cx)?;
+        self.written(&sent, cx)?;
         sent
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        if flushed.is_pending() {
-            self.wait(cx)?;
-        }
+        self.flushed(&flushed, cx)?;
         flushed
     }
 
@@ -175,11 +207,12 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
-        if let Some(first) = bufs.first() {
+        if let [first, others @ ..] = bufs {
             self.sends(first);
+            others.iter().for_each(|it| self.may_ping(it));
         }
         let sent = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.sent(&sent, cx)?;
+        self.written(&sent, cx)?;
         sent
     }
 
