@@ -207,7 +207,9 @@ impl Gateway {
         match Box::pin(self.connect()).await {
             Ok(mut connection) => {
                 connection.haste = match &*self.live.borrow() {
-                    Some(last) if last.made.elapsed() < CALM => last.haste.saturating_add(1),
+                    Some(last) if last.made.elapsed() < CALM + last.pause() => {
+                        last.haste.saturating_add(1)
+                    }
                     _ => 0,
                 };
                 self.nodes().connected_to(connection.node);
@@ -231,7 +233,13 @@ impl Gateway {
             let connection = self.connection().await?;
             // It is never closed.
             let turns = Arc::clone(&connection.turns[room as usize]);
-            let turn = turns.acquire_owned().await.ok();
+            // Those before us may never be answered on a connection that takes no more calls.
+            let turn = tokio::select! {
+                biased;
+                () = connection.spent.cancelled() => continue,
+                () = connection.ended.cancelled() => continue,
+                turn = turns.acquire_owned() => turn.ok(),
+            };
             if connection.is_up() {
                 return Ok((connection, turn));
             }
@@ -429,7 +437,15 @@ impl Connection {
     }
 
     fn pause_after(&self) -> Duration {
-        if self.haste == 0 || self.made.elapsed() >= CALM {
+        match self.made.elapsed() < CALM {
+            true => self.pause(),
+            false => Duration::ZERO,
+        }
+    }
+
+    /// What follows a short life.
+    fn pause(&self) -> Duration {
+        if self.haste == 0 {
             return Duration::ZERO;
         }
         let doublings = (self.haste - 1).min(8);

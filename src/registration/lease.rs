@@ -10,6 +10,9 @@ pub(super) struct Lease {
     pub(super) state: LeaseState,
     /// Register calls that failed in a row.
     pub(super) failures: u32,
+    /// Those among them whose content the gateway refused, and those that a proxy may have.
+    pub(super) refusals: u32,
+    pub(super) misroutes: u32,
     /// A Register broke off: the gateway may have an entry under an id that nobody knows.
     pub(super) is_in_doubt: bool,
     /// Deregister calls that failed.
@@ -54,6 +57,8 @@ impl Lease {
         Self {
             state: LeaseState::Wanted { until },
             failures: 0,
+            refusals: 0,
+            misroutes: 0,
             is_in_doubt: false,
             withdrawals: 0,
             ending: None,
@@ -65,6 +70,8 @@ impl Lease {
         Self {
             state: LeaseState::Over,
             failures: 0,
+            refusals: 0,
+            misroutes: 0,
             is_in_doubt: false,
             withdrawals: 0,
             ending: Some(Ending::NothingHeld),

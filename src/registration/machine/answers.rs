@@ -139,7 +139,7 @@ impl Machine {
         if let LeaseState::Held { ttl, .. } = self.lease(which).state {
             let due = self.next_beat(which, ttl, sent, now);
             let lease = self.lease_mut(which);
-            lease.failures = 0;
+            (lease.failures, lease.refusals, lease.misroutes) = (0, 0, 0);
             lease.set_due(due);
             if let LeaseState::Held { confirmed, .. } = &mut lease.state {
                 *confirmed = sent;
@@ -219,30 +219,38 @@ impl Machine {
 
     /// A Register or a Heartbeat without the answer that was asked for; it is made again.
     fn failed(&mut self, which: Which, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
-        let failures = self.lease(which).failures;
+        let lease = self.lease(which);
+        let (failures, refusals, misroutes) = (lease.failures, lease.refusals, lease.misroutes);
         let (delay, note) = match answer {
             Answer::NotSent => (self.pace.poll(), Note::Unreachable),
             // Tried again as `unstable`.
-            Answer::Refused(ErrorKind::TierRefused) if which == Which::Hold && failures == 0 => {
+            Answer::Refused(ErrorKind::TierRefused) if which == Which::Hold && refusals == 0 => {
                 (Duration::ZERO, Note::Refused(ErrorKind::TierRefused))
             }
             Answer::Refused(kind) if !is_transient(*kind) => {
-                (self.pace.refusal(failures), Note::Refused(*kind))
+                (self.pace.refusal(refusals), Note::Refused(*kind))
             }
             // As every proxy says in the middle of a rollout.
-            Answer::Misrouted(_) if failures == 0 => (self.pace.moment(), Note::Unreachable),
+            Answer::Misrouted(_) if misroutes == 0 => (self.pace.moment(), Note::Unreachable),
             Answer::Misrouted(kind) => {
                 let note = match is_transient(*kind) {
                     true => Note::Unreachable,
                     false => Note::Refused(*kind),
                 };
-                (self.pace.refusal(failures - 1), note)
+                (self.pace.refusal(misroutes - 1), note)
             }
             _ => (self.pace.backoff(failures), Note::Unreachable),
         };
         let lease = self.lease_mut(which);
         if *answer != Answer::NotSent {
             lease.failures = failures.saturating_add(1);
+            match answer {
+                Answer::Refused(kind) if !is_transient(*kind) => {
+                    lease.refusals = refusals.saturating_add(1);
+                }
+                Answer::Misrouted(_) => lease.misroutes = misroutes.saturating_add(1),
+                _ => {}
+            }
         }
         let timed_out = *answer == Answer::Refused(ErrorKind::TimedOut);
         if !lease.is_held() && (*answer == Answer::Broken || timed_out) {

@@ -32,6 +32,23 @@ fn a_gateway_that_cannot_be_reached_is_polled_until_it_can() {
     assert_eq!(sim.notes.last(), Some(&Note::Registered));
 }
 
+/// Failures of another kind before it tell nothing about a gateway's no.
+#[test]
+fn a_first_no_has_its_own_pace_whatever_failed_before() {
+    let misrouted = Answer::Misrouted(ErrorKind::Unavailable);
+    let refused = Answer::Refused(ErrorKind::SchemaConflict);
+    for (no, [least, most]) in [(misrouted, [0, 3_000]), (refused, [30_000, 45_000])] {
+        let mut sim = Sim::new(1);
+        for _ in 0..9 {
+            sim.answer(Answer::Refused(ErrorKind::Unavailable));
+            sim.wake_until_called();
+        }
+        sim.answer(no);
+        let wait = sim.wake_until_called();
+        assert!((least..=most).contains(&wait.as_millis()), "{wait:?}");
+    }
+}
+
 #[test]
 fn a_forgotten_registration_is_made_again_at_once() {
     let mut sim = Sim::registered();
