@@ -21,8 +21,8 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct CleanUps {
     tasks: JoinSet<bool>,
     expiries: HashMap<Id, Instant>,
-    /// When the last entry expires; `None` when there is none.
-    last: watch::Sender<Option<Instant>>,
+    /// When those that are left expire.
+    left: watch::Sender<Vec<Instant>>,
     given_up: usize,
 }
 
@@ -41,7 +41,7 @@ impl CleanUps {
         Self {
             tasks: JoinSet::new(),
             expiries: HashMap::new(),
-            last: watch::Sender::new(None),
+            left: watch::Sender::new(Vec::new()),
             given_up: 0,
         }
     }
@@ -54,7 +54,7 @@ impl CleanUps {
     ) {
         let id = self.tasks.spawn(clean_up).id();
         self.expiries.insert(id, expiry);
-        self.look_for_the_last();
+        self.tell();
     }
 
     /// Resolves when the next entry is removed or given up; pending while there is none.
@@ -70,12 +70,12 @@ impl CleanUps {
         };
         self.given_up += usize::from(!told);
         self.expiries.remove(&id);
-        self.look_for_the_last();
+        self.tell();
     }
 
-    fn look_for_the_last(&self) {
-        self.last
-            .send_replace(self.expiries.values().max().copied());
+    fn tell(&self) {
+        self.left
+            .send_replace(self.expiries.values().copied().collect());
     }
 
     /// Entries that could not be removed before they expired, or not yet.
@@ -90,10 +90,10 @@ impl CleanUps {
 
     /// Resolves when nothing is left, or after a moment, in which a gateway that is back has answered.
     pub(super) fn tried(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut last = self.last.subscribe();
+        let mut left = self.left.subscribe();
         async move {
             // Either way it is over.
-            let _ = timeout(LAST_TRY, last.wait_for(Option::is_none)).await;
+            let _ = timeout(LAST_TRY, left.wait_for(Vec::is_empty)).await;
         }
     }
 
@@ -105,15 +105,17 @@ impl CleanUps {
         peer: Option<LivePeer>,
         deadline: Instant,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let mut last = self.last.subscribe();
+        let mut left = self.left.subscribe();
         async move {
             let Some(peer) = peer else { return };
             let mut was_told = false;
             loop {
-                let expiry = *last.borrow_and_update();
-                let Some(expiry) = expiry.filter(|expiry| *expiry <= deadline) else {
-                    return;
+                let expiry = {
+                    let left = left.borrow_and_update();
+                    let in_time = left.iter().filter(|expiry| **expiry <= deadline);
+                    in_time.max().copied()
                 };
+                let Some(expiry) = expiry else { return };
                 if !peer.may_route_elsewhere().await {
                     return;
                 }
@@ -128,7 +130,7 @@ impl CleanUps {
                     );
                 }
                 tokio::select! {
-                    changed = last.changed() => if changed.is_err() { return },
+                    changed = left.changed() => if changed.is_err() { return },
                     () = sleep(LOOK_INTERVAL) => {}
                 }
             }

@@ -124,6 +124,10 @@ impl LastResort {
                 }
             },
         };
+        // Of another registration, which ended long before.
+        if thread.until < Instant::now() {
+            thread.until = Instant::now() + LIMIT;
+        }
         if let Err(job) = thread.jobs.send(job) {
             drop(members);
             (job.0.done)(false);

@@ -558,7 +558,8 @@ impl Slots {
             let rejected = joins::rejected(&http, &slots).await;
             let (mut list, mut difference) = (None, None);
             if let Some(service) = doubtful.and_then(|at| resolved.get(at)) {
-                list = control.slots(Instant::now()).await;
+                let listed = timeout(LIST_TIMEOUT, control.slots(Instant::now())).await;
+                list = listed.ok().flatten();
                 let asked = timeout(DIFFERENCE_TIMEOUT, verify::difference(Some(&http), service));
                 difference = asked.await.ok().flatten();
             }

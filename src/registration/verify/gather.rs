@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::Uri;
+#[cfg(feature = "preflight")]
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::expected::Expected;
@@ -353,8 +355,23 @@ pub(in crate::registration) async fn difference(
         ServiceKind::OpenApi => between_documents(&theirs, &service.binding.openapi_spec),
         _ => between(&theirs, &descriptors_of(&service)?),
     };
-    tokio::task::spawn_blocking(compare).await.ok().flatten()
+    // One at a time, however many ask again before it is done.
+    let turn = COMPARISONS.acquire().await.ok()?;
+    let (sender, found) = oneshot::channel();
+    // tokio's own threads would hold the end of the runtime.
+    let thread = std::thread::Builder::new().name("tower-gwag-compare".to_owned());
+    let spawned = thread.spawn(move || {
+        let _turn = turn;
+        // Whoever asked may have gone.
+        let _ = sender.send(compare());
+    });
+    spawned.ok()?;
+    found.await.ok().flatten()
 }
+
+/// Comparisons of schemas, each of which may take a processor for long.
+#[cfg(feature = "preflight")]
+static COMPARISONS: Semaphore = Semaphore::const_new(1);
 
 #[cfg(not(feature = "preflight"))]
 pub(in crate::registration) async fn difference(_: Option<&Uri>, _: &Resolved) -> Option<String> {
