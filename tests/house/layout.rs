@@ -94,6 +94,9 @@ fn unit_tests_of_the_layer_do_without_the_gateway_crate() {
                 folders.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|it| it != "rs") {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).expect("text");
             assert!(
                 !text.contains("use tower_gwag_gateway"),
