@@ -7,6 +7,7 @@ mod meaning;
 mod outcome;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::shown::show;
 use crate::support::{until_state, within};
@@ -94,8 +95,15 @@ async fn what_passes_is_listed_and_routed() {
         let (status, schema) = schema(&gateway, "graphql", case.name).await;
         assert_eq!(status, 200, "{}: {schema}", case.name);
     }
-    for registration in &registrations {
-        until_state(registration, State::Listed).await;
+    for (case, registration) in takeable().zip(&registrations) {
+        let mut status = registration.status();
+        let listed = status.wait_for(|now| now.state() == State::Listed);
+        if tokio::time::timeout(Duration::from_secs(20), listed)
+            .await
+            .is_err()
+        {
+            panic!("{}: {}", case.name, *registration.status().borrow());
+        }
     }
     let names = gateway.services().into_iter();
     let routed = names.filter(|it| it.routed && !it.namespace.starts_with('_'));
@@ -217,7 +225,8 @@ fn options(gateway: impl Into<tower_gwag::GatewayAddress>, service: Service) -> 
 }
 
 fn start(gateway: &EmbeddedGateway, service: Service) -> Result<Registration, tower_gwag::Error> {
-    let options = options(gateway.target(), service);
+    // Without it nothing could be said of documents that get no route by gRPC.
+    let options = options(gateway.target(), service).gateway_http(gateway.http_url());
     let registration = GwagRegistrationLayer::new(options).registration();
     registration.start(nowhere())?;
     Ok(registration)

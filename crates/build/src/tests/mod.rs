@@ -151,7 +151,8 @@ fn the_program_tells_faults_by_the_names_of_the_files() {
 #[test]
 fn every_fault_is_told_with_its_place_on_disk() {
     let tree = greeter();
-    let greeter = format!("{GREETER}service Two {{}}\nservice Three {{}}\n");
+    let hello = "rpc Hello(common.Name) returns (common.Name);";
+    let greeter = format!("{GREETER}service Two {{ {hello} }}\nservice Three {{ {hello} }}\n");
     tree.add("proto/greeter.proto", greeter);
     let outcome = debug(&tree, &of_greeter().allow(Rule::RequestSize));
     let errors = told(&outcome, "error");

@@ -96,9 +96,9 @@ fn explain(found: &Unrenderable, version: &str) -> Finding {
     let (message, help) = match found.rule {
         Rule::ProtoTwoServices if found.effect == Effect::Loses => (
             format!(
-                "`{name}` is the last service of its file, so gateways take it for the whole of the \
-                 version: callers find the operations of the other one only under `{version}` and \
-                 `stable`"
+                "`{name}` stands beside another service in its file, and gateways take the last one \
+                 for the whole of the version: callers find the operations of the others only under \
+                 `{version}` and `stable`"
             ),
             "register each as a service of its own with `.split_services()`".to_owned(),
         ),
