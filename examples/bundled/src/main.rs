@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
-use tower_gwag_gateway::EmbeddedGateway;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
+use tower_gwag_gateway::EmbeddedGateway;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
