@@ -13,6 +13,7 @@ use super::schema_page::{Page, SchemaPages, name_of};
 use super::served::{Served, Shown};
 use crate::control::proto::ServiceInfo;
 use crate::control::{ControlPlane, RouteProbe};
+#[cfg(feature = "preflight")]
 use crate::registration::http;
 use tower_gwag_schema::service::Resolved;
 #[cfg(feature = "preflight")]

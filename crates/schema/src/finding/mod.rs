@@ -94,6 +94,7 @@ impl Finding {
         self
     }
 
+    #[cfg(feature = "preflight")]
     pub(crate) fn with_pointer(mut self, pointer: &str) -> Self {
         self.pointer = Some(pointer.into());
         self
