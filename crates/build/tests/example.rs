@@ -188,7 +188,10 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     let greeter = example.read(GREETER);
     example.write(
         GREETER,
-        &format!("{greeter}\nservice Second {{}}\nservice Third {{}}\n"),
+        &format!(
+            "{greeter}\nservice Second {{ rpc Hi(HelloRequest) returns (HelloReply); }}\n\
+             service Third {{ rpc Hi(HelloRequest) returns (HelloReply); }}\n"
+        ),
     );
     let said = example.refused();
     for place in ["proto/greeter.proto:21:9", "proto/greeter.proto:22:9"] {
