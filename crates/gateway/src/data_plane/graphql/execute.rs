@@ -498,11 +498,7 @@ impl Execution {
         for it in selections {
             match it {
                 Selection::Field(field) => {
-                    if !std::mem::take(is_first) {
-                        out.push(',');
-                    }
-                    json::quote_with(field.key(), false, out);
-                    out.push(':');
+                    begin_member(field, is_first, out);
                     if field.name == "__typename" {
                         match of {
                             Some(of) => json::quote_with(&of.name, false, out),
@@ -654,6 +650,15 @@ fn project_message(message: &DynamicMessage, selections: &[Selection], out: &mut
     out.push('}');
 }
 
+/// A comma but for the first, and the key under which the field is answered.
+fn begin_member(field: &Field, is_first: &mut bool, out: &mut String) {
+    if !std::mem::take(is_first) {
+        out.push(',');
+    }
+    json::quote_with(field.key(), false, out);
+    out.push(':');
+}
+
 fn project_fields(
     message: &DynamicMessage,
     selections: &[Selection],
@@ -663,11 +668,7 @@ fn project_fields(
     for it in selections {
         match it {
             Selection::Field(field) => {
-                if !std::mem::take(is_first) {
-                    out.push(',');
-                }
-                json::quote_with(field.key(), false, out);
-                out.push(':');
+                begin_member(field, is_first, out);
                 if field.name == "__typename" {
                     // The name of the message, not of its type (graphql-proto-fragment-inline).
                     json::quote_with(message.descriptor().name(), false, out);
