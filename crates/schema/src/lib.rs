@@ -42,6 +42,8 @@ mod release;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod render;
+#[doc = include_str!("finding/rules.md")]
+pub mod rules {}
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 mod schema_hash;
 #[doc(hidden)]

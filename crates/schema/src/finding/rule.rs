@@ -149,7 +149,7 @@ rules! {
     OpenApiOperationIdName = "openapi-operation-id-name", Schema;
     /// An operationId is there once.
     OpenApiOperationIdDuplicate = "openapi-operation-id-duplicate", Schema;
-    /// OperationIds differ in lowerCamel, and are not called like the version or `stable`.
+    /// An operationId is not a version of its namespace, nor `stable`.
     OpenApiOperationIdCollision = "openapi-operation-id-collision", Schema;
     /// A path or query parameter is a name.
     OpenApiParameterName = "openapi-parameter-name", Schema;
@@ -188,7 +188,27 @@ rules! {
     BuildScript = "build-script", Structure;
 }
 
+/// The page of the manual that explains every rule; a test keeps it complete.
+const PAGE: &str = include_str!("rules.md");
+
 impl Rule {
+    /// What the rule forbids and why, in Markdown, with examples for most rules about schemas: the
+    /// section of [`rules`](crate::rules) with its id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tower_gwag_schema::Rule;
+    /// assert!(Rule::ProtoTwoServices.explanation().contains("split_services"));
+    /// ```
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        let mut sections = PAGE.split("\n## ");
+        let section = sections.find_map(|it| it.strip_prefix(self.id())?.strip_prefix('\n'));
+        let section = section.unwrap_or_default();
+        section.split("\n# ").next().unwrap_or_default().trim()
+    }
+
     /// Whether a violation can be allowed: it is about a schema, and not refused by every gateway.
     #[must_use]
     pub const fn is_allowable(self) -> bool {

@@ -2,6 +2,7 @@
 
 mod grow;
 mod repaired;
+mod rules_page;
 #[cfg(unix)]
 mod unreadable;
 
