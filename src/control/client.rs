@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use super::connection::{Connection, Gateway, Room, root_of};
 use super::credentials::Credentials;
-use super::entries::Entries;
+use super::entries::{Entries, fields};
 use super::exchange::{self, Failure, Refusal, exchange, framed};
 use super::ghosts;
 use super::looks::SlotList;
@@ -37,6 +37,9 @@ const GRACE: Duration = Duration::from_secs(1);
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// The largest answer of another kind: an id and a number.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
+/// The most fields of a list that is kept whole: an empty one takes two bytes on the wire, and a
+/// hundred in memory.
+const MOST_FIELDS: usize = 200_000;
 /// Enough to tell two nodes apart.
 const MOST_OTHERS: usize = 16;
 /// What is kept of a list, whatever its length.
@@ -525,6 +528,30 @@ impl ControlPlane {
         });
         listed.await?;
         Ok(registrations)
+    }
+
+    /// Any call, with its whole answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe where it changes something: run it to its end.
+    pub(super) async fn unary<T: Message + Default>(
+        &self,
+        method: &'static str,
+        request: &impl Message,
+    ) -> Result<T, CallError> {
+        let asked = self.asked(method);
+        let mut answer = Vec::new();
+        let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
+        let path = format!("{SERVICE}{method}");
+        let message = framed(request);
+        let answered = self.call(&path, message, Room::Calls, true, MAX_LIST_BYTES, take);
+        answered.await.map_err(|failed| asked.failed(failed))?;
+        if fields(&answer) > MOST_FIELDS {
+            return Err(asked.malformed("a list that is too long"));
+        }
+        let decoded = T::decode(&*answer);
+        decoded.map_err(|error| asked.malformed(&error.to_string()))
     }
 
     fn asked(&self, method: &'static str) -> Asked<'_> {

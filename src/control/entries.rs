@@ -85,6 +85,22 @@ impl<F: FnMut(&[u8])> Entries<F> {
     }
 }
 
+/// How many fields a message has, as far as it can be read.
+pub(super) fn fields(message: &[u8]) -> usize {
+    let mut rest = message;
+    let mut count = 0;
+    while !rest.is_empty() {
+        let length = match token(rest) {
+            Token::Entry(_, to) => to,
+            Token::Other(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            Token::Incomplete | Token::Broken => break,
+        };
+        rest = rest.get(length..).unwrap_or_default();
+        count += 1;
+    }
+    count
+}
+
 fn token(bytes: &[u8]) -> Token {
     let (tag, tag_length) = match varint(bytes) {
         Ok(Some(found)) => found,
@@ -173,6 +189,7 @@ mod tests {
         }
         let (_, is_whole) = read(&bytes[..bytes.len() - 1], 10);
         assert!(!is_whole);
+        assert_eq!(fields(&bytes), 51);
     }
 
     #[test]

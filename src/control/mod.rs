@@ -1,4 +1,7 @@
-//! The wire: the control plane's messages, the connection, the typed calls.
+//! The control plane of a gateway: its [messages](proto) and a [typed client](Client), for tools.
+//!
+//! A server needs none of this: [`GwagRegistrationLayer`](crate::GwagRegistrationLayer) makes the
+//! calls.
 
 pub(crate) mod address;
 mod client;
@@ -12,6 +15,7 @@ mod nodes;
 mod refusal;
 mod resolver;
 mod route_probe;
+mod rpc;
 mod shared;
 mod shown;
 mod spoken;
@@ -24,8 +28,9 @@ pub(crate) use credentials::Credentials;
 pub(crate) use looks::SlotList;
 pub(crate) use refusal::is_transient;
 pub(crate) use resolver::resolve;
-pub(crate) use route_probe::RouteProbe;
-pub(crate) use shown::shown;
+pub use route_probe::RouteProbe;
+pub use rpc::Client;
+pub use shown::shown;
 pub(crate) use target::{Lookup, Target};
 
 /// The control plane's messages, client and server, made from `proto/control_plane.proto`.

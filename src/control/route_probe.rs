@@ -7,9 +7,9 @@ use tonic::Code;
 /// No message of any type: a field of a wire type that does not exist.
 pub(super) const UNDECODABLE: &[u8] = &[0xff, 0xff, 0xff];
 
-/// What a gateway answered to the probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RouteProbe {
+/// What a gateway answered when it was asked for a route; [`Client::probe_route`](super::Client).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteProbe {
     /// It has a route for the method: it tried to decode the message. The route may be stale.
     Found,
     /// It has no route for the method.

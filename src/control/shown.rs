@@ -7,9 +7,11 @@ use tower_gwag_schema::masked::masked;
 /// In characters, after which a text is cut.
 const LONGEST: usize = 300;
 
-/// The text with everything escaped that could change a terminal or forge a line of a log, and cut
-/// where it is long; without the secrets of URLs, which it may repeat from a request.
-pub(crate) fn shown(text: &str) -> String {
+/// What a peer said, made fit for a terminal or a log: everything is escaped that could change the
+/// one or forge a line of the other, URLs are without their secrets, and a long text is cut after 300
+/// characters.
+#[must_use]
+pub fn shown(text: &str) -> String {
     // Of a long text only so much can be shown.
     let head: String = text.chars().take(2 * LONGEST).collect();
     let masked = masked(&head);

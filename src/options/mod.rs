@@ -1,6 +1,7 @@
 //! What the user says about one registration, with every default.
 
 mod checks;
+mod clients;
 mod gateway;
 mod plan;
 

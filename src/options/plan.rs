@@ -127,7 +127,7 @@ impl Plan {
     }
 }
 
-fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Finding> {
+pub(super) fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Finding> {
     #[cfg(feature = "tls")]
     let tls_wanted = options.tls.is_some();
     #[cfg(not(feature = "tls"))]

@@ -7,6 +7,7 @@ mod support;
 #[path = "../support/tls_proxy.rs"]
 mod tls_proxy;
 
+mod control_client;
 mod disabled;
 mod exclusive;
 mod failover;

@@ -1,0 +1,328 @@
+//! Every call of a gateway's control plane, for tools that look at a gateway or change it.
+
+use std::fmt;
+use std::time::Duration;
+
+use prost::Message;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::client::{CallError, ControlPlane};
+use super::proto::{
+    DeprecateRequest, DeprecateResponse, ForgetPeerRequest, ForgetPeerResponse, ListPeersRequest,
+    ListPeersResponse, ListRegistrationsRequest, ListRegistrationsResponse, ListServicesRequest,
+    ListServicesResponse, Peer, RegisterRequest, RegisterResponse, Registration,
+    RetractStableRequest, RetractStableResponse, SignSubscriptionTokenRequest,
+    SignSubscriptionTokenResponse, UndeprecateRequest, UndeprecateResponse,
+};
+use super::route_probe::RouteProbe;
+use crate::error::{Error, ErrorKind};
+
+/// For everything but Register.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// For Register, and at least: a gateway may introspect an endpoint during it.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
+/// For each service, above which a clustered gateway may keep what nobody knows of.
+const REGISTER_TIMEOUT_OF_SERVICE: Duration = Duration::from_secs(5);
+
+/// A client of one gateway's control plane, with every call that it has.
+///
+/// [`Options::control_clients`](crate::Options::control_clients) makes one for each gateway, with
+/// the options' TLS and credentials; [`Client::new`] makes one for an address alone. Clones share
+/// the connection, and so do all clients and registrations of a runtime with the same gateway; it is
+/// made at the first call, and made anew when it has ended.
+///
+/// A [`Registration`](crate::Registration) makes these calls by itself, in the order that loses no
+/// request. Use a client to look at a gateway, to operate it, or to register what no layer can.
+///
+/// Texts of answers are as the peer sent them: pass them through [`shown`](super::shown) before you
+/// print them. Answers are bounded: one of more than 8 MiB, or one that is no message, is an error.
+///
+/// # Errors
+///
+/// Each call fails with [`ErrorKind::Unavailable`] when the gateway cannot be reached or the
+/// connection ends, [`ErrorKind::TimedOut`] without an answer after 10 s (Register: 15 s, or 5 s for
+/// each service), [`ErrorKind::Unauthorized`] for credentials that the gateway refuses, and a kind that
+/// says what was refused otherwise.
+///
+/// # Cancel safety
+///
+/// Every call is cancel safe: a call that changes something runs to its end also when its future is
+/// dropped, because a gateway may keep what a call that is cancelled on the wire has begun. What is
+/// registered after that is deregistered.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run() -> Result<(), tower_gwag::Error> {
+/// use tower_gwag::control::Client;
+///
+/// let gateway = Client::new("gateway:50090")?;
+/// for service in gateway.services().await?.services {
+///     println!("{}/{}: {} replicas", service.namespace, service.version, service.replica_count);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    control: ControlPlane,
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) fn of(control: ControlPlane) -> Self {
+        Self { control }
+    }
+
+    /// The gateway's address, without whoever calls.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.control.gateway().target().to_string()
+    }
+
+    /// A client for each of the other nodes behind the gateway's name, over connections of their
+    /// own: lists of registrations are by node.
+    pub async fn other_nodes(&self) -> Vec<Self> {
+        let nodes = self.control.other_nodes().await;
+        nodes.into_iter().map(Self::of).collect()
+    }
+
+    /// Registers services; all or nothing. The id that is granted lives on the node that took it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says; the kind tells what the gateway refused.
+    pub async fn register(&self, request: RegisterRequest) -> Result<RegisterResponse, Error> {
+        let services = u32::try_from(request.services.len()).unwrap_or(u32::MAX);
+        let patience = REGISTER_TIMEOUT_OF_SERVICE
+            .saturating_mul(services)
+            .max(REGISTER_TIMEOUT);
+        let control = self.control.clone();
+        let (done, granted) = oneshot::channel();
+        tokio::spawn(async move {
+            let granted = control.register(request).await;
+            if let Err(Ok(unwanted)) = done.send(granted) {
+                // Nobody would beat it. Without an answer its TTL ends it.
+                let _ = control.deregister(unwanted.id).await;
+            }
+        });
+        let granted = self.within("Register", patience, granted).await?;
+        Ok(RegisterResponse {
+            registration_id: granted.id,
+            ttl_seconds: u32::try_from(granted.ttl.as_secs()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Renews the lease of a registration; `false` when this node does not know its id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn heartbeat(&self, registration_id: impl Into<String>) -> Result<bool, Error> {
+        let (control, id) = (self.control.clone(), registration_id.into());
+        self.run("Heartbeat", async move { control.heartbeat(id).await })
+            .await
+    }
+
+    /// Ends a registration. An id that this node does not know is no error, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn deregister(&self, registration_id: impl Into<String>) -> Result<(), Error> {
+        let (control, id) = (self.control.clone(), registration_id.into());
+        self.run("Deregister", async move { control.deregister(id).await })
+            .await
+    }
+
+    /// The registrations that this node took.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn registrations(&self) -> Result<Vec<Registration>, Error> {
+        let request = ListRegistrationsRequest {};
+        let answer: ListRegistrationsResponse = self.call("ListRegistrations", request).await?;
+        Ok(answer.registrations)
+    }
+
+    /// The nodes of the gateway's cluster; empty when it is standalone. For a minute after a restart
+    /// a node is listed twice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn peers(&self) -> Result<Vec<Peer>, Error> {
+        let answer: ListPeersResponse = self.call("ListPeers", ListPeersRequest {}).await?;
+        Ok(answer.peers)
+    }
+
+    /// Removes a dead node from the cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says; a node that is alive, and the one that is asked, are refused.
+    pub async fn forget_peer(
+        &self,
+        node_id: impl Into<String>,
+    ) -> Result<ForgetPeerResponse, Error> {
+        let node_id = node_id.into();
+        self.call("ForgetPeer", ForgetPeerRequest { node_id }).await
+    }
+
+    /// The services of the whole cluster, with the hashes of their schemas and their replicas, and
+    /// the version that is `stable` in each namespace.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn services(&self) -> Result<ListServicesResponse, Error> {
+        self.call("ListServices", ListServicesRequest {}).await
+    }
+
+    /// Signs a token for a subscription. It needs the gateway's secret as
+    /// [`Options::bearer_token`](crate::Options::bearer_token), in hexadecimal digits; whether it was
+    /// signed is told by the answer's `code`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn sign_subscription_token(
+        &self,
+        request: SignSubscriptionTokenRequest,
+    ) -> Result<SignSubscriptionTokenResponse, Error> {
+        self.call("SignSubscriptionToken", request).await
+    }
+
+    /// Lowers the `stable` alias of a namespace to an earlier version.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says; [`ErrorKind::InvalidRequest`] where the version is not lower.
+    pub async fn retract_stable(
+        &self,
+        namespace: impl Into<String>,
+        version: u32,
+    ) -> Result<RetractStableResponse, Error> {
+        let request = RetractStableRequest {
+            namespace: namespace.into(),
+            target_v_n: version,
+        };
+        self.call("RetractStable", request).await
+    }
+
+    /// Marks a version (`vN`) as deprecated, for a reason that callers are shown.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says; [`ErrorKind::NotFound`] where nothing is registered there.
+    pub async fn deprecate(
+        &self,
+        namespace: impl Into<String>,
+        version: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Result<(), Error> {
+        let request = DeprecateRequest {
+            namespace: namespace.into(),
+            version: version.into(),
+            reason: reason.into(),
+        };
+        let DeprecateResponse {} = self.call("Deprecate", request).await?;
+        Ok(())
+    }
+
+    /// Takes a deprecation back; returns the reason that it had.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client`] says.
+    pub async fn undeprecate(
+        &self,
+        namespace: impl Into<String>,
+        version: impl Into<String>,
+    ) -> Result<String, Error> {
+        let request = UndeprecateRequest {
+            namespace: namespace.into(),
+            version: version.into(),
+        };
+        let answer: UndeprecateResponse = self.call("Undeprecate", request).await?;
+        Ok(answer.prior_reason)
+    }
+
+    /// Asks whether the gateway's gRPC ingress has a route for a method
+    /// (`/package.Service/Method`), without calling what is behind it.
+    pub async fn probe_route(&self, method: &str) -> RouteProbe {
+        let probed = timeout(TIMEOUT, self.control.probe_route(method)).await;
+        probed.unwrap_or(RouteProbe::NoEvidence)
+    }
+
+    async fn call<T>(
+        &self,
+        method: &'static str,
+        request: impl Message + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Message + Default + 'static,
+    {
+        let control = self.control.clone();
+        let call = async move { control.unary(method, &request).await };
+        self.run(method, call).await
+    }
+
+    /// On a task, so that the call is never cancelled on the wire.
+    async fn run<T: Send + 'static>(
+        &self,
+        method: &str,
+        call: impl Future<Output = Result<T, CallError>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (done, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            // Nobody may be waiting any more.
+            let _ = done.send(call.await);
+        });
+        self.within(method, TIMEOUT, answer).await
+    }
+
+    async fn within<T>(
+        &self,
+        method: &str,
+        patience: Duration,
+        answer: oneshot::Receiver<Result<T, CallError>>,
+    ) -> Result<T, Error> {
+        let target = self.control.gateway().target();
+        match timeout(patience, answer).await {
+            Ok(Ok(answer)) => answer.map_err(Error::from),
+            Ok(Err(panicked)) => {
+                let message = format!("the call of {method} panicked; please report it");
+                Err(Error::new(ErrorKind::Unavailable, message).caused_by(panicked))
+            }
+            Err(elapsed) => {
+                let message = format!(
+                    "the gateway {target} did not answer {method} within {patience:?}: check that it \
+                     is alive, and look into its log"
+                );
+                Err(Error::new(ErrorKind::TimedOut, message).caused_by(elapsed))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.target()).finish()
+    }
+}
+
+// === impl CallError ===
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::NotSent(error)
+            | CallError::Broken(error)
+            | CallError::Refused(error)
+            | CallError::Misrouted(error) => error,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Clients of the control planes that options name.
+
+use std::sync::Arc;
+
+use super::plan;
+use super::{GatewayAddress, Options};
+use crate::control::{Client, ControlPlane, Gateway};
+use crate::error::{Error, ErrorKind};
+use tower_gwag_schema::Findings;
+
+// === impl Options ===
+
+impl Options {
+    /// A typed client of the control plane of each gateway, with the TLS and the credentials of
+    /// these options; everything else in them is left alone.
+    ///
+    /// # Errors
+    ///
+    /// The gateway's address, the TLS configuration or a header is wrong, or
+    /// [`ErrorKind::Misuse`] outside a tokio runtime.
+    pub fn control_clients(&self) -> Result<Vec<Client>, Error> {
+        let mut found = Findings::default();
+        let gateways = found.keep(plan::gateways(self)).unwrap_or_default();
+        found.keep(self.credentials.check());
+        found.into_result()?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "a client of a control plane was made outside a tokio runtime: make it within one",
+            ));
+        }
+        let credentials = Arc::new(self.credentials.clone());
+        let client = |it: plan::PlannedGateway| {
+            let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
+            Client::of(ControlPlane::new(
+                gateway,
+                Arc::clone(&credentials),
+                Arc::default(),
+            ))
+        };
+        Ok(gateways.into_iter().map(client).collect())
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A client of the control plane at `gateway`, without credentials; of several addresses the
+    /// first. With TLS of its own or with credentials:
+    /// [`Options::control_clients`](crate::Options::control_clients).
+    ///
+    /// # Errors
+    ///
+    /// The address is wrong, or [`ErrorKind::Misuse`] outside a tokio runtime.
+    pub fn new(gateway: impl Into<GatewayAddress>) -> Result<Self, Error> {
+        let clients = Options::new(gateway).control_clients()?;
+        // invariant: an address without any is refused.
+        clients.into_iter().next().ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidGatewayAddress,
+                "there is no gateway address",
+            )
+        })
+    }
+}
