@@ -52,6 +52,7 @@
 //! - [`Service`]: what is registered: proto text, trees or descriptor sets, OpenAPI documents,
 //!   GraphQL endpoints.
 //! - [`Registration`]: the handle: status, leaving, servers of another kind.
+//! - [`control`]: the control plane for tools: [`control::Client`] and the messages.
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
 //! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
 //!
@@ -81,7 +82,7 @@ pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
 pub use registration::{
     Cleanness, Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration,
-    State, Status,
+    ServedSchema, State, Status,
 };
 #[cfg(all(feature = "axum", feature = "tonic"))]
 pub use server::IncomingListener;

@@ -55,6 +55,7 @@ pub use event::Event;
 pub use hold::Hold;
 pub use report::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 pub use status::{State, Status};
+pub use verify::ServedSchema;
 
 use self::core::{Core, Handle, LeaveRequest};
 use crate::error::{Error, ErrorKind};

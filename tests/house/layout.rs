@@ -7,11 +7,20 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each may depend on those before it. `tower-gwag-build` is beside the layer, not above it.
-const ORDER: [(&str, &[&str]); 4] = [
+const ORDER: [(&str, &[&str]); 5] = [
     ("tower-gwag-schema", &[]),
     ("tower-gwag-build", &["tower-gwag-schema"]),
     ("tower-gwag", &["tower-gwag-schema"]),
     ("tower-gwag-gateway", &["tower-gwag-schema", "tower-gwag"]),
+    (
+        "tower-gwag-cli",
+        &[
+            "tower-gwag-schema",
+            "tower-gwag-build",
+            "tower-gwag",
+            "tower-gwag-gateway",
+        ],
+    ),
 ];
 
 fn root() -> &'static Path {

@@ -40,7 +40,7 @@
 mod bundle;
 mod directives;
 mod environment;
-mod lock;
+pub mod lock;
 mod lock_file;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
-//! The text of `gwag.lock`: which schema a version has, one line for each.
+//! The text of `gwag.lock`: which schema a version has, one line for each. Build scripts write it by
+//! themselves; tools read it here.
 
-use tower_gwag_schema::Rule;
+use tower_gwag_schema::{Findings, Rule};
 use tower_gwag_schema::finding::location::Lines;
 use tower_gwag_schema::finding::{Finding, Place};
 use tower_gwag_schema::version::Version;
 
 /// Beside `Cargo.toml`.
-pub(super) const FILE: &str = "gwag.lock";
+pub const FILE: &str = "gwag.lock";
 
 const HEADER: &str = "\
 # The schemas of versions: namespace, version and hash. Written by tower-gwag's build helper; commit
@@ -18,15 +19,28 @@ const HEADER: &str = "\
 const CONFLICT: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
 
 /// The lock file, read.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_build::lock::Lock;
+///
+/// let hash = "57d1f475ad0502d11a0fed469840b17478c28436ec328dbb7a7554e266f69ace";
+/// let lock = Lock::parse("")?;
+/// let text = lock.with("demo", 1, hash);
+/// let lock = Lock::parse(&text)?;
+/// assert_eq!(lock.find("demo", 1).map(|it| it.hash()), Some(hash));
+/// # Ok::<(), tower_gwag_build::Findings>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     text: String,
     entries: Vec<Entry>,
 }
 
-/// One line.
+/// One line: the hash of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     pub(super) namespace: String,
     /// The N of `vN`.
     pub(super) version: u64,
@@ -38,8 +52,12 @@ pub(super) struct Entry {
 // === impl Lock ===
 
 impl Lock {
-    /// Reads the text of the file, or tells every line that is none.
-    pub(super) fn parse(text: &str) -> Result<Self, Vec<Finding>> {
+    /// Reads the text of the file; an empty one is that of a file that is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// A finding for each line that is none.
+    pub fn parse(text: &str) -> Result<Self, Findings> {
         let mut lock = Self {
             text: text.to_owned(),
             entries: Vec::new(),
@@ -65,23 +83,27 @@ impl Lock {
         }
         match found.is_empty() {
             true => Ok(lock),
-            false => Err(found),
+            false => Err(found.into_iter().collect()),
         }
     }
 
-    pub(super) fn find(&self, namespace: &str, version: u64) -> Option<&Entry> {
+    /// The line of a version.
+    #[must_use]
+    pub fn find(&self, namespace: &str, version: u64) -> Option<&Entry> {
         let is_it = |entry: &&Entry| entry.namespace == namespace && entry.version == version;
         self.entries.iter().find(is_it)
     }
 
     /// The highest version of a namespace.
-    pub(super) fn newest(&self, namespace: &str) -> Option<u64> {
+    #[must_use]
+    pub fn newest(&self, namespace: &str) -> Option<u64> {
         let versions = self.entries.iter().filter(|it| it.namespace == namespace);
         versions.map(|it| it.version).max()
     }
 
     /// The text with one more line, in its place; whatever else is there stays as it is.
-    pub(super) fn with(&self, namespace: &str, version: u64, hash: &str) -> String {
+    #[must_use]
+    pub fn with(&self, namespace: &str, version: u64, hash: &str) -> String {
         let key = (namespace, version);
         let next = self.entries.iter().find(|it| it.key() > key);
         let at = next.map_or(self.text.len(), |entry| entry.line.0);
@@ -110,6 +132,24 @@ impl Lock {
 // === impl Entry ===
 
 impl Entry {
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The N of `vN`.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The hash, 64 lower-case hex digits.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
     fn parse(content: &str, line: (usize, usize)) -> Result<Self, Finding> {
         let fields: Vec<&str> = content.split_whitespace().collect();
         let is_hash = |text: &str| {

@@ -44,7 +44,7 @@ pub(super) fn keep(service: &Resolved, entry: &str, environment: &Environment) -
     };
     let lock = match Lock::parse(&text) {
         Ok(lock) => lock,
-        Err(found) => return found,
+        Err(found) => return found.into_iter().collect(),
     };
     match lock.find(namespace, version) {
         Some(locked) if locked.hash == hash => Vec::new(),

@@ -24,6 +24,7 @@ pub(super) use explain::{conflict, flapping, not_yet_ours, rejected, replaced};
 pub(super) use gather::difference;
 use gather::{Evidence, Inquiry, Route, SchemaAnswer, Search};
 pub(super) use read_back::{ReadBack, Seen};
+pub use served::ServedSchema;
 
 /// The first look after a registration; each following one waits twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(20);

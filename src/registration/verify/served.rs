@@ -33,6 +33,45 @@ pub(super) enum Shown {
     Unclear,
 }
 
+/// What the text of `GET /api/schema/graphql` shows of services, for tools.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::ServedSchema;
+///
+/// let text = b"type Query { pets: PetsQueryNamespace! } type PetsQueryNamespace { get: String }";
+/// let served = ServedSchema::read(text).expect("a schema");
+/// assert_eq!(served.shows("pets", "v1"), Some(true));
+/// assert_eq!(served.shows("cars", "v1"), Some(false));
+/// assert!(ServedSchema::read(b"<html>please log in</html>").is_none());
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServedSchema(Served);
+
+// === impl ServedSchema ===
+
+impl ServedSchema {
+    /// Reads a schema text; `None` where it is no schema with a `type Query`, such as a login page.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let mut reader = Reader::default();
+        reader.feed(text);
+        reader.finish().map(Self)
+    }
+
+    /// Whether it shows a version of a namespace; `None` where only subscriptions show the namespace,
+    /// whose names do not tell versions apart.
+    #[must_use]
+    pub fn shows(&self, namespace: &str, version: &str) -> Option<bool> {
+        match self.0.shows(namespace, version) {
+            Shown::Yes => Some(true),
+            Shown::No => Some(false),
+            Shown::Unclear => None,
+        }
+    }
+}
+
 // === impl Served ===
 
 impl Served {

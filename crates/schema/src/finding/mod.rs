@@ -54,6 +54,9 @@ pub struct Finding {
     allowed_by: &'static str,
 }
 
+/// What allows a rule on a command line.
+const COMMAND_LINE: &str = "--allow";
+
 /// A place in a source file; lines and columns from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -119,6 +122,18 @@ impl Finding {
             place.file = file;
         }
         self.allowed_by = "Bundle";
+        self
+    }
+
+    /// Tells it as a command line wants it: files by their names on disk, and what to write there.
+    #[must_use]
+    pub fn for_command_line(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(place) = &mut self.place
+            && let Some(file) = on_disk(&place.file)
+        {
+            place.file = file;
+        }
+        self.allowed_by = COMMAND_LINE;
         self
     }
 
@@ -242,11 +257,11 @@ impl fmt::Display for Finding {
         }
         if self.is_error() && self.rule.is_allowable() {
             let (owner, rule) = (self.allowed_by, self.rule);
-            write!(
-                f,
-                "\n {:margin$} = note: a false alarm? `{owner}::allow(Rule::{rule:?})`",
-                ""
-            )?;
+            let how = match owner {
+                COMMAND_LINE => format!("--allow {rule}"),
+                owner => format!("{owner}::allow(Rule::{rule:?})"),
+            };
+            write!(f, "\n {:margin$} = note: a false alarm? `{how}`", "")?;
         }
         Ok(())
     }

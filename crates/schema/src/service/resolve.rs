@@ -361,30 +361,39 @@ impl Service {
 /// Repairs the document of a binding; one that cannot be read in full is left to the check.
 #[cfg(feature = "preflight")]
 fn repair(binding: &mut Binding) -> Vec<Finding> {
+    let Some((root, repaired)) = repaired(&binding.openapi_spec, &binding.version) else {
+        return Vec::new();
+    };
+    binding.openapi_spec = OpenApiDocument::from(root).0;
+    repaired
+}
+
+/// The repaired document and what was changed; `None` where nothing is to be repaired, or the document
+/// cannot be read in full.
+#[cfg(feature = "preflight")]
+pub(super) fn repaired(
+    document: &[u8],
+    version: &str,
+) -> Option<(serde_json::Value, Vec<Finding>)> {
     use crate::openapi;
     use crate::openapi::repair;
 
-    let Ok((document, has_times)) = openapi::read_as_written(&binding.openapi_spec) else {
-        return Vec::new();
-    };
-    if !document.lost().is_empty() {
-        return Vec::new();
+    let (read, has_times) = openapi::read_as_written(document).ok()?;
+    if !read.lost().is_empty() {
+        return None;
     }
     // Sorted first, so that the order of a map decides nothing.
-    let mut root = super::schema::sorted(document.as_json().clone());
-    let mut repaired = repair::repair(&binding.version, &mut root);
+    let mut root = super::schema::sorted(read.as_json().clone());
+    let mut repaired = repair::repair(version, &mut root);
     // Where it makes no difference, they may stay without quotes.
-    let as_gateways = has_times.then(|| openapi::read(&binding.openapi_spec).ok());
+    let as_gateways = has_times.then(|| openapi::read(document).ok());
     if as_gateways
         .flatten()
-        .is_some_and(|it| it.faults() != document.faults())
+        .is_some_and(|it| it.faults() != read.faults())
     {
         repaired.push(repair::times());
     }
-    if !repaired.is_empty() {
-        binding.openapi_spec = OpenApiDocument::from(root).0;
-    }
-    repaired
+    (!repaired.is_empty()).then_some((root, repaired))
 }
 
 #[cfg(not(feature = "preflight"))]

@@ -110,6 +110,42 @@ impl ProtoSource {
 
 // === impl OpenApiDocument ===
 
+impl OpenApiDocument {
+    /// The document as [`Service::repair`](super::Service::repair) registers it, and what was changed,
+    /// each as a warning; `None` where nothing is to be repaired, or the document cannot be read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag_schema::{OpenApiDocument, Version};
+    ///
+    /// let pets = OpenApiDocument::from(
+    ///     "{openapi: 3.1.0, info: {title: Pets, version: 1}, paths: {/pets: {get: {responses: {200: {}}}}}}",
+    /// );
+    /// let (repaired, changes) = pets.repaired(Version::default()).expect("no operationId");
+    /// assert_eq!(repaired["paths"]["/pets"]["get"]["operationId"], "get_pets");
+    /// assert!(!changes.is_empty());
+    /// ```
+    #[cfg(feature = "preflight")]
+    #[must_use]
+    pub fn repaired(
+        &self,
+        version: crate::Version,
+    ) -> Option<(serde_json::Value, crate::Findings)> {
+        let (root, changes) = super::resolve::repaired(&self.0, &version.to_string())?;
+        Some((root, changes.into_iter().collect()))
+    }
+
+    /// What the document says, dates and times without quotes as the texts that are written; `None`
+    /// where it cannot be read.
+    #[cfg(feature = "preflight")]
+    #[must_use]
+    pub fn as_written(&self) -> Option<serde_json::Value> {
+        let (document, _) = crate::openapi::read_as_written(&self.0).ok()?;
+        Some(document.as_json().clone())
+    }
+}
+
 impl fmt::Debug for OpenApiDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OpenApiDocument({} bytes)", self.0.len())
