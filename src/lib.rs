@@ -52,7 +52,8 @@
 //! - [`Service`]: what is registered: proto text, trees or descriptor sets, OpenAPI documents,
 //!   GraphQL endpoints.
 //! - [`Registration`]: the handle: status, leaving, servers of another kind.
-//! - [`control`]: the control plane for tools: [`control::Client`] and the messages.
+//! - [`control`]: the gateway's control plane, for tools: [`control::Client`] and the messages.
+//! - [`server`]: the types around a server, which hardly anybody names.
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
 //! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
 //!
@@ -60,8 +61,14 @@
 //!
 //! # Features
 //!
-//! `tonic`, `axum` and `preflight` (the check of the schemas themselves) are on by default; `tls`,
-//! `utoipa` and `include_dir` are not.
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tonic` | yes | `Registration::incoming`, [`Incoming`] |
+//! | `axum` | yes | `Registration::listener`, [`GwagListener`] |
+//! | `preflight` | yes | the check of the schemas themselves, [`graphql`], `Options::graphql_schema` |
+//! | `tls` | no | `Options::tls`: TLS and mutual TLS towards the gateway |
+//! | `utoipa` | no | [`Service::openapi`] takes a `utoipa` document |
+//! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // In the library only: tests and examples may.
@@ -76,7 +83,7 @@ pub mod control;
 mod error;
 mod options;
 mod registration;
-mod server;
+pub mod server;
 
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
@@ -84,19 +91,15 @@ pub use registration::{
     Cleanness, Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration,
     ServedSchema, State, Status,
 };
-#[cfg(all(feature = "axum", feature = "tonic"))]
-pub use server::IncomingListener;
-#[cfg(any(feature = "axum", feature = "tonic"))]
-pub use server::Severable;
-pub use server::{
-    GwagRegistrationFuture, GwagRegistrationLayer, GwagRegistrationService, InFlightBody,
-    stop_signal,
-};
-#[cfg(feature = "tonic")]
-pub use server::{Incoming, IntoIncoming};
 #[cfg(feature = "axum")]
-pub use server::{IntoListener, Listening};
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use server::GwagListener;
+#[cfg(feature = "tonic")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
+pub use server::Incoming;
+pub use server::{GwagRegistrationLayer, GwagRegistrationService, stop_signal};
 #[cfg(feature = "preflight")]
+#[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
 pub use tower_gwag_schema::graphql;
 pub use tower_gwag_schema::{
     CheckError, Finding, Findings, GatewayRelease, InvalidVersion, OpenApiDocument, ProtoFiles,

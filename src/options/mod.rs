@@ -45,7 +45,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`heartbeat_interval`](Self::heartbeat_interval) | min(granted TTL / 3, 10 s), ± 10 % |
 /// | [`build_tag`](Self::build_tag) | `GWAG_BUILD_TAG` at build time, else none |
 /// | [`bearer_token`](Self::bearer_token), [`metadata`](Self::metadata) | none |
-/// | `tls` (feature `tls`) | plaintext for `host:port` and `http://`; system roots for `https://` |
+/// | TLS: `Options::tls` (feature `tls`) | plaintext for `host:port` and `http://`; system roots for `https://` |
 /// | [`drain_timeout`](Self::drain_timeout) | 20 s; less where `leave_timeout` is shorter |
 /// | [`leave_timeout`](Self::leave_timeout) | 25 s |
 /// | [`quiet`](Self::quiet) | 100 ms |
@@ -113,7 +113,8 @@ pub enum OnRefusal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnFinding {
-    /// Wrapping the listener, or `Registration::start`, returns the error. The default.
+    /// Wrapping the listener, or [`Registration::start`](crate::Registration::start), returns the error.
+    /// The default.
     #[default]
     RefuseToStart,
     /// The server serves, and nothing is registered: the status is
@@ -317,6 +318,7 @@ impl Options {
     ///
     /// Implies `https` for a gateway given as `host:port`.
     #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn tls(mut self, config: tonic::transport::ClientTlsConfig) -> Self {
         self.tls = Some(config);
         self
@@ -467,8 +469,7 @@ impl Options {
 
     /// Checks everything that can be known without a network, and tells all of it at once.
     ///
-    /// `Registration::listener` and `Registration::incoming` do the same before they take the
-    /// listener. Proto directories are read. Schemas are checked with the feature `preflight`, which
+    /// Wrapping a listener does the same before it takes the listener. Proto directories are read. Schemas are checked with the feature `preflight`, which
     /// is on by default: proto sources are compiled, OpenAPI documents read.
     ///
     /// What it returns is only worth knowing, and logged once when the registration starts.
@@ -505,6 +506,7 @@ impl Options {
     /// A service cannot be registered, or the schema not be made, as [`check`](Self::check) says it; or
     /// a service is a GraphQL endpoint without [`Service::schema`].
     #[cfg(feature = "preflight")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
     pub fn graphql_schema(&self) -> Result<tower_gwag_schema::graphql::Schema, Error> {
         let schema = tower_gwag_schema::graphql_schema(&self.services, self.gateway_release);
         schema.map_err(Error::from)

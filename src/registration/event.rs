@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::report::LeaveReport;
 use super::status::Status;
 
-/// Something that happened; `Options::on_event` is called with each.
+/// Something that happened; [`Options::on_event`](crate::Options::on_event) is called with each.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

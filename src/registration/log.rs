@@ -61,7 +61,7 @@ impl Log {
     pub(super) fn say(&self, level: Level, state: State, kind: Option<ErrorKind>, text: &str) {
         let line: Vec<&str> = text.lines().map(str::trim).collect();
         let line = line.join("; ");
-        let state = format!("{state:?}");
+        let state = state.to_string();
         let kind = kind.map(|kind| format!("{kind:?}"));
         // Not held while others' code runs.
         let fields = self.fields().clone();

@@ -217,7 +217,7 @@ impl Registration {
 
     /// Requests in flight right now that leaving does not wait for.
     #[must_use]
-    pub fn exempt(&self) -> usize {
+    pub fn exempt_in_flight(&self) -> usize {
         self.core().in_flight.exempt()
     }
 

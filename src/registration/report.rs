@@ -36,15 +36,15 @@ pub struct LeaveReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaveReason {
-    /// The future given to `Registration::shutdown` resolved.
+    /// The future given to [`Registration::shutdown`](crate::Registration::shutdown) resolved.
     Signal,
-    /// `Registration::leave` was called.
+    /// [`Registration::leave`](crate::Registration::leave) was called.
     Called,
     /// The wrapped listener was dropped without a shutdown: the server was aborted.
     ServerDropped,
     /// The layer and every handle were dropped.
     HandlesDropped,
-    /// `Registration::finish` was called before anything else ended it.
+    /// [`Registration::finish`](crate::Registration::finish) was called before anything else ended it.
     Finished,
     /// The gateway refused the content, and [`OnRefusal::Stop`](crate::OnRefusal::Stop) is set.
     Refused,
@@ -95,7 +95,7 @@ pub enum HoldOutcome {
     Missing,
     /// Not needed: no gRPC service was registered.
     NotNeeded,
-    /// Switched off with `Options::hold`.
+    /// Switched off with [`Options::hold`](crate::Options::hold).
     Off,
 }
 
@@ -259,6 +259,63 @@ impl LeaveReport {
     }
 }
 
+// === impl LeaveReason ===
+
+/// As it goes on after "left".
+impl fmt::Display for LeaveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Signal => "at the signal",
+            Self::Called => "as asked",
+            Self::ServerDropped => "because the server was dropped",
+            Self::HandlesDropped => "because every handle was dropped",
+            Self::Finished => "at the end",
+            Self::Refused => "because the gateway refused",
+            Self::RuntimeEnded => "because the runtime ended",
+            Self::Panicked => "because its task panicked",
+        })
+    }
+}
+
+// === impl LeaveOutcome ===
+
+impl fmt::Display for LeaveOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Deregistered => "deregistered",
+            Self::NothingRegistered => "nothing was registered",
+            Self::NotDeregistered => "NOT deregistered, the entry stays until its TTL ends",
+            Self::Unanswered => "deregistration unconfirmed, the entry may stay its TTL",
+            Self::Disabled => "registration is disabled",
+        })
+    }
+}
+
+// === impl Cleanness ===
+
+impl fmt::Display for Cleanness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Clean => "clean",
+            Self::Unknown => "unknown",
+            Self::NotClean => "not clean",
+        })
+    }
+}
+
+// === impl HoldOutcome ===
+
+impl fmt::Display for HoldOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Held => "held",
+            Self::Missing => "missing",
+            Self::NotNeeded => "not needed",
+            Self::Off => "off",
+        })
+    }
+}
+
 /// `main` may return the report: the exit code is 1 for [`Cleanness::NotClean`] alone.
 impl Termination for LeaveReport {
     fn report(self) -> ExitCode {
@@ -271,24 +328,7 @@ impl Termination for LeaveReport {
 
 impl fmt::Display for LeaveReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = match self.reason {
-            LeaveReason::Signal => "at the signal",
-            LeaveReason::Called => "as asked",
-            LeaveReason::ServerDropped => "because the server was dropped",
-            LeaveReason::HandlesDropped => "because every handle was dropped",
-            LeaveReason::Finished => "at the end",
-            LeaveReason::Refused => "because the gateway refused",
-            LeaveReason::RuntimeEnded => "because the runtime ended",
-            LeaveReason::Panicked => "because its task panicked",
-        };
-        let outcome = match self.outcome {
-            LeaveOutcome::Deregistered => "deregistered",
-            LeaveOutcome::NothingRegistered => "nothing was registered",
-            LeaveOutcome::NotDeregistered => "NOT deregistered, the entry stays until its TTL ends",
-            LeaveOutcome::Unanswered => "deregistration unconfirmed, the entry may stay its TTL",
-            LeaveOutcome::Disabled => "registration is disabled",
-        };
-        write!(f, "left {reason}: {outcome}")?;
+        write!(f, "left {}: {}", self.reason, self.outcome)?;
         let nothing = matches!(
             self.outcome,
             LeaveOutcome::NothingRegistered | LeaveOutcome::Disabled

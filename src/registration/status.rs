@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Where a registration stands, since when, and why.
 ///
-/// Comes from `Registration::status`, a `watch` of the latest one.
+/// Comes from [`Registration::status`](crate::Registration::status), a `watch` of the latest one.
 #[derive(Clone)]
 pub struct Status {
     state: State,
@@ -134,10 +134,33 @@ impl Status {
     }
 }
 
+// === impl State ===
+
+/// Its name.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `pad`, so that tables line up.
+        f.pad(match self {
+            Self::Idle => "Idle",
+            Self::Registering => "Registering",
+            Self::Registered => "Registered",
+            Self::Listed => "Listed",
+            Self::Routed => "Routed",
+            Self::Blocked => "Blocked",
+            Self::Unreachable => "Unreachable",
+            Self::Refused => "Refused",
+            Self::Displaced => "Displaced",
+            Self::Leaving => "Leaving",
+            Self::Left => "Left",
+            Self::Disabled => "Disabled",
+        })
+    }
+}
+
 /// The state, and the reason where there is one.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.state)?;
+        write!(f, "{}", self.state)?;
         let Some(reason) = &self.reason else {
             return Ok(());
         };

@@ -1,4 +1,8 @@
-//! Where a registration plugs into a server: the layer, the listeners, the shutdown.
+//! The types around a server: what the layer makes of a service, and what becomes of a listener and
+//! its connections.
+//!
+//! Hardly anybody names them. [`GwagRegistrationLayer`] is the crate's page; a listener that is kept
+//! in a struct is a [`GwagListener`] (axum) or an [`Incoming`] (tonic).
 
 mod body;
 mod cut;
@@ -15,12 +19,16 @@ mod shutdown;
 pub use body::InFlightBody;
 pub use layer::GwagRegistrationLayer;
 #[cfg(all(feature = "axum", feature = "tonic"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "axum", feature = "tonic"))))]
 pub use listener::axum::IncomingListener;
 #[cfg(feature = "axum")]
-pub use listener::axum::{IntoListener, Listening};
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use listener::axum::{GwagListener, IntoListener, Listening};
 #[cfg(feature = "tonic")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub use listener::incoming::{Incoming, IntoIncoming};
 pub use service::{GwagRegistrationFuture, GwagRegistrationService};
 #[cfg(any(feature = "axum", feature = "tonic"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "axum", feature = "tonic"))))]
 pub use severable::Severable;
 pub use shutdown::stop_signal;

@@ -34,6 +34,30 @@ fn is_for_threads<T: Send + Sync + 'static>() {}
 fn is_a_future_for_threads<T>(_: impl Future<Output = T> + Send + 'static) {}
 fn is_an_error<T: std::error::Error + Send + Sync + 'static>() {}
 
+/// Listeners that wait in a struct for the moment to serve.
+struct Waiting {
+    tcp: tower_gwag::GwagListener<TcpListener>,
+    from_tonic: tower_gwag::GwagListener<tower_gwag::server::IncomingListener>,
+    for_tonic: tower_gwag::Incoming<tokio::net::TcpStream>,
+}
+
+async fn waiting(registration: [Registration; 3]) -> Result<Waiting, Box<dyn std::error::Error>> {
+    let [one, two, three] = registration;
+    Ok(Waiting {
+        tcp: one.listener(TcpListener::bind("127.0.0.1:0").await?)?,
+        from_tonic: two.listener(TcpIncoming::from(TcpListener::bind("127.0.0.1:0").await?))?,
+        for_tonic: three.incoming(TcpListener::bind("127.0.0.1:0").await?)?,
+    })
+}
+
+async fn serve_what_waited(waiting: Waiting, app: Router) -> std::io::Result<()> {
+    axum::serve(
+        waiting.tcp,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .await
+}
+
 #[test]
 fn what_users_hold_may_go_anywhere() {
     is_for_threads::<Options>();

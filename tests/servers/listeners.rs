@@ -15,7 +15,8 @@ use axum::serve::{Listener, ListenerExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
-use tower_gwag::{ErrorKind, GwagRegistrationLayer, IntoIncoming, IntoListener, Options};
+use tower_gwag::server::{IntoIncoming, IntoListener};
+use tower_gwag::{ErrorKind, GwagRegistrationLayer, Options};
 use tower_gwag_gateway::EmbeddedGateway;
 
 /// A listener of the user's own: counts what it accepts.

@@ -19,9 +19,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
-use tower_gwag::{
-    GwagRegistrationLayer, IntoIncoming, IntoListener, LeaveReport, Options, Registration,
-};
+use tower_gwag::server::{IntoIncoming, IntoListener};
+use tower_gwag::{GwagRegistrationLayer, LeaveReport, Options, Registration};
 
 use super::greeter::greeter_server::{Greeter, GreeterServer};
 use super::greeter::{GreetingsRequest, HelloReply, HelloRequest};

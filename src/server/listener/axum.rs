@@ -20,6 +20,22 @@ pub struct Listening<L: Listener> {
     peer: fn(&L::Addr) -> Option<SocketAddr>,
 }
 
+/// What [`Registration::listener`] returns: axum's `TapIo` around a [`Listening`], so that
+/// `ConnectInfo<SocketAddr>` works as without it.
+///
+/// # Examples
+///
+/// ```
+/// use tokio::net::TcpListener;
+/// use tower_gwag::{GwagListener, Registration};
+///
+/// struct Server {
+///     listener: GwagListener<TcpListener>,
+///     registration: Registration,
+/// }
+/// ```
+pub type GwagListener<L> = TapIo<Listening<L>, fn(&mut Severable<<L as Listener>::Io>)>;
+
 /// What [`Registration::listener`] takes: any `axum::serve::Listener`, a `TcpListener` among
 /// them, and tonic's `TcpIncoming` (feature `tonic`).
 ///
@@ -42,7 +58,6 @@ impl Registration {
     /// Wraps a listener for `axum::serve`: the registration starts when the server first polls it
     /// for a connection, with the address it is bound to.
     ///
-    /// The returned type has axum's `TapIo` around [`Listening`], so that
     /// `ConnectInfo<SocketAddr>` works as without it.
     ///
     /// # Errors
@@ -63,17 +78,8 @@ impl Registration {
     ///     .await?;
     /// # Ok(()) }
     /// ```
-    #[allow(
-        clippy::type_complexity,
-        reason = "axum's ConnectInfo needs the named type"
-    )]
-    pub fn listener<I, Marker>(
-        &self,
-        listener: I,
-    ) -> Result<
-        TapIo<Listening<I::Listener>, fn(&mut Severable<<I::Listener as Listener>::Io>)>,
-        Error,
-    >
+    #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+    pub fn listener<I, Marker>(&self, listener: I) -> Result<GwagListener<I::Listener>, Error>
     where
         I: IntoListener<Marker>,
         <I::Listener as Listener>::Addr: 'static,

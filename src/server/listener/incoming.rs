@@ -69,6 +69,7 @@ impl Registration {
     ///     .await?;
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
     pub fn incoming<I, Marker>(&self, listener: I) -> Result<Incoming<I::Io>, Error>
     where
         I: IntoIncoming<Marker>,

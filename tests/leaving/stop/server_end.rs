@@ -87,7 +87,10 @@ async fn an_event_stream_does_not_keep_a_server_that_registers_nothing() {
     let url = format!("http://{}/events", server.address);
     let reader = tokio::spawn(async move { crate::support::get(&url).await });
     let registration = server.registration.clone();
-    crate::support::eventually("the stream is open", || registration.exempt() == 1).await;
+    crate::support::eventually("the stream is open", || {
+        registration.exempt_in_flight() == 1
+    })
+    .await;
     ends(server).await;
     let (status, body) = within("the stream ends", reader).await.expect("read");
     assert_eq!((status, body.trim()), (200, "data: first"));
