@@ -57,7 +57,8 @@
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
 //! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
 //!
-//! The README tells the life of a registration and what happens at shutdown.
+//! - [`manual`]: the life of a registration, shutdown, schemas, addresses, Kubernetes, testing,
+//!   troubleshooting, and more.
 //!
 //! # Features
 //!
@@ -81,6 +82,14 @@
 
 pub mod control;
 mod error;
+// Pages of text: only rustdoc wants them.
+#[cfg(all(
+    any(doc, doctest),
+    feature = "axum",
+    feature = "preflight",
+    feature = "tonic"
+))]
+pub mod manual;
 mod options;
 mod registration;
 pub mod server;

@@ -7,3 +7,4 @@ mod allocations;
 mod codegen;
 mod counter;
 mod layout;
+mod manual;

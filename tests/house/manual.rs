@@ -1,0 +1,149 @@
+//! The documentation: links lead somewhere, and pages that promise completeness are complete.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All Markdown files at the top and in `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for directory in ["", "docs", "docs/manual"] {
+        let entries = fs::read_dir(root().join(directory)).expect("a directory");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        pages.extend(paths.filter(|it| it.extension().is_some_and(|it| it == "md")));
+    }
+    pages
+}
+
+/// Text without code, in which brackets mean something else.
+fn prose(text: &str) -> String {
+    let mut prose = String::new();
+    for (number, part) in text.split("```").enumerate() {
+        if number % 2 == 0 {
+            let outside = part.split('`').step_by(2);
+            prose.extend(outside);
+        }
+    }
+    prose
+}
+
+/// The targets of `[text](target)` and `[name]: target`, and the names in `[text][name]`.
+fn links(prose: &str) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
+    let (mut targets, mut defined, mut used) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for line in prose.lines() {
+        let definition = line.strip_prefix('[').and_then(|it| it.split_once("]: "));
+        if let Some((name, target)) = definition {
+            defined.insert(name.to_owned());
+            targets.insert(target.trim().to_owned());
+            continue;
+        }
+        for after in line.split("](").skip(1) {
+            targets.insert(after.split(')').next().unwrap_or_default().to_owned());
+        }
+        for after in line.split("][").skip(1) {
+            used.insert(after.split(']').next().unwrap_or_default().to_owned());
+        }
+    }
+    (targets, defined, used)
+}
+
+/// The anchor that repository browsers give a heading.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchors = headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter_map(|it| match it {
+            ' ' => Some('-'),
+            it if it.is_alphanumeric() || it == '-' || it == '_' => Some(it),
+            _ => None,
+        });
+        kept.collect()
+    });
+    anchors.collect()
+}
+
+#[test]
+fn links_of_the_documentation_lead_somewhere() {
+    let (mut broken, mut followed) = (Vec::new(), 0);
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        let (targets, defined, used) = links(&prose(&text));
+        let name = page.strip_prefix(root()).expect("inside").display();
+        for missing in used.difference(&defined) {
+            broken.push(format!("{name}: [{missing}] is not defined"));
+        }
+        for target in targets.iter().filter(|it| !it.starts_with("http")) {
+            followed += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file {
+                "" => page.clone(),
+                file => page.parent().expect("a directory").join(file),
+            };
+            let Ok(linked) = fs::read_to_string(&file) else {
+                if !file.is_dir() {
+                    broken.push(format!("{name}: {target}"));
+                }
+                continue;
+            };
+            if !anchor.is_empty() && !anchors(&linked).contains(anchor) {
+                broken.push(format!("{name}: {target} has no such heading"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(followed > 8, "{followed}");
+}
+
+/// The variants of a public enum, read from its source.
+fn variants(source: &str, name: &str) -> Vec<String> {
+    let start = format!("pub enum {name} {{");
+    let body = source.split(&start).nth(1).expect("the enum");
+    let body = body.split("\n}").next().expect("its end");
+    let lines = body.lines().map(str::trim);
+    let names = lines.filter_map(|line| {
+        let name = line.strip_suffix(',')?;
+        name.chars()
+            .all(char::is_alphanumeric)
+            .then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn troubleshooting_has_every_state_error_and_outcome() {
+    let page = read("docs/manual/troubleshooting.md");
+    for (file, name, least) in [
+        ("src/error.rs", "ErrorKind", 30),
+        ("src/registration/status.rs", "State", 12),
+        ("src/registration/report.rs", "LeaveOutcome", 5),
+    ] {
+        let variants = variants(&read(file), name);
+        assert!(variants.len() >= least, "{name}: {variants:?}");
+        for variant in variants {
+            assert!(page.contains(&format!("`{variant}`")), "{name}::{variant}");
+        }
+    }
+}
+
+#[test]
+fn every_page_is_in_the_manual() {
+    let manual = read("src/manual.rs");
+    for page in pages() {
+        let path = page.strip_prefix(root()).expect("inside");
+        let Ok(in_docs) = path.strip_prefix("docs") else {
+            continue;
+        };
+        let name = in_docs.display().to_string();
+        // About this repository's dependencies, not for users.
+        let listed = name == "upstream-issues.md" || manual.contains(&format!("\"{name}\""));
+        assert!(listed, "{name}");
+    }
+}
