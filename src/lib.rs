@@ -1,26 +1,27 @@
 //! Registers tonic and axum servers with a gwag gateway, which fronts gRPC, OpenAPI and GraphQL
 //! services as one API.
 //!
-//! [`GwagRegistrationLayer`] wraps the server. Registration starts when the server first polls its
-//! listener for a connection, heartbeats go on while it serves, and it leaves inside the future of
-//! the graceful shutdown. Three places know of it: the layer, the listener, the shutdown.
+//! [`GwagRegistrationLayer`] wraps the server. The registration begins when the server first polls
+//! its listener for a connection, heartbeats while the server runs, and ends inside the future of the
+//! graceful shutdown. Three places take part: the layer, the listener, the shutdown.
 //!
 //! # tonic
 //!
 //! ```no_run
-//! # async fn run(greeter: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
 //! use tokio::net::TcpListener;
 //! use tonic::transport::Server;
 //! use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
 //!
-//! let layer = GwagRegistrationLayer::new(
-//!     Options::new("gateway:50090").service(Service::proto_dir("proto", "greeter.proto")),
-//! );
+//! # macro_rules! include_str { ($file:literal) => { "syntax = \"proto3\";" } }
+//! # async fn run(greeter: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
+//! let service = Service::proto(include_str!("greeter.proto")).namespace("greeter");
+//! let layer = GwagRegistrationLayer::new(Options::new("gateway:50090").service(service));
 //! let registration = layer.registration();
 //! let incoming = registration.incoming(TcpListener::bind("0.0.0.0:0").await?)?;
+//!
 //! Server::builder()
 //!     .layer(layer)
-//!     .add_routes(greeter)
+//!     .add_routes(greeter) // or .add_service(GreeterServer::new(…))
 //!     .serve_with_incoming_shutdown(incoming, registration.shutdown(stop_signal()))
 //!     .await?;
 //! println!("{}", registration.finish().await);
@@ -30,21 +31,25 @@
 //! # axum
 //!
 //! ```no_run
-//! # async fn run(pets: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Json, Router, routing::get};
 //! use tokio::net::TcpListener;
 //! use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
 //!
-//! let layer = GwagRegistrationLayer::new(
-//!     Options::new("gateway:50090").service(Service::openapi(std::fs::read("openapi.yaml")?)),
-//! );
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = Service::openapi(std::fs::read("openapi.yaml")?);
+//! let layer = GwagRegistrationLayer::new(Options::new("gateway:50090").service(service));
 //! let registration = layer.registration();
 //! let listener = registration.listener(TcpListener::bind("0.0.0.0:0").await?)?;
-//! axum::serve(listener, pets.layer(layer))
+//!
+//! let app = Router::new().route("/pets", get(|| async { Json(["Rex", "Tom"]) })).layer(layer);
+//! axum::serve(listener, app)
 //!     .with_graceful_shutdown(registration.shutdown(stop_signal()))
 //!     .await?;
 //! println!("{}", registration.finish().await);
 //! # Ok(()) }
 //! ```
+//!
+//! Add the layer last: axum's `.layer` wraps the routes that were added before it.
 //!
 //! # Where to look
 //!
@@ -56,7 +61,6 @@
 //! - [`server`]: the types around a server, which hardly anybody names.
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
 //! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
-//!
 //! - [`manual`]: the life of a registration, shutdown, schemas, addresses, Kubernetes, testing,
 //!   troubleshooting, and more.
 //!

@@ -147,3 +147,23 @@ fn every_page_is_in_the_manual() {
         assert!(listed, "{name}");
     }
 }
+
+#[test]
+fn examples_of_the_readme_are_those_that_compile_on_the_front_page() {
+    let page = read("src/lib.rs");
+    let page = page.lines().filter_map(|line| line.strip_prefix("//!"));
+    let page: Vec<_> = page
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .filter(|line| !line.starts_with("# "))
+        .collect();
+    let page = page.join("\n");
+    let readme = read("README.md");
+    let examples = readme.split("```rust,ignore\n").skip(1);
+    let examples = examples.map(|it| it.split("```").next().expect("the code"));
+    let mut compared = 0;
+    for example in examples.filter(|it| it.starts_with("use ")) {
+        assert!(page.contains(example), "not in src/lib.rs:\n{example}");
+        compared += 1;
+    }
+    assert!(compared >= 2, "{compared}");
+}
