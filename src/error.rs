@@ -70,6 +70,8 @@ pub enum ErrorKind {
     InvalidMetadata,
     /// The TLS configuration cannot be used.
     InvalidTls,
+    /// A value of the environment, or of a file of settings, cannot be used.
+    InvalidSetting,
     /// The request is larger than a gateway receives (4 MiB).
     TooLarge,
     /// No gateway's schema can be made from this one; found before any network call where it can
@@ -189,6 +191,7 @@ impl ErrorKind {
         match rule {
             Rule::GatewayAddress | Rule::GatewayHttp => Self::InvalidGatewayAddress,
             Rule::GatewayTls => Self::InvalidTls,
+            Rule::SettingValue | Rule::SettingName => Self::InvalidSetting,
             Rule::NoServices => Self::NoServices,
             Rule::Ttl => Self::InvalidTtl,
             Rule::HeartbeatInterval => Self::InvalidHeartbeatInterval,

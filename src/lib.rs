@@ -74,6 +74,7 @@
 //! | `tls` | no | `Options::tls`: TLS and mutual TLS towards the gateway |
 //! | `utoipa` | no | [`Service::openapi`] takes a `utoipa` document |
 //! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
+//! | `serde` | no | `Settings`: options from a file |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // In the library only: tests and examples may.
@@ -97,6 +98,7 @@ pub mod manual;
 mod options;
 mod registration;
 pub mod server;
+mod settings;
 
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
@@ -111,6 +113,10 @@ pub use server::GwagListener;
 #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub use server::Incoming;
 pub use server::{GwagRegistrationLayer, GwagRegistrationService, stop_signal};
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use settings::Settings;
+pub use settings::{Environment, no_gateway};
 #[cfg(feature = "preflight")]
 #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
 pub use tower_gwag_schema::graphql;

@@ -9,6 +9,7 @@
 //! | [Rolling out schemas](rollouts) | vN, `unstable`, locks, conflicts |
 //! | [Addresses](addresses) | NAT, containers, TLS on your own server |
 //! | [Several gateways](gateways) | nodes, clusters, failover, takeover |
+//! | [Operations](operations) | settings from the environment, TLS and tokens, health, metrics |
 //! | [Kubernetes](kubernetes) | a manifest and its reasons |
 //! | [Testing](testing) | your service with a gateway inside the test |
 //! | [Troubleshooting](troubleshooting) | every state, error and report |
@@ -32,6 +33,7 @@ macro_rules! pages {
         #[doc = "[glossary]: crate::manual::glossary"]
         #[doc = "[kubernetes]: crate::manual::kubernetes"]
         #[doc = "[life]: crate::manual::life"]
+        #[doc = "[operations]: crate::manual::operations"]
         #[doc = "[rollouts]: crate::manual::rollouts"]
         #[doc = "[schemas]: crate::manual::schemas"]
         #[doc = "[shutdown]: crate::manual::shutdown"]
@@ -52,6 +54,7 @@ pages! {
     rollouts = "manual/rollouts.md";
     addresses = "manual/addresses.md";
     gateways = "manual/gateways.md";
+    operations = "manual/operations.md";
     kubernetes = "manual/kubernetes.md";
     testing = "manual/testing.md";
     troubleshooting = "manual/troubleshooting.md";

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::task::JoinSet;
@@ -327,7 +328,8 @@ impl ControlPlane {
         // Whatever it says, it said it.
         let path = format!("{SERVICE}ListPeers");
         let take = &mut |_: &[u8]| {};
-        let answer = self.send(connection, &path, message, MAX_LIST_BYTES, take);
+        let headers = self.credentials.headers().await.unwrap_or_default();
+        let answer = self.send(connection, &path, headers, message, MAX_LIST_BYTES, take);
         !matches!(answer.await, Err(Failure::NotSent(_) | Failure::Broken(_)))
     }
 
@@ -622,8 +624,10 @@ impl ControlPlane {
                 *last = Some(connection.clone());
             }
             attempts += 1;
+            // Each time anew: the wait for the connection may have been long.
+            let headers = self.credentials.headers().await.map_err(Failed::NotSent)?;
             match self
-                .send(&connection, path, message.clone(), limit, take)
+                .send(&connection, path, headers, message.clone(), limit, take)
                 .await
             {
                 Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
@@ -638,6 +642,7 @@ impl ControlPlane {
         &self,
         connection: &Connection,
         path: &str,
+        headers: HeaderMap,
         message: Bytes,
         limit: usize,
         take: &mut (dyn FnMut(&[u8]) + Send),
@@ -647,7 +652,6 @@ impl ControlPlane {
             let error: http::uri::InvalidUri = error;
             Failure::NotSent(error.into())
         })?;
-        let headers = self.credentials.headers();
         let channel = connection.channel.clone();
         let take = &mut |bytes: &[u8]| {
             let length = bytes.len() as u64;

@@ -4,10 +4,15 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::token::{self, Token};
+use crate::error::{Error, ErrorKind};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
+
+const BEARER: &str = "the bearer token (header `authorization`)";
 
 type Provider = Arc<dyn Fn() -> HeaderMap + Send + Sync>;
 
@@ -16,18 +21,28 @@ type Provider = Arc<dyn Fn() -> HeaderMap + Send + Sync>;
 pub(crate) struct Credentials {
     fixed: HeaderMap,
     provider: Option<Provider>,
-    /// Name of the first header that HTTP does not allow.
+    /// A bearer token that may change.
+    token: Option<Token>,
+    /// What is wrong about the first header that cannot be sent.
     fault: Option<String>,
 }
 
 // === impl Credentials ===
 
 impl Credentials {
-    pub(crate) fn add_bearer(&mut self, token: &str) {
-        if token.is_empty() {
-            self.fault = Some("authorization (empty token)".to_owned());
+    pub(crate) fn add_bearer(&mut self, text: &str) {
+        match token::header(text) {
+            Ok(value) => {
+                self.fixed.insert(AUTHORIZATION, value);
+                let fault = token::check(text).err();
+                self.fault = fault.map(|why| format!("{BEARER} {why}"));
+            }
+            Err(why) => self.fault = Some(format!("{BEARER} {why}")),
         }
-        self.add("authorization", &format!("Bearer {token}"));
+    }
+
+    pub(crate) fn set_token(&mut self, token: Token) {
+        self.token = Some(token);
     }
 
     pub(crate) fn add(&mut self, name: &str, value: &str) {
@@ -39,7 +54,13 @@ impl Credentials {
                 value.set_sensitive(true);
                 self.fixed.insert(name, value);
             }
-            _ => self.fault = Some(name.to_owned()),
+            _ => {
+                let message = format!(
+                    "the header `{name}` for the gateway has a name or value that HTTP does not \
+                     allow: names are ASCII tokens, values visible ASCII"
+                );
+                self.fault = Some(message);
+            }
         }
     }
 
@@ -47,17 +68,38 @@ impl Credentials {
         self.provider = Some(provider);
     }
 
-    pub(crate) fn check(&self) -> Result<(), Finding> {
-        match &self.fault {
-            None => Ok(()),
-            Some(name) => Err(Finding::error(
-                Rule::Metadata,
-                format!(
-                    "the header `{name}` for the gateway has a name or value that HTTP does not \
-                     allow: names are ASCII tokens, values visible ASCII"
-                ),
-            )),
+    /// Whether anything says who calls.
+    pub(crate) fn has_authorization(&self) -> bool {
+        self.token.is_some() || self.fixed.contains_key(AUTHORIZATION)
+    }
+
+    /// Whoever has it calls as `other` does.
+    pub(crate) fn take_authorization(&mut self, other: &Self) {
+        if let Some(value) = other.fixed.get(AUTHORIZATION) {
+            self.fixed.insert(AUTHORIZATION, value.clone());
         }
+        self.token.clone_from(&other.token);
+        if self.fault.is_none() {
+            self.fault.clone_from(&other.fault);
+        }
+    }
+
+    /// Reads the file of a token, if there is one.
+    pub(crate) fn check(&self) -> Result<(), Finding> {
+        let fault = |message: &str| Err(Finding::error(Rule::Metadata, message));
+        if let Some(message) = &self.fault {
+            return fault(message);
+        }
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        if self.fixed.contains_key(AUTHORIZATION) {
+            return fault(
+                "there is a bearer token, or a header `authorization`, beside one of a file or a \
+                 provider: leave one of them out",
+            );
+        }
+        token.check().or_else(|message| fault(&message))
     }
 
     /// Equal where the same headers are sent.
@@ -69,16 +111,28 @@ impl Credentials {
         if let Some(provider) = &self.provider {
             Arc::as_ptr(provider).cast::<()>().hash(&mut hasher);
         }
+        self.token.as_ref().map(Token::identity).hash(&mut hasher);
         hasher.finish()
     }
 
     /// Everything to send with one call; the provider's headers go before the fixed ones.
-    pub(super) fn headers(&self) -> HeaderMap {
+    pub(super) async fn headers(&self) -> Result<HeaderMap, Error> {
         let mut headers = self.fixed.clone();
-        if let Some(provider) = &self.provider {
-            headers.extend(provider());
+        if let Some(token) = &self.token {
+            // In a box: most have none, and the futures of all calls would have room for it.
+            let token = Box::pin(token.header()).await;
+            let token = token.map_err(|why| Error::new(ErrorKind::Unavailable, why))?;
+            headers.insert(AUTHORIZATION, token);
         }
-        headers
+        if let Some(provider) = &self.provider {
+            let mut fresh = provider();
+            // Or the HTTP/2 client would index them, and show them in its log.
+            fresh
+                .values_mut()
+                .for_each(|value| value.set_sensitive(true));
+            headers.extend(fresh);
+        }
+        Ok(headers)
     }
 }
 

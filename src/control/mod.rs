@@ -20,6 +20,7 @@ mod shared;
 mod shown;
 mod spoken;
 mod target;
+pub(crate) mod token;
 mod watched_io;
 
 pub(crate) use client::{CallError, ControlPlane, Liveness};

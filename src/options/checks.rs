@@ -20,7 +20,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The lease a gateway grants when none is asked for (contract § 2).
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
 
-pub(super) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Finding> {
+pub(crate) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Finding> {
     let Some(ttl) = ttl else { return Ok(0) };
     let fault = |why: &str| {
         let message = format!("the TTL {ttl:?} {why}; leave it out for the gateway's 30 s");
@@ -37,7 +37,7 @@ pub(super) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Finding> {
     u32::try_from(ttl.as_secs()).map_err(|_| fault("does not fit into the wire's 32 bits"))
 }
 
-pub(super) fn instance(options: &Options) -> Result<(), Finding> {
+pub(crate) fn instance(options: &Options) -> Result<(), Finding> {
     match options.exclusive.as_deref() {
         Some(identity) if identity.is_empty() || identity.contains('#') => Err(Finding::error(
             Rule::ExclusiveInstance,
@@ -76,7 +76,7 @@ pub(super) fn heartbeat(options: &Options) -> Result<(), Finding> {
 }
 
 pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
-    let (leave, drain) = (options.leave_timeout, options.longest_drain());
+    let (leave, drain) = (options.longest_leave(), options.longest_drain());
     let quiet = options.quiet_time();
     let mut found = Vec::new();
     let mut fault = |message: String| found.push(Finding::error(Rule::Timeouts, message));
@@ -115,7 +115,7 @@ pub(super) fn unchecked(options: &Options) -> Option<Finding> {
 }
 
 /// Credentials of the control plane never go there.
-pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Finding> {
+pub(crate) fn gateway_http(options: &Options) -> Result<Option<Uri>, Finding> {
     let Some(text) = &options.gateway_http else {
         return Ok(None);
     };
@@ -137,7 +137,7 @@ pub(super) fn gateway_http(options: &Options) -> Result<Option<Uri>, Finding> {
 }
 
 /// The address must serve every kind of service that is registered under it.
-pub(super) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Finding> {
+pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Finding> {
     let fault = |message: String| vec![Finding::error(Rule::AdvertisedAddress, message)];
     let scheme = options.advertise_scheme.as_deref();
     if let Some(scheme) = scheme

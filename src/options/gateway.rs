@@ -53,6 +53,20 @@ impl GatewayAddress {
         Self(Given::LookedUp(Box::new(self), Lookup::new(lookup)))
     }
 
+    /// Whether no address is given.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.0 {
+            Given::Text(text) => text.trim().is_empty(),
+            Given::Several(addresses) => addresses.is_empty(),
+            Given::Endpoint(_) | Given::LookedUp(..) => false,
+        }
+    }
+
+    /// Whether it parses.
+    pub(crate) fn check(&self) -> Result<(), Finding> {
+        self.parse(false).map(drop)
+    }
+
     /// All addresses, at least one; `tls_wanted` turns a plain `host:port` into `https`.
     pub(super) fn parse(&self, tls_wanted: bool) -> Result<Vec<Target>, Finding> {
         match &self.0 {
@@ -90,7 +104,11 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Finding> {
         Finding::error(Rule::GatewayAddress, message)
     };
     if text.is_empty() {
-        return Err(fault("is empty"));
+        let message = "there is no gateway to register with: write host:port, http://host:port or \
+                       https://host:port of its control plane, or set GWAG_GATEWAY and use \
+                       `Options::from_env()`; where none is meant, \
+                       `.disabled_if(no_gateway)`";
+        return Err(Finding::error(Rule::GatewayAddress, message));
     }
     let with_scheme = match text.split_once("://") {
         Some(("http" | "https", _)) => text.to_owned(),

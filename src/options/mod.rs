@@ -9,16 +9,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use checks::{advertised, gateway_http, instance, ttl_seconds};
 pub use gateway::GatewayAddress;
 pub(crate) use plan::{Plan, PlannedGateway};
 
 use crate::control::Credentials;
+use crate::control::token::Token;
 use crate::error::Error;
 use crate::registration::address::Advertise;
 use crate::registration::{Event, Hold};
 use tower_gwag_schema::Findings;
 use tower_gwag_schema::GatewayRelease;
 use tower_gwag_schema::Rule;
+use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::Service;
 
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -28,6 +31,10 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 
 /// The default; leaving takes 5 s more.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The default.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(25);
+/// The default.
+const RECLAIM_AFTER: Duration = Duration::from_secs(2);
 /// The default.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -44,7 +51,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`ttl`](Self::ttl) | the gateway's own, 30 s |
 /// | [`heartbeat_interval`](Self::heartbeat_interval) | min(granted TTL / 3, 10 s), ± 10 % |
 /// | [`build_tag`](Self::build_tag) | `GWAG_BUILD_TAG` at build time, else none |
-/// | [`bearer_token`](Self::bearer_token), [`metadata`](Self::metadata) | none |
+/// | [`bearer_token`](Self::bearer_token), [`bearer_token_file`](Self::bearer_token_file), [`metadata`](Self::metadata) | none |
 /// | TLS: `Options::tls` (feature `tls`) | plaintext for `host:port` and `http://`; system roots for `https://` |
 /// | [`drain_timeout`](Self::drain_timeout) | 20 s; less where `leave_timeout` is shorter |
 /// | [`leave_timeout`](Self::leave_timeout) | 25 s |
@@ -61,7 +68,8 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
 /// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
 ///
-/// `GWAG_ENABLED=0` in the environment switches every registration of the process off.
+/// [`from_env`](Self::from_env) and [`or_env`](Self::or_env) read the environment.
+/// `GWAG_ENABLED=0` in it switches every registration of the process off.
 #[derive(Clone)]
 #[must_use = "options do nothing until they are given to GwagRegistrationLayer::new"]
 pub struct Options {
@@ -80,7 +88,7 @@ pub struct Options {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<tonic::transport::ClientTlsConfig>,
     pub(crate) drain_timeout: Option<Duration>,
-    pub(crate) leave_timeout: Duration,
+    pub(crate) leave_timeout: Option<Duration>,
     pub(crate) quiet: Option<Duration>,
     pub(crate) hold: Hold,
     pub(crate) exempt: Vec<String>,
@@ -90,10 +98,12 @@ pub struct Options {
     pub(crate) on_refusal: OnRefusal,
     pub(crate) on_finding: OnFinding,
     pub(crate) prefer_first: bool,
-    pub(crate) reclaim_after: Duration,
-    pub(crate) gateway_release: GatewayRelease,
+    pub(crate) reclaim_after: Option<Duration>,
+    pub(crate) gateway_release: Option<GatewayRelease>,
     pub(crate) allowed: Vec<Rule>,
     pub(crate) unchecked: bool,
+    /// Warnings about where the options come from.
+    pub(crate) noted: Vec<Finding>,
 }
 
 /// What becomes of the server when a gateway refuses the content of its registration.
@@ -157,12 +167,12 @@ impl Options {
             exclusive: None,
             ttl: None,
             heartbeat_interval: None,
-            build_tag: option_env!("GWAG_BUILD_TAG").map(str::to_owned),
+            build_tag: None,
             credentials: Credentials::default(),
             #[cfg(feature = "tls")]
             tls: None,
             drain_timeout: None,
-            leave_timeout: Duration::from_secs(25),
+            leave_timeout: None,
             quiet: None,
             hold: Hold::default(),
             exempt: ENDLESS.map(str::to_owned).into(),
@@ -172,10 +182,11 @@ impl Options {
             on_refusal: OnRefusal::default(),
             on_finding: OnFinding::default(),
             prefer_first: false,
-            reclaim_after: Duration::from_secs(2),
-            gateway_release: GatewayRelease::default(),
+            reclaim_after: None,
+            gateway_release: None,
             allowed: Vec::new(),
             unchecked: false,
+            noted: Vec::new(),
         }
     }
 
@@ -296,6 +307,44 @@ impl Options {
         self
     }
 
+    /// Sends `authorization: Bearer …` with the token that a file has, white space around it left out.
+    /// The file is read for each call, so that a new token needs no restart; while it cannot be read,
+    /// the last one goes on being used.
+    ///
+    /// [`check`](Self::check) finds a file that cannot be read, and a JSON Web Token that has expired.
+    pub fn bearer_token_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.credentials.set_token(Token::file(path.into()));
+        self
+    }
+
+    /// Sends `authorization: Bearer …` with the token that `provider` gives, which is asked before
+    /// every call. While it fails, or takes more than 2 s, the last one goes on being used.
+    ///
+    /// It is asked wherever a call is made, for the last one of a process perhaps on a runtime of its
+    /// own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Options;
+    ///
+    /// let options = Options::new("gateway:50090")
+    ///     .bearer_token_provider(|| async { std::fs::read_to_string("/run/token") });
+    /// ```
+    pub fn bearer_token_provider<F, R, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let provider = Arc::new(move || -> crate::control::token::Asked {
+            let asked = provider();
+            Box::pin(async { asked.await.map_err(E::into) })
+        });
+        self.credentials.set_token(Token::provider(provider));
+        self
+    }
+
     /// Sends a header with every control-plane call.
     pub fn metadata(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.credentials.add(name.as_ref(), value.as_ref());
@@ -336,11 +385,34 @@ impl Options {
     /// The drain timeout that was set, or the default within the leave timeout.
     pub(crate) fn longest_drain(&self) -> Duration {
         // Zero is refused, whatever else is set.
-        let default = match self.leave_timeout.is_zero() {
+        let leave = self.longest_leave();
+        let default = match leave.is_zero() {
             true => DRAIN_TIMEOUT,
-            false => DRAIN_TIMEOUT.min(self.leave_timeout / 5 * 4),
+            false => DRAIN_TIMEOUT.min(leave / 5 * 4),
         };
         self.drain_timeout.unwrap_or(default)
+    }
+
+    /// The leave timeout that was set, or the default.
+    pub(crate) fn longest_leave(&self) -> Duration {
+        self.leave_timeout.unwrap_or(LEAVE_TIMEOUT)
+    }
+
+    /// How long a vN must be free: what was set, or the default.
+    pub(crate) fn free_for(&self) -> Duration {
+        self.reclaim_after.unwrap_or(RECLAIM_AFTER)
+    }
+
+    /// The release that schemas are judged by.
+    pub(crate) fn release(&self) -> GatewayRelease {
+        self.gateway_release.unwrap_or_default()
+    }
+
+    /// The tag of the build, if it has one: what was set, or said when this crate was built.
+    pub(crate) fn tag(&self) -> Option<&str> {
+        let tag = self.build_tag.as_deref();
+        tag.or(option_env!("GWAG_BUILD_TAG"))
+            .filter(|tag| !tag.is_empty())
     }
 
     /// The quiet time that was set, or the default within the drain timeout.
@@ -354,13 +426,13 @@ impl Options {
     /// A gateway gives a vN to the first schema that comes, so that the owner of a name who
     /// restarts for longer, without a second replica, loses the name to whoever waits for it.
     pub fn reclaim_after(mut self, free: Duration) -> Self {
-        self.reclaim_after = free;
+        self.reclaim_after = Some(free);
         self
     }
 
     /// The longest time that leaving takes as a whole, drain included.
     pub fn leave_timeout(mut self, timeout: Duration) -> Self {
-        self.leave_timeout = timeout;
+        self.leave_timeout = Some(timeout);
         self
     }
 
@@ -408,7 +480,7 @@ impl Options {
     ///
     /// [`graphql_schema`]: Self::graphql_schema
     pub fn gateway_release(mut self, release: GatewayRelease) -> Self {
-        self.gateway_release = release;
+        self.gateway_release = Some(release);
         self
     }
 
@@ -508,7 +580,7 @@ impl Options {
     #[cfg(feature = "preflight")]
     #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
     pub fn graphql_schema(&self) -> Result<tower_gwag_schema::graphql::Schema, Error> {
-        let schema = tower_gwag_schema::graphql_schema(&self.services, self.gateway_release);
+        let schema = tower_gwag_schema::graphql_schema(&self.services, self.release());
         schema.map_err(Error::from)
     }
 
@@ -517,15 +589,8 @@ impl Options {
     }
 
     pub(crate) fn is_disabled(&self) -> bool {
-        self.disabled || disabled_by_environment(std::env::var("GWAG_ENABLED").ok().as_deref())
+        self.disabled || crate::settings::process_is_switched_off()
     }
-}
-
-fn disabled_by_environment(value: Option<&str>) -> bool {
-    value.is_some_and(|value| {
-        let value = value.trim().to_ascii_lowercase();
-        matches!(value.as_str(), "0" | "false" | "off" | "no")
-    })
 }
 
 impl fmt::Debug for Options {
@@ -540,20 +605,5 @@ impl fmt::Debug for Options {
             .field("heartbeat_interval", &self.heartbeat_interval)
             .field("build_tag", &self.build_tag)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_clear_no_disables() {
-        for no in ["0", "false", " OFF ", "no"] {
-            assert!(disabled_by_environment(Some(no)), "{no}");
-        }
-        for other in [None, Some(""), Some("1"), Some("true"), Some("yes")] {
-            assert!(!disabled_by_environment(other), "{other:?}");
-        }
     }
 }

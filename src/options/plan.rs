@@ -76,6 +76,7 @@ impl Plan {
         found.extend(checks::advertised(options, &services));
         found.extend(sizes(&services));
         found.extend(checks::unchecked(options));
+        found.extend(options.noted.iter().cloned());
         found.allow(&options.allowed);
         let allowed = given.iter().flat_map(Service::allowed);
         found.extend(not_allowable(allowed.chain(&options.allowed)));
@@ -209,11 +210,11 @@ fn services(
     }
     let checks = match options.unchecked {
         true => Checks::StructureOnly,
-        false => Checks::All(options.gateway_release),
+        false => Checks::All(options.release()),
     };
     let services = resolve(given, checks, purpose, found);
     for service in services.iter().filter(|it| it.version.is_unstable()) {
-        if let Some(tag) = options.build_tag.as_deref().filter(|tag| !tag.is_empty()) {
+        if let Some(tag) = options.tag() {
             let name = service.name();
             found.add(Finding::error(
                 Rule::UnstableInTaggedBuild,

@@ -213,6 +213,7 @@ impl Core {
     pub(crate) fn wire(&self, bound: Option<SocketAddr>) -> Result<(), Error> {
         self.wiring.listener.store(true, Ordering::Relaxed);
         if self.is_disabled() {
+            self.say_disabled();
             return Ok(());
         }
         self.stage().check_idle()?;
@@ -236,6 +237,19 @@ impl Core {
         stage.check_idle()?;
         *stage = Stage::Wired(Box::new(plan));
         Ok(())
+    }
+
+    /// Whoever runs it sees why the gateway does not know it.
+    fn say_disabled(&self) {
+        if self.began.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let why = match self.options.gateway.is_empty() {
+            true => "no gateway is given (GWAG_GATEWAY)",
+            false => "it is switched off (GWAG_ENABLED, `Options::disabled_if`)",
+        };
+        let text = format!("the server serves, and nothing is registered: {why}");
+        self.say(Level::INFO, None, &text);
     }
 
     /// Only where schemas are at fault: other options are wrong from the first start on.

@@ -101,12 +101,12 @@ impl Worker {
         let expected = caller.expected();
         core.log.of_gateway(caller.target(0).to_string());
         core.log.of_instance(caller.instance_id());
-        let machine = machine(&caller, pace, options.leave_timeout);
+        let machine = machine(&caller, pace, options.longest_leave());
         let slots = Slots::new(
             Arc::clone(&services),
             Arc::clone(&expected),
             gateway_http.clone(),
-            options.reclaim_after,
+            options.free_for(),
         );
         Self {
             slots,
@@ -598,7 +598,7 @@ impl Worker {
         let mut leaving = Leaving::begin(request.reason, &self.core);
         leaving.ghosts = self.ghosts;
         self.leaving = Some(leaving);
-        let end = Instant::now() + self.core.options.leave_timeout;
+        let end = Instant::now() + self.core.options.longest_leave();
         self.left = Some((request, end));
         self.core.set_status(State::Leaving, None);
         self.step(Event::Leave {

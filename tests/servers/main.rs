@@ -7,9 +7,11 @@ mod support;
 
 mod axum_server;
 mod compile;
+mod environment;
 mod half_wired;
 mod interop;
 mod listeners;
+mod log;
 mod mixed;
 mod one_port;
 mod tls;

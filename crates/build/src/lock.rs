@@ -1,10 +1,10 @@
 //! The text of `gwag.lock`: which schema a version has, one line for each. Build scripts write it by
 //! themselves; tools read it here.
 
-use tower_gwag_schema::{Findings, Rule};
 use tower_gwag_schema::finding::location::Lines;
 use tower_gwag_schema::finding::{Finding, Place};
 use tower_gwag_schema::version::Version;
+use tower_gwag_schema::{Findings, Rule};
 
 /// Beside `Cargo.toml`.
 pub const FILE: &str = "gwag.lock";

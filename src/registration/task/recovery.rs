@@ -43,7 +43,7 @@ impl Worker {
         let pace = Pace::new(options.heartbeat_interval, random_seed());
         let leave_timeout = self
             .left
-            .map_or(options.leave_timeout, |(_, end)| rest(end));
+            .map_or(options.longest_leave(), |(_, end)| rest(end));
         let mut machine = machine(&self.caller, pace, leave_timeout);
         machine.succeed(&self.machine);
         for (which, id, ttl) in self.last_resort.held() {

@@ -41,6 +41,10 @@ macro_rules! rules {
 }
 
 rules! {
+    /// A value of the environment, or of a file of settings, must be one that the option takes.
+    SettingValue = "setting-value", Structure;
+    /// Warning: a name that begins with `GWAG_` is none of ours; in a file of settings an error.
+    SettingName = "setting-name", Structure;
     /// The gateway's address must parse.
     GatewayAddress = "gateway-address", Structure;
     /// `gateway_http` is the base URL of an HTTP port.

@@ -1,0 +1,661 @@
+//! What is set outside of the code: by the environment, or by a file.
+//!
+//! Both have the same settings under two spellings, `GWAG_TTL` and `ttl`, and one parser.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::{Findings, GatewayRelease, Rule};
+
+use crate::control::shown;
+use crate::error::Error;
+use crate::options::{self, GatewayAddress, Options};
+
+const PREFIX: &str = "GWAG_";
+
+/// Every setting, as the environment has it behind the prefix.
+const KNOWN: &[&str] = &[
+    "ADVERTISE",
+    "ADVERTISE_HOST",
+    "ADVERTISE_SCHEME",
+    "BUILD_TAG",
+    "DRAIN_TIMEOUT",
+    "ENABLED",
+    "EXCLUSIVE_INSTANCE",
+    "GATEWAY",
+    "GATEWAY_HTTP",
+    "GATEWAY_RELEASE",
+    "HEARTBEAT_INTERVAL",
+    "INSTANCE",
+    "LEAVE_TIMEOUT",
+    "PREFER_FIRST",
+    "QUIET",
+    "RECLAIM_AFTER",
+    "TOKEN",
+    "TOKEN_FILE",
+    "TTL",
+];
+
+/// The environment variables that [`Options`] can be read from: those of this process, or a list of
+/// one's own, so that no test needs `set_var`.
+///
+/// Only names that begin with `GWAG_` are kept, and never the service links of Kubernetes, such as
+/// `GWAG_GATEWAY_PORT` or `GWAG_GATEWAY_SERVICE_HOST`. `Debug` shows the names alone.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{Environment, Options};
+///
+/// let environment: Environment = [("GWAG_GATEWAY", "gateway:50090"), ("GWAG_TTL", "15s")]
+///     .into_iter()
+///     .collect();
+/// let options = Options::from_environment(&environment)?;
+/// # Ok::<(), tower_gwag::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+/// Settings as a file has them, for serde (feature `serde`): the variables of the
+/// [environment](Environment) without `GWAG_`, in lower case.
+///
+/// Values are texts, numbers, booleans, or lists of texts. A name that is not known is an error.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{Options, Settings};
+///
+/// let file = r#"{"gateway": ["a:50090", "b:50090"], "ttl": "15s", "leave_timeout": 20}"#;
+/// let settings: Settings = serde_json::from_str(file)?;
+/// let options = Options::from_settings(&settings)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "serde")]
+#[derive(Clone, Default)]
+pub struct Settings(BTreeMap<String, String>);
+
+/// How a setting is called where it comes from.
+#[derive(Clone, Copy)]
+enum Spelling {
+    Environment,
+    #[cfg(feature = "serde")]
+    File,
+}
+
+/// Options as they are read, and what is wrong.
+struct Reading {
+    options: Options,
+    spelling: Spelling,
+    found: Findings,
+}
+
+/// Whether nobody said which gateway to register with, for [`Options::disabled_if`].
+#[must_use]
+pub fn no_gateway(options: &Options) -> bool {
+    options.gateway.is_empty()
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Options from the environment of this process.
+    ///
+    /// | variable | option |
+    /// |---|---|
+    /// | `GWAG_GATEWAY` | [`new`](Self::new); several, with commas between, are alternatives |
+    /// | `GWAG_ENABLED` | `0`, `false`, `off`, `no`: [`disabled`](Self::disabled), and nothing else is read |
+    /// | `GWAG_GATEWAY_HTTP` | [`gateway_http`](Self::gateway_http) |
+    /// | `GWAG_GATEWAY_RELEASE` | [`gateway_release`](Self::gateway_release), such as `1.4` |
+    /// | `GWAG_PREFER_FIRST` | [`prefer_first`](Self::prefer_first), where it is `1`, `true`, `on` or `yes` |
+    /// | `GWAG_ADVERTISE` | [`advertise`](Self::advertise) |
+    /// | `GWAG_ADVERTISE_HOST` | [`advertise_host`](Self::advertise_host) |
+    /// | `GWAG_ADVERTISE_SCHEME` | [`advertise_scheme`](Self::advertise_scheme) |
+    /// | `GWAG_INSTANCE` | [`instance_id`](Self::instance_id) |
+    /// | `GWAG_EXCLUSIVE_INSTANCE` | [`exclusive_instance`](Self::exclusive_instance) |
+    /// | `GWAG_BUILD_TAG` | [`build_tag`](Self::build_tag); goes before the variable at build time |
+    /// | `GWAG_TOKEN`, `GWAG_TOKEN_FILE` | [`bearer_token`](Self::bearer_token), [`bearer_token_file`](Self::bearer_token_file) |
+    /// | `GWAG_TTL` | [`ttl`](Self::ttl) |
+    /// | `GWAG_HEARTBEAT_INTERVAL` | [`heartbeat_interval`](Self::heartbeat_interval) |
+    /// | `GWAG_DRAIN_TIMEOUT`, `GWAG_LEAVE_TIMEOUT` | [`drain_timeout`](Self::drain_timeout), [`leave_timeout`](Self::leave_timeout) |
+    /// | `GWAG_QUIET`, `GWAG_RECLAIM_AFTER` | [`quiet`](Self::quiet), [`reclaim_after`](Self::reclaim_after) |
+    ///
+    /// Times are written `15s`, `500ms`, `2m` or `1h`, or in seconds. An empty value is none. What the
+    /// code sets afterwards goes before the environment. Without `GWAG_GATEWAY` the check fails, or
+    /// the registration is [disabled](Self::disabled_if), as you choose. A name that begins with
+    /// `GWAG_` and is none of these is a warning of [`check`](Self::check), with the nearest that is
+    /// one; Kubernetes' service links are left alone.
+    ///
+    /// # Errors
+    ///
+    /// Every value that cannot be used, all at once: its name, the value where it is no secret, and
+    /// the remedy. [`ErrorKind::InvalidSetting`](crate::ErrorKind::InvalidSetting).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tower_gwag::{Options, Service, no_gateway};
+    ///
+    /// let options = Options::from_env()?
+    ///     .disabled_if(no_gateway)
+    ///     .service(Service::proto_dir("proto", "greeter.proto"));
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_environment(&Environment::of_process())
+    }
+
+    /// As [`from_env`](Self::from_env), of other variables than those of the process.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_environment(environment: &Environment) -> Result<Self, Error> {
+        Self::new("").or_environment(environment)
+    }
+
+    /// Adds what the environment says of everything that the code has left open: the code goes
+    /// before the environment, and that before the defaults. Services, callbacks and headers are the
+    /// code's alone. `Options::new("")` leaves the gateway open.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env), for variables that are not used, too.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use tower_gwag::Options;
+    ///
+    /// // `GWAG_TTL` is not used, `GWAG_ADVERTISE_HOST` is.
+    /// let options = Options::new("gateway:50090").ttl(Duration::from_secs(15)).or_env()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn or_env(self) -> Result<Self, Error> {
+        self.or_environment(&Environment::of_process())
+    }
+
+    /// As [`or_env`](Self::or_env), of other variables than those of the process.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn or_environment(self, environment: &Environment) -> Result<Self, Error> {
+        let mut reading = Reading::new(Spelling::Environment);
+        let mut values = BTreeMap::new();
+        for (name, value) in &environment.0 {
+            let Some(known) = KNOWN.iter().find(|known| *known == name) else {
+                reading.warn_of(name);
+                continue;
+            };
+            match value.to_str().map(str::trim) {
+                Some("") => {}
+                Some(value) => {
+                    values.insert(*known, value.to_owned());
+                }
+                None => reading.fault(known, None, "is no text", "write it in UTF-8"),
+            }
+        }
+        reading.read(&values);
+        reading.over(self)
+    }
+
+    /// Options from a file that serde has read (feature `serde`).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env), and a name that is not known.
+    #[cfg(feature = "serde")]
+    pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        Self::new("").or_settings(settings)
+    }
+
+    /// Adds what a file says of everything that the code, or the environment before it, has left open
+    /// (feature `serde`): `Options::from_env()?.or_settings(&file)?` is environment, file, default.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_settings`](Self::from_settings).
+    #[cfg(feature = "serde")]
+    pub fn or_settings(self, settings: &Settings) -> Result<Self, Error> {
+        let mut reading = Reading::new(Spelling::File);
+        let mut values = BTreeMap::new();
+        for (name, value) in &settings.0 {
+            match KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+                Some(known) if !value.trim().is_empty() => {
+                    values.insert(*known, value.trim().to_owned());
+                }
+                Some(_) => {}
+                None => reading.warn_of(name),
+            }
+        }
+        reading.read(&values);
+        reading.over(self)
+    }
+
+    /// Serves everything and registers nothing where `condition` holds, which the log says once;
+    /// usually [`no_gateway`].
+    pub fn disabled_if(mut self, condition: impl FnOnce(&Self) -> bool) -> Self {
+        self.disabled |= condition(&self);
+        self
+    }
+}
+
+// === impl Environment ===
+
+impl Environment {
+    /// The variables of this process, as they are now.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let all = std::env::vars_os();
+        all.filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        let ours = variables.into_iter().filter_map(|(name, value)| {
+            let name: String = name.into();
+            let name = name.strip_prefix(PREFIX)?;
+            (!is_service_link(name)).then(|| (name.to_owned(), value.into()))
+        });
+        Self(ours.collect())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.keys().map(|name| format!("{PREFIX}{name}"));
+        f.debug_set().entries(names).finish()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(feature = "serde")]
+mod of_serde {
+    use std::collections::BTreeMap;
+    use std::fmt;
+
+    use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+
+    use super::Settings;
+
+    /// A value as the environment would have it.
+    struct Value(String);
+
+    struct ValueVisitor;
+
+    impl<'de> Deserialize<'de> for Settings {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
+            let values = values.into_iter().map(|(name, value)| (name, value.0));
+            Ok(Self(values.collect()))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Value {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(ValueVisitor).map(Self)
+        }
+    }
+
+    impl<'de> Visitor<'de> for ValueVisitor {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text, a number, a boolean, or a list of texts")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_bool<E: Error>(self, value: bool) -> Result<String, E> {
+            Ok(value.to_string())
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<String, E> {
+            Ok(String::new())
+        }
+
+        fn visit_none<E: Error>(self) -> Result<String, E> {
+            Ok(String::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<String, A::Error> {
+            let mut all = Vec::<String>::new();
+            while let Some(item) = items.next_element()? {
+                all.push(item);
+            }
+            Ok(all.join(","))
+        }
+    }
+}
+
+/// Whether Kubernetes sets the variable for every service of a namespace, named after it.
+fn is_service_link(name: &str) -> bool {
+    // A service may be called `gwag`.
+    let name = format!("_{name}");
+    let is_of_a_port = |(at, found): (usize, &str)| {
+        let mut parts = name[at + found.len()..].split('_');
+        let port = parts.next().unwrap_or_default();
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        is_port && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+    };
+    name.ends_with("_PORT")
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT_")
+        || name.match_indices("_PORT_").any(is_of_a_port)
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn new(spelling: Spelling) -> Self {
+        Self {
+            options: Options::new(""),
+            spelling,
+            found: Findings::default(),
+        }
+    }
+
+    /// As it is written where it comes from.
+    fn spelled(&self, name: &str) -> String {
+        match self.spelling {
+            Spelling::Environment => format!("{PREFIX}{name}"),
+            #[cfg(feature = "serde")]
+            Spelling::File => name.to_ascii_lowercase(),
+        }
+    }
+
+    /// A name that is no setting.
+    fn warn_of(&mut self, name: &str) {
+        let upper = name.to_ascii_uppercase();
+        let nearest = KNOWN.iter().min_by_key(|known| distance(known, &upper));
+        // invariant: there are some.
+        let nearest = self.spelled(nearest.copied().unwrap_or_default());
+        let message = match self.spelling {
+            Spelling::Environment => format!(
+                "the environment has `{}`, which tower-gwag does not know",
+                shown(&self.spelled(name))
+            ),
+            #[cfg(feature = "serde")]
+            Spelling::File => format!("the setting `{}` is not known", shown(name)),
+        };
+        let finding = match self.spelling {
+            Spelling::Environment => Finding::warning(Rule::SettingName, message),
+            #[cfg(feature = "serde")]
+            Spelling::File => Finding::error(Rule::SettingName, message),
+        };
+        self.found
+            .add(finding.help(format!("the nearest that it knows is `{nearest}`")));
+    }
+
+    fn fault(&mut self, name: &str, value: Option<&str>, why: &str, help: &str) {
+        let name = self.spelled(name);
+        let message = match value {
+            Some(value) => format!("{name}=`{}` {why}", shown(value)),
+            None => format!("{name} {why}"),
+        };
+        let finding = Finding::error(Rule::SettingValue, message);
+        self.found.add(match help {
+            "" => finding,
+            help => finding.help(help),
+        });
+    }
+
+    /// What a check of the option says of it, if anything.
+    fn keep(&mut self, name: &str, result: Result<(), Finding>) {
+        if let Err(finding) = result {
+            let why = format!("cannot be used: {}", finding.message());
+            self.fault(name, None, &why, finding.remedy().unwrap_or_default());
+        }
+    }
+
+    fn read(&mut self, values: &BTreeMap<&str, String>) {
+        let get = |name: &str| values.get(name).map(String::as_str);
+        if let Some(text) = get("ENABLED") {
+            match flag(text) {
+                Some(false) => {
+                    // Whoever switches it off need not mend what is not used.
+                    self.found = Findings::default();
+                    self.options.disabled = true;
+                    return;
+                }
+                Some(true) => {}
+                None => self.no_flag("ENABLED", text),
+            }
+        }
+        for (name, text) in values {
+            self.one(name, text);
+        }
+        let both = [("ADVERTISE", "ADVERTISE_HOST"), ("TOKEN", "TOKEN_FILE")];
+        for (name, other) in both {
+            if get(name).is_some() && get(other).is_some() {
+                let why = format!("is set beside {}", self.spelled(other));
+                self.fault(name, None, &why, "leave one of them out");
+            }
+        }
+    }
+
+    fn one(&mut self, name: &str, text: &str) {
+        match name {
+            "ENABLED" => {}
+            "GATEWAY" => self.gateway(text),
+            "GATEWAY_HTTP" => {
+                self.options.gateway_http = Some(text.to_owned());
+                let checked = options::gateway_http(&self.options).map(drop);
+                self.keep(name, checked);
+            }
+            "GATEWAY_RELEASE" => match release(text) {
+                Some(release) => self.options.gateway_release = Some(release),
+                None => {
+                    let help = "write `1.1` or `1.4`, or leave it out for the newest";
+                    self.fault(name, Some(text), "is no release that is known", help);
+                }
+            },
+            "PREFER_FIRST" => match flag(text) {
+                Some(is_wanted) => self.options.prefer_first = is_wanted,
+                None => self.no_flag(name, text),
+            },
+            "ADVERTISE" | "ADVERTISE_HOST" | "ADVERTISE_SCHEME" => {
+                let alone = Options::new("");
+                let alone = match name {
+                    "ADVERTISE" => alone.advertise(text),
+                    "ADVERTISE_HOST" => alone.advertise_host(text),
+                    _ => alone.advertise_scheme(text),
+                };
+                for finding in options::advertised(&alone, &[]) {
+                    self.keep(name, Err(finding));
+                }
+                match name {
+                    "ADVERTISE_SCHEME" => self.options.advertise_scheme = alone.advertise_scheme,
+                    _ => self.options.advertise = alone.advertise,
+                }
+            }
+            "INSTANCE" => self.options.instance_id = Some(text.to_owned()),
+            "EXCLUSIVE_INSTANCE" => {
+                self.options.exclusive = Some(text.to_owned());
+                let checked = options::instance(&self.options);
+                self.keep(name, checked);
+            }
+            "BUILD_TAG" => self.options.build_tag = Some(text.to_owned()),
+            "TOKEN" | "TOKEN_FILE" => {
+                let alone = Options::new("");
+                let alone = match name {
+                    "TOKEN" => alone.bearer_token(text),
+                    _ => alone.bearer_token_file(PathBuf::from(text)),
+                };
+                self.keep(name, alone.credentials.check());
+                self.options.credentials = alone.credentials;
+            }
+            _ => self.time(name, text),
+        }
+    }
+
+    fn gateway(&mut self, text: &str) {
+        let mut gateways: Vec<&str> = text.split(',').map(str::trim).collect();
+        gateways.retain(|gateway| !gateway.is_empty());
+        if gateways.is_empty() {
+            let help = "write host:port, with commas between several";
+            return self.fault("GATEWAY", Some(text), "names no gateway", help);
+        }
+        for gateway in &gateways {
+            let parsed = GatewayAddress::from(*gateway).check();
+            self.keep("GATEWAY", parsed);
+        }
+        self.options.gateway = match &gateways[..] {
+            [gateway] => (*gateway).into(),
+            several => several.to_vec().into(),
+        };
+    }
+
+    fn time(&mut self, name: &str, text: &str) {
+        let Some(time) = time(text) else {
+            let help = "write `15s`, `500ms`, `2m` or `1h`, or a number of seconds";
+            return self.fault(name, Some(text), "is no time", help);
+        };
+        let options = &mut self.options;
+        match name {
+            "TTL" => {
+                options.ttl = Some(time);
+                let checked = options::ttl_seconds(options.ttl).map(drop);
+                self.keep(name, checked);
+            }
+            "HEARTBEAT_INTERVAL" => {
+                options.heartbeat_interval = Some(time);
+            }
+            "DRAIN_TIMEOUT" => options.drain_timeout = Some(time),
+            "LEAVE_TIMEOUT" => {
+                options.leave_timeout = Some(time);
+                if time.is_zero() {
+                    let why = "leaves no time for the call that leaving needs";
+                    self.fault(name, Some(text), why, "25 s is usual");
+                }
+            }
+            "QUIET" => options.quiet = Some(time),
+            _ => options.reclaim_after = Some(time),
+        }
+    }
+
+    fn no_flag(&mut self, name: &str, text: &str) {
+        let help = "write `1`, `true`, `on` or `yes`, or `0`, `false`, `off` or `no`";
+        self.fault(name, Some(text), "is neither yes nor no", help);
+    }
+
+    /// What the code has said, and what was read of the rest.
+    fn over(self, code: Options) -> Result<Options, Error> {
+        let warnings = self.found.into_result()?;
+        let read = self.options;
+        let mut options = code;
+        options.noted.extend(warnings);
+        options.disabled |= read.disabled;
+        if options.gateway.is_empty() {
+            options.gateway = read.gateway;
+        }
+        if options.advertise == crate::registration::address::Advertise::Bound {
+            options.advertise = read.advertise;
+        }
+        if !options.credentials.has_authorization() && read.credentials.has_authorization() {
+            options.credentials.take_authorization(&read.credentials);
+        }
+        options.prefer_first |= read.prefer_first;
+        macro_rules! fill {
+            ($($field:ident)+) => { $(options.$field = options.$field.or(read.$field);)+ };
+        }
+        fill!(
+            advertise_scheme build_tag drain_timeout exclusive gateway_http gateway_release
+            heartbeat_interval instance_id leave_timeout quiet reclaim_after ttl
+        );
+        Ok(options)
+    }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "0" | "false" | "off" | "no" => Some(false),
+        "1" | "true" | "on" | "yes" => Some(true),
+        _ => None,
+    }
+}
+
+/// Whether the environment switches every registration of the process off.
+pub(crate) fn process_is_switched_off() -> bool {
+    let enabled = std::env::var("GWAG_ENABLED").ok();
+    enabled.is_some_and(|text| flag(&text) == Some(false))
+}
+
+/// A release by its first two numbers.
+fn release(text: &str) -> Option<GatewayRelease> {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
+    match (numbers.next()?, numbers.next()?) {
+        ("1", "1") => Some(GatewayRelease::V1_1),
+        ("1", "4") => Some(GatewayRelease::V1_4),
+        _ => None,
+    }
+}
+
+/// A number with a unit, or of seconds.
+fn time(text: &str) -> Option<Duration> {
+    let digits = text
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
+        .count();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit.trim() {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    // Whole numbers exactly; a fraction has at most three digits.
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if fraction.is_empty() || fraction.len() > 3 {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    let thousandths: u64 = format!("{fraction:0<3}").parse().ok()?;
+    let whole = whole.checked_mul(milliseconds)?;
+    let part = Duration::from_micros(thousandths * milliseconds);
+    Duration::from_millis(whole).checked_add(part)
+}
+
+/// How many characters are to be added, removed or changed (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(100).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, c) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (index, of_other) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(c != *of_other);
+            diagonal = row[index + 1];
+            row[index + 1] = changed.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[other.len()]
+}
