@@ -86,6 +86,7 @@
 )]
 
 pub mod control;
+mod drain;
 mod error;
 // Pages of text: only rustdoc wants them.
 #[cfg(all(
@@ -99,13 +100,11 @@ mod options;
 mod registration;
 pub mod server;
 mod settings;
+mod status;
 
 pub use error::{Error, ErrorKind};
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
-pub use registration::{
-    Cleanness, Event, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, Registration,
-    ServedSchema, State, Status,
-};
+pub use registration::{Hold, Registration, ServedSchema};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use server::GwagListener;
@@ -117,6 +116,9 @@ pub use server::{GwagRegistrationLayer, GwagRegistrationService, stop_signal};
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
 pub use settings::Settings;
 pub use settings::{Environment, no_gateway};
+pub use status::{
+    Cleanness, Event, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, State, Status,
+};
 #[cfg(feature = "preflight")]
 #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
 pub use tower_gwag_schema::graphql;

@@ -15,7 +15,7 @@ pub(crate) struct Prefixes {
 // === impl Prefixes ===
 
 impl Prefixes {
-    pub(super) fn new(all: &[String]) -> Self {
+    pub(crate) fn new(all: &[String]) -> Self {
         let mut prefixes = all.iter();
         let first = prefixes.next().map_or("", String::as_str);
         let common = prefixes.fold(first, |common, prefix| {

@@ -1,18 +1,49 @@
-//! The wait for requests in flight while leaving, and for the server's own end after it.
+//! The end of a server's requests: they are counted while they are in flight, waited for when the
+//! server leaves, and cut when the wait is over.
 //!
 //! Until the drain is over the server accepts and serves; then its shutdown futures resolve. What
 //! its connections are still busy with then is waited for until one moment, `drain_timeout` after
 //! the Deregister, whether or not the layer counted it. Only then is anything cut.
 
+mod exempt;
+mod gauge;
+mod in_flight;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod opening;
+#[cfg_attr(
+    not(any(feature = "axum", feature = "tonic")),
+    allow(dead_code, reason = "for wrapped listeners")
+)]
+mod sever;
+mod wakers;
+mod wiring;
+
+/// What `gauge` counts with; loom's in its test.
+mod sync {
+    pub(super) use std::sync::Mutex;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+}
+
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::core::Core;
-use super::leaving::Leaving;
-use super::report::{LeaveOutcome, LeaveReason};
+pub(crate) use exempt::Prefixes;
+pub(crate) use in_flight::{InFlight, InFlightGuard};
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) use opening::OpeningReader;
+use sever::Severer;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub(crate) use sever::{Opening, SeverWatch};
+use wiring::Wiring;
+
+use crate::status::Board;
 
 /// How long after its stop a server may take to close what nothing is in flight on.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -21,180 +52,289 @@ const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// own way.
 const LAST_BYTES: Duration = Duration::from_millis(200);
 
+/// The requests and connections of one server, and its stop.
+pub(crate) struct Drain {
+    pub(crate) in_flight: InFlight,
+    /// Paths of requests that are not waited for.
+    pub(crate) exempt: Prefixes,
+    pub(crate) severer: Severer,
+    pub(crate) wiring: Wiring,
+    /// From the Deregister on, through the server's own stop.
+    longest: Duration,
+    board: Arc<Board>,
+    /// Ends the drain at once.
+    hurry: CancellationToken,
+    /// The gateway sends no new calls any more.
+    leaving: CancellationToken,
+    /// The server stops when the drain is over, and would wait without end for what is open.
+    stops: AtomicBool,
+    stop_begun: AtomicBool,
+    /// The drain is over: the server need not accept any more.
+    accepting_is_over: CancellationToken,
+    /// `finish()` was called after that: the server's own future has ended.
+    server_is_over: CancellationToken,
+    listener_is_gone: AtomicBool,
+    /// What was open at the server's end.
+    stopped: watch::Sender<Option<Open>>,
+}
+
 /// What was open when the wait was over.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Open {
+pub(crate) struct Open {
     /// Calls that were cut.
-    pub(super) cut: usize,
+    pub(crate) cut: usize,
     /// Calls that go on.
-    pub(super) unfinished: usize,
+    pub(crate) unfinished: usize,
     /// Connections that were busy, and were ended.
-    pub(super) severed: usize,
+    pub(crate) severed: usize,
 }
 
-/// Waits until `others` is over and nothing has been in flight for `quiet`, at the longest until
-/// `deadline`, and not at all in a hurry; then, if the server stops, until its connections have
-/// ended, likewise.
-pub(super) async fn drain(
-    core: Arc<Core>,
-    quiet: Duration,
-    deadline: Instant,
-    others: impl Future<Output = ()> + Send,
-) -> Open {
-    let in_flight = core.in_flight.count();
-    if in_flight > 0 {
-        let text = format!(
-            "leaving waits for {in_flight} calls in flight, for {:.0?} at most",
-            deadline.saturating_duration_since(Instant::now())
-        );
-        core.say(Level::INFO, None, &text);
-    }
-    tokio::select! {
-        biased;
-        () = core.hurried().cancelled() => {}
-        () = async {
-            others.await;
-            core.in_flight.drained(quiet).await;
-        } => {}
-        () = sleep_until(deadline) => {}
-    }
-    if !core.stops() {
-        return Open {
-            unfinished: core.in_flight.open(),
-            ..Open::default()
-        };
-    }
-    core.begin_stop(deadline);
-    core.stopped().await
-}
+// === impl Drain ===
 
-/// Lets the server stop, and waits for its end.
-pub(super) async fn stop(core: Arc<Core>, deadline: Instant) {
-    let exempt = core.in_flight.cut_exempt_and_tell().await;
-    core.severer.stop();
-    let began = Instant::now();
-    core.accepting_is_over().cancel();
+impl Drain {
+    pub(crate) fn new(exempt: &[String], longest: Duration, board: Arc<Board>) -> Self {
+        Self {
+            in_flight: InFlight::new(),
+            exempt: Prefixes::new(exempt),
+            severer: Severer::default(),
+            wiring: Wiring::new(Arc::clone(&board)),
+            longest,
+            board,
+            hurry: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            stops: AtomicBool::new(false),
+            stop_begun: AtomicBool::new(false),
+            accepting_is_over: CancellationToken::new(),
+            server_is_over: CancellationToken::new(),
+            listener_is_gone: AtomicBool::new(false),
+            stopped: watch::Sender::new(None),
+        }
+    }
 
-    let mut looked = false;
-    let ended = loop {
+    /// The moment at which what is open is cut, if the drain begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.longest
+    }
+
+    /// Ends the wait at once.
+    pub(crate) fn hurry(&self) {
+        self.hurry.cancel();
+    }
+
+    pub(crate) fn hurried(&self) -> &CancellationToken {
+        &self.hurry
+    }
+
+    /// Cancelled once the gateway sends no new calls any more.
+    pub(crate) fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
+    /// A shutdown future has had its signal.
+    pub(crate) fn server_stops(&self) {
+        self.stops.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stops(&self) -> bool {
+        self.stops.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the server may stop accepting.
+    pub(crate) async fn may_stop(&self) {
+        self.accepting_is_over.cancelled().await;
+    }
+
+    /// Somebody waits for the report only. Before the server could have ended this says nothing.
+    pub(crate) fn finishes(&self) {
+        if self.accepting_is_over.is_cancelled() || self.listener_is_gone.load(Ordering::Relaxed) {
+            self.server_is_over.cancel();
+        }
+    }
+
+    /// The wrapped listener was dropped: the server has ended, or accepts no more.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
+    pub(crate) fn listener_is_gone(&self) {
+        self.listener_is_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the layer is there and saw any request, if any came.
+    pub(crate) fn counts(&self) -> bool {
+        let may_have_come = self.severer.was_used() || !self.wiring.is_serving_wrapped();
+        self.in_flight.arrived() > 0 || self.wiring.has_layer() && !may_have_come
+    }
+
+    /// Waits until `others` is over and nothing has been in flight for `quiet`, at the longest until
+    /// `deadline`, and not at all in a hurry; then, if the server stops, until its connections have
+    /// ended, likewise.
+    pub(crate) async fn wait(
+        self: Arc<Self>,
+        quiet: Duration,
+        deadline: Instant,
+        others: impl Future<Output = ()> + Send,
+    ) -> Open {
+        let in_flight = self.in_flight.count();
+        if in_flight > 0 {
+            let text = format!(
+                "leaving waits for {in_flight} calls in flight, for {:.0?} at most",
+                deadline.saturating_duration_since(Instant::now())
+            );
+            self.board.say(Level::INFO, None, &text);
+        }
         tokio::select! {
             biased;
-            () = server_ends(&core) => break true,
-            () = core.server_is_over().cancelled() => break false,
-            () = core.hurried().cancelled() => break false,
-            () = sleep_until((began + IDLE_AFTER).min(deadline)), if !looked => {
-                looked = true;
-                if began + IDLE_AFTER <= deadline {
-                    core.severer.sever_idle();
-                    tell_what_is_waited_for(&core, deadline);
-                }
-            }
-            () = sleep_until(deadline), if looked => break false,
-        }
-    };
-    if ended {
-        // For what the server might begin yet.
-        core.in_flight.cut();
-        core.set_stopped(Open {
-            cut: exempt,
-            ..Open::default()
-        });
-    } else if core.server_is_over().is_cancelled() {
-        // Whatever is open is not the server's any more; the process decides how long it lives.
-        core.set_stopped(Open {
-            cut: exempt,
-            unfinished: core.in_flight.open(),
-            ..Open::default()
-        });
-        tokio::select! {
-            () = core.hurried().cancelled() => {}
+            () = self.hurry.cancelled() => {}
+            () = async {
+                others.await;
+                self.in_flight.drained(quiet).await;
+            } => {}
             () = sleep_until(deadline) => {}
         }
-        core.in_flight.cut_and_tell().await;
-        core.severer.sever();
-        return;
-    } else {
-        let cut = exempt + core.in_flight.cut_and_tell().await;
-        let mut end = Instant::now() + LAST_BYTES;
-        if !core.hurried().is_cancelled() {
-            end = end.max(began + IDLE_AFTER);
+        if !self.stops() {
+            return Open {
+                unfinished: self.in_flight.open(),
+                ..Open::default()
+            };
         }
-        // Either way it is over.
-        let _ = timeout_at(end, core.severer.ended()).await;
-        core.severer.sever_idle();
-        core.set_stopped(Open {
-            cut,
-            unfinished: 0,
-            severed: core.severer.sever(),
-        });
-        return;
+        self.begin_stop(deadline);
+        self.stopped().await
     }
-    // A connection that was accepted at the last moment.
-    sleep_until(deadline).await;
-    core.severer.sever();
-}
 
-/// Nothing tells of the end of a server whose listener is not wrapped, but `finish()`.
-async fn server_ends(core: &Core) {
-    if !core.is_serving_wrapped() {
-        std::future::pending::<()>().await;
+    /// Resolves at the end of the stop, which begins here if leaving is over without one.
+    pub(crate) async fn over(self: &Arc<Self>) {
+        if !self.stop_begun.load(Ordering::Acquire) {
+            let nothing_else = std::future::ready(());
+            let deadline = self.deadline();
+            Arc::clone(self)
+                .wait(Duration::ZERO, deadline, nothing_else)
+                .await;
+        }
+        self.stopped().await;
     }
-    core.severer.ended().await;
-    // Of another server with the same layer.
-    core.in_flight.idle().await;
-}
 
-fn tell_what_is_waited_for(core: &Core, deadline: Instant) {
-    let connections = core.severer.waited_for();
-    if connections == 0 {
-        return;
+    /// Lets the server stop, and cuts at `deadline` what is open then; the first call counts.
+    pub(crate) fn begin_stop(self: &Arc<Self>, deadline: Instant) {
+        // A task of its own, which no panic of the registration's ends.
+        if !self.stop_begun.swap(true, Ordering::AcqRel) {
+            tokio::spawn(Arc::clone(self).stop(deadline));
+        }
     }
-    let rest = deadline.saturating_duration_since(Instant::now());
-    let calls = core.in_flight.count();
-    if calls == 0 && !core.counts() && !core.options.is_disabled() {
-        core.complain_of_the_layer(connections);
+
+    /// Resolves at the end of the stop that was begun.
+    async fn stopped(&self) -> Open {
+        let mut stopped = self.stopped.subscribe();
+        let open = stopped.wait_for(Option::is_some).await;
+        // invariant: the sender is a field of `self`, and the value was just seen to be there.
+        open.ok().and_then(|open| *open).unwrap_or_default()
     }
-    let calls = match calls {
-        0 => "with calls that the layer has not counted".to_owned(),
-        calls => format!("with {calls} calls that the layer has counted"),
-    };
-    let text = format!(
-        "the server stops; {connections} connections are busy {calls}, and are cut in {rest:.0?}"
-    );
-    core.say(Level::INFO, None, &text);
+
+    fn set_stopped(&self, open: Open) {
+        self.stopped.send_replace(Some(open));
+    }
+
+    /// Lets the server stop, and waits for its end.
+    async fn stop(self: Arc<Self>, deadline: Instant) {
+        let exempt = self.in_flight.cut_exempt_and_tell().await;
+        self.severer.stop();
+        let began = Instant::now();
+        self.accepting_is_over.cancel();
+
+        let mut looked = false;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = self.server_ends() => break true,
+                () = self.server_is_over.cancelled() => break false,
+                () = self.hurry.cancelled() => break false,
+                () = sleep_until((began + IDLE_AFTER).min(deadline)), if !looked => {
+                    looked = true;
+                    if began + IDLE_AFTER <= deadline {
+                        self.severer.sever_idle();
+                        self.tell_what_is_waited_for(deadline);
+                    }
+                }
+                () = sleep_until(deadline), if looked => break false,
+            }
+        };
+        if ended {
+            // For what the server might begin yet.
+            self.in_flight.cut();
+            self.set_stopped(Open {
+                cut: exempt,
+                ..Open::default()
+            });
+        } else if self.server_is_over.is_cancelled() {
+            // Whatever is open is not the server's any more; the process decides how long it lives.
+            self.set_stopped(Open {
+                cut: exempt,
+                unfinished: self.in_flight.open(),
+                ..Open::default()
+            });
+            tokio::select! {
+                () = self.hurry.cancelled() => {}
+                () = sleep_until(deadline) => {}
+            }
+            self.in_flight.cut_and_tell().await;
+            self.severer.sever();
+            return;
+        } else {
+            let cut = exempt + self.in_flight.cut_and_tell().await;
+            let mut end = Instant::now() + LAST_BYTES;
+            if !self.hurry.is_cancelled() {
+                end = end.max(began + IDLE_AFTER);
+            }
+            // Either way it is over.
+            let _ = timeout_at(end, self.severer.ended()).await;
+            self.severer.sever_idle();
+            self.set_stopped(Open {
+                cut,
+                unfinished: 0,
+                severed: self.severer.sever(),
+            });
+            return;
+        }
+        // A connection that was accepted at the last moment.
+        sleep_until(deadline).await;
+        self.severer.sever();
+    }
+
+    /// Nothing tells of the end of a server whose listener is not wrapped, but `finish()`.
+    async fn server_ends(&self) {
+        if !self.wiring.is_serving_wrapped() {
+            std::future::pending::<()>().await;
+        }
+        self.severer.ended().await;
+        // Of another server with the same layer.
+        self.in_flight.idle().await;
+    }
+
+    fn tell_what_is_waited_for(&self, deadline: Instant) {
+        let connections = self.severer.waited_for();
+        if connections == 0 {
+            return;
+        }
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let calls = self.in_flight.count();
+        if calls == 0 && !self.counts() && !self.board.is_disabled() {
+            self.wiring.complain_of_the_layer(connections);
+        }
+        let calls = match calls {
+            0 => "with calls that the layer has not counted".to_owned(),
+            calls => format!("with {calls} calls that the layer has counted"),
+        };
+        let text = format!(
+            "the server stops; {connections} connections are busy {calls}, and are cut in {rest:.0?}"
+        );
+        self.board.say(Level::INFO, None, &text);
+    }
 }
 
-/// The end of a registration that never began, while its server stops.
-pub(super) async fn leave_unregistered(
-    core: Arc<Core>,
-    reason: LeaveReason,
-    outcome: LeaveOutcome,
-) {
-    let leaving = Leaving::begin(reason, &core);
-    let mut ending = Unregistered {
-        core,
-        leaving,
-        outcome,
-    };
-    ending.leaving.withdrawn(false);
-    let core = &ending.core;
-    core.leaving().cancel();
-    let deadline = Instant::now() + core.options.longest_drain();
-    let others = std::future::ready(());
-    let open = drain(Arc::clone(core), Duration::ZERO, deadline, others).await;
-    ending.leaving.drained(false, open);
-}
-
-/// Makes the report, also when the runtime ends first.
-struct Unregistered {
-    core: Arc<Core>,
-    leaving: Leaving,
-    outcome: LeaveOutcome,
-}
-
-impl Drop for Unregistered {
-    fn drop(&mut self) {
-        let report = self.leaving.report_unregistered(self.outcome, &self.core);
-        self.core.conclude(report);
+impl fmt::Debug for Drain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain")
+            .field("in_flight", &self.in_flight.count())
+            .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,13 @@
 //! What the first bytes of a connection are, as far as hyper will see them.
 
-use crate::registration::sever::Opening;
+use super::sever::Opening;
 
 /// What an HTTP/2 client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Reads the first bytes of a connection, in whatever pieces they come.
 #[derive(Debug)]
-pub(super) struct OpeningReader {
+pub(crate) struct OpeningReader {
     /// Bytes of [`PREFACE`] that have come; `None` once it is something else.
     preface: Option<usize>,
     /// A line with something in it has come.
@@ -20,7 +20,7 @@ pub(super) struct OpeningReader {
 
 impl OpeningReader {
     /// What all bytes so far are. Not to be asked again once it is neither `Silent` nor `Head`.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Opening {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Opening {
         if bytes.is_empty() && !self.has_begun {
             return Opening::Silent;
         }

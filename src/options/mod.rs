@@ -16,15 +16,14 @@ pub(crate) use plan::{Plan, PlannedGateway};
 use crate::control::Credentials;
 use crate::control::token::Token;
 use crate::error::Error;
+use crate::registration::Hold;
 use crate::registration::address::Advertise;
-use crate::registration::{Event, Hold};
+use crate::status::{Event, EventCallback};
 use tower_gwag_schema::Findings;
 use tower_gwag_schema::GatewayRelease;
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::Service;
-
-pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Calls that usually never end.
 const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."];

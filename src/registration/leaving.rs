@@ -1,12 +1,15 @@
 //! What is noted down while leaving, for the report.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::core::Core;
-use super::drain::Open;
 use super::hold::Hold;
 use super::lease::Ending;
-use super::report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
+use super::life::Life;
+use crate::drain::Open;
+use crate::status::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
 /// The steps of leaving, as they happen.
 #[derive(Debug)]
@@ -25,8 +28,8 @@ pub(super) struct Leaving {
 // === impl Leaving ===
 
 impl Leaving {
-    pub(super) fn begin(reason: LeaveReason, core: &Core) -> Self {
-        let in_flight = &core.in_flight;
+    pub(super) fn begin(reason: LeaveReason, life: &Life) -> Self {
+        let in_flight = &life.drain.in_flight;
         Self {
             reason,
             since: Instant::now(),
@@ -61,19 +64,19 @@ impl Leaving {
     }
 
     /// `hold` is `None` where none is needed.
-    pub(super) fn report(&self, ending: Ending, hold: Option<Hold>, core: &Core) -> LeaveReport {
+    pub(super) fn report(&self, ending: Ending, hold: Option<Hold>, life: &Life) -> LeaveReport {
         let outcome = match ending {
             Ending::NothingHeld => LeaveOutcome::NothingRegistered,
             Ending::Deregistered => LeaveOutcome::Deregistered,
             Ending::Failed => LeaveOutcome::NotDeregistered,
             Ending::Unanswered => LeaveOutcome::Unanswered,
         };
-        let mut report = self.report_unregistered(outcome, core);
+        let mut report = self.report_unregistered(outcome, life);
         report.hold = match hold {
             None => HoldOutcome::NotNeeded,
             Some(Hold::Off) => HoldOutcome::Off,
             // Nothing came through the gateway, or nobody was there to answer it.
-            Some(_) if ending == Ending::NothingHeld || !core.was_registered() => {
+            Some(_) if ending == Ending::NothingHeld || !life.board.was_registered() => {
                 HoldOutcome::NotNeeded
             }
             Some(_) if self.withdrawn.is_none() => HoldOutcome::NotNeeded,
@@ -83,13 +86,13 @@ impl Leaving {
         report
     }
 
-    pub(super) fn report_unregistered(&self, outcome: LeaveOutcome, core: &Core) -> LeaveReport {
+    pub(super) fn report_unregistered(&self, outcome: LeaveOutcome, life: &Life) -> LeaveReport {
         let now = Instant::now();
         let withdrawn = self.withdrawn.unwrap_or(now);
         let drained = self.drained.unwrap_or(now);
-        let in_flight = &core.in_flight;
+        let in_flight = &life.drain.in_flight;
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
-        report.counted = core.counts();
+        report.counted = life.drain.counts();
         report.late = in_flight.arrived_since(self.arrived);
         let open = match self.drained {
             Some(_) => self.open,
@@ -107,5 +110,40 @@ impl Leaving {
         report.drain = drained - withdrawn;
         report.release = now - drained;
         report
+    }
+}
+
+/// The end of a registration that never began, while its server stops.
+pub(super) async fn leave_unregistered(
+    life: Arc<Life>,
+    reason: LeaveReason,
+    outcome: LeaveOutcome,
+) {
+    let leaving = Leaving::begin(reason, &life);
+    let mut ending = Unregistered {
+        life,
+        leaving,
+        outcome,
+    };
+    ending.leaving.withdrawn(false);
+    let drain = Arc::clone(&ending.life.drain);
+    drain.leaving().cancel();
+    let deadline = drain.deadline();
+    let others = std::future::ready(());
+    let open = drain.wait(Duration::ZERO, deadline, others).await;
+    ending.leaving.drained(false, open);
+}
+
+/// Makes the report, also when the runtime ends first.
+struct Unregistered {
+    life: Arc<Life>,
+    leaving: Leaving,
+    outcome: LeaveOutcome,
+}
+
+impl Drop for Unregistered {
+    fn drop(&mut self) {
+        let report = self.leaving.report_unregistered(self.outcome, &self.life);
+        self.life.conclude(report);
     }
 }

@@ -4,46 +4,26 @@ pub(crate) mod address;
 mod awaited;
 mod caller;
 mod clean_ups;
-pub(crate) mod core;
-mod drain;
-mod event;
 mod exclusive;
-mod exempt;
-mod gauge;
 mod hold;
 mod host_name;
 mod http;
-pub(crate) mod in_flight;
 mod introspect;
 mod last_resort;
 mod lease;
 mod leaving;
-mod log;
+pub(crate) mod life;
 mod machine;
 mod pace;
 pub(crate) mod peers;
 mod preferred;
 pub(crate) mod proof;
 mod reach;
-mod report;
-#[cfg_attr(
-    not(any(feature = "axum", feature = "tonic")),
-    allow(dead_code, reason = "for wrapped listeners")
-)]
-pub(crate) mod sever;
 mod slots;
 mod spellings;
-mod status;
 mod supervisor;
 mod task;
 mod verify;
-mod wakers;
-
-/// What `gauge` counts with; loom's in its test.
-mod sync {
-    pub(super) use std::sync::Mutex;
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
-}
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,14 +31,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use event::Event;
 pub use hold::Hold;
-pub use report::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
-pub use status::{State, Status};
 pub use verify::ServedSchema;
 
-use self::core::{Core, Handle, LeaveRequest};
+use self::life::{Handle, LeaveRequest, Life};
 use crate::error::{Error, ErrorKind};
+use crate::status::{LeaveReason, LeaveReport, State, Status};
 
 /// The handle of one registration; clones are the same registration.
 ///
@@ -77,8 +55,8 @@ impl Registration {
         Self { handle }
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.handle.core
+    pub(crate) fn life(&self) -> &Arc<Life> {
+        &self.handle.life
     }
 
     #[cfg_attr(
@@ -98,23 +76,23 @@ impl Registration {
     /// [`ErrorKind::Misuse`] outside a tokio runtime or when it was started before. Whether the
     /// gateway takes it is told by [`status`](Self::status) and [`registered`](Self::registered).
     pub fn start(&self, address: SocketAddr) -> Result<(), Error> {
-        let core = self.core();
+        let life = self.life();
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::new(
                 ErrorKind::Misuse,
                 "Registration::start was called outside a tokio runtime: call it within one",
             ));
         }
-        core.wire(Some(address))?;
-        core.wired_by_hand();
-        core.begin(Some(address));
+        life.wire(Some(address))?;
+        life.drain.wiring.wired_by_hand();
+        life.begin(Some(address));
         Ok(())
     }
 
     /// The latest status, and each change of it.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
-        self.core().status()
+        self.life().board.status()
     }
 
     /// Resolves once the gateway has taken the registration for the first time; at once when it is
@@ -130,14 +108,14 @@ impl Registration {
     ///
     /// Cancel safe.
     pub async fn registered(&self) -> Result<(), Error> {
-        let core = self.core();
+        let life = self.life();
         let mut status = self.status();
         let settled = |status: &Status| {
-            core.was_registered() || matches!(status.state(), State::Leaving | State::Left)
+            life.board.was_registered() || matches!(status.state(), State::Leaving | State::Left)
         };
-        // The sender is a field of `core`.
+        // The sender is a field of the board.
         let _ = status.wait_for(settled).await;
-        if core.was_registered() {
+        if life.board.was_registered() {
             return Ok(());
         }
         Err(Error::new(
@@ -166,7 +144,7 @@ impl Registration {
     ///
     /// Cancel safe: leaving goes on.
     pub async fn leave_now(&self) -> LeaveReport {
-        self.core().hurry();
+        self.life().drain.hurry();
         self.leave_because(LeaveReason::Called).await
     }
 
@@ -179,7 +157,7 @@ impl Registration {
     ///
     /// Cancel safe.
     pub async fn finish(&self) -> LeaveReport {
-        self.core().finishes();
+        self.life().drain.finishes();
         self.leave_because(LeaveReason::Finished).await
     }
 
@@ -190,7 +168,7 @@ impl Registration {
     ///
     /// Cancel safe.
     pub fn leaving(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.core().leaving().clone().cancelled_owned()
+        self.life().drain.leaving().clone().cancelled_owned()
     }
 
     /// The same as a token, for handlers that want to ask or to select on it.
@@ -198,34 +176,34 @@ impl Registration {
     /// Cancelling it has no effect on the registration.
     #[must_use]
     pub fn leaving_token(&self) -> CancellationToken {
-        self.core().leaving().child_token()
+        self.life().drain.leaving().child_token()
     }
 
     /// Whether to be called ready: it latches at the first `Registered` and falls only on leaving,
     /// because what happens to the gateway is no reason to take a service away from others.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.core().is_ready()
+        self.life().is_ready()
     }
 
     /// Requests in flight right now, bodies included, those that leaving does not wait for left
     /// out.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.core().in_flight.count()
+        self.life().drain.in_flight.count()
     }
 
     /// Requests in flight right now that leaving does not wait for.
     #[must_use]
     pub fn exempt_in_flight(&self) -> usize {
-        self.core().in_flight.exempt()
+        self.life().drain.in_flight.exempt()
     }
 
     pub(crate) async fn leave_because(&self, reason: LeaveReason) -> LeaveReport {
-        self.core().request_leave(LeaveRequest {
+        self.life().request_leave(LeaveRequest {
             reason,
             drain: true,
         });
-        self.core().left().await
+        self.life().left().await
     }
 }

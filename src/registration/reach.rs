@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout};
 
 use super::address;
 use super::awaited::{finished, optional_sleep};
-use super::core::Core;
-use super::status::State;
+use super::proof::Proof;
 use crate::control::resolve;
+use crate::status::{Board, State};
 
 /// For the advertised address to accept a connection from here.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,7 +23,8 @@ const UNCALLED: Duration = Duration::from_secs(5 * 60);
 
 /// What is there to be said about the advertised address of one registration.
 pub(super) struct Reach {
-    core: Arc<Core>,
+    board: Arc<Board>,
+    proof: Arc<Proof>,
     bound: Option<SocketAddr>,
     /// Which address is dialled, or was.
     dialled: Option<(String, u16)>,
@@ -58,9 +59,10 @@ pub(super) enum Found {
 // === impl Reach ===
 
 impl Reach {
-    pub(super) fn new(core: Arc<Core>, bound: Option<SocketAddr>) -> Self {
+    pub(super) fn new(board: Arc<Board>, proof: Arc<Proof>, bound: Option<SocketAddr>) -> Self {
         Self {
-            core,
+            board,
+            proof,
             bound,
             dialled: None,
             dial: None,
@@ -81,14 +83,14 @@ impl Reach {
         is_new
     }
 
-    /// Dials the address that was registered.
-    pub(super) fn dial(&mut self) {
+    /// Dials the address that was registered, unless it is that of a wrapped listener.
+    pub(super) fn dial(&mut self, is_serving_wrapped: bool) {
         let Some((host, port)) = self.dialled.clone() else {
             return;
         };
         // A wrapped listener that is polled accepts: a connection to it would tell nothing.
         let is_accepting =
-            host.parse().is_ok_and(|ip| self.is_bound(ip, port)) && self.core.is_serving_wrapped();
+            host.parse().is_ok_and(|ip| self.is_bound(ip, port)) && is_serving_wrapped;
         if let Some(dial) = self.dial.take() {
             dial.abort();
         }
@@ -118,7 +120,7 @@ impl Reach {
     ///
     /// Cancel safe: nothing is lost.
     pub(super) async fn next(&mut self) -> Found {
-        let core = Arc::clone(&self.core);
+        let proof = Arc::clone(&self.proof);
         loop {
             tokio::select! {
                 biased;
@@ -133,17 +135,17 @@ impl Reach {
                         return Found::Here(dialled.ips);
                     }
                 }
-                () = core.proof.peers.tls_seen(), if !self.tls_said && self.dialled.is_some() => {
+                () = proof.peers.tls_seen(), if !self.tls_said && self.dialled.is_some() => {
                     self.tls_said = true;
-                    if !core.proof.was_called() {
+                    if !proof.was_called() {
                         return Found::Tls;
                     }
                 }
                 () = optional_sleep(self.uncalled_at) => {
                     self.uncalled_at = None;
                     // While the gateway is away nobody can say what it has.
-                    self.uncalled_said = core.state() == State::Listed;
-                    if self.uncalled_said && !core.proof.was_called() {
+                    self.uncalled_said = self.board.state() == State::Listed;
+                    if self.uncalled_said && !proof.was_called() {
                         return Found::Uncalled;
                     }
                 }
@@ -183,11 +185,14 @@ async fn dial(host: String, port: u16) -> Dialled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Options;
 
     fn reach(bound: &str) -> Reach {
-        let core = Arc::new(Core::new(Options::new("127.0.0.1:1")));
-        Reach::new(core, Some(bound.parse().expect("an address")))
+        let board = Arc::new(Board::new(false, None));
+        Reach::new(
+            board,
+            Arc::default(),
+            Some(bound.parse().expect("an address")),
+        )
     }
 
     #[tokio::test]
@@ -196,13 +201,13 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let mut reach = reach("127.0.0.1:1");
         assert!(reach.registered(&format!("http://{address}/v2")));
-        reach.dial();
+        reach.dial(false);
         let accepted = timeout(Duration::from_millis(300), reach.next()).await;
         assert!(accepted.is_err(), "{accepted:?}");
         drop(listener);
         // Another spelling is the same address.
         assert!(!reach.registered(&address.to_string().replace(':', ":00")));
-        reach.dial();
+        reach.dial(false);
         let found = timeout(Duration::from_secs(10), reach.next()).await;
         assert!(matches!(found, Ok(Found::Dead(_))), "{found:?}");
     }
@@ -213,7 +218,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let mut reach = reach(&address.to_string());
         assert!(reach.registered(&format!("dns:///localhost:{}", address.port())));
-        reach.dial();
+        reach.dial(false);
         let found = timeout(Duration::from_secs(10), reach.next()).await;
         let Ok(Found::Here(ips)) = found else {
             panic!("{found:?}");
@@ -224,7 +229,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_listed_service_without_a_call_is_found_once() {
         let mut reach = reach("127.0.0.1:1");
-        reach.core.set_status(State::Listed, None);
+        reach.board.set_status(State::Listed, None);
         reach.stands(State::Listed);
         let early = timeout(Duration::from_secs(290), reach.next()).await;
         assert!(early.is_err(), "{early:?}");

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::Level;
 
-use super::core::Core;
-use super::event::Event;
+use super::life::Life;
 use super::task::Worker;
 use crate::options::Plan;
+use crate::status::{Board, Event};
 
 /// Panics in a row after which it would not help to go on.
 const PANICS: u32 = 6;
@@ -27,12 +27,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// The worker is made at once: whoever drops the future, polled or not, gets a report made.
 pub(super) fn run(
-    core: Arc<Core>,
+    life: Arc<Life>,
     plan: Plan,
     bound: Option<SocketAddr>,
 ) -> impl Future<Output = ()> + Send {
     // In boxes, because a future has room for what it is given and for what it makes of it.
-    supervise(Box::new(Worker::new(core, plan, bound)))
+    supervise(Box::new(Worker::new(life, plan, bound)))
 }
 
 async fn supervise(mut worker: Box<Worker>) {
@@ -52,9 +52,9 @@ async fn supervise(mut worker: Box<Worker>) {
             1
         };
         let goes_on = panics < PANICS;
-        tell(&worker.core, &text_of(&*panic), goes_on);
+        tell(&worker.life.board, &text_of(&*panic), goes_on);
         if goes_on {
-            pause(&worker.core, PAUSE * (1 << (panics - 1))).await;
+            pause(&worker.life, PAUSE * (1 << (panics - 1))).await;
         }
         if !goes_on || caught(Box::pin(worker.recover())).await.is_err() {
             // What is dropped with a report not made makes one.
@@ -65,15 +65,15 @@ async fn supervise(mut worker: Box<Worker>) {
 }
 
 /// Leaving has a deadline: it does not wait for the end of a pause.
-async fn pause(core: &Core, pause: Duration) {
-    let mut leave_requests = core.leave_requests();
+async fn pause(life: &Life, pause: Duration) {
+    let mut leave_requests = life.leave_requests();
     tokio::select! {
         () = sleep(pause) => {}
         _ = leave_requests.wait_for(Option::is_some) => {}
     }
 }
 
-fn tell(core: &Core, panic: &str, goes_on: bool) {
+fn tell(board: &Board, panic: &str, goes_on: bool) {
     let then = if goes_on {
         "it goes on with what is registered"
     } else {
@@ -81,9 +81,9 @@ fn tell(core: &Core, panic: &str, goes_on: bool) {
     };
     let text = format!("the registration's task panicked ({panic}): {then}; please report this");
     // What panicked may have been the log.
-    let said = || core.say(Level::ERROR, None, &text);
+    let said = || board.say(Level::ERROR, None, &text);
     let _ = catch_unwind(AssertUnwindSafe(said));
-    core.emit(&Event::Panicked(text));
+    board.emit(&Event::Panicked(text));
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

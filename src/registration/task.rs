@@ -15,13 +15,11 @@ use tokio::time::Instant;
 use super::awaited::{finished, optional, optional_sleep};
 use super::caller::{Caller, Reply};
 use super::clean_ups::{CleanUps, LivePeer};
-use super::core::{Core, LeaveRequest};
-use super::drain::{Open, drain};
-use super::event::Event as UserEvent;
 use super::hold::Hold;
 use super::last_resort::LastResort;
 use super::lease::Ending;
 use super::leaving::Leaving;
+use super::life::{LeaveRequest, Life};
 use super::machine::{
     Action, Answer, Call, Event, HoldAt, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
 };
@@ -29,11 +27,12 @@ use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
 use super::reach::{Found, Reach};
 use super::slots::{Before, Guard, Move, Slots};
-use super::status::State;
 use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
+use crate::drain::Open;
 use crate::error::{Error, ErrorKind};
 use crate::options::Plan;
+use crate::status::{Event as UserEvent, State};
 use tower_gwag_schema::masked::{masked, masked_url};
 use tracing::{Instrument, Level};
 
@@ -45,7 +44,7 @@ const CLUSTER_TTL: Duration = Duration::from_secs(30);
 const AFTERMATH: Duration = Duration::from_secs(30);
 
 pub(super) struct Worker {
-    pub(super) core: Arc<Core>,
+    pub(super) life: Arc<Life>,
     machine: Machine,
     caller: Caller,
     /// Tells the gateway when the runtime goes away under us.
@@ -90,8 +89,8 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Whoever drops it, run or not, gets a report made.
-    pub(super) fn new(core: Arc<Core>, plan: Plan, bound: Option<SocketAddr>) -> Self {
-        let options = &core.options;
+    pub(super) fn new(life: Arc<Life>, plan: Plan, bound: Option<SocketAddr>) -> Self {
+        let options = &life.options;
         let seed = options.seed.unwrap_or_else(random_seed);
         let pace = Pace::new(options.heartbeat_interval, seed);
         let (services, gateway_http) = (Arc::clone(&plan.services), plan.gateway_http.clone());
@@ -99,8 +98,8 @@ impl Worker {
         let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
         let preferred = options.prefer_first.then(first);
         let expected = caller.expected();
-        core.log.of_gateway(caller.target(0).to_string());
-        core.log.of_instance(caller.instance_id());
+        life.board.log.of_gateway(caller.target(0).to_string());
+        life.board.log.of_instance(caller.instance_id());
         let machine = machine(&caller, pace, options.longest_leave());
         let slots = Slots::new(
             Arc::clone(&services),
@@ -124,9 +123,15 @@ impl Worker {
             ghosts: None,
             preferred,
             silent: String::new(),
-            reach: Reach::new(Arc::clone(&core), bound),
+            reach: Reach::new(Arc::clone(&life.board), Arc::clone(&life.proof), bound),
             advertised: String::new(),
-            read_back: ReadBack::new(Arc::clone(&core), services, expected, gateway_http, !seed),
+            read_back: ReadBack::new(
+                Arc::clone(&life.proof),
+                services,
+                expected,
+                gateway_http,
+                !seed,
+            ),
             drain: None,
             drain_until: None,
             failure: None,
@@ -134,7 +139,7 @@ impl Worker {
             leaving: None,
             left: None,
             finished: false,
-            core,
+            life,
         }
     }
 
@@ -145,10 +150,10 @@ impl Worker {
             let drain = request.drain;
             self.step(Event::Leave { drain });
         } else if !self.machine.is_busy() {
-            self.core.set_status(State::Registering, None);
+            self.life.board.set_status(State::Registering, None);
         }
-        let mut leave_requests = self.core.leave_requests();
-        let hurried = self.core.hurried().clone();
+        let mut leave_requests = self.life.leave_requests();
+        let hurried = self.life.drain.hurried().clone();
         let mut hurry_heard = false;
         let mut give_up = None::<Instant>;
         // The first Register is due now, but in the loop: a signal that came before it goes first,
@@ -177,7 +182,7 @@ impl Worker {
                 }
                 found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
                 request = leave_requests.wait_for(Option::is_some), if !left => {
-                    // The sender lives in `core`.
+                    // The sender lives in `life`.
                     let request = request.ok().and_then(|request| *request);
                     self.leave(request);
                 }
@@ -220,7 +225,7 @@ impl Worker {
                         self.read_back.distrust_calls();
                     }
                     self.silent = self.caller.target(self.machine.gateway()).to_string();
-                    self.core.log.of_gateway(self.silent.clone());
+                    self.life.board.log.of_gateway(self.silent.clone());
                     let guard = match (call.which, self.held_back) {
                         (Which::Service, false) => self.slots.guard(),
                         _ => Guard::new(),
@@ -313,8 +318,8 @@ impl Worker {
                 ttl: *ttl,
                 address: masked_url(&reply.address),
             };
-            self.core.log.of_entry(Some(id.clone()));
-            self.core.say_registered(&event);
+            self.life.board.log.of_entry(Some(id.clone()));
+            self.life.board.say_registered(&event);
             self.registered_at(&reply.address);
         }
         self.step(Event::Answered(reply.answer));
@@ -365,21 +370,21 @@ impl Worker {
                 let gateways = self.caller.gateways_at(self.machine.gateway());
                 let (own, before) = std::mem::take(&mut self.registered);
                 self.slots.begin(gateways, own, before);
-                self.core.latch_ready();
+                self.life.board.latch_ready();
                 if let Some(watch) = self.caller.watch_ghosts(self.machine.gateway()) {
                     self.stop_ghost_watch();
                     self.ghost_watch = Some(tokio::spawn(watch));
                 }
                 self.show_standing();
-                self.core.check_wiring();
+                self.life.drain.wiring.check_wiring();
             }
             Note::Alive => self.show_standing(),
             Note::Forgotten => {
                 self.caller.was_forgotten();
-                self.core.log.of_entry(None);
+                self.life.board.log.of_entry(None);
                 self.read_back.pause();
                 self.slots.pause();
-                self.core.set_status(State::Registering, None);
+                self.life.board.set_status(State::Registering, None);
             }
             Note::Unreachable => {
                 // A probe found it silent, and no call has failed.
@@ -388,20 +393,22 @@ impl Worker {
                     Arc::new(Error::new(ErrorKind::Unavailable, text))
                 };
                 let failure = failure.unwrap_or_else(silent);
-                self.core.set_status(State::Unreachable, Some(failure));
+                self.life
+                    .board
+                    .set_status(State::Unreachable, Some(failure));
             }
             Note::Refused(kind) => {
-                self.core.set_status(State::Refused, failure.clone());
+                self.life.board.set_status(State::Refused, failure.clone());
                 if is_of_a_slot(kind) {
                     self.waits_as = Some((State::Refused, failure));
                     self.wait_for_slots(true);
                 }
-                self.core.was_refused();
+                self.life.was_refused();
             }
             Note::Displaced => {
                 // Whichever of the two was to be registered first was told.
                 let told = failure.or_else(|| self.hold_failure.clone());
-                self.core.set_status(State::Displaced, told);
+                self.life.board.set_status(State::Displaced, told);
             }
             Note::Slow => {
                 let slow = Error::new(
@@ -411,7 +418,8 @@ impl Worker {
                         self.caller.target(self.machine.gateway())
                     ),
                 );
-                self.core
+                self.life
+                    .board
                     .set_status(State::Unreachable, Some(Arc::new(slow)));
             }
         }
@@ -424,7 +432,7 @@ impl Worker {
         if self.read_back.standing().0 == State::Routed {
             self.slots.routed();
         }
-        if self.machine.holds_the_service() && self.core.state() != State::Unreachable {
+        if self.machine.holds_the_service() && self.life.board.state() != State::Unreachable {
             self.show_standing();
         }
         match seen.remedy {
@@ -437,7 +445,7 @@ impl Worker {
                 self.step(Event::Withdraw { for_good });
                 if for_good {
                     self.slots.pause();
-                    self.core.was_refused();
+                    self.life.was_refused();
                 } else {
                     self.waits_as = Some(self.read_back.standing());
                     self.wait_for_slots(true);
@@ -461,17 +469,19 @@ impl Worker {
             }
             Move::StepAside | Move::Conflict => {
                 let conflict = self.slots.conflict();
-                self.core.set_status(State::Displaced, conflict.clone());
+                self.life
+                    .board
+                    .set_status(State::Displaced, conflict.clone());
                 self.waits_as = Some((State::Displaced, conflict));
                 self.read_back.pause();
                 self.step(Event::Withdraw { for_good: false });
                 self.wait_for_slots(what == Move::Conflict);
             }
         }
-        if !self.machine.holds_the_service() || self.core.state() == State::Unreachable {
+        if !self.machine.holds_the_service() || self.life.board.state() == State::Unreachable {
             return;
         }
-        let was_displaced = self.core.state() == State::Displaced;
+        let was_displaced = self.life.board.state() == State::Displaced;
         if was_displaced && self.slots.is_held() && self.slots.standing().is_none() {
             // What was proved before is none any more.
             let control = self.caller.control(self.machine.gateway()).clone();
@@ -482,12 +492,12 @@ impl Worker {
 
     /// The gateway has answered while nothing but the hold is registered: it can be reached.
     fn waits_on(&mut self) {
-        if self.core.state() == State::Unreachable
+        if self.life.board.state() == State::Unreachable
             && self.machine.waits_for_slots()
             && !self.machine.holds_the_service()
             && let Some((state, reason)) = self.waits_as.clone()
         {
-            self.core.set_status(state, reason);
+            self.life.board.set_status(state, reason);
         }
     }
 
@@ -501,7 +511,7 @@ impl Worker {
     fn show_standing(&mut self) {
         let standing = self.slots.standing();
         let (state, reason) = standing.unwrap_or_else(|| self.read_back.standing());
-        self.core.set_status(state, reason);
+        self.life.board.set_status(state, reason);
         self.reach.stands(state);
     }
 
@@ -528,7 +538,7 @@ impl Worker {
             Found::Here(ips) => {
                 self.caller.name_is(ips);
                 if self.machine.holds_the_service() {
-                    self.core.proof.await_from(&self.caller.callers());
+                    self.life.proof.await_from(&self.caller.callers());
                 }
             }
             Found::Uncalled => {
@@ -536,8 +546,8 @@ impl Worker {
                     "listed for five minutes, and no call of the gateway {target} has come: \
                      nothing proves yet that it reaches {address}"
                 );
-                self.core.say(Level::INFO, None, &text);
-                self.core.emit(&UserEvent::Uncalled(text));
+                self.life.board.say(Level::INFO, None, &text);
+                self.life.board.emit(&UserEvent::Uncalled(text));
             }
         }
     }
@@ -556,14 +566,14 @@ impl Worker {
                 self.caller.target(self.machine.gateway())
             ));
         } else {
-            self.reach.dial();
+            self.reach.dial(self.life.drain.wiring.is_serving_wrapped());
         }
     }
 
     fn suspect(&self, text: &str) {
         let text = masked(text);
-        self.core.say(Level::WARN, None, &text);
-        self.core.emit(&UserEvent::SuspiciousAddress(text));
+        self.life.board.say(Level::WARN, None, &text);
+        self.life.board.emit(&UserEvent::SuspiciousAddress(text));
     }
 
     /// The gateway has replicas of the service that nobody can remove.
@@ -579,8 +589,8 @@ impl Worker {
              its leftover replica fail, until the gateway is restarted more than 30 s later",
             self.caller.target(self.machine.gateway())
         );
-        self.core.say(Level::WARN, None, &text);
-        self.core.emit(&UserEvent::Ghosts(text));
+        self.life.board.say(Level::WARN, None, &text);
+        self.life.board.emit(&UserEvent::Ghosts(text));
     }
 
     fn stop_ghost_watch(&mut self) {
@@ -595,27 +605,27 @@ impl Worker {
         self.slots.pause();
         self.stop_ghost_watch();
         self.caller.leave();
-        let mut leaving = Leaving::begin(request.reason, &self.core);
+        let mut leaving = Leaving::begin(request.reason, &self.life);
         leaving.ghosts = self.ghosts;
         self.leaving = Some(leaving);
-        let end = Instant::now() + self.core.options.longest_leave();
+        let end = Instant::now() + self.life.options.longest_leave();
         self.left = Some((request, end));
-        self.core.set_status(State::Leaving, None);
+        self.life.board.set_status(State::Leaving, None);
         self.step(Event::Leave {
             drain: request.drain,
         });
     }
 
     fn start_drain(&mut self) {
-        self.core.leaving().cancel();
+        self.life.drain.leaving().cancel();
         // Without a registration the gateway has sent nothing that could still arrive.
         let quiet = match self.machine.ending(Which::Service) {
             Ending::NothingHeld => Duration::ZERO,
-            _ => self.core.options.quiet_time(),
+            _ => self.life.options.quiet_time(),
         };
         let now = Instant::now();
         let end = self.left.map_or(now, |(_, end)| end);
-        let until = (now + self.core.options.longest_drain()).min(end);
+        let until = self.life.drain.deadline().min(end);
         let deadline = *self.drain_until.get_or_insert(until);
         let tried = self.clean_ups.tried();
         let over = self.clean_ups.over(self.live_peer(), deadline);
@@ -623,8 +633,8 @@ impl Worker {
             tried.await;
             over.await;
         };
-        let core = Arc::clone(&self.core);
-        self.drain = Some(Box::pin(drain(core, quiet, deadline, others)));
+        let drain = Arc::clone(&self.life.drain);
+        self.drain = Some(Box::pin(drain.wait(quiet, deadline, others)));
     }
 
     /// The gateway that was just left, if it answered.

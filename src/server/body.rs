@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::cut::unavailable;
-use crate::registration::in_flight::InFlightGuard;
+use crate::drain::InFlightGuard;
 
 pin_project! {
     /// A response body that counts as a request in flight until it has ended, failed or been
@@ -117,4 +117,13 @@ impl<B> Default for InFlightBody<B> {
     fn default() -> Self {
         Self::empty()
     }
+}
+
+/// The status of a gRPC call that is cut: callers may try another replica.
+pub(super) fn unavailable() -> HeaderMap {
+    let mut status = HeaderMap::new();
+    status.insert("grpc-status", HeaderValue::from_static("14"));
+    let message = HeaderValue::from_static("the server is leaving");
+    status.insert("grpc-message", message);
+    status
 }

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use super::service::GwagRegistrationService;
 use crate::options::Options;
 use crate::registration::Registration;
-use crate::registration::core::{Core, Handle};
+use crate::registration::life::{Handle, Life};
 
 /// Registers a tonic or axum server with a gwag gateway; clones are the same registration.
 ///
@@ -44,9 +44,9 @@ impl GwagRegistrationLayer {
     /// ```
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let core = Arc::new(Core::new(options));
+        let life = Arc::new(Life::new(options));
         Self {
-            handle: Arc::new(Handle { core }),
+            handle: Arc::new(Handle { life }),
         }
     }
 
@@ -62,7 +62,7 @@ impl<S> Layer<S> for GwagRegistrationLayer {
 
     // axum calls this per route and, for some handlers, per connection: only an Arc is cloned.
     fn layer(&self, inner: S) -> Self::Service {
-        self.handle.core.saw_layer();
+        self.handle.life.drain.wiring.saw_layer();
         GwagRegistrationService::new(inner, Arc::clone(&self.handle))
     }
 }

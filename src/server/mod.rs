@@ -5,12 +5,9 @@
 //! in a struct is a [`GwagListener`] (axum) or an [`Incoming`] (tonic).
 
 mod body;
-mod cut;
 mod layer;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod listener;
-#[cfg(any(feature = "axum", feature = "tonic"))]
-mod opening;
 mod service;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod severable;

@@ -9,10 +9,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::{BodyKind, InFlightBody};
-use super::cut::unavailable;
-use crate::registration::core::Handle;
-use crate::registration::in_flight::InFlightGuard;
+use super::body::{BodyKind, InFlightBody, unavailable};
+use crate::drain::InFlightGuard;
+use crate::registration::life::Handle;
 
 /// A service whose requests in flight are counted.
 #[derive(Clone, Debug)]
@@ -76,18 +75,19 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let core = &*self.handle.core;
-        core.check_listener();
+        let life = &*self.handle.life;
+        let drain = &*life.drain;
+        drain.wiring.check_listener();
         // Before the inner call, so that a panic in it counts out, too.
-        let is_exempt = || core.exempt.holds(request.uri());
-        let guard = core.in_flight.enter(is_exempt);
+        let is_exempt = || drain.exempt.holds(request.uri());
+        let guard = drain.in_flight.enter(is_exempt);
         let keeps_alive = request.version() < Version::HTTP_2;
         // What is gRPC comes in no other way.
         let is_grpc = !keeps_alive
             && request.method() == Method::POST
             && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
         if guard.is_some() {
-            core.proof.saw_call(&request, is_grpc);
+            life.proof.saw_call(&request, is_grpc);
         }
         let _inside = guard.as_ref().map(InFlightGuard::inside);
         // Made where it is returned, which saves a copy.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::registration::core::LeaveRequest;
-use crate::registration::{LeaveReason, Registration};
+use crate::registration::Registration;
+use crate::registration::life::LeaveRequest;
+use crate::status::LeaveReason;
 
 /// By then a server that runs has its listener wrapped, or is started by hand.
 const WIRING_GRACE: Duration = Duration::from_secs(1);
@@ -38,42 +39,42 @@ impl Registration {
     ///
     /// Dropped before the signal, it does nothing; after it, leaving goes on.
     pub fn shutdown<F: Future>(&self, signal: F) -> impl Future<Output = ()> + use<F> {
-        let core = Arc::clone(self.core());
-        core.saw_shutdown();
+        let life = Arc::clone(self.life());
+        life.drain.wiring.saw_shutdown();
         async move {
             let mut signal = std::pin::pin!(signal);
             tokio::select! {
                 biased;
                 _ = &mut signal => {}
-                () = core.refused().cancelled() => {}
+                () = life.refused().cancelled() => {}
                 // With nothing registered, no request may ever come that would tell.
                 () = tokio::time::sleep(WIRING_GRACE) => {
-                    core.check_listener();
+                    life.drain.wiring.check_listener();
                     tokio::select! {
                         _ = &mut signal => {}
-                        () = core.refused().cancelled() => {}
+                        () = life.refused().cancelled() => {}
                     }
                 }
             }
-            core.server_stops();
-            core.request_leave(LeaveRequest {
+            life.drain.server_stops();
+            life.request_leave(LeaveRequest {
                 reason: LeaveReason::Signal,
                 drain: true,
             });
             // Also while the server ends by itself, when this future has resolved or was dropped.
             tokio::spawn({
-                let core = Arc::clone(&core);
+                let life = Arc::clone(&life);
                 async move {
-                    let over = core.over();
+                    let over = life.over();
                     tokio::pin!(over);
                     tokio::select! {
                         () = &mut over => return,
-                        () = stop_signal() => core.hurry(),
+                        () = stop_signal() => life.drain.hurry(),
                     }
                     over.await;
                 }
             });
-            core.may_stop().await;
+            life.drain.may_stop().await;
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What happens in the life of a registration.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::LeaveReport;
-use super::status::Status;
+use super::{LeaveReport, Status};
+
+/// What [`Options::on_event`](crate::Options::on_event) was given.
+pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Something that happened; [`Options::on_event`](crate::Options::on_event) is called with each.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tracing::{Level, Span};
 
-use super::status::State;
+use super::State;
 use crate::error::ErrorKind;
 
 /// What goes before all lines of a registration, as far as it is known.
@@ -31,34 +31,34 @@ impl Log {
     }
 
     /// The services are known, as "namespace/version".
-    pub(super) fn of_services(&self, names: impl Iterator<Item = String>) {
+    pub(crate) fn of_services(&self, names: impl Iterator<Item = String>) {
         let namespaces = names.collect::<Vec<_>>().join(",");
         self.span
             .get_or_init(|| tracing::info_span!(target: "tower_gwag", "registration", %namespaces));
         self.fields().namespaces = Some(namespaces);
     }
 
-    pub(super) fn of_instance(&self, instance: String) {
+    pub(crate) fn of_instance(&self, instance: String) {
         self.fields().instance = Some(instance);
     }
 
     /// The gateway that is talked to from now on.
-    pub(super) fn of_gateway(&self, gateway: String) {
+    pub(crate) fn of_gateway(&self, gateway: String) {
         self.fields().gateway = Some(gateway);
     }
 
     /// What the gateway knows it by; `None` when it knows it no more.
-    pub(super) fn of_entry(&self, registration_id: Option<String>) {
+    pub(crate) fn of_entry(&self, registration_id: Option<String>) {
         self.fields().registration_id = registration_id;
     }
 
     /// The span of the registration, from when its services are known.
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span.get().cloned().unwrap_or_else(Span::none)
     }
 
     /// Says it in one line.
-    pub(super) fn say(&self, level: Level, state: State, kind: Option<ErrorKind>, text: &str) {
+    pub(crate) fn say(&self, level: Level, state: State, kind: Option<ErrorKind>, text: &str) {
         let line: Vec<&str> = text.lines().map(str::trim).collect();
         let line = line.join("; ");
         let state = state.to_string();

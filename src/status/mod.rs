@@ -1,10 +1,20 @@
-//! Where a registration stands.
+//! Where a registration stands, what happens to it, and how it ended: everything that is told.
+
+mod board;
+mod event;
+mod log;
+mod report;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+pub(crate) use board::Board;
+pub use event::Event;
+pub(crate) use event::EventCallback;
+pub use report::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
 use crate::error::{Error, ErrorKind};
 

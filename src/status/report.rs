@@ -10,26 +10,26 @@ use crate::error::Error;
 /// What happened when a registration ended. `Display` says it in at most three lines.
 #[derive(Clone, Debug)]
 pub struct LeaveReport {
-    pub(super) reason: LeaveReason,
-    pub(super) outcome: LeaveOutcome,
-    pub(super) failure: Option<Arc<Error>>,
-    pub(super) hold: HoldOutcome,
-    pub(super) hold_failure: Option<Arc<Error>>,
-    pub(super) in_flight: usize,
-    pub(super) late: u64,
-    pub(super) cut: usize,
-    pub(super) unfinished: usize,
-    pub(super) severed: usize,
-    pub(super) counted: bool,
-    pub(super) ghosts: Option<u32>,
-    pub(super) abandoned: usize,
+    pub(crate) reason: LeaveReason,
+    pub(crate) outcome: LeaveOutcome,
+    pub(crate) failure: Option<Arc<Error>>,
+    pub(crate) hold: HoldOutcome,
+    pub(crate) hold_failure: Option<Arc<Error>>,
+    pub(crate) in_flight: usize,
+    pub(crate) late: u64,
+    pub(crate) cut: usize,
+    pub(crate) unfinished: usize,
+    pub(crate) severed: usize,
+    pub(crate) counted: bool,
+    pub(crate) ghosts: Option<u32>,
+    pub(crate) abandoned: usize,
     /// Those of them whose TTL is not over.
-    pub(super) left: usize,
+    pub(crate) left: usize,
     /// A Deregister besides that of the service was not answered.
-    pub(super) unconfirmed: bool,
-    pub(super) withdrawal: Duration,
-    pub(super) drain: Duration,
-    pub(super) release: Duration,
+    pub(crate) unconfirmed: bool,
+    pub(crate) withdrawal: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) release: Duration,
 }
 
 /// Why a registration ended.
@@ -102,7 +102,7 @@ pub enum HoldOutcome {
 // === impl LeaveReport ===
 
 impl LeaveReport {
-    pub(super) fn nothing(reason: LeaveReason, outcome: LeaveOutcome, in_flight: usize) -> Self {
+    pub(crate) fn nothing(reason: LeaveReason, outcome: LeaveOutcome, in_flight: usize) -> Self {
         Self {
             reason,
             outcome,

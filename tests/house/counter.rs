@@ -6,7 +6,7 @@ mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 }
 
-#[path = "../../src/registration/gauge.rs"]
+#[path = "../../src/drain/gauge.rs"]
 mod gauge;
 
 use gauge::Gauge;

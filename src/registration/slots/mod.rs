@@ -26,10 +26,10 @@ pub(super) use joins::{Rejected, rejected};
 use waiting::Waiting;
 
 use super::awaited::{finished, optional_sleep};
-use super::status::State;
 use super::verify::{self, Expected};
 use crate::control::{ControlPlane, SlotList};
 use crate::error::Error;
+use crate::status::State;
 use tower_gwag_schema::service::Resolved;
 
 /// Between two looks at an `unstable` slot.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::registration::drain::Open;
+use crate::drain::Open;
 use crate::registration::lease::Ending;
 use crate::registration::leaving::Leaving;
 use crate::registration::machine::Which;
-use crate::registration::report::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
+use crate::status::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
 // === impl Worker ===
 
@@ -24,23 +24,23 @@ impl Worker {
             return self.last_resort.act(|_| {});
         }
         let report = self.report_at_the_end(LeaveReason::RuntimeEnded);
-        let core = Arc::clone(&self.core);
+        let life = Arc::clone(&self.life);
         self.last_resort
-            .act(move |told| core.conclude(as_told(report, told)));
+            .act(move |told| life.conclude(as_told(report, told)));
     }
 
     pub(super) fn report_at_the_end(&mut self, reason: LeaveReason) -> LeaveReport {
         let leaving = self.leaving.take();
-        let leaving = leaving.unwrap_or_else(|| Leaving::begin(reason, &self.core));
+        let leaving = leaving.unwrap_or_else(|| Leaving::begin(reason, &self.life));
         self.report(&leaving)
     }
 
     pub(super) fn finish(&mut self) {
         self.finished = true;
-        if self.drain.take().is_some() && self.core.stops() {
+        if self.drain.take().is_some() && self.life.drain.stops() {
             // The leave timeout came first.
-            self.core.begin_stop(Instant::now());
-            let cut = self.core.in_flight.cut();
+            self.life.drain.begin_stop(Instant::now());
+            let cut = self.life.drain.in_flight.cut();
             if let Some(leaving) = &mut self.leaving {
                 leaving.timed_out(Open {
                     cut,
@@ -49,13 +49,13 @@ impl Worker {
             }
         }
         if let Some(leaving) = &self.leaving {
-            self.core.conclude(self.report(leaving));
+            self.life.conclude(self.report(leaving));
         }
     }
 
     fn report(&self, leaving: &Leaving) -> LeaveReport {
         let ending = self.machine.ending(Which::Service);
-        let mut report = leaving.report(ending, self.caller.hold(), &self.core);
+        let mut report = leaving.report(ending, self.caller.hold(), &self.life);
         report.abandoned = self.clean_ups.abandoned();
         report.left = self.clean_ups.pending();
         // A gateway that died may still have, in its cluster, what its TTL should have ended; a hold

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use super::conclusion::as_told;
 use super::{Worker, machine};
 use crate::registration::pace::{Pace, random_seed};
-use crate::registration::report::LeaveReason;
+use crate::status::LeaveReason;
 
 /// How long a call that is in flight at a panic is waited for.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ impl Worker {
                 }
             }
         }
-        let options = &self.core.options;
+        let options = &self.life.options;
         let pace = Pace::new(options.heartbeat_interval, random_seed());
         let leave_timeout = self
             .left
@@ -65,7 +65,7 @@ impl Worker {
         });
         let told = told.await.ok().flatten();
         let report = self.report_at_the_end(LeaveReason::Panicked);
-        self.core.conclude(as_told(report, told));
+        self.life.conclude(as_told(report, told));
         self.finished = true;
     }
 }

@@ -11,14 +11,13 @@ use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier,
 use crate::control::ControlPlane;
 use crate::error::Error;
 use crate::registration::awaited::{finished, optional_sleep};
-use crate::registration::core::Core;
-use crate::registration::proof::Callers;
-use crate::registration::status::State;
+use crate::registration::proof::{Callers, Proof};
+use crate::status::State;
 use tower_gwag_schema::service::Resolved;
 
 /// Reads a registration back from its making until it is forgotten or left.
 pub(in crate::registration) struct ReadBack {
-    core: Arc<Core>,
+    proof: Arc<Proof>,
     services: Arc<[Resolved]>,
     expected: Arc<[Expected]>,
     http: Option<Uri>,
@@ -55,14 +54,14 @@ pub(in crate::registration) struct Seen {
 
 impl ReadBack {
     pub(in crate::registration) fn new(
-        core: Arc<Core>,
+        proof: Arc<Proof>,
         services: Arc<[Resolved]>,
         expected: Arc<[Expected]>,
         http: Option<Uri>,
         seed: u64,
     ) -> Self {
         Self {
-            core,
+            proof,
             verifier: Verifier::new(&expected, seed),
             services,
             expected,
@@ -83,18 +82,18 @@ impl ReadBack {
         self.control = Some(control);
         self.begun = Instant::now();
         self.look_at = Some(self.verifier.begin(self.begun));
-        self.core.proof.await_from(callers);
+        self.proof.await_from(callers);
     }
 
     /// A Register is out: a gateway introspects GraphQL during it, which is no call of a caller.
     pub(in crate::registration) fn distrust_calls(&self) {
-        self.core.proof.forget();
+        self.proof.forget();
     }
 
     /// It failed, and what was registered before stays.
     pub(in crate::registration) fn trust_calls(&self) {
         if self.control.is_some() && self.look_at.is_some() | self.look.is_some() && !self.routed {
-            self.core.proof.await_again();
+            self.proof.await_again();
         }
     }
 
@@ -107,7 +106,7 @@ impl ReadBack {
 
     /// There is nothing to be read back any more, or for now.
     pub(in crate::registration) fn pause(&mut self) {
-        self.core.proof.forget();
+        self.proof.forget();
         self.look_at = None;
         self.routed = false;
         if let Some(look) = self.look.take() {
@@ -121,11 +120,11 @@ impl ReadBack {
     ///
     /// Cancel safe: nothing is lost.
     pub(in crate::registration) async fn next(&mut self) -> Seen {
-        let core = Arc::clone(&self.core);
+        let proof = Arc::clone(&self.proof);
         loop {
             tokio::select! {
                 biased;
-                () = core.proof.found() => {
+                () = proof.found() => {
                     self.routed = true;
                     if let Some(soon) = self.verifier.called()
                         && let Some(at) = &mut self.look_at
@@ -150,7 +149,7 @@ impl ReadBack {
                     }
                     if self.routed && (!is_listed || self.verifier.is_doubted()) {
                         // Another call would count more than what the gateway says.
-                        self.core.proof.await_again();
+                        self.proof.await_again();
                     }
                     self.routed &= is_listed;
                     return self.seen(remedy);

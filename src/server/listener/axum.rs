@@ -89,7 +89,7 @@ impl Registration {
             .local_addr()
             .ok()
             .and_then(|address| socket_address(&address));
-        self.core().wire(bound)?;
+        self.life().wire(bound)?;
         let tie = Tie::new(Arc::clone(self.handle()), bound);
         let listening = Listening {
             inner,

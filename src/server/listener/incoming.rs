@@ -75,7 +75,7 @@ impl Registration {
         I: IntoIncoming<Marker>,
     {
         let (inner, bound) = listener.into_incoming();
-        self.core().wire(bound)?;
+        self.life().wire(bound)?;
         let tie = Tie::new(Arc::clone(self.handle()), bound);
         Ok(Incoming { inner, tie })
     }

@@ -8,9 +8,9 @@ pub(super) mod incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::registration::LeaveReason;
-use crate::registration::core::{Handle, LeaveRequest};
+use crate::registration::life::{Handle, LeaveRequest};
 use crate::server::severable::Severable;
+use crate::status::LeaveReason;
 
 /// Keeps the traits of what can be wrapped from being implemented elsewhere.
 pub trait Sealed<Marker> {}
@@ -51,15 +51,16 @@ impl Tie {
             );
         }
         self.knows_io = true;
-        let core = &self.handle.core;
-        Severable::new(io, core.severer.watch(), core.proof.peers.connected(peer))
+        let life = &self.handle.life;
+        let watch = life.drain.severer.watch();
+        Severable::new(io, watch, life.proof.peers.connected(peer))
     }
 
     fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
-            self.handle.core.saw_wrapped_listener();
-            self.handle.core.begin(self.bound);
+            self.handle.life.drain.wiring.saw_wrapped_listener();
+            self.handle.life.begin(self.bound);
         }
     }
 }
@@ -70,10 +71,10 @@ impl Drop for Tie {
     fn drop(&mut self) {
         if !self.begun {
             // Never served: as if it had not been wrapped.
-            return self.handle.core.unwire();
+            return self.handle.life.unwire();
         }
-        self.handle.core.listener_is_gone();
-        self.handle.core.request_leave(LeaveRequest {
+        self.handle.life.drain.listener_is_gone();
+        self.handle.life.request_leave(LeaveRequest {
             reason: LeaveReason::ServerDropped,
             drain: false,
         });

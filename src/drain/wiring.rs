@@ -1,0 +1,155 @@
+//! Which parts of a server are wired to the registration, and what is said of those that are missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use tracing::Level;
+
+use crate::status::{Board, Event};
+
+/// Which parts of the wiring were seen.
+#[derive(Debug)]
+pub(crate) struct Wiring {
+    layer: AtomicBool,
+    listener: AtomicBool,
+    /// The listener is one of ours.
+    wrapped: AtomicBool,
+    shutdown: AtomicBool,
+    /// Bits of [`Part`]: what was said to be missing.
+    said: AtomicU8,
+    board: Arc<Board>,
+}
+
+/// A part of the wiring that a user may forget.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Part {
+    Layer = 1,
+    Listener = 2,
+    Shutdown = 4,
+}
+
+// === impl Wiring ===
+
+impl Wiring {
+    pub(super) fn new(board: Arc<Board>) -> Self {
+        Self {
+            layer: AtomicBool::new(false),
+            // Nothing is missing where nothing is to be registered.
+            listener: AtomicBool::new(board.is_disabled()),
+            wrapped: AtomicBool::new(false),
+            shutdown: AtomicBool::new(false),
+            said: AtomicU8::new(0),
+            board,
+        }
+    }
+
+    pub(crate) fn saw_layer(&self) {
+        self.layer.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_layer(&self) -> bool {
+        self.layer.load(Ordering::Relaxed)
+    }
+
+    /// Somebody knows to what the server is bound.
+    pub(crate) fn saw_listener(&self) {
+        self.listener.store(true, Ordering::Relaxed);
+    }
+
+    /// Whoever forgets the next one is told again.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
+    pub(crate) fn lost_listener(&self) {
+        self.listener.store(false, Ordering::Relaxed);
+        self.said
+            .fetch_and(!(Part::Listener as u8), Ordering::Relaxed);
+    }
+
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "for wrapped listeners")
+    )]
+    pub(crate) fn saw_wrapped_listener(&self) {
+        self.wrapped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the server's connections is seen.
+    pub(crate) fn is_serving_wrapped(&self) -> bool {
+        self.wrapped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn saw_shutdown(&self) {
+        self.shutdown.store(true, Ordering::Relaxed);
+    }
+
+    /// The server serves: somebody must have wrapped the listener.
+    #[inline]
+    pub(crate) fn check_listener(&self) {
+        if !self.listener.load(Ordering::Relaxed) {
+            self.miss_listener();
+        }
+    }
+
+    #[cold]
+    fn miss_listener(&self) {
+        self.complain(
+            Part::Listener,
+            "the server runs, but nothing is registered, because the listener is not wrapped: \
+             serve `registration.listener(listener)?` (axum) or `registration.incoming(listener)?` \
+             (tonic), or call `registration.start(address)?`",
+        );
+    }
+
+    /// Once the gateway has the registration, what is missing by then is missing.
+    pub(crate) fn check_wiring(&self) {
+        if !self.has_layer() {
+            self.complain(
+                Part::Layer,
+                "registered, but the layer is not installed, so that requests in flight are not \
+                 counted, and calls that come late may be lost when it leaves: add \
+                 `.layer(layer)` to the server or router (axum: last, because it is around the \
+                 routes that were added before it only)",
+            );
+        }
+        if !self.shutdown.load(Ordering::Relaxed) {
+            self.complain(
+                Part::Shutdown,
+                "registered, but the server does not know when to stop: pass \
+                 `registration.shutdown(stop_signal())` to `with_graceful_shutdown` (axum) or \
+                 `serve_with_incoming_shutdown` (tonic), so that it leaves without losing requests",
+            );
+        }
+    }
+
+    /// The server stops, with calls in flight, and the layer saw none ever.
+    pub(super) fn complain_of_the_layer(&self, connections: usize) {
+        let text = format!(
+            "the server stops while {connections} connections are busy, and the layer has seen no \
+             request: they are answered until `drain_timeout`, but not counted; add `.layer(layer)` \
+             around all routes (axum: last, because it is around the routes that were added before \
+             it only)"
+        );
+        self.complain(Part::Layer, &text);
+    }
+
+    /// For servers of another kind, which have no place for the layer or the shutdown.
+    pub(crate) fn wired_by_hand(&self) {
+        self.saw_layer();
+        self.saw_shutdown();
+    }
+
+    fn complain(&self, part: Part, text: &str) {
+        // Once it was said, each request only looks.
+        if self.said.load(Ordering::Relaxed) & part as u8 != 0 {
+            return;
+        }
+        let said = self.said.fetch_or(part as u8, Ordering::Relaxed);
+        if said & part as u8 == 0 {
+            self.board.say(Level::WARN, None, text);
+            self.board.emit(&Event::HalfWired(text.to_owned()));
+        }
+    }
+}

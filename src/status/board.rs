@@ -1,0 +1,205 @@
+//! What is known of one registration, for everybody who wants to know: the status, the events, the
+//! log lines.
+
+use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::Level;
+
+use super::event::{Event, EventCallback};
+use super::log::Log;
+use super::{State, Status};
+use crate::error::{Error, ErrorKind};
+
+/// A failure that lasts is said again this often, where its cause is another one by now.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// See the module's documentation.
+pub(crate) struct Board {
+    is_disabled: bool,
+    on_event: Option<EventCallback>,
+    status: watch::Sender<Status>,
+    was_registered: AtomicBool,
+    pub(crate) log: Log,
+    said: Mutex<Said>,
+}
+
+/// What the log has of the present state.
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    text: String,
+    /// The gateway has just taken it, as the last line says.
+    registered: bool,
+}
+
+// === impl Board ===
+
+impl Board {
+    pub(crate) fn new(is_disabled: bool, on_event: Option<EventCallback>) -> Self {
+        let state = match is_disabled {
+            true => State::Disabled,
+            false => State::Idle,
+        };
+        Self {
+            is_disabled,
+            on_event,
+            status: watch::Sender::new(Status::new(state, None)),
+            was_registered: AtomicBool::new(false),
+            log: Log::default(),
+            said: Mutex::new(Said {
+                at: Instant::now(),
+                text: String::new(),
+                registered: false,
+            }),
+        }
+    }
+
+    /// Nothing is to be registered.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.is_disabled
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.status.borrow().state()
+    }
+
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn latch_ready(&self) {
+        self.was_registered.store(true, Ordering::Relaxed);
+    }
+
+    /// The gateway took it at least once, or nobody wants it to.
+    pub(crate) fn was_registered(&self) -> bool {
+        self.was_registered.load(Ordering::Relaxed) || self.is_disabled
+    }
+
+    /// Sets the status. The same state with the same kind of reason is no change; only its text
+    /// is then the latest.
+    pub(crate) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
+        let next = Status::new(state, reason);
+        let mut repeated = 0;
+        let mut was = State::Idle;
+        let changed = self.status.send_if_modified(|status| {
+            let same = status.state() == next.state() && status.reason_kind() == next.reason_kind();
+            if same {
+                status.explain(&next);
+            } else {
+                (was, repeated) = (status.state(), status.failures().saturating_sub(1));
+                *status = next.clone();
+            }
+            !same
+        });
+        let text = next.to_string();
+        if !changed {
+            return self.remind(&next, &text);
+        }
+        let said = self.note_said(&text, false);
+        let is_news = match state {
+            // The first time it says with which gateway.
+            State::Registering => was == State::Idle,
+            State::Left => false,
+            // The line about the entry has said so.
+            State::Registered => !said.registered,
+            // As it is to be.
+            State::Listed => !matches!(was, State::Registering | State::Registered),
+            _ => true,
+        };
+        let level = match is_news {
+            true => level_of(state),
+            false => Level::DEBUG,
+        };
+        self.log.say(
+            level,
+            state,
+            next.reason_kind(),
+            &with_repeated(text, repeated),
+        );
+        self.emit(&Event::StatusChanged(next));
+    }
+
+    /// A failure whose cause is not what was said of it.
+    fn remind(&self, now: &Status, text: &str) {
+        let Some(kind) = now.reason_kind() else {
+            return;
+        };
+        {
+            let said = self.said();
+            if said.text == text || said.at.elapsed() < REMINDER {
+                return;
+            }
+        }
+        self.note_said(text, false);
+        let line = format!("still {text}");
+        self.log
+            .say(level_of(now.state()), now.state(), Some(kind), &line);
+    }
+
+    /// It is replaced whole, so that it is valid after a panic.
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was said before.
+    fn note_said(&self, text: &str, registered: bool) -> Said {
+        let now = Said {
+            at: Instant::now(),
+            text: text.to_owned(),
+            registered,
+        };
+        std::mem::replace(&mut *self.said(), now)
+    }
+
+    /// Says what happened, with the fields of the registration.
+    pub(crate) fn say(&self, level: Level, kind: Option<ErrorKind>, text: &str) {
+        self.log.say(level, self.state(), kind, text);
+    }
+
+    /// The gateway took it.
+    pub(crate) fn say_registered(&self, event: &Event) {
+        let repeated = self.status.borrow().failures().saturating_sub(1);
+        self.note_said("", true);
+        let line = with_repeated(event.to_string(), repeated);
+        self.log.say(Level::INFO, State::Registered, None, &line);
+        self.emit(event);
+    }
+
+    pub(crate) fn emit(&self, event: &Event) {
+        if let Some(callback) = &self.on_event
+            && std::panic::catch_unwind(AssertUnwindSafe(|| callback(event))).is_err()
+        {
+            let text = format!("the on_event callback panicked on: {event}");
+            self.say(Level::ERROR, None, &text);
+        }
+    }
+}
+
+fn level_of(state: State) -> Level {
+    match state {
+        State::Unreachable | State::Blocked => Level::WARN,
+        State::Refused | State::Displaced => Level::ERROR,
+        _ => Level::INFO,
+    }
+}
+
+fn with_repeated(mut line: String, repeated: u64) -> String {
+    if repeated > 0 {
+        // Formatting into a string does not fail.
+        let _ = write!(line, "; {repeated} more like the last were not logged");
+    }
+    line
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&*self.status.borrow(), f)
+    }
+}
