@@ -17,6 +17,8 @@ use super::proto::{Peer, Registration};
 const NODE_TIMEOUT: Duration = Duration::from_millis(400);
 /// For so long after its restart a gateway lists its former self among its peers, and some more.
 const FORMER_SELF: Duration = Duration::from_secs(60);
+/// How far its clock may be ahead of ours, in milliseconds.
+const FORMER_SELF_SKEW: i64 = 10_000;
 
 /// Replicas of `services` ("namespace/version") without a registration, after one look at all
 /// `nodes`, the first of which is asked for the replicas; `None` where they do not answer, or are
@@ -105,7 +107,8 @@ pub(super) fn living(peers: &[Peer], saw_restart: bool) -> usize {
         // Nodes are called by their address unless they are named: several may be called alike.
         let restarted = joined
             .iter()
-            .filter(|it| now.saturating_sub(**it) < recent)
+            // A clock that differs by more says nothing of restarts.
+            .filter(|it| (-FORMER_SELF_SKEW..recent).contains(&now.saturating_sub(**it)))
             .count();
         restarted.min(joined.len().saturating_sub(1))
     });
@@ -176,6 +179,13 @@ mod tests {
             (vec![peer("A", "one", 500), peer("B", "one", 5)], true, 1),
             (vec![peer("A", "one", 500), peer("B", "one", 5)], false, 2),
             (vec![peer("A", "one", 500), peer("B", "two", 5)], true, 2),
+            // By a clock that is ahead.
+            (vec![peer("A", "one", 500), peer("B", "one", -5)], true, 1),
+            (
+                vec![peer("A", "one", 500), peer("B", "one", -3_600)],
+                true,
+                2,
+            ),
             // Called alike, and both are there for long.
             (vec![peer("A", "one", 500), peer("B", "one", 400)], true, 2),
             // One of two that are called alike has restarted.

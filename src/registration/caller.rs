@@ -91,6 +91,15 @@ struct Shared {
 #[derive(Default)]
 struct Homes(Vec<(String, SocketAddr)>);
 
+/// What must be so for a call of the service to be made.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// For a heartbeat: every one of these slots has its hash.
+    pub(super) guard: Guard,
+    /// For a Register: the gateway has said who has the slots.
+    pub(super) needs_look: bool,
+}
+
 /// A call and what became of it.
 pub(super) struct Reply {
     pub(super) call: Call,
@@ -207,17 +216,28 @@ impl Caller {
         *lock(&self.0.named) = ips;
     }
 
-    /// Whether a gateway that is registered with dials `address` without TLS (contract, TLS towards
-    /// the services).
-    pub(super) fn is_dialled_in_plaintext(&self, address: &str, gateway: usize) -> bool {
+    /// What to do where the server has TLS and a gateway that is registered with dials `address`
+    /// without; `None` where it does not (contract, TLS towards the services).
+    pub(super) fn remedy_for_tls(&self, address: &str, gateway: usize) -> Option<&'static str> {
         let gateway_has_tls = self.target(gateway).is_https();
         let address_has_tls = address.starts_with("https://");
-        self.0.plan.services.iter().any(|it| match it.kind {
+        let is_in_plaintext = |it: &&Resolved| match it.kind {
             ServiceKind::Proto => !gateway_has_tls,
             ServiceKind::OpenApi => !address_has_tls,
             // A whole URL leads anywhere.
             ServiceKind::GraphQl => {
                 !address_has_tls && it.binding.graphql_endpoint.starts_with('/')
+            }
+        };
+        let mut services = self.0.plan.services.iter().filter(is_in_plaintext);
+        let kind = services.next()?.kind;
+        Some(match kind {
+            ServiceKind::Proto => {
+                "serve gRPC in plaintext (only a clustered gateway that has TLS itself dials gRPC \
+                 services with it)"
+            }
+            ServiceKind::OpenApi | ServiceKind::GraphQl => {
+                "say `Options::advertise_scheme(\"https\")`"
             }
         })
     }
@@ -345,13 +365,12 @@ impl Caller {
         lock(&self.0.aside).clone_from(services);
     }
 
-    /// Makes a call; to be run to its end. A heartbeat of the service is made only while every slot
-    /// of `guard` has its hash.
+    /// Makes a call on these terms; to be run to its end.
     pub(super) fn call(
         &self,
         call: Call,
         gateway: usize,
-        guard: Guard,
+        terms: Terms,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let shared = Arc::clone(&self.0);
         async move {
@@ -361,9 +380,11 @@ impl Caller {
             let result = match call.verb.clone() {
                 Verb::Register { spelling } => {
                     let told = (&mut address, &mut before);
-                    shared.register(gateway, call.which, spelling, told).await
+                    shared
+                        .register(gateway, call.which, spelling, &terms, told)
+                        .await
                 }
-                Verb::Heartbeat(_) if Box::pin(is_lost(control, &guard)).await => {
+                Verb::Heartbeat(_) if Box::pin(is_lost(control, &terms.guard)).await => {
                     Ok(Answer::HeldBack)
                 }
                 Verb::Heartbeat(id) => {
@@ -431,6 +452,7 @@ impl Shared {
         gateway: usize,
         which: Which,
         spelling: u32,
+        terms: &Terms,
         (address, before): (&mut String, &mut Before),
     ) -> Result<Answer, CallError> {
         let control = self.control(gateway);
@@ -444,7 +466,7 @@ impl Shared {
         let services = match which {
             // A former entry is never registered.
             Which::Service | Which::Former => {
-                *before = Box::pin(self.look(control)).await?;
+                *before = Box::pin(self.look(control, terms.needs_look)).await?;
                 let aside = lock(&self.aside).clone();
                 let bindings = self.plan.bindings(address).into_iter().enumerate();
                 let bindings = bindings.filter(|(at, _)| !aside.contains(at));
@@ -492,8 +514,9 @@ impl Shared {
         })
     }
 
-    /// A clustered gateway takes a schema that conflicts, and lets it lurk: such a one is not sent.
-    async fn look(&self, control: &ControlPlane) -> Result<Before, CallError> {
+    /// A clustered gateway takes a schema that conflicts, and lets it lurk: such a one is not sent,
+    /// and one that waits for its slot (`needs_look`) only where the list was seen.
+    async fn look(&self, control: &ControlPlane, needs_look: bool) -> Result<Before, CallError> {
         let has_unstable = self.expected.iter().any(|it| it.is_unstable);
         let look = async {
             // Standalone, it refuses by itself.
@@ -520,6 +543,15 @@ impl Shared {
         let look = timeout(LOOK_TIMEOUT, look);
         let (look, rejected) = tokio::join!(look, rejected);
         let Ok(Some((list, is_clustered))) = look else {
+            if needs_look {
+                let target = control.gateway().target();
+                let text = format!(
+                    "the gateway {target} does not say whether the slot that was taken is free: \
+                     nothing is registered until it does"
+                );
+                let error = Error::new(ErrorKind::Unavailable, text);
+                return Err(CallError::NotSent(error));
+            }
             // Without an answer nothing is known.
             return Ok(Before {
                 list: None,
@@ -541,8 +573,14 @@ impl Shared {
                 verify::difference(base, self.plan.services.get(at)?).await
             };
             let difference = timeout(DIFFERENCE_TIMEOUT, difference).await.ok().flatten();
-            let error = verify::conflict(&name, Some(ours), theirs, difference.as_deref());
-            return Err(CallError::Refused(error));
+            let conflict = verify::Conflict {
+                gateway: &control.gateway().target().to_string(),
+                slot: &name,
+                ours: Some(ours),
+                theirs,
+                difference: difference.as_deref(),
+            };
+            return Err(CallError::Refused(conflict.taken()));
         }
         let list = Some(list);
         Ok(Before { list, rejected })

@@ -110,7 +110,10 @@ impl Exclusive {
         let of_us = |it: &Registration| self.incarnation_of(&it.instance_id).is_some();
         let listed = timeout(LIST_TIMEOUT, control.registrations(of_us)).await;
         let listed = listed.map_err(|elapsed| {
-            let message = "the gateway does not list its registrations in time; it is asked again";
+            let message = format!(
+                "the gateway {} does not list its registrations in time; it is asked again",
+                control.gateway().target()
+            );
             let error = Error::new(ErrorKind::TimedOut, message);
             CallError::NotSent(error.caused_by(elapsed))
         })??;

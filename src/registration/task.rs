@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::awaited::{finished, optional, optional_sleep};
-use super::caller::{Caller, Reply};
+use super::caller::{Caller, Reply, Terms};
 use super::clean_ups::{CleanUps, LivePeer};
 use super::hold::Hold;
 use super::last_resort::LastResort;
@@ -26,7 +26,7 @@ use super::machine::{
 use super::pace::{Pace, random_seed};
 use super::preferred::Preferred;
 use super::reach::{Found, Reach};
-use super::slots::{Before, Guard, Move, Slots};
+use super::slots::{Before, Move, Slots};
 use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
 use crate::drain::Open;
@@ -60,6 +60,8 @@ pub(super) struct Worker {
     waits_as: Option<(State, Option<Arc<Error>>)>,
     /// What was seen before the last Register of the service, and under which id that is known.
     registered: (String, Before),
+    /// What was registered before a panic is to be looked at anew.
+    looks_due: bool,
     /// The last heartbeat was held back: the next one is made.
     held_back: bool,
     /// Counts replicas that a restart of the gateway has left.
@@ -111,6 +113,7 @@ impl Worker {
             slots,
             waits_as: None,
             registered: Default::default(),
+            looks_due: false,
             held_back: false,
             disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
@@ -151,6 +154,9 @@ impl Worker {
             self.step(Event::Leave { drain });
         } else if !self.machine.is_busy() {
             self.life.board.set_status(State::Registering, None);
+        }
+        if std::mem::take(&mut self.looks_due) {
+            self.begin_looks();
         }
         let mut leave_requests = self.life.leave_requests();
         let hurried = self.life.drain.hurried().clone();
@@ -226,11 +232,14 @@ impl Worker {
                     }
                     self.silent = self.caller.target(self.machine.gateway()).to_string();
                     self.life.board.log.of_gateway(self.silent.clone());
-                    let guard = match (call.which, self.held_back) {
-                        (Which::Service, false) => self.slots.guard(),
-                        _ => Guard::new(),
-                    };
-                    let call = self.caller.call(call, self.machine.gateway(), guard);
+                    let mut terms = Terms::default();
+                    if call.which == Which::Service {
+                        terms.needs_look = self.machine.waits_for_slots();
+                        if !self.held_back {
+                            terms.guard = self.slots.guard();
+                        }
+                    }
+                    let call = self.caller.call(call, self.machine.gateway(), terms);
                     self.call = Some(tokio::spawn(call.in_current_span()));
                 }
                 Action::Turn { to } => {
@@ -364,19 +373,15 @@ impl Worker {
     fn tell(&mut self, note: Note) {
         let failure = self.failure.clone();
         match note {
+            // Only to be withdrawn at once.
+            Note::Registered if self.machine.is_withdrawn() => {}
             Note::Registered => {
-                let control = self.caller.control(self.machine.gateway()).clone();
-                self.read_back.begin(control, &self.caller.callers());
-                let gateways = self.caller.gateways_at(self.machine.gateway());
-                let (own, before) = std::mem::take(&mut self.registered);
-                self.slots.begin(gateways, own, before);
-                self.life.board.latch_ready();
+                self.begin_looks();
                 if let Some(watch) = self.caller.watch_ghosts(self.machine.gateway()) {
                     self.stop_ghost_watch();
                     self.ghost_watch = Some(tokio::spawn(watch));
                 }
                 self.show_standing();
-                self.life.drain.wiring.check_wiring();
             }
             Note::Alive => self.show_standing(),
             Note::Forgotten => {
@@ -425,6 +430,18 @@ impl Worker {
         }
     }
 
+    /// The gateway has the service: looks at what it makes of it.
+    fn begin_looks(&mut self) {
+        let gateway = self.machine.gateway();
+        let control = self.caller.control(gateway).clone();
+        self.read_back.begin(control, &self.caller.callers());
+        let (own, before) = std::mem::take(&mut self.registered);
+        self.slots
+            .begin(self.caller.gateways_at(gateway), own, before);
+        self.life.board.latch_ready();
+        self.life.drain.wiring.check_wiring();
+    }
+
     fn saw(&mut self, seen: &Seen) {
         if let Some(replicas) = seen.replicas {
             self.step(Event::Listed { replicas });
@@ -434,6 +451,9 @@ impl Worker {
         }
         if self.machine.holds_the_service() && self.life.board.state() != State::Unreachable {
             self.show_standing();
+        }
+        if let Some(text) = self.read_back.unheard() {
+            self.life.board.say(Level::WARN, None, &text);
         }
         match seen.remedy {
             Remedy::None if seen.is_listed => self.step(Event::Proved),
@@ -448,6 +468,9 @@ impl Worker {
                     self.life.was_refused();
                 } else {
                     self.waits_as = Some(self.read_back.standing());
+                    if let Some((service, theirs)) = self.read_back.lost_to() {
+                        self.slots.lost_to(service, theirs);
+                    }
                     self.wait_for_slots(true);
                 }
             }
@@ -525,16 +548,15 @@ impl Worker {
                  probably cannot call it either: say with `Options::advertise` or \
                  `advertise_host` how it is reached"
             )),
-            Found::Tls if self.caller.is_dialled_in_plaintext(address, gateway) => {
+            Found::Tls => {
+                let Some(remedy) = self.caller.remedy_for_tls(address, gateway) else {
+                    return;
+                };
                 self.suspect(&format!(
                     "the server speaks TLS, but the gateway {target} dials {address} in plaintext, \
-                     so that its calls fail: OpenAPI and GraphQL services say \
-                     `Options::advertise_scheme(\"https\")`; a gRPC service is dialled with TLS \
-                     only by a clustered gateway that has TLS itself, and is served in plaintext \
-                     for any other"
+                     so that its calls fail: {remedy}"
                 ));
             }
-            Found::Tls => {}
             Found::Here(ips) => {
                 self.caller.name_is(ips);
                 if self.machine.holds_the_service() {
@@ -583,10 +605,14 @@ impl Worker {
         if ghosts == 0 {
             return;
         }
+        let leftovers = match ghosts {
+            1 => "a replica of the service that has".to_owned(),
+            _ => format!("{ghosts} replicas of the service that have"),
+        };
         let text = format!(
-            "the gateway {} came back with {ghosts} replicas of the service that no registration \
-             stands behind. Calls work as long as everybody serves; once a process leaves, calls to \
-             its leftover replica fail, until the gateway is restarted more than 30 s later",
+            "the gateway {} came back with {leftovers} no registration. Calls work as long as every \
+             process serves; once one leaves, calls to its leftover replica fail until the gateway \
+             is restarted more than 30 s later",
             self.caller.target(self.machine.gateway())
         );
         self.life.board.say(Level::WARN, None, &text);

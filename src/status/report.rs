@@ -343,7 +343,11 @@ impl fmt::Display for LeaveReport {
             write!(f, " (in {:.0?}{hold})", self.withdrawal)?;
         }
         if let Some(ghosts) = self.ghosts.filter(|ghosts| *ghosts > 0) {
-            write!(f, "; {ghosts} GHOST replicas stay on the gateway")?;
+            let replicas = match ghosts {
+                1 => "replica stays",
+                _ => "replicas stay",
+            };
+            write!(f, "; {ghosts} GHOST {replicas} on the gateway")?;
         }
         if self.abandoned > 0 {
             write!(f, "; {} entries left on other gateways", self.abandoned)?;

@@ -7,6 +7,7 @@
 )]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -46,6 +47,7 @@ pub struct Recorded {
 pub struct Recorder {
     pub address: SocketAddr,
     calls: Arc<Mutex<Vec<Recorded>>>,
+    hides_routes: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -56,9 +58,18 @@ impl Recorder {
         let channel = gateway.connect_lazy();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&calls);
+        let hides_routes = Arc::new(AtomicBool::new(false));
+        let hides = Arc::clone(&hides_routes);
         let app = axum::Router::new().fallback(move |request: Request| {
             let (channel, record) = (channel.clone(), Arc::clone(&record));
-            pass_on(channel, record, request)
+            let path = request.uri().path();
+            let is_hidden = hides.load(Ordering::SeqCst) && !path.starts_with("/gateway.");
+            async move {
+                match is_hidden {
+                    true => no_route(request.uri().path()),
+                    false => pass_on(channel, record, request).await,
+                }
+            }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
@@ -68,8 +79,14 @@ impl Recorder {
         Self {
             address,
             calls,
+            hides_routes,
             task,
         }
+    }
+
+    /// From now on the gateway says of every call of a service that it has no route.
+    pub fn hide_routes(&self, hides: bool) {
+        self.hides_routes.store(hides, Ordering::SeqCst);
     }
 
     /// The calls of one method.
@@ -103,6 +120,11 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// As a gateway says so.
+fn no_route(path: &str) -> http::Response<tonic::body::Body> {
+    tonic::Status::unimplemented(format!("ingress: no route for {path}")).into_http()
 }
 
 async fn pass_on(

@@ -37,8 +37,25 @@ impl Machine {
         self.renew_hold(now);
     }
 
-    /// Deregisters the service: somebody else has its place, or its own schema is at fault.
-    pub(super) fn withdraw(&mut self, for_good: bool, now: Instant) {
+    /// Deregisters the service: somebody else has its place, or its own schema is at fault. Amid a
+    /// cure the answer to a Register is waited for, and what was to be replaced goes if there is
+    /// nothing else.
+    pub(super) fn withdraw_if_due(&mut self, now: Instant) {
+        let Some(for_good) = self.withdraw_due else {
+            return;
+        };
+        let is_open = self.is_in_flight(Which::Service) || self.is_in_flight(Which::Former);
+        if is_open && !self.service.is_held() && self.serves() {
+            return;
+        }
+        self.withdraw_due = None;
+        if !self.service.is_held() && self.former.is_held() && self.serves() {
+            self.service = std::mem::replace(&mut self.former, Lease::over());
+        }
+        self.withdraw(for_good, now);
+    }
+
+    fn withdraw(&mut self, for_good: bool, now: Instant) {
         if !self.serves() || !self.service.is_held() || self.withdrawn.is_some() {
             return;
         }
@@ -77,6 +94,11 @@ impl Machine {
         }
     }
 
+    /// The service's entry goes, or has gone, although the server serves on.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.is_some()
+    }
+
     #[cfg(test)]
     pub(super) fn is_withdrawn_for_good(&self) -> bool {
         self.withdrawn == Some(Withdrawn::ForGood)
@@ -97,6 +119,10 @@ impl Machine {
     /// Once the entry is gone, the service may be wanted again.
     pub(super) fn want_again(&mut self, now: Instant) {
         if !self.serves() || !self.service.is_over() || self.flight.is_some() {
+            return;
+        }
+        if self.withdrawn.is_some() && !self.former.is_over() {
+            // It goes first.
             return;
         }
         match self.withdrawn {

@@ -46,6 +46,8 @@ pub(crate) struct Machine {
     former: Lease,
     /// The service's entry is dead, and to be replaced.
     cure_due: bool,
+    /// The service is to be withdrawn; whether for good.
+    withdraw_due: Option<bool>,
     withdrawn: Option<Withdrawn>,
     /// Withdrawals in a row because of a conflict.
     conflicts: u32,
@@ -130,6 +132,7 @@ impl Machine {
             service: Lease::wanted(now),
             former: Lease::over(),
             cure_due: false,
+            withdraw_due: None,
             withdrawn: None,
             conflicts: 0,
             waits: false,
@@ -171,13 +174,14 @@ impl Machine {
             Event::Drained => self.drained(),
             Event::Hurry => self.hurry(now),
             Event::Cure => self.cure_due = true,
-            Event::Withdraw { for_good } => self.withdraw(for_good, now),
+            Event::Withdraw { for_good } => self.withdraw_due = Some(for_good),
             Event::Proved => self.proved(),
             Event::Slots { free } => self.slots_seen(free, now),
             Event::Beat => self.service.beat_by(now),
             Event::FirstIsBack => self.return_due = true,
             Event::Woken => {}
         }
+        self.withdraw_if_due(now);
         self.want_again(now);
         self.cure_if_due(now);
         self.return_if_due(now, &mut actions);

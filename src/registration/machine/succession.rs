@@ -19,6 +19,7 @@ impl Machine {
         self.left.clone_from(&former.left);
         self.old_holds.clone_from(&former.old_holds);
         self.withdrawn = former.withdrawn;
+        self.withdraw_due = former.withdraw_due;
         if self.withdrawn.is_some() {
             self.service = Lease::over();
         }

@@ -61,10 +61,17 @@ pub(super) struct Contest {
 // === impl Contest ===
 
 impl Contest {
-    pub(super) fn new(hash: Option<String>, before: Option<String>, now: Instant) -> Self {
+    /// `learnt`: what the gateway listed for an earlier registration of this process, where the hash
+    /// is not `exact`ly known; the schema may be another one by now.
+    pub(super) fn new(
+        exact: Option<String>,
+        learnt: Option<String>,
+        before: Option<String>,
+        now: Instant,
+    ) -> Self {
         Self {
-            is_exact: hash.is_some(),
-            hash,
+            is_exact: exact.is_some(),
+            hash: exact.or(learnt),
             before,
             registered: now,
             held_since: None,
@@ -189,7 +196,8 @@ mod tests {
     impl Watched {
         fn new(hash: Option<&str>, before: Option<&str>) -> Self {
             let now = Instant::now();
-            let contest = Contest::new(hash.map(str::to_owned), before.map(str::to_owned), now);
+            let [hash, before] = [hash, before].map(|it| it.map(str::to_owned));
+            let contest = Contest::new(hash, None, before, now);
             Self { contest, now }
         }
 
@@ -275,5 +283,24 @@ mod tests {
         same.now += SETTLE;
         assert_eq!(same.see(Some("old"), Holder::Nobody), Step::None);
         assert_eq!(*same.contest.place(), Place::Ours);
+    }
+
+    /// The document behind a GraphQL endpoint may have changed between two registrations.
+    #[test]
+    fn what_was_learnt_once_may_change_with_the_next_registration() {
+        let now = Instant::now();
+        let learnt = Contest::new(None, Some("first".to_owned()), None, now);
+        let mut again = Watched {
+            contest: learnt,
+            now,
+        };
+        again.now += SETTLE;
+        assert_eq!(again.see(Some("second"), Holder::Nobody), Step::None);
+        assert_eq!(again.contest.hash(), Some("second"));
+        assert_eq!(*again.contest.place(), Place::Ours);
+        // One that is computed here never does.
+        let mut exact = Watched::new(Some("first"), None);
+        exact.now += SETTLE;
+        assert_eq!(exact.see(Some("second"), Holder::Nobody), Step::Beat);
     }
 }

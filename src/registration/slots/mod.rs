@@ -104,6 +104,8 @@ pub(super) struct Slots {
     without: BTreeSet<usize>,
     /// Hashes that were learnt from the gateway's list.
     learnt: Vec<Option<String>>,
+    /// The schema to which a slot was lost, until that slot is waited for.
+    theirs: Option<(usize, String)>,
     is_clustered: Option<bool>,
     replicas: u32,
     entries: Option<(Instant, Doubts, Arc<Entries>)>,
@@ -156,6 +158,7 @@ impl Slots {
     ) -> Self {
         Self {
             learnt: vec![None; expected.len()],
+            theirs: None,
             services,
             expected,
             http,
@@ -186,12 +189,14 @@ impl Slots {
         let unstable = |it: &(usize, &Expected)| it.1.is_unstable && !self.aside.contains(&it.0);
         let contest = |(at, it): (usize, &Expected)| {
             let had = before.list.as_ref().and_then(|list| list.hash(&it.name()));
-            (at, Contest::new(self.ours(at), had.map(str::to_owned), now))
+            let learnt = self.learnt.get(at).cloned().flatten();
+            let had = had.map(str::to_owned);
+            (at, Contest::new(it.hash.clone(), learnt, had, now))
         };
         let all = || self.expected.iter().enumerate();
         let contests: Vec<_> = all().filter(unstable).map(contest).collect();
         let unsure: Vec<usize> = all()
-            .filter(|(at, it)| !it.is_unstable && self.ours(*at).is_none())
+            .filter(|(_, it)| !it.is_unstable && it.hash.is_none())
             .map(|(at, _)| at)
             .collect();
         let joins = (self.http.is_some() && !unsure.is_empty())
@@ -214,7 +219,15 @@ impl Slots {
         self.aside.clear();
         self.look_at = Some(gateways.control.next_look(self.waiting_look()));
         self.gateways = Some(gateways);
-        self.phase = Phase::Waiting(Waiting::new(for_a_vn, Instant::now()));
+        let theirs = std::mem::take(&mut self.theirs);
+        self.phase = Phase::Waiting(Waiting::new(for_a_vn, theirs, Instant::now()));
+    }
+
+    /// Another schema has the slot of this service, which will be waited for.
+    pub(super) fn lost_to(&mut self, service: usize, theirs: &str) {
+        if !theirs.is_empty() {
+            self.theirs = Some((service, theirs.to_owned()));
+        }
     }
 
     /// Neither.
@@ -481,49 +494,61 @@ impl Slots {
             return;
         };
         let name = self.expected[at].name();
-        let theirs = list.hash(&name).unwrap_or_default().to_owned();
-        let ours = self.ours(at);
-        let difference = self.difference_of(at, &theirs);
-        let error = verify::replaced(&name, ours.as_deref(), &theirs, difference.as_deref());
+        let theirs = list.hash(&name).unwrap_or_default();
+        let (gateway, ours) = (self.gateway(), self.ours(at));
+        let conflict = verify::Conflict {
+            gateway: &gateway,
+            slot: &name,
+            ours: ours.as_deref(),
+            theirs,
+            difference: self.difference_of(at, theirs),
+        };
+        let error = conflict.replaced();
+        self.lost_to(at, theirs);
         self.conflict = Some(Arc::new(error));
+    }
+
+    /// As it is called in messages.
+    fn gateway(&self) -> String {
+        let gateways = self.gateways.as_ref();
+        let target = gateways.map(|it| it.control.gateway().target().to_string());
+        target.unwrap_or_default()
     }
 
     fn tell_contest(&mut self) {
         let Phase::Held { contests, .. } = &self.phase else {
             return;
         };
-        let mut told = None;
-        for (at, contest) in contests {
-            let name = self.expected[*at].name();
-            told = match (contest.rival(), contest.place()) {
-                (Some(rival), _) => {
-                    let difference = self.difference_of(*at, rival);
-                    Some(verify::flapping(&name, rival, difference.as_deref()))
-                }
-                (None, Place::Theirs(theirs)) => {
-                    let difference = self.difference_of(*at, theirs);
-                    let ours = contest.hash();
-                    Some(verify::not_yet_ours(
-                        &name,
-                        ours,
-                        theirs,
-                        difference.as_deref(),
-                    ))
-                }
-                (None, _) => None,
+        let gateway = self.gateway();
+        let told = contests.iter().find_map(|(at, contest)| {
+            let theirs = match (contest.rival(), contest.place()) {
+                (Some(rival), _) => rival,
+                (None, Place::Theirs(theirs)) => theirs,
+                (None, _) => return None,
             };
-            if told.is_some() {
-                break;
-            }
-        }
+            let conflict = verify::Conflict {
+                gateway: &gateway,
+                slot: &self.expected[*at].name(),
+                ours: contest.hash(),
+                theirs,
+                difference: self.difference_of(*at, theirs),
+            };
+            Some(match contest.rival() {
+                Some(_) => conflict.flapping(),
+                None => conflict.not_yet_ours(),
+            })
+        });
         if self.aside.is_empty() || told.is_some() {
             self.conflict = told.map(Arc::new);
         }
     }
 
-    fn difference_of(&self, at: usize, theirs: &str) -> Option<String> {
+    fn difference_of(&self, at: usize, theirs: &str) -> Option<&str> {
         let known = self.difference.as_ref();
-        known.filter(|it| it.0 == at && it.1 == theirs)?.2.clone()
+        known
+            .filter(|it| it.0 == at && it.1 == theirs)?
+            .2
+            .as_deref()
     }
 
     fn start_count(&mut self) {
@@ -591,7 +616,15 @@ impl Slots {
                     .as_ref()
                     .and_then(|it| it.hash(&name))
                     .unwrap_or_default();
-                let error = verify::rejected(&name, theirs, &reason, difference.as_deref());
+                let conflict = verify::Conflict {
+                    gateway: &self.gateway(),
+                    slot: &name,
+                    ours: None,
+                    theirs,
+                    difference: difference.as_deref(),
+                };
+                let error = conflict.rejected(&reason);
+                self.lost_to(at, theirs);
                 self.conflict = Some(Arc::new(error));
                 Move::Conflict
             }

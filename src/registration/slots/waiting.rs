@@ -14,7 +14,10 @@ pub(super) struct Waiting {
     for_a_vn: bool,
     /// Since when every vN was free in every look.
     free_since: Option<Instant>,
-    /// For services whose hash is not known here: what was in their slots at the first look.
+    /// The service whose slot was lost, and the schema that has it, as far as that was seen.
+    lost_to: Option<(usize, String)>,
+    /// For services whose hash is not known here: that schema, or what was in their slots at the
+    /// first look.
     theirs: Option<Vec<Option<String>>>,
     since: Instant,
 }
@@ -31,10 +34,11 @@ enum View {
 // === impl Waiting ===
 
 impl Waiting {
-    pub(super) fn new(for_a_vn: bool, now: Instant) -> Self {
+    pub(super) fn new(for_a_vn: bool, lost_to: Option<(usize, String)>, now: Instant) -> Self {
         Self {
             for_a_vn,
             free_since: None,
+            lost_to,
             theirs: None,
             since: now,
         }
@@ -67,9 +71,13 @@ impl Waiting {
         if self.theirs.is_none() {
             // Where a schema that is known is at odds, that one is the conflict.
             let is_known = expected.iter().enumerate().any(is_at_odds);
-            let seen = |(at, it): (usize, &Expected)| match exact(at) {
-                None if !is_known => list.hash(&it.name()).map(str::to_owned),
-                _ => None,
+            let lost_to = self.lost_to.as_ref();
+            let seen = |(at, it): (usize, &Expected)| match (exact(at), lost_to) {
+                (Some(_), _) => None,
+                // Its owner may be away just now.
+                (None, Some((lost, theirs))) if *lost == at => Some(theirs.clone()),
+                (None, None) if !is_known => list.hash(&it.name()).map(str::to_owned),
+                (None, _) => None,
             };
             self.theirs = Some(expected.iter().enumerate().map(seen).collect());
         }
@@ -135,8 +143,17 @@ mod tests {
 
     /// Whether to register after looks, one a second.
     fn looks(version: &str, ours: Option<&str>, seen: &[Option<&str>]) -> Vec<bool> {
+        looks_after(None, version, ours, seen)
+    }
+
+    fn looks_after(
+        lost_to: Option<(usize, String)>,
+        version: &str,
+        ours: Option<&str>,
+        seen: &[Option<&str>],
+    ) -> Vec<bool> {
         let start = Instant::now();
-        let mut waiting = Waiting::new(version == "v1", start);
+        let mut waiting = Waiting::new(version == "v1", lost_to, start);
         let mut now = start;
         let ours = [ours.map(str::to_owned)];
         let look = |hash: &Option<&str>| {
@@ -180,6 +197,17 @@ mod tests {
             None,
             &[Some("theirs"), Some("theirs"), Some("perhaps ours")],
         );
+        assert_eq!(seen, [false, false, true]);
+    }
+
+    /// It is known from the conflict, though the first look finds the slot empty.
+    #[test]
+    fn an_owner_that_comes_back_after_the_first_look_is_the_one_that_was_there() {
+        let lost_to = || Some((0, "theirs".to_owned()));
+        let (theirs, free) = (Some("theirs"), None);
+        let seen = looks_after(lost_to(), "v1", None, &[free, theirs, theirs]);
+        assert_eq!(seen, [false; 3]);
+        let seen = looks_after(lost_to(), "v1", None, &[free, theirs, Some("ours")]);
         assert_eq!(seen, [false, false, true]);
     }
 }

@@ -7,7 +7,9 @@ use tokio::time::{Instant, timeout};
 
 use super::conclusion::as_told;
 use super::{Worker, machine};
+use crate::registration::machine::Which;
 use crate::registration::pace::{Pace, random_seed};
+use crate::registration::slots::Before;
 use crate::status::LeaveReason;
 
 /// How long a call that is in flight at a panic is waited for.
@@ -50,9 +52,20 @@ impl Worker {
             machine.adopt(which, id, ttl, Instant::now());
         }
         self.machine = machine;
-        match self.machine.waits_for_slots() {
-            true => self.wait_for_slots(true),
-            false => self.slots.pause(),
+        if self.left.is_some() {
+            self.slots.pause();
+        } else if self.machine.waits_for_slots() {
+            self.wait_for_slots(true);
+        } else if self.machine.holds_the_service() && !self.machine.is_withdrawn() {
+            // What was seen before the panic is not known any more.
+            let is_service = |it: &(Which, String, Duration)| it.0 == Which::Service;
+            let service = self.last_resort.held().find(is_service);
+            let own = service.map(|(_, id, _)| id).unwrap_or_default();
+            self.registered = (own, Before::default());
+            // By the task itself: it may panic, too.
+            self.looks_due = true;
+        } else {
+            self.slots.pause();
         }
     }
 

@@ -1,6 +1,8 @@
 //! Verdicts in words, with what to do next.
 
-use super::gather::{Culprit, HttpPort};
+use std::fmt;
+
+use super::gather::{Culprit, HttpPort, SchemaAnswer};
 use super::{Evidence, Expected, Verdict};
 use crate::error::{Error, ErrorKind};
 
@@ -29,11 +31,20 @@ pub(in crate::registration) fn explain(
     };
     let error = match verdict {
         Verdict::NotYet | Verdict::Listed => return None,
-        Verdict::Blocked { service } => blocked(&name(*service), evidence, target),
+        Verdict::Blocked { service } => {
+            let is_unheard = evidence.schemas.get(*service) == Some(&SchemaAnswer::Unheard);
+            blocked(&name(*service), evidence, is_unheard, target)
+        }
         Verdict::Displaced { service, theirs } => {
             let expected = expected.get(*service)?;
-            let ours = expected.hash.as_deref();
-            conflict(&expected.name(), ours, theirs, difference)
+            let conflict = Conflict {
+                gateway: target,
+                slot: &expected.name(),
+                ours: expected.hash.as_deref(),
+                theirs,
+                difference,
+            };
+            conflict.taken()
         }
         Verdict::Guilty { service, reason } => Error::new(
             ErrorKind::Unrenderable,
@@ -48,10 +59,10 @@ pub(in crate::registration) fn explain(
     Some(error)
 }
 
-fn blocked(name: &str, evidence: &Evidence, target: &str) -> Error {
+fn blocked(name: &str, evidence: &Evidence, is_unheard: bool, target: &str) -> Error {
     let whose = match (&evidence.culprit, evidence.http) {
         (Some(culprit), _) => format!(
-            "{}, which blocks every other service's: have it deregistered or repaired",
+            "because {}, which blocks every other service's: have it deregistered or repaired",
             accusation(culprit)
         ),
         (None, HttpPort::NotGiven) => {
@@ -62,7 +73,13 @@ fn blocked(name: &str, evidence: &Evidence, target: &str) -> Error {
         (None, HttpPort::NoSchema) => {
             "most often because somebody's schema cannot be rendered and blocks the gateway: look \
              into its log. What answers at `gateway_http` shows no schema, so that nobody can be \
-             named: is it this gateway's HTTP port?"
+             named (is it this gateway's HTTP port?)"
+                .to_owned()
+        }
+        (None, HttpPort::Schema) if is_unheard => {
+            "most often because somebody's schema cannot be rendered and blocks the gateway: look \
+             into its log. The gateway at `gateway_http` does not know the service (is it this \
+             gateway's HTTP port?)"
                 .to_owned()
         }
         (None, HttpPort::Schema) => {
@@ -108,105 +125,91 @@ fn accusation(culprit: &Culprit) -> String {
     }
 }
 
-/// Another schema is registered under our vN.
-pub(in crate::registration) fn conflict(
-    name: &str,
-    ours: Option<&str>,
-    theirs: &str,
-    difference: Option<&str>,
-) -> Error {
-    Error::new(
-        ErrorKind::SchemaConflict,
-        format!(
-            "another schema is registered as `{name}`: {}{}. {CONFLICT_ADVICE}",
-            hashes(ours, theirs),
-            differs(difference)
-        ),
-    )
+/// Two schemas that want one slot, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::registration) struct Conflict<'a> {
+    pub(in crate::registration) gateway: &'a str,
+    /// `namespace/version`.
+    pub(in crate::registration) slot: &'a str,
+    /// The hashes; ours where it is known here.
+    pub(in crate::registration) ours: Option<&'a str>,
+    pub(in crate::registration) theirs: &'a str,
+    /// What differs, where that is known.
+    pub(in crate::registration) difference: Option<&'a str>,
 }
 
-/// The same, where the gateway says that it does not mount what it took.
-pub(in crate::registration) fn rejected(
-    name: &str,
-    theirs: &str,
-    reason: &str,
-    difference: Option<&str>,
-) -> Error {
-    let reason: String = reason.chars().take(LONGEST_REASON).collect();
-    Error::new(
-        ErrorKind::SchemaConflict,
-        format!(
-            "another schema is registered as `{name}`: {}{}; the gateway does not mount this one \
-             ({reason}). {CONFLICT_ADVICE}",
-            hashes(None, theirs),
-            differs(difference)
-        ),
-    )
-}
+// === impl Conflict ===
 
-/// A newer build has the `unstable` slot.
-pub(in crate::registration) fn replaced(
-    name: &str,
-    ours: Option<&str>,
-    theirs: &str,
-    difference: Option<&str>,
-) -> Error {
-    Error::new(
-        ErrorKind::SchemaConflict,
-        format!(
-            "`{name}` was replaced by another schema, which gets the calls now: {}{}. That is usual \
-             while a new build is rolled out: stop what is older. This one has stepped aside, and \
-             registers again once the slot is empty",
-            hashes(ours, theirs),
-            differs(difference)
-        ),
-    )
-}
+impl Conflict<'_> {
+    /// Another schema is registered under our vN.
+    pub(in crate::registration) fn taken(&self) -> Error {
+        let Self { gateway, slot, .. } = self;
+        self.error(&format!(
+            "the gateway {gateway} has another schema registered as `{slot}`: {self}. \
+             {CONFLICT_ADVICE}"
+        ))
+    }
 
-/// Another build has the `unstable` slot, and is about to leave it.
-pub(in crate::registration) fn not_yet_ours(
-    name: &str,
-    ours: Option<&str>,
-    theirs: &str,
-    difference: Option<&str>,
-) -> Error {
-    Error::new(
-        ErrorKind::SchemaConflict,
-        format!(
-            "another schema has `{name}` and gets the calls: {}{}. This one takes the slot when the \
-             other steps aside, stops, or with its next heartbeat",
-            hashes(ours, theirs),
-            differs(difference)
-        ),
-    )
-}
+    /// The same, where the gateway says that it does not mount what it took.
+    pub(in crate::registration) fn rejected(&self, reason: &str) -> Error {
+        let Self { gateway, slot, .. } = self;
+        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        self.error(&format!(
+            "the gateway {gateway} has another schema registered as `{slot}`: {self}; it does not \
+             mount this one ({reason}). {CONFLICT_ADVICE}"
+        ))
+    }
 
-/// A foreign client wants the `unstable` slot, too.
-pub(in crate::registration) fn flapping(
-    name: &str,
-    theirs: &str,
-    difference: Option<&str>,
-) -> Error {
-    Error::new(
-        ErrorKind::Flapping,
-        format!(
-            "`{name}` goes back and forth between this schema and another one ({}){}: each \
-             heartbeat of either takes the slot. Stop one of the two, or give them versions vN",
-            short(theirs),
-            differs(difference)
-        ),
-    )
-}
+    /// A newer build has the `unstable` slot.
+    pub(in crate::registration) fn replaced(&self) -> Error {
+        let Self { gateway, slot, .. } = self;
+        self.error(&format!(
+            "`{slot}` was replaced by another schema on the gateway {gateway}, which sends the calls \
+             there now: {self}. That is usual while a new build is rolled out: stop what is older. \
+             This one has stepped aside, and registers again once the slot is empty"
+        ))
+    }
 
-fn hashes(ours: Option<&str>, theirs: &str) -> String {
-    match ours {
-        Some(ours) => format!("its hash is {}, ours {}", short(theirs), short(ours)),
-        None => format!("its hash is {}", short(theirs)),
+    /// Another build has the `unstable` slot, and is about to leave it.
+    pub(in crate::registration) fn not_yet_ours(&self) -> Error {
+        let Self { gateway, slot, .. } = self;
+        self.error(&format!(
+            "another schema has `{slot}` on the gateway {gateway} and gets the calls: {self}. This \
+             one takes the slot when the other steps aside, stops, or with its next heartbeat"
+        ))
+    }
+
+    /// A foreign client wants the `unstable` slot, too.
+    pub(in crate::registration) fn flapping(&self) -> Error {
+        let Self { gateway, slot, .. } = self;
+        let text = format!(
+            "`{slot}` goes back and forth between this schema and another one on the gateway \
+             {gateway}: {self}. Each heartbeat of either takes the slot: stop one of the two, or \
+             give them versions vN"
+        );
+        Error::new(ErrorKind::Flapping, text)
+    }
+
+    fn error(&self, text: &str) -> Error {
+        Error::new(ErrorKind::SchemaConflict, text)
     }
 }
 
-fn differs(difference: Option<&str>) -> String {
-    difference.map_or_else(String::new, |difference| format!("; {difference}"))
+/// What tells the two apart.
+impl fmt::Display for Conflict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.theirs, self.ours) {
+            ("", _) => f.write_str("its hash is not known")?,
+            (theirs, Some(ours)) => {
+                write!(f, "its hash is {}, ours {}", short(theirs), short(ours))?;
+            }
+            (theirs, None) => write!(f, "its hash is {}", short(theirs))?,
+        }
+        match self.difference {
+            Some(difference) => write!(f, "; {difference}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// As many digits as people compare.

@@ -70,6 +70,8 @@ pub(in crate::registration) enum SchemaAnswer {
     Served,
     /// The gateway can render it, and what is being served does not show it.
     Missing,
+    /// The gateway of that port does not know it at all: perhaps it is another one's.
+    Unheard,
     /// The gateway cannot render it.
     Guilty(String),
     Unknown,
@@ -109,7 +111,12 @@ pub(in crate::registration) enum Search {
 pub(in crate::registration) struct Difference {
     theirs: String,
     pub(super) text: Option<String>,
+    /// How often it was asked for in vain.
+    failures: u32,
 }
+
+/// So often a difference is looked for: each time takes a compilation.
+const MOST_TRIES: u32 = 3;
 
 /// Where to ask for what.
 #[derive(Clone, Debug)]
@@ -164,8 +171,9 @@ impl Inquiry {
         if let Some(base) = self.http.as_ref().filter(|_| self.wants_pages) {
             evidence.http = HttpPort::NoSchema;
             let pages = SchemaPages::new(base);
-            if let Page::Schema(served) = pages.whole(ANSWER_TIMEOUT).await {
+            if let Page::Schema(mut served) = pages.whole(ANSWER_TIMEOUT).await {
                 evidence.http = HttpPort::Schema;
+                served.beside(services.iter().map(|it| &*it.namespace));
                 self.read_pages(&pages, &served, &mut evidence).await;
                 if complete {
                     self.search(&pages, &services, &served, &mut evidence).await;
@@ -175,7 +183,7 @@ impl Inquiry {
         if !complete {
             // What is not listed is not served yet; only guilt counts.
             evidence.schemas.iter_mut().for_each(|answer| {
-                if *answer == SchemaAnswer::Missing {
+                if matches!(answer, SchemaAnswer::Missing | SchemaAnswer::Unheard) {
                     *answer = SchemaAnswer::Unknown;
                 }
             });
@@ -302,15 +310,21 @@ impl Inquiry {
         })?;
         if let Some(known) = &self.difference
             && known.theirs == theirs
-            && known.text.is_some()
+            && (known.text.is_some() || known.failures >= MOST_TRIES)
         {
             return Some(known.clone());
         }
+        let known = self.difference.as_ref().filter(|it| it.theirs == theirs);
+        let failures = known.map_or(0, |it| it.failures);
         let text = match self.services.get(service) {
             Some(service) => difference(self.http.as_ref(), service).await,
             None => None,
         };
-        Some(Difference { theirs, text })
+        Some(Difference {
+            failures: failures + u32::from(text.is_none()),
+            theirs,
+            text,
+        })
     }
 }
 
@@ -410,6 +424,11 @@ async fn schema_of(expected: &Expected, pages: &SchemaPages, served: &Served) ->
             if expected.is_visible && shown == Shown::No && alone.has_namespace(namespace) =>
         {
             SchemaAnswer::Missing
+        }
+        Page::Schema(alone)
+            if expected.is_visible && shown == Shown::No && !alone.has_namespace(namespace) =>
+        {
+            SchemaAnswer::Unheard
         }
         Page::Schema(_) | Page::Unknown => SchemaAnswer::Unknown,
     }

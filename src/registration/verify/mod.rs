@@ -19,10 +19,10 @@ use tokio::time::Instant;
 use super::pace::Pace;
 
 pub(super) use expected::Expected;
+pub(super) use explain::Conflict;
 use explain::explain;
-pub(super) use explain::{conflict, flapping, not_yet_ours, rejected, replaced};
 pub(super) use gather::difference;
-use gather::{Evidence, Inquiry, Route, SchemaAnswer, Search};
+use gather::{Evidence, HttpPort, Inquiry, Route, SchemaAnswer, Search};
 pub(super) use read_back::{ReadBack, Seen};
 pub use served::ServedSchema;
 
@@ -47,6 +47,11 @@ const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// Once all is well: only to count the replicas, and to notice a displacement.
 const USUAL_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks at the schema pages for each replica that the gateway lists.
+const PAGES_OF_REPLICA: Duration = Duration::from_millis(300);
+/// How long a list may be without a service that it had (contract § 6.1: seen for 20 s), and some
+/// more.
+const ABSENCE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long another schema may stand in a vN before ours was ever there: the gateway mounts late.
 const VN_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -98,6 +103,12 @@ pub(super) struct Verifier {
     /// The registration was made while somebody blocked the gateway, which shows what it served
     /// before.
     is_amid_block: bool,
+    /// When the schema pages told of every service that they can show.
+    pages_at: Option<Instant>,
+    /// How many replicas of all services the gateway lists.
+    replicas: u32,
+    /// Since when a service that was listed is not any more.
+    absent_since: Option<Instant>,
 }
 
 /// One service's place on the gateway.
@@ -108,11 +119,13 @@ struct Slot {
     is_exact: bool,
     is_unstable: bool,
     is_surely_routed: bool,
+    /// The schema pages can show it.
+    is_visible: bool,
     /// The gateway had a route for it once.
     had_route: bool,
     /// The whole schema has shown it since it was registered.
     was_served: bool,
-    /// A call arrived although the gateway said that it has no route.
+    /// A call arrived although route or schema spoke against it.
     is_called_regardless: bool,
     was_ours: bool,
     other_since: Option<Instant>,
@@ -155,6 +168,9 @@ impl Verifier {
             is_called: false,
             has_calls: false,
             is_amid_block: false,
+            pages_at: None,
+            replicas: 0,
+            absent_since: None,
         }
     }
 
@@ -165,6 +181,8 @@ impl Verifier {
         self.was_complete = false;
         self.is_called = false;
         self.has_calls = false;
+        self.pages_at = None;
+        self.absent_since = None;
         // What is known to be wrong stays so until evidence says otherwise.
         if self.verdict == Verdict::Listed {
             self.verdict = Verdict::NotYet;
@@ -193,6 +211,7 @@ impl Verifier {
         };
         self.is_called = true;
         self.is_amid_block = false;
+        self.absent_since = None;
         slot.is_called_regardless |= self.refuted_since.take().is_some();
         if is_in_doubt {
             self.verdict = Verdict::Listed;
@@ -201,14 +220,30 @@ impl Verifier {
     }
 
     /// Whether to read the schema pages: what was found there when a registration was new stays so,
-    /// until something speaks against it, and a gateway's whole schema is long.
-    pub(super) fn wants_pages(&self) -> bool {
-        self.verdict != Verdict::Listed || self.refuted_since.is_some() || self.looks == 0
+    /// until something speaks against it, and a gateway's whole schema is long. What no route can
+    /// speak against is looked at again now and then, the longer the list the more rarely.
+    pub(super) fn wants_pages(&self, now: Instant) -> bool {
+        if self.verdict != Verdict::Listed || self.refuted_since.is_some() || self.looks == 0 {
+            return true;
+        }
+        let Some(read) = self.pages_at else {
+            return true;
+        };
+        let mut slots = self.slots.iter();
+        let only_pages_tell =
+            slots.any(|it| it.is_visible && !it.is_surely_routed && !it.had_route);
+        let pause = USUAL_INTERVAL.max(PAGES_OF_REPLICA.saturating_mul(self.replicas)) / 2;
+        only_pages_tell && now.duration_since(read) >= pause
+    }
+
+    /// Something happened that may have changed what the gateway serves.
+    pub(super) fn doubt(&mut self) {
+        self.pages_at = None;
     }
 
     /// The last look spoke against what was known before.
     pub(super) fn is_doubted(&self) -> bool {
-        self.refuted_since.is_some()
+        self.refuted_since.is_some() || self.absent_since.is_some()
     }
 
     /// Whether to look for whoever blocks the gateway.
@@ -226,6 +261,10 @@ impl Verifier {
     /// Judges the evidence; returns what to do, and when to look again.
     pub(super) fn see(&mut self, evidence: &Evidence, now: Instant) -> (Remedy, Instant) {
         self.looks = self.looks.saturating_add(1);
+        if self.knows_pages(evidence) {
+            self.pages_at = Some(now);
+        }
+        self.replicas = evidence.replicas.unwrap_or(self.replicas);
         let was = self.verdict.clone();
         let remedy = match &evidence.listed {
             Some(listed) => self.judge(listed, evidence, now),
@@ -244,6 +283,8 @@ impl Verifier {
             // Listed, and nothing more is known: that may stay so.
             Verdict::NotYet if self.was_complete => doubling.min(USUAL_INTERVAL),
             Verdict::NotYet => doubling.min(LONGEST_WAIT),
+            Verdict::Listed if self.refuted_since.is_some() => PROBE_PAUSE,
+            Verdict::Listed if self.absent_since.is_some() => LONGEST_WAIT,
             // The others of the herd may come later than this one.
             Verdict::Listed => (SECOND_LOOK * (1 << (2 * self.looks.min(3)))).min(USUAL_INTERVAL),
             Verdict::Guilty { .. } => USUAL_INTERVAL,
@@ -288,13 +329,10 @@ impl Verifier {
             return Remedy::GiveWay;
         }
         if !complete {
-            // Absence is "not yet", and no reason to forget what was seen before.
-            if !matches!(self.verdict, Verdict::Listed | Verdict::Blocked { .. }) {
-                self.verdict = Verdict::NotYet;
-            }
-            self.refuted_since = None;
+            self.absent(now);
             return Remedy::None;
         }
+        self.absent_since = None;
         let routing = self.weigh(evidence);
         self.was_complete = true;
         match routing {
@@ -312,6 +350,32 @@ impl Verifier {
                 Remedy::None
             }
         }
+    }
+
+    /// Absence is "not yet": a busy gateway may lose a list for a while, and nothing is done about
+    /// it. But nobody says that a service is listed, or routed, that is not listed for long.
+    fn absent(&mut self, now: Instant) {
+        self.refuted_since = None;
+        match self.verdict {
+            Verdict::Blocked { .. } => {}
+            Verdict::Listed => {
+                let since = *self.absent_since.get_or_insert(now);
+                if now.duration_since(since) >= ABSENCE_PATIENCE {
+                    self.verdict = Verdict::NotYet;
+                }
+            }
+            _ => self.verdict = Verdict::NotYet,
+        }
+    }
+
+    /// Whether the look has told whatever schema pages can tell.
+    fn knows_pages(&self, evidence: &Evidence) -> bool {
+        let mut slots = self.slots.iter().enumerate();
+        evidence.http == HttpPort::Schema
+            && slots.all(|(service, slot)| {
+                let answer = evidence.schemas.get(service);
+                !slot.is_visible || !matches!(answer, None | Some(SchemaAnswer::Unknown))
+            })
     }
 
     /// What routes and schemas say of services that are all listed.
@@ -339,7 +403,11 @@ impl Verifier {
                 && !self.has_calls
                 && (matches!(self.verdict, Verdict::Blocked { .. })
                     || evidence.is_alone.get(service) == Some(&true));
-            let is_missing = schema == Some(&SchemaAnswer::Missing) && !self.is_called;
+            // A call counts more than a schema that has never shown it; one that does not any more is
+            // newer than the call.
+            let is_outdated = slot.was_served && !slot.is_called_regardless;
+            let is_missing =
+                schema == Some(&SchemaAnswer::Missing) && (!self.is_called || is_outdated);
             if is_without_route && is_known_to_be_routed || is_missing || is_late {
                 return Routing::Refuted(service);
             }
@@ -351,7 +419,10 @@ impl Verifier {
             if is_silent && !self.has_calls {
                 return Routing::Silent;
             }
-            if is_silent || is_amid_block || is_without_route && !is_served && !self.is_called {
+            // Listed here, unknown there: nothing that was asked for has been seen.
+            let is_unheard = schema == Some(&SchemaAnswer::Unheard) && route != Some(Route::Found);
+            let is_unclear = (is_without_route && !is_served || is_unheard) && !self.is_called;
+            if is_silent || is_amid_block || is_unclear {
                 routing = Routing::Unclear;
             }
         }
@@ -389,6 +460,7 @@ impl Slot {
             is_exact: expected.hash.is_some(),
             is_unstable: expected.is_unstable,
             is_surely_routed: expected.is_surely_routed,
+            is_visible: expected.is_visible,
             had_route: false,
             was_served: false,
             is_called_regardless: false,

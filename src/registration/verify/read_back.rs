@@ -7,12 +7,14 @@ use ::http::Uri;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::gather::SchemaAnswer;
 use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier, explain};
 use crate::control::ControlPlane;
 use crate::error::Error;
 use crate::registration::awaited::{finished, optional_sleep};
 use crate::registration::proof::{Callers, Proof};
 use crate::status::State;
+use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::Resolved;
 
 /// Reads a registration back from its making until it is forgotten or left.
@@ -33,8 +35,12 @@ pub(in crate::registration) struct ReadBack {
     /// How many replicas of all services the gateway has, as far as can be told.
     replicas: Option<u32>,
     routed: bool,
+    /// That the HTTP port's gateway does not know the service.
+    unheard_said: bool,
 }
 
+/// How long the nodes of one cluster may differ in what they know.
+const UNHEARD_PATIENCE: Duration = Duration::from_secs(3);
 /// A look this soon after a registration may show only the first of a herd: it counts manifold,
 /// or a gateway that restarts right then would have most of them back in one moment.
 const EARLY: Duration = Duration::from_millis(800);
@@ -73,6 +79,7 @@ impl ReadBack {
             begun: Instant::now(),
             replicas: None,
             routed: false,
+            unheard_said: false,
         }
     }
 
@@ -99,6 +106,7 @@ impl ReadBack {
 
     /// Something happened that may have changed what the gateway knows: looks soon again.
     pub(in crate::registration) fn doubt(&mut self) {
+        self.verifier.doubt();
         if let Some(at) = &mut self.look_at {
             *at = (*at).min(Instant::now() + SECOND_LOOK);
         }
@@ -162,7 +170,7 @@ impl ReadBack {
                             http: self.http.clone(),
                             services: Arc::clone(&self.services),
                             expected: Arc::clone(&self.expected),
-                            wants_pages: self.verifier.wants_pages(),
+                            wants_pages: self.verifier.wants_pages(Instant::now()),
                             search: self.verifier.search(Instant::now()),
                             difference: self.evidence.difference.clone(),
                         };
@@ -173,11 +181,38 @@ impl ReadBack {
         }
     }
 
+    /// What is to be said, once, where the gateway of the HTTP port does not know a service that is
+    /// listed: whoever reads it may have given another gateway's port.
+    pub(in crate::registration) fn unheard(&mut self) -> Option<String> {
+        let is_unheard = |answer: &SchemaAnswer| *answer == SchemaAnswer::Unheard;
+        let service = self.evidence.schemas.iter().position(is_unheard)?;
+        if self.unheard_said || self.begun.elapsed() < UNHEARD_PATIENCE {
+            return None;
+        }
+        self.unheard_said = true;
+        Some(format!(
+            "the gateway {} lists `{}`, but the one whose HTTP port is at {} (`gateway_http`) does \
+             not know it: is that another gateway's? Until it is right, less is known of whether \
+             the service is served",
+            self.control.as_ref()?.gateway().target(),
+            self.expected.get(service)?.name(),
+            masked_url(&self.http.as_ref()?.to_string())
+        ))
+    }
+
     fn seen(&self, remedy: Remedy) -> Seen {
         Seen {
             remedy,
             replicas: self.replicas,
             is_listed: *self.verifier.verdict() == Verdict::Listed,
+        }
+    }
+
+    /// Which service lost its place, and to which schema.
+    pub(in crate::registration) fn lost_to(&self) -> Option<(usize, &str)> {
+        match self.verifier.verdict() {
+            Verdict::Displaced { service, theirs } => Some((*service, theirs)),
+            _ => None,
         }
     }
 

@@ -22,6 +22,9 @@ pub(super) struct Served {
     groups: BTreeMap<String, BTreeSet<String>>,
     /// The fields of Subscription, which has no groups: `<namespace>_<operation>`.
     subscriptions: BTreeSet<String>,
+    /// Namespaces that the gateway lists: with `chat_room` among them, `chat_room_said` is not of
+    /// `chat`.
+    listed: BTreeSet<String>,
 }
 
 /// Whether a schema shows a version of a namespace.
@@ -103,10 +106,23 @@ impl Served {
         }
     }
 
+    /// These namespaces are registered.
+    pub(super) fn beside<'a>(&mut self, namespaces: impl Iterator<Item = &'a str>) {
+        // Only names that begin like another one can be taken for that one.
+        let has_underscore = namespaces.filter(|it| it.contains('_'));
+        self.listed.extend(has_underscore.map(str::to_owned));
+    }
+
     fn subscribes(&self, namespace: &str) -> bool {
         let prefix = format!("{namespace}_");
-        let mut from = self.subscriptions.range(prefix.clone()..);
-        from.next().is_some_and(|field| field.starts_with(&prefix))
+        let of = |names: &BTreeSet<String>| {
+            let from = names.range(prefix.clone()..);
+            let with_prefix = from.take_while(|name| name.starts_with(&prefix));
+            with_prefix.cloned().collect::<Vec<_>>()
+        };
+        let longer: Vec<String> = of(&self.listed).iter().map(|it| format!("{it}_")).collect();
+        let mut fields = of(&self.subscriptions).into_iter();
+        fields.any(|field| !longer.iter().any(|it| field.starts_with(it)))
     }
 }
 
@@ -522,6 +538,21 @@ scalar Upload
                 "{namespace}/{version}"
             );
         }
+    }
+
+    #[test]
+    fn a_subscription_of_a_longer_namespace_is_not_of_the_shorter_one() {
+        let text = "type Query { a: Int } type Subscription { chat_room_said: Int }";
+        let mut served = Reader::read(text).expect("a schema");
+        assert_eq!(served.shows("chat", "v1"), Shown::Unclear);
+        served.beside(["chat", "chat_room"].into_iter());
+        assert_eq!(served.shows("chat", "v1"), Shown::No);
+        assert_eq!(served.shows("chat_room", "v1"), Shown::Unclear);
+        let text =
+            "type Query { a: Int } type Subscription { chat_room_said: Int chat_roomSaid: Int }";
+        let mut served = Reader::read(text).expect("a schema");
+        served.beside(["chat_room"].into_iter());
+        assert_eq!(served.shows("chat", "v1"), Shown::Unclear);
     }
 
     #[test]

@@ -79,10 +79,78 @@ fn absence_is_not_yet_for_as_long_as_it_lasts() {
     assert!(looks < 30, "{looks} looks in 2 min");
     assert_eq!(*watch.see(&listed(Some(OURS))), Verdict::Listed);
     // Once listed, a list without it proves nothing, and neither does no list.
-    watch.see_for(&listed(None), Duration::from_secs(300));
+    watch.see_for(&listed(None), Duration::from_secs(20));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    watch.see_for(&listed(Some(OURS)), Duration::from_secs(70));
     watch.see_for(&Evidence::default(), Duration::from_secs(300));
     assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    // But after a while nobody says that it is listed.
+    watch.see_for(&listed(None), Duration::from_secs(120));
+    assert_eq!(*watch.verifier.verdict(), Verdict::NotYet);
+    watch.verifier.called();
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
     assert_eq!(watch.remedies, []);
+}
+
+fn schema(answer: SchemaAnswer) -> Evidence {
+    Evidence {
+        routes: vec![Route::Unknown],
+        schemas: vec![answer],
+        http: HttpPort::Schema,
+        ..listed(Some(OURS))
+    }
+}
+
+/// Routed, by a call; then its route goes away, which is newer than the call.
+#[test]
+fn what_is_not_served_any_more_is_noticed_whatever_was_called_before() {
+    let gone = [schema(SchemaAnswer::Missing), refuted()];
+    for gone in &gone {
+        let mut watch = Watch::of("v1", Some(OURS));
+        watch.see(&schema(SchemaAnswer::Served));
+        watch.verifier.called();
+        watch.see_for(gone, Duration::from_secs(130));
+        assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
+        assert_eq!(watch.remedies.first(), Some(&Remedy::Cure));
+        // A call that comes after that counts more again.
+        watch.verifier.called();
+        watch.remedies.clear();
+        watch.see_for(gone, Duration::from_secs(300));
+        assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+        assert_eq!(watch.remedies, []);
+    }
+    // A schema that never showed it says less than a call.
+    let mut watch = Watch::of("v1", Some(OURS));
+    watch.verifier.called();
+    watch.see_for(&gone[0], Duration::from_secs(300));
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+}
+
+#[test]
+fn pages_that_did_not_answer_are_read_again_until_they_do() {
+    let mut watch = Watch::of("v1", Some(OURS));
+    for _ in 0..5 {
+        assert!(watch.verifier.wants_pages(watch.now));
+        watch.see(&schema(SchemaAnswer::Unknown));
+    }
+    assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
+    watch.see(&schema(SchemaAnswer::Served));
+    assert!(!watch.verifier.wants_pages(watch.now));
+    // Of a service whose routes nobody can probe, now and then.
+    let mut expected = expected("v1", Some(OURS));
+    expected.is_surely_routed = false;
+    watch.verifier = Verifier::new(&[expected], 1);
+    watch.now = watch.verifier.begin(watch.now);
+    watch.see_for(&schema(SchemaAnswer::Served), Duration::from_secs(5));
+    assert!(!watch.verifier.wants_pages(watch.now));
+    assert!(watch.verifier.wants_pages(watch.now + USUAL_INTERVAL));
+    let thousand = Evidence {
+        replicas: Some(1_000),
+        ..schema(SchemaAnswer::Served)
+    };
+    watch.see(&thousand);
+    assert!(!watch.verifier.wants_pages(watch.now + USUAL_INTERVAL));
+    assert!(watch.verifier.wants_pages(watch.now + 3 * USUAL_INTERVAL));
 }
 
 #[test]

@@ -112,6 +112,13 @@ impl Kind {
         }
     }
 
+    /// A service with a name of its own.
+    pub(crate) async fn of_this_run(self, options: Options) -> Running {
+        let names = Names::of_this_run();
+        self.server(&names, options.service(self.service(&names)))
+            .await
+    }
+
     async fn server(self, names: &Names, options: Options) -> Running {
         match self {
             Self::Proto => {

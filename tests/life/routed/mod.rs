@@ -7,6 +7,7 @@ mod service;
 mod bad_http;
 mod block;
 mod conflict;
+mod gone;
 mod kinds;
 mod leftovers;
 mod proof;

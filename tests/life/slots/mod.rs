@@ -3,6 +3,6 @@
 //! `host:port`) and `GWAG_GATEWAY_HTTP` (base URL) name, one after the other, else embedded ones.
 
 mod overlap;
-mod place;
+pub(crate) mod place;
 mod reclaim;
-mod unsure;
+pub(crate) mod unsure;

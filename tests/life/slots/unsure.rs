@@ -1,11 +1,14 @@
-//! A conflict that no hash shows: the tree's custom options, or the kind of the schema, make the
-//! hash unknown here.
+//! A conflict of schemas whose hash is hard to know: of trees with custom options, and of GraphQL,
+//! where only the gateway knows it, so that no hash shows the conflict.
 
 use std::time::{Duration, Instant};
 
-use tower_gwag::{ErrorKind, Service, State};
+use axum::Router;
+use axum::routing::post;
+use tower_gwag::{ErrorKind, Options, Service, State};
 
 use super::place::Place;
+use crate::support::servers::{Running, axum_app, bind};
 use crate::support::{greeter_client, hello, in_flight, tonic_greeter, until_state, within};
 
 /// A file of `google/api`, as small as its annotation can be.
@@ -106,4 +109,78 @@ async fn a_replica_that_fits_stays_whatever_lurks() {
     lurks.leave().await;
     first.stop().await;
     second.stop().await;
+}
+
+/// Answers introspection with a query of one field.
+fn graphql(field: &str) -> Router {
+    let introspection = INTROSPECTION.replace("FIELD", field);
+    Router::new().route("/graphql", post(move || async move { introspection }))
+}
+
+const INTROSPECTION: &str = r#"{"data":{"__schema":{
+  "queryType":{"name":"Query"},"mutationType":null,"subscriptionType":null,"directives":[],
+  "types":[
+    {"kind":"OBJECT","name":"Query","description":null,"inputFields":null,"interfaces":[],
+     "enumValues":null,"possibleTypes":null,"fields":[
+       {"name":"FIELD","description":null,"args":[],"isDeprecated":false,"deprecationReason":null,
+        "type":{"kind":"SCALAR","name":"String","ofType":null}}]},
+    {"kind":"SCALAR","name":"String","description":null,"fields":null,"inputFields":null,
+     "interfaces":null,"enumValues":null,"possibleTypes":null}]}}}"#;
+
+pub(crate) async fn foreign_graphql(place: &Place, field: &str) -> super::place::Stranger {
+    let (listener, address) = bind("127.0.0.1:0").await;
+    let app = graphql(field);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    place
+        .stranger_with(crate::control::proto::ServiceBinding {
+            namespace: place.namespace.clone(),
+            version: "v1".to_owned(),
+            graphql_endpoint: format!("http://{address}/graphql"),
+            ..Default::default()
+        })
+        .await
+}
+
+pub(crate) async fn our_graphql(place: &Place, options: Options) -> Running {
+    let service = Service::graphql("/graphql").namespace(&*place.namespace);
+    axum_app(options.service(service), graphql("ours")).await
+}
+
+/// The gateway's count of rejected replicas shows it, and the owner keeps its name when it is back
+/// from a restart that nobody saw.
+#[tokio::test]
+async fn a_conflict_of_graphql_is_proved_and_its_owner_may_restart() {
+    let place = Place::find().await;
+    let owner = foreign_graphql(&place, "theirs").await;
+    let options = place.options().gateway_http(&*place.http);
+    let begun = Instant::now();
+    let server = our_graphql(&place, options.reclaim_after(Duration::from_secs(6))).await;
+    let mut status = server.registration.status();
+    let conflict = |now: &tower_gwag::Status| {
+        let claims = [State::Listed, State::Routed];
+        assert!(!claims.contains(&now.state()), "{now}");
+        now.reason_kind() == Some(ErrorKind::SchemaConflict)
+    };
+    let told = within("a conflict", status.wait_for(conflict)).await;
+    println!("{}", *told.expect("alive"));
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    // It is away at the next look.
+    owner.leave().await;
+    place.until_entries(0).await;
+    place.until_hash("free", "v1", |hash| hash.is_none()).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    let owner = foreign_graphql(&place, "theirs").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(place.entries().await.len(), 1, "nobody lurks");
+    assert_eq!(
+        server.registration.status().borrow().state(),
+        State::Displaced
+    );
+    owner.leave().await;
+    until_state(&server.registration, State::Listed).await;
+    server.stop().await;
 }

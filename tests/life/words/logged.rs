@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -28,22 +28,27 @@ impl io::Write for Lines {
 impl Lines {
     /// The log of this thread at INFO.
     fn start(&self) -> tracing::subscriber::DefaultGuard {
+        self.start_at(tracing::Level::INFO)
+    }
+
+    pub(super) fn start_at(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
         let lines = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
+            .with_max_level(level)
             .with_writer(move || lines.clone())
             .finish();
         crate::support::log_to(subscriber)
     }
 
-    fn all(&self) -> Vec<Value> {
+    pub(super) fn all(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text");
         let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         text.lines().map(line).collect()
     }
 }
 
-fn field<'a>(line: &'a Value, name: &str) -> &'a str {
+pub(super) fn field<'a>(line: &'a Value, name: &str) -> &'a str {
     line["fields"][name].as_str().unwrap_or_default()
 }
 

@@ -1,5 +1,7 @@
 //! What operators read: each message as `messages.txt` has it, and the log of a life.
 
+mod address;
+mod conflicts;
 mod logged;
 
 use std::net::SocketAddr;
@@ -41,7 +43,11 @@ fn reads(name: &str, text: &str, words: &[(&str, &str)]) {
 
 /// A registration of the greeter, without a server.
 fn start(options: Options) -> Registration {
-    let options = options.seed(7).service(greeter_service()).hold(Hold::Off);
+    start_as_given(options.service(greeter_service()))
+}
+
+fn start_as_given(options: Options) -> Registration {
+    let options = options.seed(7).hold(Hold::Off);
     let registration = GwagRegistrationLayer::new(options).registration();
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 50_051));
     registration.start(nowhere).expect("started");
@@ -49,7 +55,11 @@ fn start(options: Options) -> Registration {
 }
 
 async fn status_of(options: Options, state: State) -> Status {
-    let registration = start(options);
+    status_as_given(options.service(greeter_service()), state).await
+}
+
+async fn status_as_given(options: Options, state: State) -> Status {
+    let registration = start_as_given(options);
     until_state(&registration, state).await;
     let status = registration.status().borrow().clone();
     drop(registration);

@@ -172,3 +172,42 @@ fn what_is_withdrawn_for_good_never_comes_back() {
     sim.leave();
     assert_eq!(sim.machine.ending(Which::Service), Ending::NothingHeld);
 }
+
+/// What a look finds while a cure is under way is not forgotten.
+#[test]
+fn a_withdrawal_amid_a_cure_is_made_when_the_cure_is() {
+    for for_good in [false, true] {
+        let mut sim = Sim::registered();
+        sim.on(Event::Cure);
+        assert_eq!(sim.call, Some(register(1)));
+        sim.on(Event::Withdraw { for_good });
+        assert_eq!(sim.call, Some(register(1)), "its answer is waited for");
+        sim.answer(granted("b"));
+        assert!(sim.machine.is_withdrawn());
+        let mut gone = Vec::new();
+        while let Some(Call {
+            verb: Verb::Deregister(id),
+            ..
+        }) = sim.call.clone()
+        {
+            gone.push(id);
+            sim.answer(Answer::Deregistered);
+        }
+        gone.sort();
+        assert_eq!(gone, ["a", "b"]);
+    }
+}
+
+/// The gateway does not take the new entry: the one that there is goes.
+#[test]
+fn a_withdrawal_amid_a_cure_that_fails_removes_the_former_entry() {
+    let mut sim = Sim::registered();
+    sim.on(Event::Cure);
+    sim.on(Event::Withdraw { for_good: true });
+    sim.answer(Answer::Refused(crate::error::ErrorKind::TierRefused));
+    assert_eq!(sim.call, Some(deregister("a")));
+    sim.answer(Answer::Deregistered);
+    sim.now += Duration::from_secs(3_600);
+    sim.on(Event::Woken);
+    assert_eq!(sim.call, None);
+}
