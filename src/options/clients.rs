@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::plan;
+use super::config::{self, GatewayConfig};
 use super::{GatewayAddress, Options};
 use crate::control::{Client, ControlPlane, Gateway};
 use crate::error::{Error, ErrorKind};
@@ -20,7 +20,7 @@ impl Options {
     /// [`ErrorKind::Misuse`] outside a tokio runtime.
     pub fn control_clients(&self) -> Result<Vec<Client>, Error> {
         let mut found = Findings::default();
-        let gateways = found.keep(plan::gateways(self)).unwrap_or_default();
+        let gateways = found.keep(config::gateways(self)).unwrap_or_default();
         found.keep(self.credentials.check());
         found.into_result()?;
         if tokio::runtime::Handle::try_current().is_err() {
@@ -30,7 +30,7 @@ impl Options {
             ));
         }
         let credentials = Arc::new(self.credentials.clone());
-        let client = |it: plan::PlannedGateway| {
+        let client = |it: GatewayConfig| {
             let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
             Client::of(ControlPlane::new(
                 gateway,

@@ -2,16 +2,16 @@
 
 mod checks;
 mod clients;
+mod config;
 mod gateway;
-mod plan;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use checks::{advertised, gateway_http, instance, ttl_seconds};
+pub(crate) use config::{Config, GatewayConfig};
 pub use gateway::GatewayAddress;
-pub(crate) use plan::{Plan, PlannedGateway};
 
 use crate::control::Credentials;
 use crate::control::token::Token;
@@ -566,7 +566,7 @@ impl Options {
         if self.is_disabled() {
             return Ok(Findings::default());
         }
-        Plan::check(self)
+        Config::check(self)
     }
 
     /// The GraphQL schema that a gateway serves of all services, without asking one: `Display` prints
@@ -581,10 +581,6 @@ impl Options {
     pub fn graphql_schema(&self) -> Result<tower_gwag_schema::graphql::Schema, Error> {
         let schema = tower_gwag_schema::graphql_schema(&self.services, self.release());
         schema.map_err(Error::from)
-    }
-
-    pub(crate) fn take_services(&mut self) -> Vec<Service> {
-        std::mem::take(&mut self.services)
     }
 
     pub(crate) fn is_disabled(&self) -> bool {

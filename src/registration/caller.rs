@@ -24,7 +24,7 @@ use crate::control::address::respelled;
 use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway, Target, ghosts};
 use crate::error::{Error, ErrorKind};
-use crate::options::{Options, Plan, PlannedGateway};
+use crate::options::{Config, GatewayConfig};
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// For the look at what is left of us; longer only where something is.
@@ -59,13 +59,8 @@ pub(super) struct Caller(Arc<Shared>);
 struct Shared {
     /// In the order of the options; a machine's number of a gateway is its place here.
     controls: Vec<ControlPlane>,
-    plan: Plan,
+    config: Config,
     expected: Arc<[Expected]>,
-    advertise: Advertise,
-    /// Goes before it.
-    scheme: Option<String>,
-    instance_id: Option<String>,
-    hold: Hold,
     exclusive: Option<Exclusive>,
     /// `None`: the address is not to be respelled.
     spellings: Option<Mutex<Spellings>>,
@@ -116,40 +111,31 @@ pub(super) struct Reply {
 // === impl Caller ===
 
 impl Caller {
-    pub(super) fn new(
-        options: &Options,
-        mut plan: Plan,
-        bound: Option<SocketAddr>,
-        seed: u64,
-    ) -> Self {
-        // Back-off belongs to gRPC connections. Each process begins somewhere else.
-        let respells = !options.verbatim_address && plan.wants_hold();
-        let is_all_proto = plan.is_all_proto();
-        let spellings = respells.then(|| Spellings::new(seed, is_all_proto).into());
-        let credentials = Arc::new(options.credentials.clone());
-        let own: Arc<[String]> = plan
+    pub(super) fn new(mut config: Config, bound: Option<SocketAddr>) -> Self {
+        // Each process begins somewhere else.
+        let is_all_proto = config.is_all_proto();
+        let spellings = Spellings::new(config.seed, is_all_proto).into();
+        let spellings = config.respells.then_some(spellings);
+        let credentials = Arc::clone(&config.credentials);
+        let own: Arc<[String]> = config
             .services
             .iter()
             .map(|it| it.namespace.clone())
             .collect();
-        let control = |it: PlannedGateway| {
+        let control = |it: GatewayConfig| {
             let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
             ControlPlane::new(gateway, Arc::clone(&credentials), Arc::clone(&own))
         };
         // An endpoint takes a kilobyte, and the gateway has its own.
-        let gateways = std::mem::take(&mut plan.gateways);
+        let gateways = std::mem::take(&mut config.gateways);
         let mut controls: Vec<ControlPlane> = gateways.into_iter().map(control).collect();
         // They were collected where the endpoints stood.
         controls.shrink_to_fit();
         Self(Arc::new(Shared {
             controls,
-            expected: plan.services.iter().map(Expected::of).collect(),
-            plan,
-            advertise: options.advertise.clone(),
-            scheme: options.advertise_scheme.clone(),
-            instance_id: options.instance_id.clone(),
-            hold: options.hold,
-            exclusive: options.exclusive.clone().map(Exclusive::new),
+            expected: config.services.iter().map(Expected::of).collect(),
+            exclusive: config.exclusive.clone().map(Exclusive::new),
+            config,
             spellings,
             bound,
             gateways: Mutex::new(Vec::new()),
@@ -163,9 +149,14 @@ impl Caller {
         }))
     }
 
+    /// But for the gateways, which became [`control`](Self::control).
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
     /// What this process is called in the gateway's list.
     pub(super) fn instance_id(&self) -> String {
-        match &self.0.advertise {
+        match &self.0.config.advertise {
             Advertise::Exactly(address) => self.0.instance_id(address),
             _ => self.0.instance_id(""),
         }
@@ -229,7 +220,7 @@ impl Caller {
                 !address_has_tls && it.binding.graphql_endpoint.starts_with('/')
             }
         };
-        let mut services = self.0.plan.services.iter().filter(is_in_plaintext);
+        let mut services = self.0.config.services.iter().filter(is_in_plaintext);
         let kind = services.next()?.kind;
         Some(match kind {
             ServiceKind::Proto => {
@@ -338,7 +329,7 @@ impl Caller {
 
     /// `None` where no hold is needed.
     pub(super) fn hold(&self) -> Option<Hold> {
-        self.0.plan.wants_hold().then_some(self.0.hold)
+        self.0.config.hold
     }
 
     pub(super) fn target(&self, gateway: usize) -> &Target {
@@ -408,9 +399,9 @@ impl Caller {
                 }
             };
             // The hold is the last to go.
-            let last = match shared.plan.wants_hold() && shared.hold != Hold::Off {
-                true => Which::Hold,
-                false => Which::Service,
+            let last = match shared.config.hold {
+                Some(Hold::AtStart | Hold::AtLeave) => Which::Hold,
+                Some(Hold::Off) | None => Which::Service,
             };
             let is_left = call.which == last
                 && matches!(result, Ok(Answer::Deregistered))
@@ -468,12 +459,12 @@ impl Shared {
             Which::Service | Which::Former => {
                 *before = Box::pin(self.look(control, terms.needs_look)).await?;
                 let aside = lock(&self.aside).clone();
-                let bindings = self.plan.bindings(address).into_iter().enumerate();
+                let bindings = self.config.bindings(address).into_iter().enumerate();
                 let bindings = bindings.filter(|(at, _)| !aside.contains(at));
                 let bindings: Vec<_> = bindings.map(|(_, binding)| binding).collect();
                 let urls = bindings.iter().map(|it| &it.graphql_endpoint);
                 let urls = urls.filter(|it| !it.is_empty());
-                for (path, url) in self.plan.graphql_endpoints().zip(urls) {
+                for (path, url) in self.config.graphql_endpoints().zip(urls) {
                     let answers = Box::pin(introspect::check(path, url, self.bound)).await;
                     // As if the gateway had said so, which it would: no reason to try another.
                     answers.map_err(CallError::Refused)?;
@@ -488,7 +479,7 @@ impl Shared {
         let request = RegisterRequest {
             addr: address.clone(),
             services,
-            ttl_seconds: self.plan.ttl_seconds,
+            ttl_seconds: self.config.ttl_seconds,
             instance_id: self.instance_id(address) + &self.mark(which),
         };
         let granted = control.register(request).await.inspect_err(|error| {
@@ -534,7 +525,7 @@ impl Shared {
                 .filter(|it| !it.is_unstable && it.hash.is_none());
             let unsure: Vec<String> = unsure.map(Expected::name).collect();
             let base = self
-                .plan
+                .config
                 .gateway_http
                 .as_ref()
                 .filter(|_| !unsure.is_empty())?;
@@ -569,8 +560,8 @@ impl Shared {
         });
         if let Some((at, name, ours, theirs)) = taken {
             let difference = async {
-                let base = self.plan.gateway_http.as_ref();
-                verify::difference(base, self.plan.services.get(at)?).await
+                let base = self.config.gateway_http.as_ref();
+                verify::difference(base, self.config.services.get(at)?).await
             };
             let difference = timeout(DIFFERENCE_TIMEOUT, difference).await.ok().flatten();
             let conflict = verify::Conflict {
@@ -589,7 +580,7 @@ impl Shared {
     /// By which the entries of an `unstable` service are known to be this crate's: on the hold,
     /// where there is one, so that the service's instance id stays as it is.
     fn mark(&self, which: Which) -> String {
-        let has_hold = self.plan.wants_hold() && self.hold == Hold::AtStart;
+        let has_hold = self.config.hold == Some(Hold::AtStart);
         let unstable = self.expected.iter().filter(|it| it.is_unstable);
         let mut hashes = unstable.map(|it| it.hash.as_deref()).peekable();
         match hashes.peek().is_some() && (which == Which::Hold) == has_hold {
@@ -605,8 +596,8 @@ impl Shared {
             return Ok(address.clone());
         }
         let gateways = self.control(gateway).gateway().addresses().await;
-        let mut address = address::advertised(&self.advertise, self.bound, &gateways)?;
-        if let Some(scheme) = &self.scheme {
+        let mut address = address::advertised(&self.config.advertise, self.bound, &gateways)?;
+        if let Some(scheme) = &self.config.advertise_scheme {
             address.insert_str(0, &format!("{scheme}://"));
         }
         // Without the gateway's address the route to it is a guess, made anew next time.
@@ -641,7 +632,7 @@ impl Shared {
     /// Asks every node that is known: those behind the gateway's name, and the other gateways.
     async fn count_ghosts(&self, gateway: usize) -> Option<u32> {
         let control = self.control(gateway);
-        let names: Vec<String> = self.plan.services.iter().map(Resolved::name).collect();
+        let names: Vec<String> = self.config.services.iter().map(Resolved::name).collect();
         let mut nodes = vec![control.clone()];
         nodes.extend(control.other_nodes().await);
         let others = self.controls.iter().enumerate();
@@ -655,10 +646,10 @@ impl Shared {
         if let Some(exclusive) = &self.exclusive {
             return exclusive.instance_id();
         }
-        if let Some(id) = &self.instance_id {
+        if let Some(id) = &self.config.instance_id {
             return id.clone();
         }
-        let namespace = self.plan.services.first().map(|first| &*first.namespace);
+        let namespace = self.config.services.first().map(|first| &*first.namespace);
         let host = host_name();
         let port = match self.bound {
             Some(bound) => bound.port().to_string(),

@@ -15,10 +15,10 @@ use super::proof::Proof;
 use super::supervisor;
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
-use crate::options::{OnFinding, OnRefusal, Options, Plan};
+use crate::options::{Config, OnFinding, OnRefusal, Options};
 use crate::status::{Board, Cleanness, Event, LeaveOutcome, LeaveReason, LeaveReport, State};
 use tower_gwag_schema::finding::Finding;
-use tower_gwag_schema::service::{Resolved, Service};
+use tower_gwag_schema::service::Resolved;
 use tracing::{Instrument, Level};
 
 /// Shared by everything that belongs to one registration.
@@ -26,9 +26,10 @@ pub(crate) struct Life {
     pub(crate) board: Arc<Board>,
     pub(crate) drain: Arc<Drain>,
     pub(crate) proof: Arc<Proof>,
-    /// But for the services, which are there until they are registered: they may be large.
-    pub(crate) options: Options,
-    services: Mutex<Vec<Service>>,
+    /// Until the task begins: what it needs of them is its configuration, and they may be large.
+    options: Mutex<Option<Options>>,
+    on_finding: OnFinding,
+    on_refusal: OnRefusal,
     stage: Mutex<Stage>,
     /// The task was started, or the server serves without it.
     began: AtomicBool,
@@ -49,7 +50,7 @@ pub(crate) struct LeaveRequest {
 enum Stage {
     Idle,
     /// A listener is wrapped; its first poll starts the task.
-    Wired(Box<Plan>),
+    Wired(Box<Config>),
     /// The same, and nothing is registered because of what the check found.
     Faulty,
     Running,
@@ -91,7 +92,7 @@ impl Stage {
 // === impl Life ===
 
 impl Life {
-    pub(crate) fn new(mut options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let board = Board::new(options.is_disabled(), options.on_event.clone());
         let board = Arc::new(board);
         let drain = Drain::new(&options.exempt, options.longest_drain(), Arc::clone(&board));
@@ -99,8 +100,9 @@ impl Life {
             board,
             drain: Arc::new(drain),
             proof: Arc::default(),
-            services: Mutex::new(options.take_services()),
-            options,
+            on_finding: options.on_finding,
+            on_refusal: options.on_refusal,
+            options: Mutex::new(Some(options)),
             stage: Mutex::new(Stage::Idle),
             began: AtomicBool::new(false),
             leave: watch::Sender::new(None),
@@ -109,9 +111,9 @@ impl Life {
         }
     }
 
-    /// They are only read, or all taken.
-    fn services(&self) -> MutexGuard<'_, Vec<Service>> {
-        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    fn options(&self) -> MutexGuard<'_, Option<Options>> {
+        // They are only read, or taken whole, so that a panic elsewhere leaves them valid.
+        self.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
@@ -127,8 +129,12 @@ impl Life {
             return Ok(());
         }
         self.stage().check_idle()?;
-        let plan = Plan::of(&self.options, &self.services());
-        let plan = match plan {
+        let config = match &*self.options() {
+            Some(options) => Config::of(options),
+            // The task took them a moment ago.
+            None => return Stage::Running.check_idle(),
+        };
+        let config = match config {
             Err(error) if self.may_serve_unregistered(&error) => {
                 let mut stage = self.stage();
                 stage.check_idle()?;
@@ -137,16 +143,16 @@ impl Life {
                 self.serve_unregistered(error);
                 return Ok(());
             }
-            plan => plan?,
+            config => config?,
         };
         self.board
             .log
-            .of_services(plan.services.iter().map(Resolved::name));
+            .of_services(config.services.iter().map(Resolved::name));
         // Whether there is any; which one is known once the gateway is.
-        address::advertised(&self.options.advertise, bound, &[])?;
+        address::advertised(&config.advertise, bound, &[])?;
         let mut stage = self.stage();
         stage.check_idle()?;
-        *stage = Stage::Wired(Box::new(plan));
+        *stage = Stage::Wired(Box::new(config));
         Ok(())
     }
 
@@ -155,7 +161,8 @@ impl Life {
         if self.began.swap(true, Ordering::Relaxed) {
             return;
         }
-        let why = match self.options.gateway.is_empty() {
+        let has_none = |it: &Options| it.gateway.is_empty();
+        let why = match self.options().as_ref().is_some_and(has_none) {
             true => "no gateway is given (GWAG_GATEWAY)",
             false => "it is switched off (GWAG_ENABLED, `Options::disabled_if`)",
         };
@@ -165,7 +172,7 @@ impl Life {
 
     /// Only where schemas are at fault: other options are wrong from the first start on.
     fn may_serve_unregistered(&self, error: &Error) -> bool {
-        let is_wanted = self.options.on_finding == OnFinding::ServeUnregistered;
+        let is_wanted = self.on_finding == OnFinding::ServeUnregistered;
         let is_of_schemas = |found: &tower_gwag_schema::Findings| {
             let mut errors = found.errors();
             errors.all(|finding| finding.rule().is_allowable())
@@ -204,8 +211,8 @@ impl Life {
     /// Starts the task, once; called at the first poll for a connection.
     pub(crate) fn begin(self: &Arc<Self>, bound: Option<SocketAddr>) {
         let mut stage = self.stage();
-        let plan = match std::mem::replace(&mut *stage, Stage::Running) {
-            Stage::Wired(plan) => plan,
+        let config = match std::mem::replace(&mut *stage, Stage::Running) {
+            Stage::Wired(config) => config,
             // It runs already, or a leave came first.
             other => {
                 *stage = other;
@@ -214,11 +221,11 @@ impl Life {
         };
         drop(stage);
         self.began.store(true, Ordering::Relaxed);
-        *self.services() = Vec::new();
-        for finding in &plan.warnings {
+        *self.options() = None;
+        for finding in &config.warnings {
             self.board.say(Level::WARN, None, &finding.in_a_line());
         }
-        let task = supervisor::run(Arc::clone(self), *plan, bound);
+        let task = supervisor::run(Arc::clone(self), *config, bound);
         tokio::spawn(task.instrument(self.board.log.span()));
     }
 
@@ -301,7 +308,7 @@ impl Life {
 
     /// The gateway refused the content.
     pub(crate) fn was_refused(self: &Arc<Self>) {
-        if self.options.on_refusal == OnRefusal::Stop {
+        if self.on_refusal == OnRefusal::Stop {
             self.refused.cancel();
             self.request_leave(LeaveRequest {
                 reason: LeaveReason::Refused,
@@ -324,7 +331,7 @@ impl Life {
 impl fmt::Debug for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Life")
-            .field("options", &self.options)
+            .field("options", &*self.options())
             .field("status", &self.board)
             .field("in_flight", &self.drain.in_flight.count())
             .finish_non_exhaustive()

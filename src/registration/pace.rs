@@ -117,12 +117,6 @@ fn doubled(start: Duration, times: u32, cap: Duration) -> Duration {
     start.saturating_mul(1 << times.min(16)).min(cap)
 }
 
-/// The standard library's own source of randomness: one per process and hasher.
-pub(super) fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0_u8)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

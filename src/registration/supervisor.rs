@@ -13,7 +13,7 @@ use tracing::Level;
 
 use super::life::Life;
 use super::task::Worker;
-use crate::options::Plan;
+use crate::options::Config;
 use crate::status::{Board, Event};
 
 /// Panics in a row after which it would not help to go on.
@@ -28,11 +28,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The worker is made at once: whoever drops the future, polled or not, gets a report made.
 pub(super) fn run(
     life: Arc<Life>,
-    plan: Plan,
+    config: Config,
     bound: Option<SocketAddr>,
 ) -> impl Future<Output = ()> + Send {
     // In boxes, because a future has room for what it is given and for what it makes of it.
-    supervise(Box::new(Worker::new(life, plan, bound)))
+    supervise(Box::new(Worker::new(life, config, bound)))
 }
 
 async fn supervise(mut worker: Box<Worker>) {

@@ -23,7 +23,7 @@ use super::life::{LeaveRequest, Life};
 use super::machine::{
     Action, Answer, Call, Event, HoldAt, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
 };
-use super::pace::{Pace, random_seed};
+use super::pace::Pace;
 use super::preferred::Preferred;
 use super::reach::{Found, Reach};
 use super::slots::{Before, Move, Slots};
@@ -31,7 +31,7 @@ use super::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::control::Liveness;
 use crate::drain::Open;
 use crate::error::{Error, ErrorKind};
-use crate::options::Plan;
+use crate::options::Config;
 use crate::status::{Event as UserEvent, State};
 use tower_gwag_schema::masked::{masked, masked_url};
 use tracing::{Instrument, Level};
@@ -91,23 +91,23 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Whoever drops it, run or not, gets a report made.
-    pub(super) fn new(life: Arc<Life>, plan: Plan, bound: Option<SocketAddr>) -> Self {
-        let options = &life.options;
-        let seed = options.seed.unwrap_or_else(random_seed);
-        let pace = Pace::new(options.heartbeat_interval, seed);
-        let (services, gateway_http) = (Arc::clone(&plan.services), plan.gateway_http.clone());
-        let caller = Caller::new(options, plan, bound, seed);
+    pub(super) fn new(life: Arc<Life>, config: Config, bound: Option<SocketAddr>) -> Self {
+        let (services, gateway_http) = (Arc::clone(&config.services), config.gateway_http.clone());
+        let (seed, reclaim_after) = (config.seed, config.reclaim_after);
+        let (leave_timeout, prefer_first) = (config.leave_timeout, config.prefer_first);
+        let pace = Pace::new(config.heartbeat_interval, seed);
+        let caller = Caller::new(config, bound);
         let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
-        let preferred = options.prefer_first.then(first);
+        let preferred = prefer_first.then(first);
         let expected = caller.expected();
         life.board.log.of_gateway(caller.target(0).to_string());
         life.board.log.of_instance(caller.instance_id());
-        let machine = machine(&caller, pace, options.longest_leave());
+        let machine = machine(&caller, pace, leave_timeout);
         let slots = Slots::new(
             Arc::clone(&services),
             Arc::clone(&expected),
             gateway_http.clone(),
-            options.free_for(),
+            reclaim_after,
         );
         Self {
             slots,
@@ -634,7 +634,7 @@ impl Worker {
         let mut leaving = Leaving::begin(request.reason, &self.life);
         leaving.ghosts = self.ghosts;
         self.leaving = Some(leaving);
-        let end = Instant::now() + self.life.options.longest_leave();
+        let end = Instant::now() + self.caller.config().leave_timeout;
         self.left = Some((request, end));
         self.life.board.set_status(State::Leaving, None);
         self.step(Event::Leave {
@@ -647,7 +647,7 @@ impl Worker {
         // Without a registration the gateway has sent nothing that could still arrive.
         let quiet = match self.machine.ending(Which::Service) {
             Ending::NothingHeld => Duration::ZERO,
-            _ => self.life.options.quiet_time(),
+            _ => self.caller.config().quiet,
         };
         let now = Instant::now();
         let end = self.left.map_or(now, |(_, end)| end);

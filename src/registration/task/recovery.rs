@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use super::conclusion::as_told;
 use super::{Worker, machine};
 use crate::registration::machine::Which;
-use crate::registration::pace::{Pace, random_seed};
+use crate::registration::pace::Pace;
 use crate::registration::slots::Before;
 use crate::status::LeaveReason;
 
@@ -41,11 +41,10 @@ impl Worker {
                 }
             }
         }
-        let options = &self.life.options;
-        let pace = Pace::new(options.heartbeat_interval, random_seed());
-        let leave_timeout = self
-            .left
-            .map_or(options.longest_leave(), |(_, end)| rest(end));
+        let config = self.caller.config();
+        // Another sequence than the one that led here.
+        let pace = Pace::new(config.heartbeat_interval, config.seed.rotate_left(17));
+        let leave_timeout = self.left.map_or(config.leave_timeout, |(_, end)| rest(end));
         let mut machine = machine(&self.caller, pace, leave_timeout);
         machine.succeed(&self.machine);
         for (which, id, ttl) in self.last_resort.held() {

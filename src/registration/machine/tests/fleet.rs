@@ -12,7 +12,7 @@ use tokio::time::{sleep, sleep_until};
 use super::super::*;
 use super::sim::LEAVE;
 use crate::control::proto::RegisterRequest;
-use crate::options::{Options, Plan};
+use crate::options::{Config, Options};
 use crate::registration::hold;
 use tower_gwag_schema::service::Service;
 
@@ -170,15 +170,15 @@ fn busiest(mut moments: Vec<Instant>) -> usize {
 fn bytes() -> usize {
     let proto = include_str!("../../../../examples/greeter/proto/greeter.proto");
     let service = Service::proto(proto).namespace("greeter");
-    let plan = Plan::new(&Options::new("gateway:50090").service(service)).unwrap();
+    let config = Config::of(&Options::new("gateway:50090").service(service)).unwrap();
     let address = "10.0.0.5:00050051";
     let of = |services| RegisterRequest {
         addr: address.to_owned(),
         services,
-        ttl_seconds: plan.ttl_seconds,
+        ttl_seconds: config.ttl_seconds,
         instance_id: "greeter@greeter-6d4cf56db6-x2x7p:50051".to_owned(),
     };
-    let service = of(plan.bindings(address));
+    let service = of(config.bindings(address));
     service.encoded_len() + of(vec![hold::binding(false)]).encoded_len()
 }
 

@@ -1,4 +1,5 @@
-//! Options whose faults are ruled out: what the registration's task works with.
+//! Options whose faults are ruled out, with every value filled in: after this nobody asks the options
+//! themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,12 @@ use tonic::transport::Endpoint;
 
 use super::Options;
 use super::checks;
-use crate::control::Target;
 use crate::control::address::{AddressForm, form_of};
 use crate::control::proto::ServiceBinding;
+use crate::control::{Credentials, Target};
 use crate::error::Error;
+use crate::registration::Hold;
+use crate::registration::address::Advertise;
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::{
     Binding, Checks, Purpose, Resolved, Service, ServiceKind, not_allowable, resolve, sizes,
@@ -22,51 +25,64 @@ use tower_gwag_schema::{Findings, Rule};
 /// entry on the gateway that nobody knows. The registration has its own deadlines.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// See the module's documentation.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Config {
     /// At least one; the first goes first.
-    pub(crate) gateways: Vec<PlannedGateway>,
+    pub(crate) gateways: Vec<GatewayConfig>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) services: Arc<[Resolved]>,
     /// The base of the gateway's HTTP port.
     pub(crate) gateway_http: Option<Uri>,
     /// 0: the gateway's default.
     pub(crate) ttl_seconds: u32,
+    /// `None`: by the TTL that is granted.
+    pub(crate) heartbeat_interval: Option<Duration>,
+    pub(crate) advertise: Advertise,
+    /// Goes before the advertised address.
+    pub(crate) advertise_scheme: Option<String>,
+    /// The address is sent in a fresh spelling at each registration.
+    pub(crate) respells: bool,
+    /// `None`: by the first namespace, the host and the port.
+    pub(crate) instance_id: Option<String>,
+    pub(crate) exclusive: Option<String>,
+    /// `None` where none is of use: only gRPC calls are cancelled at a deregistration.
+    pub(crate) hold: Option<Hold>,
+    pub(crate) leave_timeout: Duration,
+    pub(crate) quiet: Duration,
+    pub(crate) reclaim_after: Duration,
+    pub(crate) prefer_first: bool,
+    pub(crate) seed: u64,
     /// What is only worth knowing.
     pub(crate) warnings: Findings,
 }
 
 /// A gateway, and how to connect to it.
 #[derive(Clone, Debug)]
-pub(crate) struct PlannedGateway {
+pub(crate) struct GatewayConfig {
     pub(crate) target: Target,
     pub(crate) endpoint: Endpoint,
     /// The connection has settings of its own, so that nobody else may share it.
     pub(crate) private: bool,
 }
 
-// === impl Plan ===
+// === impl Config ===
 
-impl Plan {
-    /// Everything that is wrong at once, or a plan and what is only worth knowing.
-    #[cfg(test)]
-    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        Self::of(options, &options.services)
-    }
-
-    /// The same for services that the options do not have any more.
-    pub(crate) fn of(options: &Options, services: &[Service]) -> Result<Self, Error> {
-        Self::with(options, services, Purpose::Register)
+impl Config {
+    /// Everything that is wrong at once, or a configuration and what is only worth knowing.
+    pub(crate) fn of(options: &Options) -> Result<Self, Error> {
+        Self::with(options, Purpose::Register)
     }
 
     /// Everything that is wrong at once, or what is only worth knowing.
     pub(crate) fn check(options: &Options) -> Result<Findings, Error> {
-        Self::with(options, &options.services, Purpose::Check).map(|plan| plan.warnings)
+        Self::with(options, Purpose::Check).map(|config| config.warnings)
     }
 
-    fn with(options: &Options, given: &[Service], purpose: Purpose) -> Result<Self, Error> {
+    fn with(options: &Options, purpose: Purpose) -> Result<Self, Error> {
         let mut found = Findings::default();
         let gateways = found.keep(gateways(options)).unwrap_or_default();
-        let services = services(options, given, purpose, &mut found);
+        let services = services(options, purpose, &mut found);
         let ttl_seconds = found.keep(checks::ttl_seconds(options.ttl));
         found.keep(checks::instance(options));
         found.keep(checks::heartbeat(options));
@@ -78,14 +94,30 @@ impl Plan {
         found.extend(checks::unchecked(options));
         found.extend(options.noted.iter().cloned());
         found.allow(&options.allowed);
-        let allowed = given.iter().flat_map(Service::allowed);
+        let allowed = options.services.iter().flat_map(Service::allowed);
         found.extend(not_allowable(allowed.chain(&options.allowed)));
         let warnings = found.into_result()?;
+        let is_proto = |it: &Resolved| it.kind == ServiceKind::Proto;
+        let has_proto = services.iter().any(is_proto);
         Ok(Self {
             gateways,
+            credentials: Arc::new(options.credentials.clone()),
             services: services.into(),
             gateway_http,
             ttl_seconds: ttl_seconds.unwrap_or_default(),
+            heartbeat_interval: options.heartbeat_interval,
+            advertise: options.advertise.clone(),
+            advertise_scheme: options.advertise_scheme.clone(),
+            // Back-off belongs to gRPC connections.
+            respells: !options.verbatim_address && has_proto,
+            instance_id: options.instance_id.clone(),
+            exclusive: options.exclusive.clone(),
+            hold: has_proto.then_some(options.hold),
+            leave_timeout: options.longest_leave(),
+            quiet: options.quiet_time(),
+            reclaim_after: options.free_for(),
+            prefer_first: options.prefer_first,
+            seed: options.seed.unwrap_or_else(random_seed),
             warnings,
         })
     }
@@ -114,13 +146,6 @@ impl Plan {
             .filter(|endpoint| !endpoint.is_empty())
     }
 
-    /// Whether a hold is of use: only gRPC calls are cancelled at a deregistration.
-    pub(crate) fn wants_hold(&self) -> bool {
-        self.services
-            .iter()
-            .any(|service| service.kind == ServiceKind::Proto)
-    }
-
     /// Whether everything is called over gRPC.
     pub(crate) fn is_all_proto(&self) -> bool {
         let mut services = self.services.iter();
@@ -128,7 +153,7 @@ impl Plan {
     }
 }
 
-pub(super) fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Finding> {
+pub(super) fn gateways(options: &Options) -> Result<Vec<GatewayConfig>, Finding> {
     #[cfg(feature = "tls")]
     let tls_wanted = options.tls.is_some();
     #[cfg(not(feature = "tls"))]
@@ -137,7 +162,7 @@ pub(super) fn gateways(options: &Options) -> Result<Vec<PlannedGateway>, Finding
     let planned = targets.into_iter().map(|target| {
         check_scheme(&target, tls_wanted)?;
         let (endpoint, private) = endpoint(options, &target)?;
-        Ok(PlannedGateway {
+        Ok(GatewayConfig {
             target,
             endpoint,
             private,
@@ -196,13 +221,8 @@ fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Finding> {
 }
 
 /// Every service of which there is a binding.
-fn services(
-    options: &Options,
-    given: &[Service],
-    purpose: Purpose,
-    found: &mut Findings,
-) -> Vec<Resolved> {
-    if given.is_empty() {
+fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Resolved> {
+    if options.services.is_empty() {
         found.add(Finding::error(
             Rule::NoServices,
             "there is no service to register: add one with `Options::service(Service::proto(…))`",
@@ -212,7 +232,7 @@ fn services(
         true => Checks::StructureOnly,
         false => Checks::All(options.release()),
     };
-    let services = resolve(given, checks, purpose, found);
+    let services = resolve(&options.services, checks, purpose, found);
     for service in services.iter().filter(|it| it.version.is_unstable()) {
         if let Some(tag) = options.tag() {
             let name = service.name();
@@ -241,4 +261,10 @@ fn on_the_wire(binding: &Binding) -> ServiceBinding {
         max_concurrency: binding.max_concurrency,
         max_concurrency_per_instance: binding.max_concurrency_per_instance,
     }
+}
+
+/// The standard library's own source of randomness: one per process and hasher.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
 }
