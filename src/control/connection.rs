@@ -20,10 +20,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use super::client::Liveness;
 use super::exchange::Spent;
 use super::looks::Looks;
 use super::nodes::Nodes;
+use super::probe::Liveness;
 use super::resolver;
 use super::shared::Shared;
 use super::spoken::{FirstBytes, Spoken};

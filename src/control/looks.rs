@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::client::MAX_KEPT_BYTES;
+use super::lists::MAX_KEPT_BYTES;
 use super::proto::ServiceInfo;
 
 /// What a gateway lists: one hash and the number of replicas for each "namespace/version".

@@ -4,18 +4,19 @@
 //! calls.
 
 pub(crate) mod address;
+mod calls;
 mod client;
 mod connection;
 mod credentials;
 mod entries;
 mod exchange;
 pub(crate) mod ghosts;
+mod lists;
 mod looks;
 mod nodes;
+mod probe;
 mod refusal;
 mod resolver;
-mod route_probe;
-mod rpc;
 mod shared;
 mod shown;
 mod spoken;
@@ -23,14 +24,15 @@ mod target;
 pub(crate) mod token;
 mod watched_io;
 
-pub(crate) use client::{CallError, ControlPlane, Liveness};
+pub(crate) use calls::ControlPlane;
+pub use client::Client;
 pub(crate) use connection::Gateway;
 pub(crate) use credentials::Credentials;
 pub(crate) use looks::SlotList;
-pub(crate) use refusal::is_transient;
+pub(crate) use probe::Liveness;
+pub use probe::RouteProbe;
+pub(crate) use refusal::{CallError, is_transient};
 pub(crate) use resolver::resolve;
-pub use route_probe::RouteProbe;
-pub use rpc::Client;
 pub use shown::shown;
 pub(crate) use target::{Lookup, Target};
 

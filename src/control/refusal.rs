@@ -1,9 +1,16 @@
-//! A gateway's refusals, by their text: every application error comes with the code UNKNOWN
+//! What is said of a call that failed.
+//!
+//! A gateway's refusals are told by their text: every application error comes with the code UNKNOWN
 //! (contract § 2), so that the text is all there is to tell them apart.
 
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::error::ErrorKind;
+use super::connection::root_of;
+use super::exchange::{Failure, Refusal};
+use super::shown::shown;
+use super::spoken::{Spoken, no_grpc};
+use super::target::Target;
+use crate::error::{Error, ErrorKind};
 
 /// Texts of a store or a deadline inside the gateway: never about the content of a request.
 const TRANSIENT: [&str; 3] = ["kv put", "nats", "context"];
@@ -52,7 +59,7 @@ const BY_TEXT: [(&str, ErrorKind); 33] = [
 ];
 
 /// The class of a gateway's refusal.
-pub(super) fn classify(code: Code, text: &str) -> ErrorKind {
+fn classify(code: Code, text: &str) -> ErrorKind {
     if SIZE.iter().any(|fragment| text.contains(fragment)) {
         return ErrorKind::TooLarge;
     }
@@ -74,7 +81,7 @@ pub(super) fn classify(code: Code, text: &str) -> ErrorKind {
 }
 
 /// What to do about it.
-pub(super) fn remedy(kind: ErrorKind) -> &'static str {
+fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidNamespace | ErrorKind::InvalidName => {
             "choose another one with `Service::namespace`"
@@ -105,7 +112,7 @@ pub(super) fn remedy(kind: ErrorKind) -> &'static str {
 
 /// Whether it may be a proxy's word of a moment, as during a rollout: no such route, or too many
 /// requests.
-pub(super) fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
+fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
     match code {
         Code::Unimplemented => true,
         Code::ResourceExhausted => kind != ErrorKind::TooLarge,
@@ -120,6 +127,123 @@ pub(crate) fn is_transient(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::IntrospectionFailed
     )
+}
+
+/// Why a call has no answer of the kind that was asked for.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// It never left this process.
+    NotSent(Error),
+    /// The connection ended: the gateway may have carried it out.
+    Broken(Error),
+    /// The gateway said no.
+    Refused(Error),
+    /// Whoever answered may be a proxy whose routes are not there yet.
+    Misrouted(Error),
+}
+
+/// A call that has no answer of the kind that was asked for.
+pub(super) enum Failed {
+    /// There is no connection.
+    NotSent(Error),
+    /// With what the peer speaks.
+    Call(Failure, Spoken),
+}
+
+/// A call of the control plane, for what is said of it.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) target: &'a Target,
+    pub(super) method: &'static str,
+    /// What it was to register, as "namespace/version".
+    pub(super) services: &'a [String],
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Why it has no answer.
+    pub(super) fn failed(&self, failed: Failed) -> CallError {
+        let Self { target, method, .. } = self;
+        let (failure, spoken) = match failed {
+            Failed::NotSent(error) => return CallError::NotSent(error),
+            Failed::Call(failure, spoken) => (failure, spoken),
+        };
+        let (cause, what, error): (_, _, fn(Error) -> CallError) = match failure {
+            Failure::NotSent(cause) => {
+                let what = format!("ends each connection before {method} is sent");
+                (cause, what, CallError::NotSent)
+            }
+            Failure::Broken(cause) => {
+                let what = format!("ended the connection during {method}");
+                (cause, what, CallError::Broken)
+            }
+            Failure::Malformed(text) => return self.malformed(&text),
+            Failure::Refused(refusal) => return self.refused(&refusal),
+        };
+        let message = spoken.mistake(target).unwrap_or_else(|| {
+            let why = shown(&root_of(&*cause).to_string());
+            let hint = spoken.hint(target);
+            let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+            format!("the gateway {target} {what} ({why}{hint})")
+        });
+        error(Error::new(ErrorKind::Unavailable, message).caused_by(cause))
+    }
+
+    /// It may have been carried out.
+    pub(super) fn malformed(&self, text: &str) -> CallError {
+        let Self { target, method, .. } = self;
+        let message = format!(
+            "the gateway {target} answered {method} with {text}: check that a gwag control plane \
+             listens there"
+        );
+        CallError::Broken(Error::new(ErrorKind::Unavailable, message))
+    }
+
+    fn refused(&self, refusal: &Refusal) -> CallError {
+        let Self { target, .. } = self;
+        let (code, text) = (refusal.code, shown(&refusal.text));
+        let kind = classify(code, &refusal.text);
+        let message = match code {
+            Code::Unimplemented if refusal.is_of_http => no_grpc(target, &text),
+            Code::Unimplemented => format!(
+                "{target} speaks gRPC, but is no gwag control plane ({text:?}): check the address \
+                 and its port"
+            ),
+            _ if refusal.is_of_http => format!(
+                "what answers at {target} is no gRPC server at the moment ({text}): check the \
+                 address, and what stands between"
+            ),
+            _ if kind == ErrorKind::TimedOut => {
+                format!(
+                    "the gateway {target} did not {} in time: {text}",
+                    self.aim()
+                )
+            }
+            Code::Unknown => format!(
+                "the gateway {target} refused to {}: {text}; {}",
+                self.aim(),
+                remedy(kind)
+            ),
+            code => format!(
+                "the gateway {target} refused to {} ({code:?}): {text}; {}",
+                self.aim(),
+                remedy(kind)
+            ),
+        };
+        let error = Error::new(kind, message).caused_by(Status::new(code, text));
+        match may_be_of_a_proxy(code, kind) {
+            true => CallError::Misrouted(error),
+            false => CallError::Refused(error),
+        }
+    }
+
+    fn aim(&self) -> String {
+        match self.services {
+            [] => format!("answer {}", self.method),
+            services => format!("register `{}`", services.join("`, `")),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,328 @@
+//! The control plane of one gateway, as one registration talks to it: how a call is made.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::uri::PathAndQuery;
+use prost::Message;
+
+use super::connection::{Connection, Gateway, Room};
+use super::credentials::Credentials;
+use super::entries::{Entries, fields};
+use super::exchange::{Failure, exchange, framed};
+use super::proto::{
+    DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest,
+    RegisterResponse, ServiceBinding,
+};
+use super::refusal::{Asked, CallError, Failed};
+use super::shown::shown;
+
+/// The largest list that is read: of many thousands of services.
+pub(super) const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
+/// The largest answer of another kind: an id and a number.
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
+/// The most fields of a list that is kept whole: an empty one takes two bytes on the wire, and a
+/// hundred in memory.
+const MOST_FIELDS: usize = 200_000;
+
+/// In characters; gateways give 24.
+pub(super) const LONGEST_ID: usize = 64;
+/// What a granted TTL of 0 means.
+const DEFAULT_TTL_SECONDS: u32 = 30;
+const LONGEST_TTL_SECONDS: u32 = 24 * 60 * 60;
+
+/// Times that a call is made which its connection gives back before it is sent.
+const ATTEMPTS: u32 = 3;
+
+pub(super) const SERVICE: &str = "/gateway.controlplane.v1.ControlPlane/";
+
+/// The control plane of one gateway, as one registration talks to it.
+#[derive(Clone, Debug)]
+pub(crate) struct ControlPlane {
+    gateway: Arc<Gateway>,
+    credentials: Arc<Credentials>,
+    /// Namespaces whose services are kept of any list.
+    own: Arc<[String]>,
+    /// What the last call that changes something went over.
+    last: Arc<Mutex<Option<Connection>>>,
+}
+
+/// A registration as the gateway granted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) id: String,
+    pub(crate) ttl: Duration,
+}
+
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    /// Lists are cut, but for the services in the `own` namespaces.
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        credentials: Arc<Credentials>,
+        own: Arc<[String]>,
+    ) -> Self {
+        Self {
+            gateway,
+            credentials,
+            own,
+            last: Arc::default(),
+        }
+    }
+
+    /// Whether lists keep every service of this namespace.
+    pub(super) fn is_own(&self, namespace: &String) -> bool {
+        self.own.contains(namespace)
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// The same, or only that node of it, over a connection of its own.
+    pub(crate) fn apart(&self, node: Option<SocketAddr>) -> Self {
+        let gateway = self.gateway.apart(node);
+        let (credentials, own) = (Arc::clone(&self.credentials), Arc::clone(&self.own));
+        Self::new(gateway.into(), credentials, own)
+    }
+
+    /// The node to which the last call went that changes something: ids live on one node.
+    pub(crate) fn node(&self) -> Option<SocketAddr> {
+        Some(self.last()?.node)
+    }
+
+    /// The same, where the id of the next call lives on `home`: on the shared connection if that
+    /// leads there.
+    pub(crate) async fn at(&self, home: SocketAddr) -> Result<Self, CallError> {
+        // It is the first that is tried.
+        let connection = self.gateway.connection().await;
+        let connection = connection.map_err(CallError::NotSent)?;
+        Ok(match connection.node == home {
+            true => self.clone(),
+            false => self.apart(Some(home)),
+        })
+    }
+
+    /// The other nodes of the gateway's name, each by itself.
+    pub(crate) async fn other_nodes(&self) -> Vec<Self> {
+        let home = self.gateway.home();
+        let nodes = self.gateway.addresses().await.into_iter();
+        nodes
+            .filter(|node| home.is_some_and(|home| home != *node))
+            .map(|node| self.apart(Some(node)))
+            .collect()
+    }
+
+    /// The node is dead: the next call goes to another one, if there is one.
+    pub(crate) fn move_on(&self) {
+        if let Some(node) = self.node() {
+            self.gateway.move_on_from(node);
+        }
+    }
+
+    /// Ends the connection over which the last call went that changes something; a newer one,
+    /// which others may be using, stays.
+    pub(crate) fn disconnect(&self) {
+        if let Some(connection) = self.last() {
+            connection.kill();
+        }
+    }
+
+    /// # Cancel safety
+    ///
+    /// Not cancel safe once it is on the wire: run it to its end.
+    pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
+        let name = |it: &ServiceBinding| match it.version.is_empty() {
+            true => it.namespace.clone(),
+            false => format!("{}/{}", it.namespace, it.version),
+        };
+        let services: Vec<String> = request.services.iter().map(name).collect();
+        let asked = Asked {
+            services: &services,
+            ..self.asked("Register")
+        };
+        let call = self.change(asked, framed(&request), Room::Calls);
+        // It may be large, and is in the frame.
+        drop(request);
+        let answer: RegisterResponse = call.await?;
+        let id = answer.registration_id;
+        if id.is_empty() || id.chars().count() > LONGEST_ID || id.contains(char::is_control) {
+            let text = format!("a registration id that is none, {:?}", shown(&id));
+            return Err(asked.malformed(&text));
+        }
+        let seconds = match answer.ttl_seconds {
+            0 => DEFAULT_TTL_SECONDS,
+            seconds => seconds.min(LONGEST_TTL_SECONDS),
+        };
+        let ttl = Duration::from_secs(seconds.into());
+        Ok(Granted { id, ttl })
+    }
+
+    /// Whether the gateway still knows the registration; not cancel safe, as above.
+    pub(crate) async fn heartbeat(&self, id: String) -> Result<bool, CallError> {
+        let message = framed(&HeartbeatRequest {
+            registration_id: id,
+        });
+        let answer = self
+            .change(self.asked("Heartbeat"), message, Room::Leases)
+            .await?;
+        let HeartbeatResponse { ok } = answer;
+        Ok(ok)
+    }
+
+    /// Ends a registration; not cancel safe, as above.
+    pub(crate) async fn deregister(&self, id: String) -> Result<(), CallError> {
+        let message = framed(&DeregisterRequest {
+            registration_id: id,
+        });
+        let answer = self
+            .change(self.asked("Deregister"), message, Room::Leases)
+            .await?;
+        let DeregisterResponse {} = answer;
+        Ok(())
+    }
+
+    /// What the last call that changes something went over.
+    pub(super) fn last(&self) -> Option<Connection> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+    }
+
+    /// Any call, with its whole answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe where it changes something: run it to its end.
+    pub(super) async fn unary<T: Message + Default>(
+        &self,
+        method: &'static str,
+        request: &impl Message,
+    ) -> Result<T, CallError> {
+        let asked = self.asked(method);
+        let mut answer = Vec::new();
+        let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
+        let path = format!("{SERVICE}{method}");
+        let message = framed(request);
+        let answered = self.call(&path, message, Room::Calls, true, MAX_LIST_BYTES, take);
+        answered.await.map_err(|failed| asked.failed(failed))?;
+        if fields(&answer) > MOST_FIELDS {
+            return Err(asked.malformed("a list that is too long"));
+        }
+        let decoded = T::decode(&*answer);
+        decoded.map_err(|error| asked.malformed(&error.to_string()))
+    }
+
+    fn asked(&self, method: &'static str) -> Asked<'_> {
+        Asked {
+            target: self.gateway.target(),
+            method,
+            services: &[],
+        }
+    }
+
+    /// A call that changes something, whose answer is short.
+    async fn change<T: Message + Default>(
+        &self,
+        asked: Asked<'_>,
+        message: Bytes,
+        room: Room,
+    ) -> Result<T, CallError> {
+        let mut answer = Vec::new();
+        let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
+        let path = format!("{SERVICE}{}", asked.method);
+        let answered = self.call(&path, message, room, true, MAX_ANSWER_BYTES, take);
+        answered.await.map_err(|failed| asked.failed(failed))?;
+        let decoded = T::decode(&*answer);
+        decoded.map_err(|error| asked.malformed(&error.to_string()))
+    }
+
+    /// A call that lists something; each entry is taken as it arrives.
+    pub(super) async fn list<T: Message + Default>(
+        &self,
+        method: &'static str,
+        request: &impl Message,
+        mut each: impl FnMut(T) + Send,
+    ) -> Result<(), CallError> {
+        let mut entries = Entries::new(|entry: &[u8]| {
+            // Of an entry that cannot be read nothing is known.
+            if let Ok(entry) = T::decode(entry) {
+                each(entry);
+            }
+        });
+        let take = &mut |bytes: &[u8]| entries.take(bytes);
+        let path = format!("{SERVICE}{method}");
+        let message = framed(request);
+        let listed = self.call(&path, message, Room::Calls, false, MAX_LIST_BYTES, take);
+        let asked = self.asked(method);
+        listed.await.map_err(|failed| asked.failed(failed))?;
+        match entries.is_whole() {
+            true => Ok(()),
+            false => Err(asked.malformed("a list that cannot be read")),
+        }
+    }
+
+    /// What a connection gives back, because it was about to end, goes over the next one.
+    pub(super) async fn call(
+        &self,
+        path: &str,
+        message: Bytes,
+        room: Room,
+        changes: bool,
+        limit: usize,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Failed> {
+        let mut attempts = 0;
+        loop {
+            let turn = self.gateway.turn(room).await;
+            let (connection, _turn) = turn.map_err(Failed::NotSent)?;
+            if changes {
+                let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = Some(connection.clone());
+            }
+            attempts += 1;
+            // Each time anew: the wait for the connection may have been long.
+            let headers = self.credentials.headers().await.map_err(Failed::NotSent)?;
+            match self
+                .send(&connection, path, headers, message.clone(), limit, take)
+                .await
+            {
+                Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
+                answer => {
+                    return answer.map_err(|failure| Failed::Call(failure, connection.spoken()));
+                }
+            }
+        }
+    }
+
+    pub(super) async fn send(
+        &self,
+        connection: &Connection,
+        path: &str,
+        headers: HeaderMap,
+        message: Bytes,
+        limit: usize,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Failure> {
+        let path: PathAndQuery = path.parse().map_err(|error| {
+            // Only of a method that the user's schema names.
+            let error: http::uri::InvalidUri = error;
+            Failure::NotSent(error.into())
+        })?;
+        let channel = connection.channel.clone();
+        let take = &mut |bytes: &[u8]| {
+            let length = bytes.len() as u64;
+            connection.taken.fetch_add(length, Ordering::Relaxed);
+            take(bytes);
+        };
+        exchange(channel, path, headers, message, limit, take).await
+    }
+}

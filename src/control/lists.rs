@@ -1,0 +1,233 @@
+//! What a gateway lists: services, registrations, nodes. Read as it arrives, and kept within bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::calls::{ControlPlane, LONGEST_ID};
+use super::ghosts;
+use super::looks::SlotList;
+use super::proto::{
+    ListPeersRequest, ListRegistrationsRequest, ListServicesRequest, Peer, Registration,
+    ServiceInfo,
+};
+use super::refusal::CallError;
+use super::shown::make_plain;
+
+/// Enough to tell two nodes apart.
+const MOST_OTHERS: usize = 16;
+/// What is kept of a list, whatever its length.
+pub(super) const MAX_KEPT_BYTES: usize = 1024 * 1024;
+/// As many nodes as are told apart, by names of this length.
+const MOST_PEERS: usize = 1_000;
+const LONGEST_PEER_NAME: usize = 256;
+/// Begins the names of holds in the list of registrations.
+const HOLD_PREFIX: &str = "_tower_gwag_hold/";
+/// For a list that several wait for.
+const SHARED_TIMEOUT: Duration = Duration::from_secs(3);
+
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    /// The services of all registrations, of the whole cluster; `None` when it does not say. Of a
+    /// list that is too long to be kept, those of the own namespaces and the first of the others.
+    pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
+        let mut services = Vec::new();
+        let (mut kept, mut kept_own) = (0, 0);
+        let listed = self.list(
+            "ListServices",
+            &ListServicesRequest {},
+            |mut it: ServiceInfo| {
+                // Nobody looks at it.
+                it.manual_deprecation_reason = String::new();
+                let texts = [&mut it.namespace, &mut it.version, &mut it.hash_hex];
+                texts.into_iter().for_each(|text| {
+                    make_plain(text);
+                    text.shrink_to_fit();
+                });
+                let texts = [&it.namespace, &it.version, &it.hash_hex];
+                let length = texts.iter().map(|text| text.len()).sum::<usize>();
+                let kept = match self.is_own(&it.namespace) {
+                    true => &mut kept_own,
+                    false => &mut kept,
+                };
+                *kept += length + size_of::<ServiceInfo>();
+                if *kept <= MAX_KEPT_BYTES {
+                    services.push(it);
+                }
+            },
+        );
+        listed.await.ok()?;
+        Some(services)
+    }
+
+    /// The same as an index, asked for at `since` or later: registrations that ask at the same
+    /// moment share one, unless the list is too long for one that fits all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
+    pub(crate) async fn slots(&self, since: Instant) -> Option<Arc<SlotList>> {
+        // Others wait for it meanwhile.
+        let ask = async { timeout(SHARED_TIMEOUT, self.services()).await.ok()? };
+        let list = self.gateway().lists.list(since, ask).await?;
+        if !list.may_be_cut() {
+            return Some(list);
+        }
+        // One that has the own namespaces.
+        Some(Arc::new(SlotList::of(self.services().await?)))
+    }
+
+    /// When to look next, `every` so often: the same moment for all registrations.
+    pub(crate) fn next_look(&self, every: Duration) -> Instant {
+        self.gateway().lists.next(every)
+    }
+
+    /// How many nodes there are: for a while a node that restarted is listed twice, and several may
+    /// be called alike. 0: standalone; `None` when it does not say.
+    pub(crate) async fn nodes(&self) -> Option<usize> {
+        let mut peers = Vec::new();
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |peer: Peer| {
+            let mut name = match peer.name.is_empty() {
+                true => peer.node_id,
+                false => peer.name,
+            };
+            if peers.len() < MOST_PEERS && name.len() <= LONGEST_PEER_NAME {
+                name.shrink_to_fit();
+                peers.push(Peer {
+                    name,
+                    joined_unix_ms: peer.joined_unix_ms,
+                    ..Peer::default()
+                });
+            }
+        });
+        listed.await.ok()?;
+        match peers.is_empty() {
+            true => Some(0),
+            false => Some(ghosts::living(&peers, true)),
+        }
+    }
+
+    /// The holds, and the entries with an `unstable` service, that this node has, with those names
+    /// alone.
+    pub(crate) async fn unstable_entries(&self) -> Result<Vec<Registration>, CallError> {
+        let mut entries = Vec::new();
+        let mut kept = 0;
+        let request = ListRegistrationsRequest {};
+        let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
+            it.namespaces
+                .retain(|name| name.ends_with("/unstable") || name.starts_with(HOLD_PREFIX));
+            if it.namespaces.is_empty() {
+                return;
+            }
+            let length = slim(&mut it);
+            if kept + length <= MAX_KEPT_BYTES {
+                kept += length;
+                entries.push(it);
+            }
+        });
+        listed.await?;
+        Ok(entries)
+    }
+
+    /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
+    pub(crate) async fn is_clustered(&self) -> Option<bool> {
+        let mut is_clustered = false;
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |_: Peer| {
+            is_clustered = true;
+        });
+        listed.await.ok()?;
+        Some(is_clustered)
+    }
+
+    /// The nodes of the gateway's cluster; `None` when it does not say, or lists more than is kept.
+    pub(crate) async fn peers(&self) -> Option<Vec<Peer>> {
+        let mut peers = Vec::new();
+        let mut kept = 0;
+        let listed = self.list("ListPeers", &ListPeersRequest {}, |mut it: Peer| {
+            kept += it.node_id.len() + it.name.len() + size_of::<Peer>();
+            if kept <= MAX_KEPT_BYTES {
+                it.node_id.shrink_to_fit();
+                it.name.shrink_to_fit();
+                peers.push(it);
+            }
+        });
+        listed.await.ok()?;
+        (kept <= MAX_KEPT_BYTES).then_some(peers)
+    }
+
+    /// This node's registrations of `services` ("namespace/version"), and some others, by which
+    /// nodes can be told apart; `None` when it does not say, or lists more than is kept.
+    pub(crate) async fn entries_of(&self, services: &[String]) -> Option<Vec<Registration>> {
+        let mut entries = Vec::new();
+        let (mut others, mut kept) = (0, 0);
+        let mut is_cut = false;
+        let request = ListRegistrationsRequest {};
+        let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
+            it.namespaces.retain(|name| services.contains(name));
+            let is_ours = !it.namespaces.is_empty();
+            others += usize::from(!is_ours);
+            if !is_ours && others > MOST_OTHERS {
+                return;
+            }
+            (it.addr, it.instance_id) = Default::default();
+            let length = slim(&mut it);
+            // A gateway gave this id to nobody.
+            let is_absurd = it.registration_id.chars().count() > LONGEST_ID;
+            if is_absurd || kept + length > MAX_KEPT_BYTES {
+                is_cut |= is_ours;
+            } else {
+                kept += length;
+                entries.push(it);
+            }
+        });
+        listed.await.ok()?;
+        (!is_cut).then_some(entries)
+    }
+
+    /// Those registrations that this node took and that are `wanted`; of very many, the first.
+    pub(crate) async fn registrations(
+        &self,
+        mut wanted: impl FnMut(&Registration) -> bool + Send,
+    ) -> Result<Vec<Registration>, CallError> {
+        let mut registrations = Vec::new();
+        let mut kept = 0;
+        let request = ListRegistrationsRequest {};
+        let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
+            if wanted(&it) {
+                // Nobody looks at them, and they may be many.
+                it.namespaces = Vec::new();
+                kept += slim(&mut it);
+                if kept <= MAX_KEPT_BYTES {
+                    registrations.push(it);
+                }
+            }
+        });
+        listed.await?;
+        Ok(registrations)
+    }
+}
+
+/// Frees what an entry has room for beyond what it holds, names that are there twice among it; how
+/// many bytes it takes then.
+fn slim(entry: &mut Registration) -> usize {
+    entry.namespaces.sort_unstable();
+    entry.namespaces.dedup();
+    entry.namespaces.shrink_to_fit();
+    let texts = [
+        &mut entry.registration_id,
+        &mut entry.addr,
+        &mut entry.instance_id,
+    ];
+    let mut bytes = size_of::<Registration>();
+    for text in texts {
+        text.shrink_to_fit();
+        bytes += text.len();
+    }
+    for name in &mut entry.namespaces {
+        name.shrink_to_fit();
+        bytes += name.len() + size_of::<String>();
+    }
+    bytes
+}
