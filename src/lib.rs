@@ -85,9 +85,12 @@
     clippy::unwrap_used
 )]
 
+mod awaited;
 pub mod control;
 mod drain;
+mod driver;
 mod error;
+mod lease;
 // Pages of text: only rustdoc wants them.
 #[cfg(all(
     any(doc, doctest),
@@ -96,15 +99,19 @@ mod error;
     feature = "tonic"
 ))]
 pub mod manual;
+mod observe;
 mod options;
+mod pace;
 mod registration;
 pub mod server;
 mod settings;
 mod status;
 
 pub use error::{Error, ErrorKind};
+pub use lease::Hold;
+pub use observe::verify::ServedSchema;
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
-pub use registration::{Hold, Registration, ServedSchema};
+pub use registration::Registration;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use server::GwagListener;

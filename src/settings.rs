@@ -577,7 +577,7 @@ impl Reading {
         if options.gateway.is_empty() {
             options.gateway = read.gateway;
         }
-        if options.advertise == crate::registration::address::Advertise::Bound {
+        if options.advertise == crate::options::Advertise::Bound {
             options.advertise = read.advertise;
         }
         if !options.credentials.has_authorization() && read.credentials.has_authorization() {

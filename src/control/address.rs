@@ -1,6 +1,8 @@
 //! Addresses under which a gateway dials a service (contract § 2): a gRPC target for proto
 //! bindings, a base URL for OpenAPI bindings; `host:port` serves both.
 
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
 /// What an advertised address can serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddressForm {
@@ -76,6 +78,55 @@ pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
     let (host, port) = address.rsplit_once(':')?;
     let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
     (!bare_ipv6).then_some((host, port))
+}
+
+/// `host:port`, an IPv6 host in brackets.
+pub(crate) fn with_port(host: &str, port: u16) -> String {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// Host and port that a gateway dials for an advertised address; `None` for anything but TCP.
+pub(crate) fn dialled(advertised: &str) -> Option<(String, u16)> {
+    let (rest, default_port) = if let Some(rest) = advertised.strip_prefix("http://") {
+        (rest, Some(80))
+    } else if let Some(rest) = advertised.strip_prefix("https://") {
+        (rest, Some(443))
+    } else if let Some((scheme, rest)) = advertised.split_once("://") {
+        // `dns:///host:port`, `dns://resolver/host:port`.
+        let tcp = matches!(scheme, "dns" | "passthrough");
+        (rest.split_once('/').filter(|_| tcp)?.1, Some(443))
+    } else if let Some(rest) = advertised.strip_prefix("dns:") {
+        (rest, Some(443))
+    } else if advertised.starts_with("unix:") {
+        return None;
+    } else {
+        (advertised, None)
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit('@').next()?;
+    let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
+    match split_host_port(authority) {
+        Some((host, port)) if !host.is_empty() => Some((bare(host), port.parse().ok()?)),
+        Some(_) => None,
+        None if authority.is_empty() => None,
+        None => Some((bare(authority), default_port?)),
+    }
+}
+
+/// Whether whoever dials `dialled` on the wire reaches a server that is bound to `bound`.
+pub(crate) fn is_bound(dialled: SocketAddr, bound: SocketAddr) -> bool {
+    let (ip, at) = (dialled.ip().to_canonical(), bound.ip().to_canonical());
+    let is_there = ip == at || at.is_unspecified() && is_of_this_host(ip);
+    dialled.port() == bound.port() && is_there
+}
+
+/// Only an address of this host can be bound.
+pub(crate) fn is_of_this_host(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod credentials;
 mod entries;
 mod exchange;
 pub(crate) mod ghosts;
+pub(crate) mod hold;
 mod lists;
 mod looks;
 mod nodes;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::Options;
-use crate::control::address::{AddressForm, form_of};
-use crate::registration::address::{Advertise, dialled};
+use super::{Advertise, Options};
+use crate::control::address::{AddressForm, dialled, form_of, with_port};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::masked::masked_url;
@@ -157,7 +156,7 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
                     masked_url(host)
                 ));
             }
-            if form_of(&crate::registration::address::with_port(host, 1)).is_err() {
+            if form_of(&with_port(host, 1)).is_err() {
                 return fault(format!(
                     "advertise_host(`{host}`) must not have a port: the bound one is added; use \
                      `advertise` to name both"

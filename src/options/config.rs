@@ -7,14 +7,13 @@ use std::time::Duration;
 use http::Uri;
 use tonic::transport::Endpoint;
 
-use super::Options;
 use super::checks;
+use super::{Advertise, Options};
 use crate::control::address::{AddressForm, form_of};
 use crate::control::proto::ServiceBinding;
 use crate::control::{Credentials, Target};
 use crate::error::Error;
-use crate::registration::Hold;
-use crate::registration::address::Advertise;
+use crate::lease::Hold;
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::{
     Binding, Checks, Purpose, Resolved, Service, ServiceKind, not_allowable, resolve, sizes,

@@ -16,13 +16,13 @@ pub use gateway::GatewayAddress;
 use crate::control::Credentials;
 use crate::control::token::Token;
 use crate::error::Error;
-use crate::registration::Hold;
-use crate::registration::address::Advertise;
+use crate::lease::Hold;
 use crate::status::{Event, EventCallback};
 use tower_gwag_schema::Findings;
 use tower_gwag_schema::GatewayRelease;
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::Service;
 
 /// Calls that usually never end.
@@ -103,6 +103,27 @@ pub struct Options {
     pub(crate) unchecked: bool,
     /// Warnings about where the options come from.
     pub(crate) noted: Vec<Finding>,
+}
+
+/// What the user wants to be advertised.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Advertise {
+    /// The bound address.
+    Bound,
+    /// This host with the bound port.
+    Host(String),
+    /// Exactly this.
+    Exactly(String),
+}
+
+impl fmt::Debug for Advertise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bound => f.write_str("Bound"),
+            Self::Host(host) => write!(f, "Host({:?})", masked_url(host)),
+            Self::Exactly(address) => write!(f, "Exactly({:?})", masked_url(address)),
+        }
+    }
 }
 
 /// What becomes of the server when a gateway refuses the content of its registration.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::service::GwagRegistrationService;
+use crate::driver::{Handle, Life};
 use crate::options::Options;
 use crate::registration::Registration;
-use crate::registration::life::{Handle, Life};
 
 /// Registers a tonic or axum server with a gwag gateway; clones are the same registration.
 ///

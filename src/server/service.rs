@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::body::{BodyKind, InFlightBody, unavailable};
 use crate::drain::InFlightGuard;
-use crate::registration::life::Handle;
+use crate::driver::Handle;
 
 /// A service whose requests in flight are counted.
 #[derive(Clone, Debug)]

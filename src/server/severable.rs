@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::drain::{Opening, OpeningReader, SeverWatch};
-use crate::registration::peers::Connection;
+use crate::observe::peers::Connection;
 
 /// With which the answer begins that hands a connection over.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";

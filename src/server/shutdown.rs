@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::driver::LeaveRequest;
 use crate::registration::Registration;
-use crate::registration::life::LeaveRequest;
 use crate::status::LeaveReason;
 
 /// By then a server that runs has its listener wrapped, or is started by hand.

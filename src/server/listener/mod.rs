@@ -8,7 +8,7 @@ pub(super) mod incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::registration::life::{Handle, LeaveRequest};
+use crate::driver::{Handle, LeaveRequest};
 use crate::server::severable::Severable;
 use crate::status::LeaveReason;
 

@@ -1,0 +1,699 @@
+//! Turns the machine's calls into calls of the control plane.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::address;
+use super::host_name::host_name;
+use super::spellings::Spellings;
+use super::takeover::Exclusive;
+use crate::control::address::{dialled, is_bound, is_of_this_host, respelled};
+use crate::control::hold;
+use crate::control::proto::RegisterRequest;
+use crate::control::{CallError, ControlPlane, Gateway, Target, ghosts};
+use crate::error::{Error, ErrorKind};
+use crate::lease::Hold;
+use crate::lease::{Answer, Call, Verb, Which};
+use crate::observe::introspect;
+use crate::observe::proof::Callers;
+use crate::observe::slots::{self, Before, Gateways, Guard};
+use crate::observe::verify::{self, Expected};
+use crate::options::{Advertise, Config, GatewayConfig};
+use tower_gwag_schema::service::{Resolved, ServiceKind};
+
+/// For the look at what is left of us; longer only where something is.
+const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
+const GHOST_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two of these looks: a list may lag behind a Deregister.
+const GHOST_PAUSE: Duration = Duration::from_millis(100);
+/// The looks after a gateway's restart: everybody registers again in this time.
+const RESTART_LOOKS: usize = 4;
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// For the look at who has a service's place.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For what differs from a schema that has the place.
+const DIFFERENCE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// For the look before a heartbeat, which must not come late.
+const GUARD_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Between two attempts to tell a gateway that cannot be reached what was left there.
+const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
+/// The same once the process leaves; attempts to connect are made no more often.
+const LAST_TRY_INTERVAL: Duration = Duration::from_millis(210);
+
+/// Some more than a registration has at one time: three leases, and what it left elsewhere.
+const MOST_HOMES: usize = 32;
+
+/// Makes calls for one registration.
+pub(crate) struct Caller(Arc<Shared>);
+
+struct Shared {
+    /// In the order of the options; a machine's number of a gateway is its place here.
+    controls: Vec<ControlPlane>,
+    config: Config,
+    expected: Arc<[Expected]>,
+    exclusive: Option<Exclusive>,
+    /// `None`: the address is not to be respelled.
+    spellings: Option<Mutex<Spellings>>,
+    bound: Option<SocketAddr>,
+    /// The addresses of a gateway as last resolved.
+    gateways: Mutex<Vec<SocketAddr>>,
+    /// What is advertised to a gateway; hold and service must have it byte by byte.
+    address: Mutex<Option<(usize, String)>>,
+    /// What a name that is advertised stands for, if it is this server.
+    named: Mutex<Vec<IpAddr>>,
+    homes: Mutex<Homes>,
+    /// The tier policy of the gateway does not take a hold with a vN.
+    hold_is_unstable: AtomicBool,
+    /// Services that are not registered while the others are, by their place.
+    aside: Mutex<BTreeSet<usize>>,
+    /// A gateway has forgotten what it took, as after a restart.
+    was_forgotten: AtomicBool,
+    leaves: CancellationToken,
+}
+
+/// The nodes that took registrations, by their ids, the newest last: those that expired, as
+/// retired holds do, fall out in their turn.
+#[derive(Default)]
+struct Homes(Vec<(String, SocketAddr)>);
+
+/// What must be so for a call of the service to be made.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    /// For a heartbeat: every one of these slots has its hash.
+    pub(crate) guard: Guard,
+    /// For a Register: the gateway has said who has the slots.
+    pub(crate) needs_look: bool,
+}
+
+/// A call and what became of it.
+pub(crate) struct Reply {
+    pub(crate) call: Call,
+    pub(crate) answer: Answer,
+    /// The advertised address, after a Register.
+    pub(crate) address: String,
+    /// What was seen before a Register of the service.
+    pub(crate) before: Before,
+    /// Replicas of the service that nobody can remove, after the hold's Deregister.
+    pub(crate) ghosts: Option<u32>,
+    pub(crate) failure: Option<Arc<Error>>,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    pub(crate) fn new(mut config: Config, bound: Option<SocketAddr>) -> Self {
+        // Each process begins somewhere else.
+        let is_all_proto = config.is_all_proto();
+        let spellings = Spellings::new(config.seed, is_all_proto).into();
+        let spellings = config.respells.then_some(spellings);
+        let credentials = Arc::clone(&config.credentials);
+        let own: Arc<[String]> = config
+            .services
+            .iter()
+            .map(|it| it.namespace.clone())
+            .collect();
+        let control = |it: GatewayConfig| {
+            let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
+            ControlPlane::new(gateway, Arc::clone(&credentials), Arc::clone(&own))
+        };
+        // An endpoint takes a kilobyte, and the gateway has its own.
+        let gateways = std::mem::take(&mut config.gateways);
+        let mut controls: Vec<ControlPlane> = gateways.into_iter().map(control).collect();
+        // They were collected where the endpoints stood.
+        controls.shrink_to_fit();
+        Self(Arc::new(Shared {
+            controls,
+            expected: config.services.iter().map(Expected::of).collect(),
+            exclusive: config.exclusive.clone().map(Exclusive::new),
+            config,
+            spellings,
+            bound,
+            gateways: Mutex::new(Vec::new()),
+            address: Mutex::new(None),
+            named: Mutex::default(),
+            homes: Mutex::default(),
+            hold_is_unstable: AtomicBool::new(false),
+            aside: Mutex::default(),
+            was_forgotten: AtomicBool::new(false),
+            leaves: CancellationToken::new(),
+        }))
+    }
+
+    /// But for the gateways, which became [`control`](Self::control).
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// What this process is called in the gateway's list.
+    pub(crate) fn instance_id(&self) -> String {
+        match &self.0.config.advertise {
+            Advertise::Exactly(address) => self.0.instance_id(address),
+            _ => self.0.instance_id(""),
+        }
+    }
+
+    /// How many gateways there are.
+    pub(crate) fn gateways(&self) -> usize {
+        self.0.controls.len()
+    }
+
+    pub(crate) fn control(&self, gateway: usize) -> &ControlPlane {
+        self.0.control(gateway)
+    }
+
+    /// What the gateway should make of the services.
+    pub(crate) fn expected(&self) -> Arc<[Expected]> {
+        Arc::clone(&self.0.expected)
+    }
+
+    /// The calls of the gateway that was last registered with.
+    pub(crate) fn callers(&self) -> Callers {
+        let gateways = lock(&self.0.gateways);
+        let mut hosts: Vec<IpAddr> = gateways.iter().map(SocketAddr::ip).collect();
+        drop(gateways);
+        let advertised = lock(&self.0.address);
+        let advertised = advertised.as_ref().map(|(_, address)| &**address);
+        let Some((host, port)) = advertised.and_then(dialled) else {
+            let is_bound = false;
+            return Callers { hosts, is_bound };
+        };
+        let ips = match host.parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => lock(&self.0.named).clone(),
+        };
+        let is_bound = self.0.bound.is_some_and(|bound| {
+            let mut dialled = ips.iter().map(|ip| SocketAddr::new(*ip, port));
+            dialled.any(|dialled| is_bound(dialled, bound))
+        });
+        // Whoever dials an address of its own host has that address.
+        if hosts.iter().copied().any(is_of_this_host) {
+            hosts.extend(ips);
+        }
+        Callers { hosts, is_bound }
+    }
+
+    /// What the name that is advertised stands for.
+    pub(crate) fn name_is(&self, ips: Vec<IpAddr>) {
+        *lock(&self.0.named) = ips;
+    }
+
+    /// What to do where the server has TLS and a gateway that is registered with dials `address`
+    /// without; `None` where it does not (contract, TLS towards the services).
+    pub(crate) fn remedy_for_tls(&self, address: &str, gateway: usize) -> Option<&'static str> {
+        let gateway_has_tls = self.target(gateway).is_https();
+        let address_has_tls = address.starts_with("https://");
+        let is_in_plaintext = |it: &&Resolved| match it.kind {
+            ServiceKind::Proto => !gateway_has_tls,
+            ServiceKind::OpenApi => !address_has_tls,
+            // A whole URL leads anywhere.
+            ServiceKind::GraphQl => {
+                !address_has_tls && it.binding.graphql_endpoint.starts_with('/')
+            }
+        };
+        let mut services = self.0.config.services.iter().filter(is_in_plaintext);
+        let kind = services.next()?.kind;
+        Some(match kind {
+            ServiceKind::Proto => {
+                "serve gRPC in plaintext (only a clustered gateway that has TLS itself dials gRPC \
+                 services with it)"
+            }
+            ServiceKind::OpenApi | ServiceKind::GraphQl => {
+                "say `Options::advertise_scheme(\"https\")`"
+            }
+        })
+    }
+
+    /// Deregisters an entry that was left on a gateway, as soon as that can be reached; whether
+    /// that was before `until`, when the gateway has evicted it by itself.
+    pub(crate) fn clean_up(
+        &self,
+        gateway: usize,
+        id: String,
+        until: Instant,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        // A connection of its own: the shared one may be dead without having ended.
+        let home = lock(&self.0.homes).forget(&id);
+        let control = self.control(gateway).apart(home);
+        let leaves = self.0.leaves.clone();
+        async move {
+            let told = async {
+                let mut is_hurried = leaves.is_cancelled();
+                while control.deregister(id.clone()).await.is_err() {
+                    let pause = match is_hurried {
+                        true => LAST_TRY_INTERVAL,
+                        false => CLEAN_UP_INTERVAL,
+                    };
+                    tokio::select! {
+                        () = leaves.cancelled(), if !is_hurried => is_hurried = true,
+                        () = sleep(pause) => {}
+                    }
+                }
+            };
+            timeout_at(until, told).await.is_ok()
+        }
+    }
+
+    /// Whether the registration was taken by another node than the one that was asked last.
+    pub(crate) fn is_elsewhere(&self, gateway: usize, id: &str) -> bool {
+        let asked = self.control(gateway).node();
+        let homes = lock(&self.0.homes);
+        homes.of(id).is_some_and(|home| asked != Some(home))
+    }
+
+    /// The registration is no more.
+    pub(crate) fn forget(&self, id: &str) {
+        lock(&self.0.homes).forget(id);
+    }
+
+    /// Waits for a call that nobody else waits for any more, and takes back what it registered.
+    pub(crate) fn take_back(
+        &self,
+        gateway: usize,
+        call: JoinHandle<Reply>,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        let control = self.control(gateway).clone();
+        async move {
+            match call.await.map(|reply| reply.answer) {
+                Ok(Answer::Registered { id, .. }) => control.deregister(id).await.is_ok(),
+                Ok(_) => true,
+                Err(_) => false,
+            }
+        }
+    }
+
+    /// The process leaves: what is left of the service counts from now on, and is tried to be removed
+    /// once more at once.
+    pub(crate) fn leave(&self) {
+        self.0.leaves.cancel();
+    }
+
+    /// The gateway does not know a registration any more.
+    pub(crate) fn was_forgotten(&self) {
+        self.0.was_forgotten.store(true, Ordering::Relaxed);
+    }
+
+    /// After a restart of the gateway: how many replicas of the services it has without a
+    /// registration, for which a few looks are taken; `None` where that cannot be known.
+    pub(crate) fn watch_ghosts(
+        &self,
+        gateway: usize,
+    ) -> Option<impl Future<Output = Option<u32>> + Send + use<>> {
+        if !self.0.was_forgotten.load(Ordering::Relaxed) {
+            return None;
+        }
+        let shared = Arc::clone(&self.0);
+        Some(async move {
+            let mut found = None;
+            for _ in 0..RESTART_LOOKS {
+                sleep(RESTART_PAUSE).await;
+                if let Some(count) = shared.count_ghosts(gateway).await {
+                    found = Some(found.unwrap_or(count).min(count));
+                }
+                if found == Some(0) {
+                    break;
+                }
+            }
+            found
+        })
+    }
+
+    /// `None` where no hold is needed.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.0.config.hold
+    }
+
+    pub(crate) fn target(&self, gateway: usize) -> &Target {
+        self.control(gateway).gateway().target()
+    }
+
+    /// What is wrong with advertising `address` to this gateway.
+    pub(crate) fn unreachable_address(&self, address: &str) -> Option<&'static str> {
+        address::unreachable_from(address, &lock(&self.0.gateways))
+    }
+
+    /// Whom to ask about the slots of a gateway.
+    pub(crate) fn gateways_at(&self, gateway: usize) -> Gateways {
+        let others = self.0.controls.iter().enumerate();
+        let others = others.filter(|(at, _)| *at != gateway);
+        Gateways {
+            control: self.control(gateway).clone(),
+            others: others.map(|(_, control)| control.clone()).collect(),
+        }
+    }
+
+    /// The next Register is without these services.
+    pub(crate) fn set_aside(&self, services: &BTreeSet<usize>) {
+        lock(&self.0.aside).clone_from(services);
+    }
+
+    /// Makes a call on these terms; to be run to its end.
+    pub(crate) fn call(
+        &self,
+        call: Call,
+        gateway: usize,
+        terms: Terms,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let shared = Arc::clone(&self.0);
+        async move {
+            let control = shared.control(gateway);
+            let mut address = String::new();
+            let mut before = Before::default();
+            let result = match call.verb.clone() {
+                Verb::Register { spelling } => {
+                    let told = (&mut address, &mut before);
+                    shared
+                        .register(gateway, call.which, spelling, &terms, told)
+                        .await
+                }
+                Verb::Heartbeat(_) if Box::pin(is_lost(control, &terms.guard)).await => {
+                    Ok(Answer::HeldBack)
+                }
+                Verb::Heartbeat(id) => {
+                    let beat = control.heartbeat(id).await;
+                    beat.map(|known| Answer::Beat { known })
+                }
+                Verb::Deregister(id) => {
+                    // Another node says yes, too, and removes nothing.
+                    let home = lock(&shared.homes).of(&id);
+                    let told = match home {
+                        Some(home) => match control.at(home).await {
+                            Ok(control) => control.deregister(id.clone()).await,
+                            Err(error) => Err(error),
+                        },
+                        None => control.deregister(id.clone()).await,
+                    };
+                    if told.is_ok() {
+                        lock(&shared.homes).forget(&id);
+                    }
+                    told.map(|()| Answer::Deregistered)
+                }
+            };
+            // The hold is the last to go.
+            let last = match shared.config.hold {
+                Some(Hold::AtStart | Hold::AtLeave) => Which::Hold,
+                Some(Hold::Off) | None => Which::Service,
+            };
+            let is_left = call.which == last
+                && matches!(result, Ok(Answer::Deregistered))
+                && shared.leaves.is_cancelled();
+            let ghosts = if is_left {
+                Box::pin(shared.ghosts(gateway)).await
+            } else {
+                None
+            };
+            let (answer, failure) = match result {
+                Ok(answer) => (answer, None),
+                Err(CallError::NotSent(error)) => (Answer::NotSent, Some(error)),
+                Err(CallError::Broken(error)) => (Answer::Broken, Some(error)),
+                Err(CallError::Refused(error)) => (Answer::Refused(error.kind()), Some(error)),
+                Err(CallError::Misrouted(error)) => (Answer::Misrouted(error.kind()), Some(error)),
+            };
+            Reply {
+                call,
+                answer,
+                address,
+                before,
+                ghosts,
+                failure: failure.map(Arc::new),
+            }
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn control(&self, gateway: usize) -> &ControlPlane {
+        // invariant: a machine counts as many gateways as there are controls, at least one.
+        &self.controls[gateway]
+    }
+
+    async fn register(
+        &self,
+        gateway: usize,
+        which: Which,
+        spelling: u32,
+        terms: &Terms,
+        (address, before): (&mut String, &mut Before),
+    ) -> Result<Answer, CallError> {
+        let control = self.control(gateway);
+        *address = self.address(gateway).await.map_err(CallError::NotSent)?;
+        if let Some(exclusive) = &self.exclusive {
+            Box::pin(exclusive.settle(&self.controls, gateway)).await?;
+        }
+        if let Some(spellings) = &self.spellings {
+            *address = respelled(address, lock(spellings).of_life(spelling));
+        }
+        let services = match which {
+            // A former entry is never registered.
+            Which::Service | Which::Former => {
+                *before = Box::pin(self.look(control, terms.needs_look)).await?;
+                let aside = lock(&self.aside).clone();
+                let bindings = self.config.bindings(address).into_iter().enumerate();
+                let bindings = bindings.filter(|(at, _)| !aside.contains(at));
+                let bindings: Vec<_> = bindings.map(|(_, binding)| binding).collect();
+                let urls = bindings.iter().map(|it| &it.graphql_endpoint);
+                let urls = urls.filter(|it| !it.is_empty());
+                for (path, url) in self.config.graphql_endpoints().zip(urls) {
+                    let answers = Box::pin(introspect::check(path, url, self.bound)).await;
+                    // As if the gateway had said so, which it would: no reason to try another.
+                    answers.map_err(CallError::Refused)?;
+                }
+                bindings
+            }
+            Which::Hold => {
+                let unstable = self.hold_is_unstable.load(Ordering::Relaxed);
+                vec![hold::binding(unstable)]
+            }
+        };
+        let request = RegisterRequest {
+            addr: address.clone(),
+            services,
+            ttl_seconds: self.config.ttl_seconds,
+            instance_id: self.instance_id(address) + &self.mark(which),
+        };
+        let granted = control.register(request).await.inspect_err(|error| {
+            if let (Which::Hold, CallError::Refused(error)) = (which, error)
+                && error.kind() == ErrorKind::TierRefused
+            {
+                self.hold_is_unstable.store(true, Ordering::Relaxed);
+            }
+        })?;
+        if let Some(home) = control.node() {
+            lock(&self.homes).add(granted.id.clone(), home);
+        }
+        if let (Some(exclusive), Which::Service) = (&self.exclusive, which)
+            && let Err(displaced) = Box::pin(exclusive.confirm(&self.controls, gateway)).await
+            && control.deregister(granted.id.clone()).await.is_ok()
+        {
+            lock(&self.homes).forget(&granted.id);
+            return Err(displaced);
+        }
+        Ok(Answer::Registered {
+            id: granted.id,
+            ttl: granted.ttl,
+        })
+    }
+
+    /// A clustered gateway takes a schema that conflicts, and lets it lurk: such a one is not sent,
+    /// and one that waits for its slot (`needs_look`) only where the list was seen.
+    async fn look(&self, control: &ControlPlane, needs_look: bool) -> Result<Before, CallError> {
+        let has_unstable = self.expected.iter().any(|it| it.is_unstable);
+        let look = async {
+            // Standalone, it refuses by itself.
+            let is_clustered = control.is_clustered().await?;
+            let list = match is_clustered || has_unstable {
+                true => control.slots(Instant::now()).await,
+                false => None,
+            };
+            Some((list?, is_clustered))
+        };
+        let rejected = async {
+            let unsure = self
+                .expected
+                .iter()
+                .filter(|it| !it.is_unstable && it.hash.is_none());
+            let unsure: Vec<String> = unsure.map(Expected::name).collect();
+            let base = self
+                .config
+                .gateway_http
+                .as_ref()
+                .filter(|_| !unsure.is_empty())?;
+            slots::rejected(base, &unsure).await
+        };
+        let look = timeout(LOOK_TIMEOUT, look);
+        let (look, rejected) = tokio::join!(look, rejected);
+        let Ok(Some((list, is_clustered))) = look else {
+            if needs_look {
+                let target = control.gateway().target();
+                let text = format!(
+                    "the gateway {target} does not say whether the slot that was taken is free: \
+                     nothing is registered until it does"
+                );
+                let error = Error::new(ErrorKind::Unavailable, text);
+                return Err(CallError::NotSent(error));
+            }
+            // Without an answer nothing is known.
+            return Ok(Before {
+                list: None,
+                rejected,
+            });
+        };
+        let taken = self
+            .expected
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| !it.is_unstable);
+        let taken = taken.filter(|_| is_clustered).find_map(|(at, it)| {
+            let (ours, theirs) = (it.hash.as_deref()?, list.hash(&it.name())?);
+            (ours != theirs).then_some((at, it.name(), ours, theirs))
+        });
+        if let Some((at, name, ours, theirs)) = taken {
+            let difference = async {
+                let base = self.config.gateway_http.as_ref();
+                verify::difference(base, self.config.services.get(at)?).await
+            };
+            let difference = timeout(DIFFERENCE_TIMEOUT, difference).await.ok().flatten();
+            let conflict = verify::Conflict {
+                gateway: &control.gateway().target().to_string(),
+                slot: &name,
+                ours: Some(ours),
+                theirs,
+                difference: difference.as_deref(),
+            };
+            return Err(CallError::Refused(conflict.taken()));
+        }
+        let list = Some(list);
+        Ok(Before { list, rejected })
+    }
+
+    /// By which the entries of an `unstable` service are known to be this crate's: on the hold,
+    /// where there is one, so that the service's instance id stays as it is.
+    fn mark(&self, which: Which) -> String {
+        let has_hold = self.config.hold == Some(Hold::AtStart);
+        let unstable = self.expected.iter().filter(|it| it.is_unstable);
+        let mut hashes = unstable.map(|it| it.hash.as_deref()).peekable();
+        match hashes.peek().is_some() && (which == Which::Hold) == has_hold {
+            true => slots::mark(hashes),
+            false => String::new(),
+        }
+    }
+
+    async fn address(&self, gateway: usize) -> Result<String, Error> {
+        if let Some((of, address)) = &*lock(&self.address)
+            && *of == gateway
+        {
+            return Ok(address.clone());
+        }
+        let gateways = self.control(gateway).gateway().addresses().await;
+        let mut address = address::advertised(&self.config.advertise, self.bound, &gateways)?;
+        if let Some(scheme) = &self.config.advertise_scheme {
+            address.insert_str(0, &format!("{scheme}://"));
+        }
+        // Without the gateway's address the route to it is a guess, made anew next time.
+        if !gateways.is_empty() {
+            *lock(&self.address) = Some((gateway, address.clone()));
+        }
+        *lock(&self.gateways) = gateways;
+        Ok(address)
+    }
+
+    /// Only looks, and never for long: the process is leaving.
+    async fn ghosts(&self, gateway: usize) -> Option<u32> {
+        let begun = Instant::now();
+        let mut found = None;
+        loop {
+            let patience = match found {
+                None => GHOST_TIMEOUT,
+                Some(_) => GHOST_PATIENCE,
+            };
+            let look = timeout_at(begun + patience, self.count_ghosts(gateway));
+            match look.await {
+                Ok(Some(count)) => found = Some(found.unwrap_or(count).min(count)),
+                Ok(None) | Err(_) => return found,
+            }
+            if found == Some(0) {
+                return found;
+            }
+            sleep(GHOST_PAUSE).await;
+        }
+    }
+
+    /// Asks every node that is known: those behind the gateway's name, and the other gateways.
+    async fn count_ghosts(&self, gateway: usize) -> Option<u32> {
+        let control = self.control(gateway);
+        let names: Vec<String> = self.config.services.iter().map(Resolved::name).collect();
+        let mut nodes = vec![control.clone()];
+        nodes.extend(control.other_nodes().await);
+        let others = self.controls.iter().enumerate();
+        let others = others.filter(|(place, _)| *place != gateway);
+        nodes.extend(others.map(|(_, other)| other.apart(None)));
+        ghosts::count(&nodes, &names, self.was_forgotten.load(Ordering::Relaxed)).await
+    }
+
+    /// Default: `<first namespace>@<host name>:<port>`.
+    fn instance_id(&self, advertised: &str) -> String {
+        if let Some(exclusive) = &self.exclusive {
+            return exclusive.instance_id();
+        }
+        if let Some(id) = &self.config.instance_id {
+            return id.clone();
+        }
+        let namespace = self.config.services.first().map(|first| &*first.namespace);
+        let host = host_name();
+        let port = match self.bound {
+            Some(bound) => bound.port().to_string(),
+            None => advertised.rsplit(':').next().unwrap_or_default().to_owned(),
+        };
+        format!("{}@{host}:{port}", namespace.unwrap_or_default())
+    }
+}
+
+// === impl Homes ===
+
+impl Homes {
+    fn add(&mut self, id: String, node: SocketAddr) {
+        self.forget(&id);
+        if self.0.len() == MOST_HOMES {
+            self.0.remove(0);
+        }
+        self.0.push((id, node));
+    }
+
+    fn of(&self, id: &str) -> Option<SocketAddr> {
+        let found = self.0.iter().find(|(known, _)| known == id);
+        found.map(|(_, node)| *node)
+    }
+
+    fn forget(&mut self, id: &str) -> Option<SocketAddr> {
+        let place = self.0.iter().position(|(known, _)| known == id)?;
+        Some(self.0.remove(place).1)
+    }
+}
+
+/// Whether a slot has another schema than the guard wants.
+async fn is_lost(control: &ControlPlane, guard: &Guard) -> bool {
+    if guard.is_empty() {
+        return false;
+    }
+    let list = timeout(GUARD_TIMEOUT, control.slots(Instant::now())).await;
+    let Ok(Some(list)) = list else { return false };
+    let is_other = |(slot, ours): &(String, String)| list.hash(slot).is_some_and(|it| it != ours);
+    guard.iter().any(is_other)
+}
+
+/// What is behind these locks is replaced whole, so that it is valid after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

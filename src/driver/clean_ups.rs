@@ -1,0 +1,171 @@
+//! Entries that were left on gateways out of reach, until they are removed or have expired.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::control::ControlPlane;
+
+/// Between two looks whether other nodes still route to an entry.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// For a last attempt to remove an entry while leaving.
+const LAST_TRY: Duration = Duration::from_millis(700);
+/// For the answers to one look.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One task for each entry, which gives whether the gateway was told.
+#[derive(Debug)]
+pub(crate) struct CleanUps {
+    tasks: JoinSet<bool>,
+    expiries: HashMap<Id, Instant>,
+    /// When those that are left expire.
+    left: watch::Sender<Vec<Instant>>,
+    given_up: usize,
+}
+
+/// A gateway that answers, and may route to what another node of its cluster took.
+#[derive(Debug)]
+pub(crate) struct LivePeer {
+    pub(crate) control: ControlPlane,
+    /// Those that were registered, as "namespace/version".
+    pub(crate) services: Vec<String>,
+}
+
+// === impl CleanUps ===
+
+impl CleanUps {
+    pub(crate) fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            expiries: HashMap::new(),
+            left: watch::Sender::new(Vec::new()),
+            given_up: 0,
+        }
+    }
+
+    /// Adds an entry that is gone at `expiry` whatever happens.
+    pub(crate) fn spawn(
+        &mut self,
+        clean_up: impl Future<Output = bool> + Send + 'static,
+        expiry: Instant,
+    ) {
+        let id = self.tasks.spawn(clean_up).id();
+        self.expiries.insert(id, expiry);
+        self.tell();
+    }
+
+    /// Resolves when the next entry is removed or given up; pending while there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        let (id, told) = match self.tasks.join_next_with_id().await {
+            Some(Ok(done)) => done,
+            Some(Err(error)) => (error.id(), false),
+            None => return std::future::pending().await,
+        };
+        self.given_up += usize::from(!told);
+        self.expiries.remove(&id);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.left
+            .send_replace(self.expiries.values().copied().collect());
+    }
+
+    /// Entries that could not be removed before they expired, or not yet.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.given_up + self.tasks.len()
+    }
+
+    /// Those of them that have not expired.
+    pub(crate) fn pending(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Resolves when nothing is left, or after a moment, in which a gateway that is back has answered.
+    pub(crate) fn tried(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut left = self.left.subscribe();
+        async move {
+            // Either way it is over.
+            let _ = timeout(LAST_TRY, left.wait_for(Vec::is_empty)).await;
+        }
+    }
+
+    /// Resolves when nobody routes to what was left, as far as can be known: it was removed, or no
+    /// other node knows of it. What does not expire before `deadline` is not waited for, because
+    /// waiting would be of no use.
+    pub(crate) fn over(
+        &self,
+        peer: Option<LivePeer>,
+        deadline: Instant,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let mut left = self.left.subscribe();
+        async move {
+            let Some(peer) = peer else { return };
+            let mut was_told = false;
+            loop {
+                let expiry = {
+                    let left = left.borrow_and_update();
+                    let in_time = left.iter().filter(|expiry| **expiry <= deadline);
+                    in_time.max().copied()
+                };
+                let Some(expiry) = expiry else { return };
+                if !peer.may_route_elsewhere().await {
+                    return;
+                }
+                if !std::mem::replace(&mut was_told, true) {
+                    tracing::info!(
+                        target: "tower_gwag",
+                        state = "Leaving",
+                        gateway = %peer.control.gateway().target(),
+                        "leaving waits until what was left on a node out of reach has expired, for \
+                         {:.0?} at most, because other nodes may still route to it",
+                        expiry.saturating_duration_since(Instant::now())
+                    );
+                }
+                tokio::select! {
+                    changed = left.changed() => if changed.is_err() { return },
+                    () = sleep(LOOK_INTERVAL) => {}
+                }
+            }
+        }
+    }
+}
+
+// === impl LivePeer ===
+
+impl LivePeer {
+    /// Whether it routes to replicas that other nodes took.
+    async fn may_route_elsewhere(&self) -> bool {
+        let look = async {
+            if self.control.is_clustered().await != Some(true) {
+                return false;
+            }
+            let is_ours = |name: &String| self.services.contains(name);
+            let Some(listed) = self.control.services().await else {
+                return false;
+            };
+            let of_ours = listed
+                .iter()
+                .filter(|it| is_ours(&format!("{}/{}", it.namespace, it.version)));
+            let replicas: usize = of_ours.map(|it| it.replica_count as usize).sum();
+            let mut here = 0;
+            // None is kept: they are only counted.
+            let counted = self.control.registrations(|it| {
+                here += it.namespaces.iter().filter(|name| is_ours(name)).count();
+                false
+            });
+            if counted.await.is_err() {
+                here = 0;
+            }
+            replicas > here
+        };
+        timeout(LOOK_TIMEOUT, look).await.unwrap_or(false)
+    }
+}

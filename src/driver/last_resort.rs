@@ -1,0 +1,229 @@
+//! Tells the gateway that a registration is over when the runtime went away under it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle, Id};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::control::ControlPlane;
+use crate::lease::Which;
+
+/// What the end of a runtime waits for at the most, whatever the number of its registrations.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Deregisters from a thread of its own when the task that should do it is dropped.
+pub(crate) struct LastResort {
+    /// By [`Which`], the service first: the hold is there for its last calls.
+    held: [Option<Held>; Which::ALL.len()],
+    runtime: Arc<Runtime>,
+}
+
+struct Held {
+    control: ControlPlane,
+    /// The node that took it.
+    node: Option<SocketAddr>,
+    id: String,
+    ttl: Duration,
+}
+
+/// The registrations of one runtime: they are dropped one after another when it ends, and only the
+/// last of them waits.
+#[derive(Debug, Default)]
+struct Runtime(Mutex<Members>);
+
+#[derive(Debug, Default)]
+struct Members {
+    count: usize,
+    thread: Option<Thread>,
+}
+
+/// Does the jobs of all members.
+#[derive(Debug)]
+struct Thread {
+    jobs: UnboundedSender<Job>,
+    /// Gets nothing, and ends when everything is done.
+    ended: mpsc::Receiver<()>,
+    until: Instant,
+}
+
+struct Job {
+    held: Vec<(ControlPlane, String)>,
+    done: Box<dyn FnOnce(bool) + Send>,
+}
+
+// === impl LastResort ===
+
+impl LastResort {
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(crate) fn new() -> Self {
+        let runtime = Runtime::current();
+        runtime.members().count += 1;
+        Self {
+            held: Default::default(),
+            runtime,
+        }
+    }
+
+    pub(crate) fn arm(&mut self, which: Which, control: ControlPlane, id: String, ttl: Duration) {
+        let node = control.node();
+        self.held[which as usize] = Some(Held {
+            control,
+            node,
+            id,
+            ttl,
+        });
+    }
+
+    /// What is registered: under which id, with which TTL.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Which, String, Duration)> {
+        Which::ALL.into_iter().filter_map(|which| {
+            let held = self.held[which as usize].as_ref()?;
+            Some((which, held.id.clone(), held.ttl))
+        })
+    }
+
+    /// The service's entry, if there is one, is to be replaced by the next.
+    pub(crate) fn succeed(&mut self) {
+        if let Some(former) = self.held[Which::Service as usize].take() {
+            self.held[Which::Former as usize] = Some(former);
+        }
+    }
+
+    pub(crate) fn disarm(&mut self, which: Which) {
+        self.held[which as usize] = None;
+    }
+
+    /// Deregisters what is held, and tells `done` whether the gateway was told, or `None` when
+    /// there was nothing to tell. Does not wait: dropping the last one of a runtime does.
+    pub(crate) fn act(&mut self, done: impl FnOnce(Option<bool>) + Send + 'static) {
+        // The connections died with their runtime, so new ones are made on a new runtime.
+        let held = std::mem::take(&mut self.held).into_iter().flatten();
+        let held: Vec<_> = held.map(|it| (it.control.apart(it.node), it.id)).collect();
+        if held.is_empty() {
+            return done(None);
+        }
+        let job = Job {
+            held,
+            done: Box::new(|told| done(Some(told))),
+        };
+        let mut members = self.runtime.members();
+        let thread = match &mut members.thread {
+            Some(thread) => thread,
+            none => match Thread::start() {
+                Ok(thread) => none.insert(thread),
+                Err(_) => {
+                    drop(members);
+                    return (job.done)(false);
+                }
+            },
+        };
+        // Of another registration, which ended long before.
+        if thread.until < Instant::now() {
+            thread.until = Instant::now() + LIMIT;
+        }
+        if let Err(job) = thread.jobs.send(job) {
+            drop(members);
+            (job.0.done)(false);
+        }
+    }
+}
+
+impl Drop for LastResort {
+    fn drop(&mut self) {
+        let mut members = self.runtime.members();
+        members.count -= 1;
+        if members.count > 0 {
+            return;
+        }
+        let thread = members.thread.take();
+        drop(members);
+        // The process may end right after the runtime, so the thread is waited for.
+        if let Some(Thread { jobs, ended, until }) = thread {
+            drop(jobs);
+            let rest = until.saturating_duration_since(Instant::now());
+            // Either way nothing more can be done.
+            let _ = ended.recv_timeout(rest);
+        }
+    }
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    fn current() -> Arc<Self> {
+        static RUNTIMES: Mutex<Option<HashMap<Id, Weak<Runtime>>>> = Mutex::new(None);
+
+        // Changed entry by entry, so that it is valid after a panic.
+        let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtimes = runtimes.get_or_insert_default();
+        runtimes.retain(|_, runtime| runtime.strong_count() > 0);
+        let slot = runtimes.entry(Handle::current().id()).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let runtime = Arc::default();
+            *slot = Arc::downgrade(&runtime);
+            runtime
+        })
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Thread ===
+
+impl Thread {
+    fn start() -> std::io::Result<Self> {
+        let (jobs, incoming) = unbounded_channel();
+        let (done, ended) = mpsc::channel();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("tower-gwag-leave".to_owned());
+        thread.spawn(move || {
+            runtime.block_on(work(incoming));
+            drop(done);
+        })?;
+        Ok(Self {
+            jobs,
+            ended,
+            until: Instant::now() + LIMIT,
+        })
+    }
+}
+
+async fn work(mut jobs: UnboundedReceiver<Job>) {
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            job = jobs.recv() => match job {
+                Some(job) => { running.spawn(job.run()); }
+                None => break,
+            },
+            Some(_) = running.join_next() => {}
+        }
+    }
+    running.join_all().await;
+}
+
+// === impl Job ===
+
+impl Job {
+    async fn run(self) {
+        let calls = async {
+            for (control, id) in self.held {
+                if control.deregister(id).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        let told = timeout(LIMIT, calls).await.unwrap_or(false);
+        (self.done)(told);
+    }
+}

@@ -1,0 +1,77 @@
+//! Watches for the return of the first gateway, while another one is registered with.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::awaited::{finished, optional_sleep};
+use crate::control::ControlPlane;
+use crate::pace::Pace;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Asks the first gateway now and then whether it is there.
+#[derive(Debug)]
+pub(crate) struct Preferred {
+    control: ControlPlane,
+    pace: Pace,
+    look_at: Option<Instant>,
+    look: Option<JoinHandle<bool>>,
+}
+
+// === impl Preferred ===
+
+impl Preferred {
+    pub(crate) fn new(control: ControlPlane, seed: u64) -> Self {
+        Self {
+            control,
+            pace: Pace::new(None, seed),
+            look_at: None,
+            look: None,
+        }
+    }
+
+    /// Another gateway is registered with.
+    pub(crate) fn watch(&mut self) {
+        self.look_at = Some(Instant::now() + self.pace.about(INTERVAL));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.look_at = None;
+        if let Some(look) = self.look.take() {
+            look.abort();
+        }
+    }
+
+    /// Resolves each time the gateway has answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn is_there(&mut self) {
+        loop {
+            tokio::select! {
+                there = finished(&mut self.look) => {
+                    self.watch();
+                    if there.unwrap_or(false) {
+                        return;
+                    }
+                }
+                () = optional_sleep(self.look_at), if self.look.is_none() => {
+                    self.look_at = None;
+                    let control = self.control.clone();
+                    // Changes nothing, and may be cancelled.
+                    self.look = Some(tokio::spawn(async move { control.is_there().await }));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Preferred {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,233 @@
+//! An identity that only one process has at a time: what its former life left on the gateway is
+//! removed at the start, and a process whose successor is there stays out (contract, Takeover).
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::timeout;
+
+use crate::control::proto::Registration;
+use crate::control::{CallError, ControlPlane, shown};
+use crate::error::{Error, ErrorKind};
+use crate::observe::slots::unmarked;
+
+/// For the list; a gateway that takes longer is asked again.
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a gateway that is only an alternative.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One process's claim to an identity.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    identity: String,
+    /// Grows from life to life: microseconds since 1970, or one more than that of a former life
+    /// whose clock was ahead.
+    incarnation: AtomicU64,
+    /// Numbers of the gateways on which nothing of a former life is left.
+    taken_over: Mutex<BTreeSet<usize>>,
+}
+
+// === impl Exclusive ===
+
+impl Exclusive {
+    pub(crate) fn new(identity: String) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let micros = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
+        Self {
+            identity,
+            incarnation: AtomicU64::new(micros),
+            taken_over: Mutex::default(),
+        }
+    }
+
+    /// As it goes over the wire.
+    pub(crate) fn instance_id(&self) -> String {
+        let incarnation = self.incarnation.load(Ordering::Relaxed);
+        format!("{}#{incarnation}", self.identity)
+    }
+
+    /// Before each Register: takes over at the first, on every gateway that can be reached, and
+    /// later looks whether somebody else did.
+    pub(crate) async fn settle(
+        &self,
+        controls: &[ControlPlane],
+        gateway: usize,
+    ) -> Result<(), CallError> {
+        let begins = self.settled().is_empty();
+        if self.settled().contains(&gateway) {
+            return self.stay_or_step_back(&controls[gateway]).await;
+        }
+        if begins {
+            self.take_over(&controls[gateway]).await?;
+        } else {
+            // Whoever is younger began after us.
+            self.stay_or_remove(&controls[gateway]).await?;
+        }
+        self.settled().insert(gateway);
+        if begins {
+            // Other gateways that cannot be reached now are dealt with when they are registered with.
+            self.take_over_nodes(&controls[gateway]).await;
+            let others = (0..controls.len()).filter(|it| *it != gateway);
+            for other in others {
+                if self.takes_over(&controls[other]).await {
+                    self.settled().insert(other);
+                    self.take_over_nodes(&controls[other]).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The nodes behind one name that were not asked yet.
+    async fn take_over_nodes(&self, control: &ControlPlane) {
+        for node in control.other_nodes().await {
+            self.takes_over(&node).await;
+        }
+    }
+
+    async fn takes_over(&self, control: &ControlPlane) -> bool {
+        let Ok(Ok(others)) = timeout(OTHERS_TIMEOUT, self.others(control)).await else {
+            return false;
+        };
+        self.outgrow(&others);
+        // It is never taken back: only the waiting ends.
+        let removed = tokio::spawn(remove(control.clone(), others));
+        matches!(timeout(OTHERS_TIMEOUT, removed).await, Ok(Ok(Ok(()))))
+    }
+
+    fn settled(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        // Single insertions leave it valid after a panic.
+        self.taken_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries of this identity from other lives, with their incarnations.
+    async fn others(&self, control: &ControlPlane) -> Result<Vec<(u64, Registration)>, CallError> {
+        let of_us = |it: &Registration| self.incarnation_of(&it.instance_id).is_some();
+        let listed = timeout(LIST_TIMEOUT, control.registrations(of_us)).await;
+        let listed = listed.map_err(|elapsed| {
+            let message = format!(
+                "the gateway {} does not list its registrations in time; it is asked again",
+                control.gateway().target()
+            );
+            let error = Error::new(ErrorKind::TimedOut, message);
+            CallError::NotSent(error.caused_by(elapsed))
+        })??;
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let others = listed
+            .into_iter()
+            .filter_map(|it| Some((self.incarnation_of(&it.instance_id)?, it)))
+            .filter(|(incarnation, _)| *incarnation != own);
+        Ok(others.collect())
+    }
+
+    async fn take_over(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let others = self.others(control).await?;
+        self.outgrow(&others);
+        remove(control.clone(), others).await
+    }
+
+    /// The clock of a former life may have been ahead.
+    fn outgrow(&self, others: &[(u64, Registration)]) {
+        for (incarnation, _) in others {
+            let younger = incarnation.saturating_add(1);
+            self.incarnation.fetch_max(younger, Ordering::Relaxed);
+        }
+    }
+
+    async fn stay_or_step_back(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let others = self.others(control).await?;
+        if others.iter().any(|(incarnation, _)| *incarnation > own) {
+            return Err(CallError::Refused(self.displaced()));
+        }
+        Ok(())
+    }
+
+    async fn stay_or_remove(&self, control: &ControlPlane) -> Result<(), CallError> {
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let others = self.others(control).await?;
+        if others.iter().any(|(incarnation, _)| *incarnation > own) {
+            return Err(CallError::Refused(self.displaced()));
+        }
+        remove(control.clone(), others).await
+    }
+
+    /// After each Register of the service: of two processes that began at one moment neither has
+    /// seen the other before. Both see it now, or the one that was the last to register does; the
+    /// younger stays. Nodes that do not answer in time say nothing.
+    pub(crate) async fn confirm(
+        &self,
+        controls: &[ControlPlane],
+        gateway: usize,
+    ) -> Result<(), CallError> {
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let looks = async {
+            let mut nodes = vec![controls[gateway].clone()];
+            nodes.extend(controls[gateway].other_nodes().await);
+            let others = controls.iter().enumerate();
+            nodes.extend(
+                others
+                    .filter(|(at, _)| *at != gateway)
+                    .map(|(_, control)| control.clone()),
+            );
+            for node in nodes {
+                let Ok(others) = self.others(&node).await else {
+                    continue;
+                };
+                let (younger, older): (Vec<_>, Vec<_>) = others
+                    .into_iter()
+                    .partition(|(incarnation, _)| *incarnation > own);
+                if !younger.is_empty() {
+                    return Err(CallError::Refused(self.displaced()));
+                }
+                if !older.is_empty() {
+                    // It is never taken back: only the waiting ends.
+                    let _ = tokio::spawn(remove(node, older)).await;
+                }
+            }
+            Ok(())
+        };
+        timeout(OTHERS_TIMEOUT, looks).await.unwrap_or(Ok(()))
+    }
+
+    fn incarnation_of(&self, instance_id: &str) -> Option<u64> {
+        let (identity, incarnation) = unmarked(instance_id).rsplit_once('#')?;
+        if identity != self.identity {
+            return None;
+        }
+        incarnation.parse().ok()
+    }
+
+    fn displaced(&self) -> Error {
+        Error::new(
+            ErrorKind::Displaced,
+            format!(
+                "a younger process is `{}` now; this one stays out. Stop it, or give each process \
+                 an exclusive_instance of its own",
+                self.identity
+            ),
+        )
+    }
+}
+
+/// Not cancel safe, as any Deregister: run it to its end.
+async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Result<(), CallError> {
+    for (_, former) in others {
+        let id = shown(&former.registration_id);
+        control.deregister(former.registration_id).await?;
+        tracing::info!(
+            target: "tower_gwag",
+            gateway = %control.gateway().target(),
+            registration_id = %id,
+            "took over: removed {} of a former life, {}",
+            shown(&former.addr),
+            shown(&former.instance_id)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,703 @@
+//! The one task of a registration: does what the machine decides, and tells it what happened.
+
+mod conclusion;
+mod recovery;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::calls::{Caller, Reply, Terms};
+use super::clean_ups::{CleanUps, LivePeer};
+use super::last_resort::LastResort;
+use super::leaving::Leaving;
+use super::life::{LeaveRequest, Life};
+use super::preferred::Preferred;
+use crate::awaited::{finished, optional, optional_sleep};
+use crate::control::Liveness;
+use crate::drain::Open;
+use crate::error::{Error, ErrorKind};
+use crate::lease::Ending;
+use crate::lease::{
+    Action, Answer, Call, Event, Hold, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
+};
+use crate::observe::reach::{Found, Reach};
+use crate::observe::slots::{Before, Move, Slots};
+use crate::observe::verify::{Expected, ReadBack, Remedy, Seen};
+use crate::options::Config;
+use crate::pace::Pace;
+use crate::status::{Event as UserEvent, State};
+use tower_gwag_schema::masked::{masked, masked_url};
+use tracing::{Instrument, Level};
+
+/// For the answer to a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long the other nodes of a cluster keep what a dead one took, whatever the TTL.
+const CLUSTER_TTL: Duration = Duration::from_secs(30);
+/// How long after the report a late answer is still awaited and acted upon.
+const AFTERMATH: Duration = Duration::from_secs(30);
+
+pub(crate) struct Worker {
+    pub(crate) life: Arc<Life>,
+    machine: Machine,
+    caller: Caller,
+    /// Tells the gateway when the runtime goes away under us.
+    last_resort: LastResort,
+    call: Option<JoinHandle<Reply>>,
+    probe: Option<JoinHandle<Liveness>>,
+    read_back: ReadBack,
+    reach: Reach,
+    /// What is advertised to the gateway.
+    advertised: String,
+    slots: Slots,
+    /// Why the service waits for its slots, for when a gateway that was silent answers again.
+    waits_as: Option<(State, Option<Arc<Error>>)>,
+    /// What was seen before the last Register of the service, and under which id that is known.
+    registered: (String, Before),
+    /// What was registered before a panic is to be looked at anew.
+    looks_due: bool,
+    /// The last heartbeat was held back: the next one is made.
+    held_back: bool,
+    /// Counts replicas that a restart of the gateway has left.
+    ghost_watch: Option<JoinHandle<Option<u32>>>,
+    /// As counted last.
+    ghosts: Option<u32>,
+    /// Where the first gateway is to be returned to.
+    preferred: Option<Preferred>,
+    /// The gateway that was called last.
+    silent: String,
+    /// Tells what was still open.
+    drain: Option<Pin<Box<dyn Future<Output = Open> + Send>>>,
+    /// When what is in flight is cut: from the Deregister, through panics.
+    drain_until: Option<Instant>,
+    disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// What was left on gateways that could not be reached, until they are told.
+    clean_ups: CleanUps,
+    failure: Option<Arc<Error>>,
+    hold_failure: Option<Arc<Error>>,
+    leaving: Option<Leaving>,
+    /// What was asked for, and when it must be over.
+    left: Option<(LeaveRequest, Instant)>,
+    finished: bool,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Whoever drops it, run or not, gets a report made.
+    pub(crate) fn new(life: Arc<Life>, config: Config, bound: Option<SocketAddr>) -> Self {
+        let (services, gateway_http) = (Arc::clone(&config.services), config.gateway_http.clone());
+        let (seed, reclaim_after) = (config.seed, config.reclaim_after);
+        let (leave_timeout, prefer_first) = (config.leave_timeout, config.prefer_first);
+        let pace = Pace::new(config.heartbeat_interval, seed);
+        let caller = Caller::new(config, bound);
+        let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
+        let preferred = prefer_first.then(first);
+        let expected = caller.expected();
+        life.board.log.of_gateway(caller.target(0).to_string());
+        life.board.log.of_instance(caller.instance_id());
+        let machine = machine(&caller, pace, leave_timeout);
+        let slots = Slots::new(
+            Arc::clone(&services),
+            Arc::clone(&expected),
+            gateway_http.clone(),
+            reclaim_after,
+        );
+        Self {
+            slots,
+            waits_as: None,
+            registered: Default::default(),
+            looks_due: false,
+            held_back: false,
+            disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
+            last_resort: LastResort::new(),
+            clean_ups: CleanUps::new(),
+            machine,
+            caller,
+            call: None,
+            probe: None,
+            ghost_watch: None,
+            ghosts: None,
+            preferred,
+            silent: String::new(),
+            reach: Reach::new(Arc::clone(&life.board), Arc::clone(&life.proof), bound),
+            advertised: String::new(),
+            read_back: ReadBack::new(
+                Arc::clone(&life.proof),
+                services,
+                expected,
+                gateway_http,
+                !seed,
+            ),
+            drain: None,
+            drain_until: None,
+            failure: None,
+            hold_failure: None,
+            leaving: None,
+            left: None,
+            finished: false,
+            life,
+        }
+    }
+
+    /// Runs until nothing is registered any more; after a panic and [`recover`](Self::recover),
+    /// once more.
+    pub(crate) async fn run(&mut self) {
+        if let Some((request, _)) = self.left {
+            let drain = request.drain;
+            self.step(Event::Leave { drain });
+        } else if !self.machine.is_busy() {
+            self.life.board.set_status(State::Registering, None);
+        }
+        if std::mem::take(&mut self.looks_due) {
+            self.begin_looks();
+        }
+        let mut leave_requests = self.life.leave_requests();
+        let hurried = self.life.drain.hurried().clone();
+        let mut hurry_heard = false;
+        let mut give_up = None::<Instant>;
+        // The first Register is due now, but in the loop: a signal that came before it goes first,
+        // so that nothing is registered only to be deregistered.
+        loop {
+            if self.finished {
+                let end = *give_up.get_or_insert_with(|| Instant::now() + AFTERMATH);
+                if !self.machine.is_busy() || Instant::now() >= end {
+                    break;
+                }
+            }
+            let wake_at = [self.machine.wake_at(), give_up]
+                .into_iter()
+                .flatten()
+                .min();
+            let left = self.left.is_some();
+            tokio::select! {
+                biased;
+                reply = finished(&mut self.call) => self.replied(reply),
+                seen = self.read_back.next(), if !left => self.saw(&seen),
+                found = self.reach.next(), if !left => self.found(found),
+                what = self.slots.next(), if !left => self.saw_slots(what),
+                () = first_is_there(&mut self.preferred), if !left => self.step(Event::FirstIsBack),
+                found = finished(&mut self.probe) => {
+                    self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
+                }
+                found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
+                request = leave_requests.wait_for(Option::is_some), if !left => {
+                    // The sender lives in `life`.
+                    let request = request.ok().and_then(|request| *request);
+                    self.leave(request);
+                }
+                open = optional(&mut self.drain) => {
+                    self.drain = None;
+                    if let Some(leaving) = &mut self.leaving {
+                        leaving.drained(self.machine.is_holding(), open);
+                    }
+                    self.step(Event::Drained);
+                }
+                () = hurried.cancelled(), if !hurry_heard => {
+                    hurry_heard = true;
+                    self.step(Event::Hurry);
+                }
+                () = &mut self.disconnected => {
+                    self.watch_connection();
+                    // Whoever answers next may not be the one that was asked last.
+                    self.read_back.doubt();
+                    self.step(Event::Disconnected);
+                }
+                () = self.clean_ups.next() => {}
+                () = optional_sleep(wake_at) => self.step(Event::Woken),
+            }
+        }
+        for which in Which::ALL {
+            self.last_resort.disarm(which);
+        }
+    }
+
+    fn watch_connection(&mut self) {
+        let control = self.caller.control(self.machine.gateway());
+        self.disconnected = Box::pin(Arc::clone(control.gateway()).disconnected());
+    }
+
+    fn step(&mut self, event: Event) {
+        for action in self.machine.on(event, Instant::now()) {
+            match action {
+                Action::Call(call) => {
+                    if is_of_service(&call) {
+                        self.read_back.distrust_calls();
+                    }
+                    self.silent = self.caller.target(self.machine.gateway()).to_string();
+                    self.life.board.log.of_gateway(self.silent.clone());
+                    let mut terms = Terms::default();
+                    if call.which == Which::Service {
+                        terms.needs_look = self.machine.waits_for_slots();
+                        if !self.held_back {
+                            terms.guard = self.slots.guard();
+                        }
+                    }
+                    let call = self.caller.call(call, self.machine.gateway(), terms);
+                    self.call = Some(tokio::spawn(call.in_current_span()));
+                }
+                Action::Turn { to } => {
+                    match &mut self.preferred {
+                        Some(preferred) if to == 0 => preferred.stop(),
+                        Some(preferred) => preferred.watch(),
+                        None => {}
+                    }
+                    self.read_back.pause();
+                    self.slots.pause();
+                    self.last_resort.disarm(Which::Former);
+                    self.last_resort.disarm(Which::Hold);
+                    self.last_resort.disarm(Which::Service);
+                    self.watch_connection();
+                    if self.machine.waits_for_slots() {
+                        self.wait_for_slots(true);
+                    }
+                }
+                Action::CleanUp { gateway, id, until } => {
+                    let until = until.max(Instant::now() + CLUSTER_TTL);
+                    let clean_up = self.caller.clean_up(gateway, id, until);
+                    self.clean_ups.spawn(clean_up, until);
+                }
+                Action::Probe => {
+                    let control = self.caller.control(self.machine.gateway()).clone();
+                    let probe = async move { control.probe(PROBE_TIMEOUT).await };
+                    self.probe = Some(tokio::spawn(probe));
+                }
+                Action::MoveOn => self.caller.control(self.machine.gateway()).move_on(),
+                Action::Disconnect => self.caller.control(self.machine.gateway()).disconnect(),
+                Action::Drain => {
+                    if let Some(leaving) = &mut self.leaving {
+                        leaving.withdrawn(self.machine.is_holding());
+                    }
+                    self.start_drain();
+                }
+                Action::Finish => self.finish(),
+                Action::Tell(note) => self.tell(note),
+            }
+        }
+    }
+
+    fn replied(&mut self, reply: Option<Reply>) {
+        let Some(reply) = reply else {
+            // A call that panicked may have been carried out.
+            let message = format!(
+                "a call to the gateway {} panicked; please report it",
+                self.caller.target(self.machine.gateway())
+            );
+            self.failure = Some(Arc::new(Error::new(ErrorKind::Unavailable, message)));
+            self.step(Event::Answered(Answer::Broken));
+            return;
+        };
+        let which = reply.call.which;
+        match which {
+            // What cannot be reached for one cannot be reached for the other.
+            _ if reply.answer == Answer::NotSent => {
+                self.failure.clone_from(&reply.failure);
+                self.hold_failure.clone_from(&reply.failure);
+            }
+            Which::Hold => self.hold_failure.clone_from(&reply.failure),
+            Which::Service => {
+                self.failure.clone_from(&reply.failure);
+                if is_of_service(&reply.call) && reply.failure.is_some() {
+                    self.read_back.trust_calls();
+                }
+            }
+            // Only to be removed: the gateway removes it by itself, too.
+            Which::Former => {}
+        }
+        if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
+            leaving.ghosts = Some(ghosts);
+        }
+        self.note_lease(&reply);
+        if which == Which::Service {
+            self.held_back = reply.answer == Answer::HeldBack;
+            if self.held_back {
+                self.slots.look_now();
+            }
+        }
+        if let (Which::Service, Answer::Registered { id, ttl }) = (which, &reply.answer) {
+            self.registered = (id.clone(), reply.before.clone());
+            let event = UserEvent::Registered {
+                registration_id: id.clone(),
+                ttl: *ttl,
+                address: masked_url(&reply.address),
+            };
+            self.life.board.log.of_entry(Some(id.clone()));
+            self.life.board.say_registered(&event);
+            self.registered_at(&reply.address);
+        }
+        self.step(Event::Answered(reply.answer));
+    }
+
+    /// What is registered, for those that come after this machine.
+    fn note_lease(&mut self, reply: &Reply) {
+        let which = reply.call.which;
+        match (&reply.call.verb, &reply.answer) {
+            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
+                let control = self.caller.control(self.machine.gateway()).clone();
+                if which == Which::Service {
+                    self.last_resort.succeed();
+                }
+                self.last_resort.arm(which, control, id.clone(), *ttl);
+            }
+            (Verb::Heartbeat(id), Answer::Beat { known: false }) => {
+                self.clean_up_elsewhere(which, id);
+                self.last_resort.disarm(which);
+            }
+            (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
+            _ => {}
+        }
+    }
+
+    /// Ids live on one node: another one may know nothing of an entry that is there. The hold stays
+    /// for calls in flight, and expires.
+    fn clean_up_elsewhere(&mut self, which: Which, id: &str) {
+        let gateway = self.machine.gateway();
+        if which == Which::Hold || !self.caller.is_elsewhere(gateway, id) {
+            self.caller.forget(id);
+            return;
+        }
+        let lease = self.last_resort.held().find(|(held, ..)| *held == which);
+        if let Some((_, id, ttl)) = lease {
+            let until = Instant::now() + CLUSTER_TTL.max(ttl + SWEEP);
+            let clean_up = self.caller.clean_up(gateway, id, until);
+            self.clean_ups.spawn(clean_up, until);
+        }
+    }
+
+    fn tell(&mut self, note: Note) {
+        let failure = self.failure.clone();
+        match note {
+            // Only to be withdrawn at once.
+            Note::Registered if self.machine.is_withdrawn() => {}
+            Note::Registered => {
+                self.begin_looks();
+                if let Some(watch) = self.caller.watch_ghosts(self.machine.gateway()) {
+                    self.stop_ghost_watch();
+                    self.ghost_watch = Some(tokio::spawn(watch));
+                }
+                self.show_standing();
+            }
+            Note::Alive => self.show_standing(),
+            Note::Forgotten => {
+                self.caller.was_forgotten();
+                self.life.board.log.of_entry(None);
+                self.read_back.pause();
+                self.slots.pause();
+                self.life.board.set_status(State::Registering, None);
+            }
+            Note::Unreachable => {
+                // A probe found it silent, and no call has failed.
+                let silent = || {
+                    let text = format!("the gateway {} does not answer", self.silent);
+                    Arc::new(Error::new(ErrorKind::Unavailable, text))
+                };
+                let failure = failure.unwrap_or_else(silent);
+                self.life
+                    .board
+                    .set_status(State::Unreachable, Some(failure));
+            }
+            Note::Refused(kind) => {
+                self.life.board.set_status(State::Refused, failure.clone());
+                if is_of_a_slot(kind) {
+                    self.waits_as = Some((State::Refused, failure));
+                    self.wait_for_slots(true);
+                }
+                self.life.was_refused();
+            }
+            Note::Displaced => {
+                // Whichever of the two was to be registered first was told.
+                let told = failure.or_else(|| self.hold_failure.clone());
+                self.life.board.set_status(State::Displaced, told);
+            }
+            Note::Slow => {
+                let slow = Error::new(
+                    ErrorKind::TimedOut,
+                    format!(
+                        "the gateway {} is slow to answer; it is waited for, and nothing is lost yet",
+                        self.caller.target(self.machine.gateway())
+                    ),
+                );
+                self.life
+                    .board
+                    .set_status(State::Unreachable, Some(Arc::new(slow)));
+            }
+        }
+    }
+
+    /// The gateway has the service: looks at what it makes of it.
+    fn begin_looks(&mut self) {
+        let gateway = self.machine.gateway();
+        let control = self.caller.control(gateway).clone();
+        self.read_back.begin(control, &self.caller.callers());
+        let (own, before) = std::mem::take(&mut self.registered);
+        self.slots
+            .begin(self.caller.gateways_at(gateway), own, before);
+        self.life.board.latch_ready();
+        self.life.drain.wiring.check_wiring();
+    }
+
+    fn saw(&mut self, seen: &Seen) {
+        if let Some(replicas) = seen.replicas {
+            self.step(Event::Listed { replicas });
+        }
+        if self.read_back.standing().0 == State::Routed {
+            self.slots.routed();
+        }
+        if self.machine.holds_the_service() && self.life.board.state() != State::Unreachable {
+            self.show_standing();
+        }
+        if let Some(text) = self.read_back.unheard() {
+            self.life.board.say(Level::WARN, None, &text);
+        }
+        match seen.remedy {
+            Remedy::None if seen.is_listed => self.step(Event::Proved),
+            Remedy::None => {}
+            Remedy::Cure => self.step(Event::Cure),
+            Remedy::GiveWay | Remedy::Withdraw => {
+                let for_good = seen.remedy == Remedy::Withdraw;
+                self.read_back.pause();
+                self.step(Event::Withdraw { for_good });
+                if for_good {
+                    self.slots.pause();
+                    self.life.was_refused();
+                } else {
+                    self.waits_as = Some(self.read_back.standing());
+                    if let Some((service, theirs)) = self.read_back.lost_to() {
+                        self.slots.lost_to(service, theirs);
+                    }
+                    self.wait_for_slots(true);
+                }
+            }
+        }
+    }
+
+    fn saw_slots(&mut self, what: Move) {
+        match what {
+            Move::None => {}
+            Move::Beat => self.step(Event::Beat),
+            Move::Free => self.step(Event::Slots { free: true }),
+            Move::Taken => {
+                self.step(Event::Slots { free: false });
+                self.waits_on();
+            }
+            Move::Replace => {
+                self.caller.set_aside(self.slots.aside());
+                self.step(Event::Cure);
+            }
+            Move::StepAside | Move::Conflict => {
+                let conflict = self.slots.conflict();
+                self.life
+                    .board
+                    .set_status(State::Displaced, conflict.clone());
+                self.waits_as = Some((State::Displaced, conflict));
+                self.read_back.pause();
+                self.step(Event::Withdraw { for_good: false });
+                self.wait_for_slots(what == Move::Conflict);
+            }
+        }
+        if !self.machine.holds_the_service() || self.life.board.state() == State::Unreachable {
+            return;
+        }
+        let was_displaced = self.life.board.state() == State::Displaced;
+        if was_displaced && self.slots.is_held() && self.slots.standing().is_none() {
+            // What was proved before is none any more.
+            let control = self.caller.control(self.machine.gateway()).clone();
+            self.read_back.begin(control, &self.caller.callers());
+        }
+        self.show_standing();
+    }
+
+    /// The gateway has answered while nothing but the hold is registered: it can be reached.
+    fn waits_on(&mut self) {
+        if self.life.board.state() == State::Unreachable
+            && self.machine.waits_for_slots()
+            && !self.machine.holds_the_service()
+            && let Some((state, reason)) = self.waits_as.clone()
+        {
+            self.life.board.set_status(state, reason);
+        }
+    }
+
+    fn wait_for_slots(&mut self, for_a_vn: bool) {
+        self.caller.set_aside(&BTreeSet::new());
+        let gateways = self.caller.gateways_at(self.machine.gateway());
+        self.slots.wait(gateways, for_a_vn);
+    }
+
+    /// What is known of a registration that the gateway has.
+    fn show_standing(&mut self) {
+        let standing = self.slots.standing();
+        let (state, reason) = standing.unwrap_or_else(|| self.read_back.standing());
+        self.life.board.set_status(state, reason);
+        self.reach.stands(state);
+    }
+
+    /// What is there to be said about the advertised address.
+    fn found(&mut self, found: Found) {
+        let gateway = self.machine.gateway();
+        let (address, target) = (&self.advertised, self.caller.target(gateway));
+        match found {
+            Found::Dead(error) => self.suspect(&format!(
+                "{address} accepts no connection from here ({error}), so that the gateway {target} \
+                 probably cannot call it either: say with `Options::advertise` or \
+                 `advertise_host` how it is reached"
+            )),
+            Found::Tls => {
+                let Some(remedy) = self.caller.remedy_for_tls(address, gateway) else {
+                    return;
+                };
+                self.suspect(&format!(
+                    "the server speaks TLS, but the gateway {target} dials {address} in plaintext, \
+                     so that its calls fail: {remedy}"
+                ));
+            }
+            Found::Here(ips) => {
+                self.caller.name_is(ips);
+                if self.machine.holds_the_service() {
+                    self.life.proof.await_from(&self.caller.callers());
+                }
+            }
+            Found::Uncalled => {
+                let text = format!(
+                    "listed for five minutes, and no call of the gateway {target} has come: \
+                     nothing proves yet that it reaches {address}"
+                );
+                self.life.board.say(Level::INFO, None, &text);
+                self.life.board.emit(&UserEvent::Uncalled(text));
+            }
+        }
+    }
+
+    /// Another spelling is the same address.
+    fn registered_at(&mut self, address: &str) {
+        self.advertised = address.to_owned();
+        if !self.reach.registered(address) {
+            return;
+        }
+        if let Some(what) = self.caller.unreachable_address(address) {
+            self.suspect(&format!(
+                "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
+                 server to a routable address, or say with `Options::advertise` or \
+                 `advertise_host` how it is reached",
+                self.caller.target(self.machine.gateway())
+            ));
+        } else {
+            self.reach.dial(self.life.drain.wiring.is_serving_wrapped());
+        }
+    }
+
+    fn suspect(&self, text: &str) {
+        let text = masked(text);
+        self.life.board.say(Level::WARN, None, &text);
+        self.life.board.emit(&UserEvent::SuspiciousAddress(text));
+    }
+
+    /// The gateway has replicas of the service that nobody can remove.
+    fn haunted(&mut self, found: Option<u32>) {
+        let Some(ghosts) = found else { return };
+        self.ghosts = Some(ghosts);
+        if ghosts == 0 {
+            return;
+        }
+        let leftovers = match ghosts {
+            1 => "a replica of the service that has".to_owned(),
+            _ => format!("{ghosts} replicas of the service that have"),
+        };
+        let text = format!(
+            "the gateway {} came back with {leftovers} no registration. Calls work as long as every \
+             process serves; once one leaves, calls to its leftover replica fail until the gateway \
+             is restarted more than 30 s later",
+            self.caller.target(self.machine.gateway())
+        );
+        self.life.board.say(Level::WARN, None, &text);
+        self.life.board.emit(&UserEvent::Ghosts(text));
+    }
+
+    fn stop_ghost_watch(&mut self) {
+        if let Some(watch) = self.ghost_watch.take() {
+            watch.abort();
+        }
+    }
+
+    fn leave(&mut self, request: Option<LeaveRequest>) {
+        let Some(request) = request else { return };
+        self.read_back.pause();
+        self.slots.pause();
+        self.stop_ghost_watch();
+        self.caller.leave();
+        let mut leaving = Leaving::begin(request.reason, &self.life);
+        leaving.ghosts = self.ghosts;
+        self.leaving = Some(leaving);
+        let end = Instant::now() + self.caller.config().leave_timeout;
+        self.left = Some((request, end));
+        self.life.board.set_status(State::Leaving, None);
+        self.step(Event::Leave {
+            drain: request.drain,
+        });
+    }
+
+    fn start_drain(&mut self) {
+        self.life.drain.leaving().cancel();
+        // Without a registration the gateway has sent nothing that could still arrive.
+        let quiet = match self.machine.ending(Which::Service) {
+            Ending::NothingHeld => Duration::ZERO,
+            _ => self.caller.config().quiet,
+        };
+        let now = Instant::now();
+        let end = self.left.map_or(now, |(_, end)| end);
+        let until = self.life.drain.deadline().min(end);
+        let deadline = *self.drain_until.get_or_insert(until);
+        let tried = self.clean_ups.tried();
+        let over = self.clean_ups.over(self.live_peer(), deadline);
+        let others = async move {
+            tried.await;
+            over.await;
+        };
+        let drain = Arc::clone(&self.life.drain);
+        self.drain = Some(Box::pin(drain.wait(quiet, deadline, others)));
+    }
+
+    /// The gateway that was just left, if it answered.
+    fn live_peer(&self) -> Option<LivePeer> {
+        if self.machine.ending(Which::Service) != Ending::Deregistered {
+            return None;
+        }
+        let expected = self.caller.expected();
+        let name = |it: &Expected| format!("{}/{}", it.namespace, it.version);
+        Some(LivePeer {
+            control: self.caller.control(self.machine.gateway()).clone(),
+            services: expected.iter().map(name).collect(),
+        })
+    }
+}
+
+/// Whether it registers the service.
+fn is_of_service(call: &Call) -> bool {
+    call.which == Which::Service && matches!(call.verb, Verb::Register { .. })
+}
+
+async fn first_is_there(preferred: &mut Option<Preferred>) {
+    match preferred {
+        Some(preferred) => preferred.is_there().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn machine(caller: &Caller, pace: Pace, leave_timeout: Duration) -> Machine {
+    let hold_at = caller.hold().unwrap_or(Hold::Off);
+    let bindings = u32::try_from(caller.expected().len()).unwrap_or(u32::MAX);
+    let gateways = caller.gateways();
+    Machine::new(
+        pace,
+        bindings,
+        hold_at,
+        gateways,
+        leave_timeout,
+        Instant::now(),
+    )
+}

@@ -1,0 +1,142 @@
+//! One entry in a gateway's list, as its machine sees it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A registration that is wanted, held or over.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub(crate) state: LeaseState,
+    /// Register calls that failed in a row.
+    pub(crate) failures: u32,
+    /// Those among them whose content the gateway refused, and those that a proxy may have.
+    pub(crate) refusals: u32,
+    pub(crate) misroutes: u32,
+    /// A Register broke off: the gateway may have an entry under an id that nobody knows.
+    pub(crate) is_in_doubt: bool,
+    /// Deregister calls that failed.
+    pub(crate) withdrawals: u32,
+    /// How it ended; `None` until it is over.
+    pub(crate) ending: Option<Ending>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum LeaseState {
+    /// Not registered; the next Register is due at `until`.
+    Wanted { until: Instant },
+    /// Registered under `id`; the next beat, or Deregister, is due at `due`.
+    Held {
+        id: String,
+        ttl: Duration,
+        due: Instant,
+        /// When the last call was sent that the gateway answered with yes.
+        confirmed: Instant,
+    },
+    /// Nothing is registered, and nothing will be.
+    Over,
+}
+
+/// How an entry of ours ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Never registered, or the gateway knows it no more.
+    NothingHeld,
+    /// Deregistered.
+    Deregistered,
+    /// The gateway could not be told; the entry stays until its TTL is over.
+    Failed,
+    /// A call was not answered in time; the entry may stay until its TTL is over.
+    Unanswered,
+}
+
+// === impl Lease ===
+
+impl Lease {
+    pub(crate) fn wanted(until: Instant) -> Self {
+        Self {
+            state: LeaseState::Wanted { until },
+            failures: 0,
+            refusals: 0,
+            misroutes: 0,
+            is_in_doubt: false,
+            withdrawals: 0,
+            ending: None,
+        }
+    }
+
+    /// Nothing is held, and nothing is wanted.
+    pub(crate) fn over() -> Self {
+        Self {
+            state: LeaseState::Over,
+            failures: 0,
+            refusals: 0,
+            misroutes: 0,
+            is_in_doubt: false,
+            withdrawals: 0,
+            ending: Some(Ending::NothingHeld),
+        }
+    }
+
+    /// Held only to be deregistered, at `due`.
+    pub(crate) fn held(id: String, due: Instant) -> Self {
+        let mut lease = Self::wanted(due);
+        let ttl = Duration::ZERO;
+        lease.state = LeaseState::Held {
+            id,
+            ttl,
+            due,
+            confirmed: due,
+        };
+        lease
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.state, LeaseState::Held { .. })
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, LeaseState::Over)
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match &self.state {
+            LeaseState::Wanted { until } => Some(*until),
+            LeaseState::Held { due, .. } => Some(*due),
+            LeaseState::Over => None,
+        }
+    }
+
+    pub(crate) fn set_due(&mut self, at: Instant) {
+        match &mut self.state {
+            LeaseState::Wanted { until } => *until = at,
+            LeaseState::Held { due, .. } => *due = at,
+            LeaseState::Over => {}
+        }
+    }
+
+    /// Brings the next beat forward; a Register that is due keeps its pace.
+    pub(crate) fn beat_by(&mut self, at: Instant) {
+        if let LeaseState::Held { due, .. } = &mut self.state {
+            *due = at.min(*due);
+        }
+    }
+
+    /// Brings the next Register forward.
+    pub(crate) fn register_by(&mut self, at: Instant) {
+        if let LeaseState::Wanted { until } = &mut self.state {
+            *until = at.min(*until);
+        }
+    }
+
+    pub(crate) fn not_before(&mut self, at: Instant) {
+        if self.due().is_some_and(|due| due < at) {
+            self.set_due(at);
+        }
+    }
+
+    pub(crate) fn end(&mut self, ending: Ending) {
+        self.state = LeaseState::Over;
+        self.ending = Some(ending);
+    }
+}

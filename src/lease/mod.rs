@@ -1,0 +1,451 @@
+//! The life of a registration as a pure function: events and the time go in, actions come out.
+//!
+//! Two leases are kept: the service's and, to leave without losing a call, the hold's (contract,
+//! The hold). Invariants, tested with random sequences of events: at most one Register, Heartbeat
+//! or Deregister is in flight; none is ever taken back: a deadline ends the waiting, and a late
+//! answer is still an event; the service is never registered once leaving has begun.
+
+mod answers;
+mod cure;
+mod doubt;
+mod entry;
+mod failover;
+mod homecoming;
+mod succession;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::pace::Pace;
+use cure::Withdrawn;
+use entry::{Lease, LeaseState};
+use homecoming::Left;
+
+pub(crate) use answers::{SWEEP, is_of_a_slot};
+pub(crate) use entry::Ending;
+pub use vocabulary::Hold;
+pub(crate) use vocabulary::{Action, Answer, Call, Event, Note, Verb, Which};
+
+/// A beat that takes longer is called slow; nothing else follows from it.
+const SLOW_BEAT: Duration = Duration::from_secs(3);
+/// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
+/// leave timeout.
+const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same, each, when leaving is to end at once.
+const HURRIED_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    hold: Lease,
+    service: Lease,
+    /// The entry that the service's is to replace.
+    former: Lease,
+    /// The service's entry is dead, and to be replaced.
+    cure_due: bool,
+    /// The service is to be withdrawn; whether for good.
+    withdraw_due: Option<bool>,
+    withdrawn: Option<Withdrawn>,
+    /// Withdrawals in a row because of a conflict.
+    conflicts: u32,
+    /// Another schema has a slot of the service: only [`Event::Slots`] says when it is free.
+    waits: bool,
+    hold_at: Hold,
+    /// How many there are, and which one the calls go to.
+    gateways: usize,
+    gateway: usize,
+    /// Gateways in a row that could not be reached.
+    unreached: usize,
+    /// The first gateway is there again, and wanted.
+    return_due: bool,
+    /// What was left on other gateways and is not given up yet.
+    left: Vec<Left>,
+    /// Counts the registrations that the gateway forgot.
+    spelling: u32,
+    /// Holds of earlier spellings, and until when the gateway may keep them.
+    old_holds: Vec<(String, Instant)>,
+    flight: Option<Flight>,
+    /// A probe is under way.
+    probing: bool,
+    phase: Phase,
+    /// Nothing is waited for any longer than for a prompt answer.
+    hurried: bool,
+    pace: Pace,
+    register_wait: Duration,
+    leave_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Flight {
+    call: Call,
+    since: Instant,
+    /// When the next doubt about the connection is due; `None` while a probe is waited for.
+    doubt_at: Option<Instant>,
+    slow: bool,
+    /// The gateway was silent for so long that another is to be tried.
+    given_up: bool,
+    connection_ended: bool,
+}
+
+/// `end` is when leaving as a whole must be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Telling the gateway that the service leaves.
+    Withdrawing {
+        until: Instant,
+        end: Instant,
+        drain: bool,
+    },
+    Draining {
+        end: Instant,
+        over: bool,
+    },
+    /// Giving the hold back.
+    Releasing {
+        until: Instant,
+    },
+    Finished,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// A machine whose first Register is due at `now`. `bindings` are counted for the time that
+    /// a Register may take.
+    pub(crate) fn new(
+        pace: Pace,
+        bindings: u32,
+        hold_at: Hold,
+        gateways: usize,
+        leave_timeout: Duration,
+        now: Instant,
+    ) -> Self {
+        Self {
+            hold: match hold_at {
+                Hold::AtStart => Lease::wanted(now),
+                Hold::AtLeave | Hold::Off => Lease::over(),
+            },
+            service: Lease::wanted(now),
+            former: Lease::over(),
+            cure_due: false,
+            withdraw_due: None,
+            withdrawn: None,
+            conflicts: 0,
+            waits: false,
+            hold_at,
+            gateways,
+            gateway: 0,
+            unreached: 0,
+            return_due: false,
+            left: Vec::new(),
+            spelling: 0,
+            old_holds: Vec::new(),
+            flight: None,
+            probing: false,
+            phase: Phase::Serving,
+            hurried: false,
+            pace,
+            // Above 5 s a binding, or a clustered gateway keeps a ghost (contract, Ghosts).
+            register_wait: Duration::from_secs(15).max(Duration::from_secs(5) * bindings),
+            leave_timeout,
+        }
+    }
+
+    /// Takes one event; the actions are to be done in their order.
+    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Answered(answer) => self.answered(answer, now, &mut actions),
+            Event::Disconnected => self.disconnected(now),
+            Event::Probed(found) => self.probed(found, now, &mut actions),
+            Event::Listed { replicas } => {
+                // Each has a hold besides, as this one has.
+                let entries = if self.hold_at == Hold::AtStart { 2 } else { 1 };
+                self.pace.set_herd(replicas.div_ceil(entries));
+            }
+            Event::Leave { drain } => {
+                self.leave(drain, now);
+                self.give_up_what_was_left(now, &mut actions);
+            }
+            Event::Drained => self.drained(),
+            Event::Hurry => self.hurry(now),
+            Event::Cure => self.cure_due = true,
+            Event::Withdraw { for_good } => self.withdraw_due = Some(for_good),
+            Event::Proved => self.proved(),
+            Event::Slots { free } => self.slots_seen(free, now),
+            Event::Beat => self.service.beat_by(now),
+            Event::FirstIsBack => self.return_due = true,
+            Event::Woken => {}
+        }
+        self.withdraw_if_due(now);
+        self.want_again(now);
+        self.cure_if_due(now);
+        self.return_if_due(now, &mut actions);
+        self.end_what_is_not_wanted();
+        self.change_phase(now, &mut actions);
+        self.call_what_is_due(now, &mut actions);
+        self.doubt_the_flight(now, &mut actions);
+        // A call may have become needless just now.
+        self.change_phase(now, &mut actions);
+        actions
+    }
+
+    /// When to call `on` with [`Event::Woken`]; `None` while only an answer can bring it on.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let call = match &self.flight {
+            Some(flight) => flight.doubt_at,
+            None => self.next_call().map(|(due, _)| due),
+        };
+        let phase = match self.phase {
+            Phase::Withdrawing { until, .. } | Phase::Releasing { until } => Some(until),
+            Phase::Draining { end, .. } => Some(end),
+            Phase::Serving | Phase::Finished => None,
+        };
+        [call, phase].into_iter().flatten().min()
+    }
+
+    /// Which gateway the calls go to.
+    pub(crate) fn gateway(&self) -> usize {
+        self.gateway
+    }
+
+    /// Whether an answer is still awaited or owed, after the end too.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.flight.is_some() || Which::ALL.iter().any(|which| self.lease(*which).is_held())
+    }
+
+    /// Whether the gateway has the hold, as far as is known.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.hold.is_held()
+    }
+
+    /// Whether the gateway has the service, as far as is known.
+    pub(crate) fn holds_the_service(&self) -> bool {
+        self.service.is_held() || self.former.is_held()
+    }
+
+    /// How a lease ended, as far as is known now.
+    pub(crate) fn ending(&self, which: Which) -> Ending {
+        let lease = self.lease(which);
+        match lease.ending {
+            Some(ending) => ending,
+            None if self.is_in_flight(which) => Ending::Unanswered,
+            None if lease.is_held() => Ending::Failed,
+            None => Ending::NothingHeld,
+        }
+    }
+
+    fn lease(&self, which: Which) -> &Lease {
+        match which {
+            Which::Hold => &self.hold,
+            Which::Service => &self.service,
+            Which::Former => &self.former,
+        }
+    }
+
+    fn is_in_flight(&self, which: Which) -> bool {
+        let flight = self.flight.as_ref();
+        flight.is_some_and(|flight| flight.call.which == which)
+    }
+
+    fn lease_mut(&mut self, which: Which) -> &mut Lease {
+        match which {
+            Which::Hold => &mut self.hold,
+            Which::Service => &mut self.service,
+            Which::Former => &mut self.former,
+        }
+    }
+
+    fn serves(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// Whether a lease that is held is beaten, or else deregistered.
+    fn keeps(&self, which: Which) -> bool {
+        match self.phase {
+            Phase::Serving => match which {
+                Which::Hold => true,
+                Which::Service => self.withdrawn.is_none(),
+                Which::Former => self.withdrawn.is_none() && !self.service.is_held(),
+            },
+            Phase::Withdrawing { .. } | Phase::Draining { .. } => which == Which::Hold,
+            Phase::Releasing { .. } | Phase::Finished => false,
+        }
+    }
+
+    /// Whether a lease that is not held is to be registered.
+    fn registers(&self, which: Which) -> bool {
+        match self.phase {
+            Phase::Serving => which != Which::Former,
+            Phase::Withdrawing { .. } => which == Which::Hold && self.hold_at == Hold::AtLeave,
+            Phase::Draining { .. } | Phase::Releasing { .. } | Phase::Finished => false,
+        }
+    }
+
+    /// Where several are due at once, they go in the order of [`Which::ALL`]; but a beat of the hold
+    /// must not come before what leaving waits for.
+    fn next_call(&self) -> Option<(Instant, Which)> {
+        let may_wait = |which| which == Which::Hold && !self.serves() && self.hold.is_held();
+        let due = |which: &Which| self.lease(*which).due().map(|due| (due, *which));
+        Which::ALL
+            .iter()
+            .filter_map(due)
+            .min_by_key(|(due, which)| (*due, may_wait(*which)))
+    }
+
+    fn end_what_is_not_wanted(&mut self) {
+        let busy_with = self.flight.as_ref().map(|flight| flight.call.which);
+        for which in Which::ALL {
+            let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
+            if wanted && busy_with != Some(which) && !self.registers(which) {
+                let lease = self.lease_mut(which);
+                lease.end(if lease.is_in_doubt {
+                    Ending::Unanswered
+                } else {
+                    Ending::NothingHeld
+                });
+            }
+        }
+    }
+
+    fn change_phase(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if let Phase::Withdrawing { until, end, drain } = self.phase
+            && (self.service.is_over() && self.former.is_over() || now >= until)
+        {
+            self.phase = Phase::Draining { end, over: !drain };
+            if drain && now < end {
+                actions.push(Action::Drain);
+            }
+        }
+        if let Phase::Draining { end, over } = self.phase
+            && (over || now >= end)
+        {
+            let patience = if self.hurried {
+                HURRIED_TIMEOUT
+            } else {
+                RELEASE_TIMEOUT
+            };
+            self.phase = Phase::Releasing {
+                until: end.min(now + patience),
+            };
+            self.hold.set_due(now);
+            self.end_what_is_not_wanted();
+        }
+        if let Phase::Releasing { until } = self.phase {
+            if self.hold.is_over() {
+                self.release_an_old_hold(now);
+            }
+            if self.hold.is_over() || now >= until {
+                self.phase = Phase::Finished;
+                actions.push(Action::Finish);
+            }
+        }
+    }
+
+    /// Those that the gateway has evicted by now are of no interest.
+    fn release_an_old_hold(&mut self, now: Instant) {
+        self.old_holds.retain(|(_, until)| *until > now);
+        if let Some((id, _)) = self.old_holds.pop() {
+            self.hold = Lease::held(id, now);
+        }
+    }
+
+    fn call_what_is_due(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Some((_, which)) = self.next_call().filter(|(due, _)| *due <= now) else {
+            return;
+        };
+        if self.flight.is_some() {
+            return;
+        }
+        let (verb, patience) = match &self.lease(which).state {
+            LeaseState::Wanted { .. } => {
+                let spelling = self.spelling;
+                (Verb::Register { spelling }, self.register_wait)
+            }
+            LeaseState::Held { id, ttl, .. } if self.keeps(which) => {
+                let patience = SLOW_BEAT.min(*ttl / 3);
+                (Verb::Heartbeat(id.clone()), patience)
+            }
+            LeaseState::Held { id, .. } => (Verb::Deregister(id.clone()), SLOW_BEAT),
+            LeaseState::Over => return,
+        };
+        let call = Call { which, verb };
+        self.flight = Some(Flight {
+            call: call.clone(),
+            since: now,
+            doubt_at: Some(now + patience),
+            slow: false,
+            given_up: false,
+            connection_ended: false,
+        });
+        actions.push(Action::Call(call));
+    }
+
+    /// With a call in flight, its answer tells; it may have come before the end.
+    fn disconnected(&mut self, now: Instant) {
+        if let Some(flight) = &mut self.flight {
+            flight.connection_ended = true;
+            return;
+        }
+        if !self.serves() {
+            return;
+        }
+        let soon = now + self.pace.soon();
+        self.hold.beat_by(soon);
+        self.service.beat_by(soon);
+        self.former.beat_by(soon);
+        // What was refused may be taken by whoever is behind the address next.
+        for which in [Which::Hold, Which::Service] {
+            let failures = self.lease(which).failures;
+            let waits = self.waits && which == Which::Service;
+            if failures > 0 && !waits {
+                let retry = now + self.pace.backoff(failures);
+                self.lease_mut(which).register_by(retry);
+            }
+        }
+    }
+
+    fn leave(&mut self, drain: bool, now: Instant) {
+        if !self.serves() {
+            return;
+        }
+        let end = now + self.leave_timeout;
+        self.phase = Phase::Withdrawing {
+            // The drain needs the rest.
+            until: now + WITHDRAW_TIMEOUT.min(self.leave_timeout / 4),
+            end,
+            drain,
+        };
+        if self.hurried {
+            self.hurry(now);
+        }
+        if drain && self.hold_at == Hold::AtLeave {
+            self.hold = Lease::wanted(now);
+        }
+        self.leave_with_the_former();
+        for lease in [&mut self.service, &mut self.former] {
+            lease.withdrawals = 0;
+            lease.set_due(now);
+        }
+    }
+
+    fn hurry(&mut self, now: Instant) {
+        self.hurried = true;
+        if let Phase::Withdrawing { until, .. } | Phase::Releasing { until } = &mut self.phase {
+            *until = (*until).min(now + HURRIED_TIMEOUT);
+        }
+    }
+
+    fn drained(&mut self) {
+        if let Phase::Draining { over, .. } = &mut self.phase {
+            *over = true;
+        }
+    }
+}

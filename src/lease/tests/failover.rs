@@ -1,0 +1,92 @@
+//! Several gateways.
+
+use super::super::*;
+use super::sim::*;
+use crate::control::Liveness;
+
+#[test]
+fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
+    let mut sim = Sim::with_gateways(2, Hold::Off, 1);
+    sim.answer(granted("a"));
+    sim.on(Event::Disconnected);
+    sim.wake_until_called();
+    sim.answer(Answer::NotSent);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert_eq!(sim.left_behind, ["a"]);
+    let verb = Verb::Register { spelling: 1 };
+    let which = Which::Service;
+    assert_eq!(sim.call, Some(Call { which, verb }), "at once");
+    sim.answer(granted("a2"));
+    sim.leave();
+    assert_eq!(sim.call, Some(deregister("a2")));
+}
+
+#[test]
+fn the_first_gateway_has_the_service_before_the_other_one_loses_it() {
+    let mut sim = Sim::with_gateways(2, Hold::Off, 1);
+    sim.answer(Answer::NotSent);
+    sim.answer(granted("a"));
+    assert_eq!(sim.machine.gateway(), 1);
+    sim.on(Event::FirstIsBack);
+    assert_eq!((sim.turns, sim.machine.gateway()), (2, 0));
+    assert!(sim.call.as_ref().is_some_and(is_register));
+    assert_eq!(sim.left_behind, Vec::<String>::new(), "not yet");
+    sim.answer(granted("b"));
+    assert_eq!(sim.left_behind, ["a"]);
+    // There is nothing better.
+    sim.on(Event::FirstIsBack);
+    assert_eq!((sim.turns, sim.call.clone()), (2, None));
+}
+
+#[test]
+fn gateways_none_of_which_can_be_reached_are_polled_in_turn() {
+    let mut sim = Sim::with_gateways(3, Hold::Off, 1);
+    for round in 0..100 {
+        for gateway in 0..3 {
+            let wait = sim.wake_until_called();
+            assert_eq!(sim.machine.gateway(), gateway);
+            let pauses = gateway == 0 && round > 0;
+            assert_eq!(wait > Duration::ZERO, pauses, "{wait:?}");
+            sim.answer(Answer::NotSent);
+        }
+    }
+    assert!(sim.left_behind.is_empty());
+}
+
+#[test]
+fn a_silent_gateway_is_left_when_there_is_another_and_not_before_the_probe() {
+    let mut sim = Sim::with_gateways(2, Hold::Off, 1);
+    sim.answer(granted("a"));
+    sim.wake_until_called();
+    while !sim.probing {
+        sim.wake();
+    }
+    assert_eq!(sim.now - sim.start, Duration::from_secs(20));
+    sim.probed(Liveness::Silent);
+    assert_eq!((sim.disconnects, sim.turns), (1, 0));
+    sim.answer(Answer::Broken);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert_eq!(sim.left_behind, ["a"]);
+}
+
+#[test]
+fn whoever_waits_for_slots_waits_for_those_of_the_next_gateway() {
+    let mut sim = Sim::with_gateways(2, Hold::AtStart, 1);
+    sim.answer(granted("h"));
+    sim.answer(granted("a"));
+    sim.on(Event::Withdraw { for_good: false });
+    assert_eq!(sim.call, Some(deregister("a")));
+    sim.answer(Answer::Deregistered);
+    sim.on(Event::Slots { free: false });
+    sim.on(Event::Disconnected);
+    sim.wake_until_called();
+    sim.answer(Answer::NotSent);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert!(sim.machine.waits_for_slots());
+    let which = sim.call.as_ref().map(|call| call.which);
+    assert_eq!(which, Some(Which::Hold), "at once");
+    sim.answer(granted("h2"));
+    assert_eq!(sim.call, None, "whose the slot is, is not known yet");
+    sim.on(Event::Slots { free: true });
+    assert!(sim.call.as_ref().is_some_and(is_register));
+}

@@ -1,0 +1,185 @@
+//! A machine, its clock, and a check of the invariants at every step.
+
+use super::super::*;
+use crate::control::Liveness;
+
+pub(super) const TTL: Duration = Duration::from_secs(30);
+pub(super) const LEAVE: Duration = Duration::from_secs(25);
+
+pub(super) const REGISTER: Call = Call {
+    which: Which::Service,
+    verb: Verb::Register { spelling: 0 },
+};
+pub(super) const REGISTER_HOLD: Call = Call {
+    which: Which::Hold,
+    verb: Verb::Register { spelling: 0 },
+};
+
+/// A machine, its clock, and what it has out.
+pub(super) struct Sim {
+    pub(super) machine: Machine,
+    pub(super) hold_at: Hold,
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+    pub(super) call: Option<Call>,
+    pub(super) probing: bool,
+    pub(super) draining: bool,
+    pub(super) left_at: Option<Instant>,
+    pub(super) finished_at: Option<Instant>,
+    pub(super) calls: Vec<Call>,
+    pub(super) notes: Vec<Note>,
+    pub(super) disconnects: usize,
+    pub(super) turns: usize,
+    pub(super) left_behind: Vec<String>,
+}
+
+impl Sim {
+    pub(super) fn new(seed: u64) -> Self {
+        Self::with_hold(Hold::Off, seed)
+    }
+
+    pub(super) fn with_hold(hold_at: Hold, seed: u64) -> Self {
+        Self::with_gateways(1, hold_at, seed)
+    }
+
+    pub(super) fn with_gateways(gateways: usize, hold_at: Hold, seed: u64) -> Self {
+        let now = Instant::now();
+        let mut sim = Self {
+            machine: Machine::new(Pace::new(None, seed), 1, hold_at, gateways, LEAVE, now),
+            hold_at,
+            start: now,
+            now,
+            call: None,
+            probing: false,
+            draining: false,
+            left_at: None,
+            finished_at: None,
+            calls: Vec::new(),
+            notes: Vec::new(),
+            disconnects: 0,
+            turns: 0,
+            left_behind: Vec::new(),
+        };
+        sim.on(Event::Woken);
+        sim
+    }
+
+    pub(super) fn registered() -> Self {
+        let mut sim = Self::new(1);
+        sim.answer(granted("a"));
+        sim
+    }
+
+    pub(super) fn on(&mut self, event: Event) {
+        for action in self.machine.on(event, self.now) {
+            match action {
+                Action::Call(call) => {
+                    assert_eq!(self.call, None, "two calls in flight");
+                    assert!(
+                        !is_register(&call) || self.left_at.is_none(),
+                        "registers while leaving"
+                    );
+                    self.calls.push(call.clone());
+                    self.call = Some(call);
+                }
+                Action::Probe => {
+                    assert!(!self.probing, "two probes");
+                    self.probing = true;
+                }
+                Action::Disconnect => self.disconnects += 1,
+                Action::MoveOn => {}
+                Action::Drain => self.draining = true,
+                Action::Turn { to } => {
+                    assert_eq!(to, self.machine.gateway());
+                    self.turns += 1;
+                }
+                Action::CleanUp { gateway, id, until } => {
+                    assert!(gateway < 3, "there are at most three");
+                    assert!(until > self.now);
+                    self.left_behind.push(id);
+                }
+                Action::Finish => {
+                    assert_eq!(self.finished_at, None, "finishes twice");
+                    self.draining = false;
+                    self.finished_at = Some(self.now);
+                }
+                Action::Tell(note) => {
+                    assert_eq!(self.left_at, None, "tells {note:?} while leaving");
+                    self.notes.push(note);
+                }
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        self.call = None;
+        self.on(Event::Answered(answer));
+    }
+
+    pub(super) fn probed(&mut self, found: Liveness) {
+        self.probing = false;
+        self.on(Event::Probed(found));
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.left_at.get_or_insert(self.now);
+        self.on(Event::Leave { drain: true });
+    }
+
+    pub(super) fn drained(&mut self) {
+        self.draining = false;
+        self.on(Event::Drained);
+    }
+
+    /// Goes to the next moment at which something is due; returns how far that was.
+    pub(super) fn wake(&mut self) -> Duration {
+        let Some(at) = self.machine.wake_at() else {
+            return Duration::ZERO;
+        };
+        let wait = at.saturating_duration_since(self.now);
+        self.now = self.now.max(at);
+        self.on(Event::Woken);
+        wait
+    }
+
+    pub(super) fn wake_until_called(&mut self) -> Duration {
+        let start = self.now;
+        for _ in 0..10 {
+            if self.call.is_some() {
+                return self.now - start;
+            }
+            self.wake();
+        }
+        panic!("no call is due");
+    }
+}
+
+/// Of the service, in any spelling.
+pub(super) fn is_register(call: &Call) -> bool {
+    call.which == Which::Service && matches!(call.verb, Verb::Register { .. })
+}
+
+pub(super) fn granted(id: &str) -> Answer {
+    Answer::Registered {
+        id: id.to_owned(),
+        ttl: TTL,
+    }
+}
+
+pub(super) fn beat(id: &str) -> Call {
+    call(id, Verb::Heartbeat(id.to_owned()))
+}
+
+pub(super) fn deregister(id: &str) -> Call {
+    call(id, Verb::Deregister(id.to_owned()))
+}
+
+/// Ids of holds begin with an h in these tests.
+pub(super) fn call(id: &str, verb: Verb) -> Call {
+    let which = if id.starts_with('h') {
+        Which::Hold
+    } else {
+        Which::Service
+    };
+    Call { which, verb }
+}

@@ -1,0 +1,198 @@
+//! Gateways as a machine may meet them: their lists are kept, answers are true or get lost.
+
+use super::super::*;
+use super::sim::{Sim, TTL, granted, is_register};
+use crate::error::ErrorKind;
+
+/// From the end of a lease to the eviction (contract § 3).
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    /// It is carried out, and the answer arrives.
+    Answered,
+    /// It is carried out, and the answer does not arrive.
+    AnswerLost,
+    /// It gets lost on its way.
+    CallLost,
+    /// The gateway cannot be reached.
+    NotSent,
+    /// A heartbeat that would have taken a slot from a newer build.
+    HeldBack,
+    Refused(ErrorKind),
+}
+
+/// A machine among its gateways.
+pub(super) struct World {
+    pub(super) sim: Sim,
+    lists: Vec<Vec<Entry>>,
+    /// Where the call in flight went.
+    called: usize,
+    ids: usize,
+    last_answer: Option<Answer>,
+    /// How many entries of `sim.left_behind` and `sim.calls` were looked at.
+    seen: (usize, usize),
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: String,
+    which: Which,
+    until: Instant,
+    /// The machine cannot know of it: the answer was lost.
+    unknown: bool,
+    /// The machine has asked for its removal.
+    left_behind: bool,
+}
+
+// === impl World ===
+
+impl World {
+    pub(super) fn new(gateways: usize, hold_at: Hold, seed: u64) -> Self {
+        Self {
+            sim: Sim::with_gateways(gateways, hold_at, seed),
+            lists: (0..gateways).map(|_| Vec::new()).collect(),
+            called: 0,
+            ids: 0,
+            last_answer: None,
+            seen: (0, 0),
+        }
+    }
+
+    /// The fate of the call in flight, if there is one.
+    pub(super) fn answer(&mut self, fate: Fate) {
+        let Some(call) = self.sim.call.clone() else {
+            return;
+        };
+        let answer = match fate {
+            Fate::Answered => self.carry_out(&call, false),
+            Fate::AnswerLost => {
+                self.carry_out(&call, true);
+                Answer::Broken
+            }
+            Fate::CallLost => Answer::Broken,
+            Fate::HeldBack if matches!(call.verb, Verb::Heartbeat(_)) => Answer::HeldBack,
+            Fate::NotSent | Fate::HeldBack => Answer::NotSent,
+            Fate::Refused(kind) => Answer::Refused(kind),
+        };
+        self.last_answer = Some(answer.clone());
+        self.sim.answer(answer);
+    }
+
+    /// The last answer comes once more; nobody waits for one.
+    pub(super) fn answer_again(&mut self) {
+        if let (None, Some(answer)) = (&self.sim.call, self.last_answer.clone()) {
+            self.sim.on(Event::Answered(answer));
+        }
+    }
+
+    fn carry_out(&mut self, call: &Call, unknown: bool) -> Answer {
+        let until = self.sim.now + TTL + SWEEP;
+        let list = &mut self.lists[self.called];
+        match &call.verb {
+            Verb::Register { .. } => {
+                self.ids += 1;
+                let id = format!("id-{}", self.ids);
+                list.push(Entry {
+                    id: id.clone(),
+                    which: call.which,
+                    until,
+                    unknown,
+                    left_behind: false,
+                });
+                granted(&id)
+            }
+            Verb::Heartbeat(id) => {
+                let entry = list.iter_mut().find(|entry| entry.id == *id);
+                let known = entry.map(|entry| entry.until = until).is_some();
+                Answer::Beat { known }
+            }
+            Verb::Deregister(id) => {
+                list.retain(|entry| entry.id != *id);
+                Answer::Deregistered
+            }
+        }
+    }
+
+    /// An operator removes an entry.
+    pub(super) fn evict(&mut self, choice: usize) {
+        let gateways = self.lists.len();
+        let list = &mut self.lists[choice % gateways];
+        if !list.is_empty() {
+            let at = choice / gateways % list.len();
+            list.remove(at);
+        }
+    }
+
+    /// A gateway restarts and knows nothing.
+    pub(super) fn restart(&mut self, choice: usize) {
+        let gateways = self.lists.len();
+        self.lists[choice % gateways].clear();
+    }
+
+    /// What was left behind on gateways that can be reached is removed.
+    pub(super) fn clean_up(&mut self) {
+        for list in &mut self.lists {
+            list.retain(|entry| !entry.left_behind);
+        }
+    }
+
+    /// Follows what the machine did, and checks what must hold at any time.
+    pub(super) fn check(&mut self) {
+        for call in &self.sim.calls[self.seen.1..] {
+            self.called = self.sim.machine.gateway();
+            // `Sim` checks the service itself.
+            let may = is_register(call) || self.sim.left_at.is_none();
+            let is_new = matches!(call.verb, Verb::Register { .. });
+            assert!(
+                may || !is_new || self.sim.hold_at == Hold::AtLeave,
+                "{call:?}"
+            );
+        }
+        for id in &self.sim.left_behind[self.seen.0..] {
+            for entry in self.lists.iter_mut().flatten() {
+                entry.left_behind |= entry.id == *id;
+            }
+        }
+        self.seen = (self.sim.left_behind.len(), self.sim.calls.len());
+        let now = self.sim.now;
+        for list in &mut self.lists {
+            list.retain(|entry| entry.until > now);
+            let live = list
+                .iter()
+                .filter(|it| it.which == Which::Service && it.is_ours());
+            // A cure has the new one registered before it removes the old one.
+            let replaced = usize::from(self.sim.machine.replaces());
+            let most = 1 + replaced + self.sim.machine.services_left();
+            assert!(live.count() <= most, "registered twice: {list:?}");
+        }
+        // Progress: something is due, or a probe is out, which has a deadline, or all is over.
+        let due = self.sim.machine.wake_at();
+        let over = self.sim.finished_at.is_some() || self.sim.machine.is_withdrawn_for_good();
+        assert!(due.is_some() || self.sim.probing || over, "stuck");
+        let longest = now + Duration::from_secs(300);
+        assert!(due.is_none_or(|at| at <= longest), "waits for ever");
+    }
+
+    /// Whether the gateway that is used has the service, and the machine knows it.
+    pub(super) fn is_registered(&self) -> bool {
+        let list = &self.lists[self.sim.machine.gateway()];
+        list.iter()
+            .any(|it| it.which == Which::Service && it.is_ours())
+    }
+
+    /// Entries that the machine knows of and did not ask to be removed.
+    pub(super) fn known_entries(&self) -> usize {
+        let all = self.lists.iter().flatten();
+        all.filter(|entry| entry.is_ours()).count()
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn is_ours(&self) -> bool {
+        !self.unknown && !self.left_behind
+    }
+}

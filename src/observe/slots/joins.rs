@@ -1,0 +1,293 @@
+//! A conflict that no hash shows: the schema's hash is not known here, and a clustered gateway
+//! takes what it never mounts.
+//!
+//! It counts the replicas that it rejected, slot by slot. A count that grows with our own Register
+//! and with our next heartbeat is ours; somebody else's replica that lurks grows it, too, but not
+//! at both moments.
+
+use std::time::Duration;
+
+use ::http::{StatusCode, Uri};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use crate::observe::http;
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// For an answer of more than a thousand services.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// Until a gateway has come to what it was sent.
+const SOON: Duration = Duration::from_millis(150);
+const LATER: Duration = Duration::from_millis(600);
+/// A gateway takes a heartbeat for nothing new within a second of the last one.
+const BEAT_AFTER: Duration = Duration::from_millis(1_050);
+/// A busy gateway may come to a registration late.
+const USUAL: Duration = Duration::from_secs(30);
+/// So many times the count must grow at our doing.
+const PROOF: u32 = 2;
+/// The same once it did not: strangers that lurk beat at such moments now and then.
+const PROOF_AFTER_ACQUITTAL: u32 = 4;
+
+/// How often the gateway has rejected a replica of each slot that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    counts: Vec<u64>,
+    /// What it said the last time.
+    reasons: Vec<String>,
+}
+
+/// The slots whose hash is not known here, from their registration on.
+#[derive(Debug)]
+pub(super) struct Joins {
+    /// Places in the list of services.
+    services: Vec<usize>,
+    base: Option<Rejected>,
+    strikes: u32,
+    /// So many of them are a proof.
+    needed: u32,
+    step: Step,
+    due: Instant,
+    registered: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Registered,
+    RegisteredLater,
+    /// The count just before a heartbeat.
+    Beat,
+    Beaten,
+    Usual,
+}
+
+/// What follows from a count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// A heartbeat is to be made now.
+    Beat,
+    /// Another schema has the slot of this service; what the gateway says.
+    Conflict(usize, String),
+}
+
+/// Asks the gateway; `None` where it does not say, or is none.
+///
+/// # Cancel safety
+///
+/// Cancel safe: it changes nothing.
+pub(crate) async fn rejected(base: &Uri, slots: &[String]) -> Option<Rejected> {
+    let base = base.to_string();
+    let uri = format!("{}/api/admin/services", base.trim_end_matches('/'));
+    let uri: Uri = uri.parse().ok()?;
+    match timeout(TIMEOUT, http::get(&uri)).await.ok()?.ok()? {
+        (StatusCode::OK, body) if weight(&body) <= MOST_BYTES => {
+            read(&serde_json::from_slice(&body).ok()?, slots)
+        }
+        _ => None,
+    }
+}
+
+/// What JSON takes as values at the most: far more than as text, where they are many and short.
+fn weight(json: &[u8]) -> usize {
+    let of = |byte| match byte {
+        // A tree has a node before it has anything else.
+        b'{' => 700,
+        b',' | b'[' => 2 * size_of::<Value>(),
+        _ => 1,
+    };
+    json.iter().map(|byte| of(*byte)).sum()
+}
+
+/// A slot that is not listed was not rejected yet.
+fn read(answer: &Value, slots: &[String]) -> Option<Rejected> {
+    let services = answer.get("services")?.as_array()?;
+    let of = |slot: &String| {
+        let (namespace, version) = slot.rsplit_once('/')?;
+        let service = services
+            .iter()
+            .find(|it| it["namespace"] == namespace && it["version"] == version)?;
+        let joins = &service["rejectedJoins"];
+        let reason = joins["lastReason"].as_str().unwrap_or_default();
+        Some((joins["count"].as_u64()?, reason.to_owned()))
+    };
+    let found = slots.iter().map(|slot| of(slot).unwrap_or_default());
+    let (counts, reasons) = found.unzip();
+    Some(Rejected { counts, reasons })
+}
+
+// === impl Joins ===
+
+impl Joins {
+    /// `base`: the counts from before the Register.
+    pub(super) fn new(services: Vec<usize>, base: Option<Rejected>, now: Instant) -> Self {
+        Self {
+            services,
+            base,
+            strikes: 0,
+            needed: PROOF,
+            step: Step::Registered,
+            due: now + SOON,
+            registered: now,
+        }
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Places in the list of services.
+    pub(super) fn services(&self) -> &[usize] {
+        &self.services
+    }
+
+    /// The next count may prove a conflict.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.step == Step::Beaten && self.strikes > 0
+    }
+
+    /// Nothing is known yet of the registration.
+    pub(super) fn is_open(&self) -> bool {
+        self.step != Step::Usual
+    }
+
+    /// A call of the gateway has arrived, so that it has mounted this replica; or the count did not
+    /// grow at our doing.
+    pub(super) fn acquit(&mut self, now: Instant) {
+        self.needed = PROOF_AFTER_ACQUITTAL;
+        self.rest(now);
+    }
+
+    fn rest(&mut self, now: Instant) {
+        (self.strikes, self.step, self.due) = (0, Step::Usual, now + USUAL);
+    }
+
+    pub(super) fn see(&mut self, rejected: Option<Rejected>, now: Instant) -> Found {
+        let Some(rejected) = rejected else {
+            // Not there, or no gateway's: nothing can be known.
+            self.rest(now);
+            return Found::Nothing;
+        };
+        let grown = self.base.as_ref().and_then(|base| {
+            let counts = rejected.counts.iter().zip(&base.counts);
+            counts.into_iter().position(|(now, before)| now > before)
+        });
+        let had_base = self.base.is_some();
+        let reasons = rejected.reasons.clone();
+        self.base = Some(rejected);
+        match (self.step, grown) {
+            (Step::Beat, _) => {
+                (self.step, self.due) = (Step::Beaten, now + SOON);
+                return Found::Beat;
+            }
+            (Step::Beaten, None) => self.acquit(now),
+            (Step::Registered | Step::Beaten, Some(at)) => {
+                self.strikes += 1;
+                let service = self.services.get(at).copied();
+                if let (true, Some(service)) = (self.strikes >= self.needed, service) {
+                    self.rest(now);
+                    return Found::Conflict(service, reasons.get(at).cloned().unwrap_or_default());
+                }
+                let earliest = self.registered.max(now - SOON) + BEAT_AFTER;
+                (self.step, self.due) = (Step::Beat, earliest.max(now));
+            }
+            // Whoever it was: heartbeats will tell. Without a count from before, too.
+            (Step::RegisteredLater | Step::Usual, Some(_)) => {
+                (self.step, self.due) = (Step::Beat, now.max(self.registered + BEAT_AFTER));
+            }
+            (Step::Registered, None) if had_base => {
+                (self.step, self.due) = (Step::RegisteredLater, self.registered + LATER);
+            }
+            (Step::Registered, None) => {
+                (self.step, self.due) = (Step::Beat, self.registered + BEAT_AFTER);
+            }
+            (Step::RegisteredLater | Step::Usual, None) => self.acquit(now),
+        }
+        Found::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(count: u64) -> Option<Rejected> {
+        let answer = serde_json::json!({"services": [
+            {"namespace": "a", "version": "v1", "replicaCount": 1},
+            {"namespace": "b", "version": "v1", "rejectedJoins":
+                {"count": count, "lastReason": "different schema hash", "lastUnixMs": 1}},
+        ]});
+        read(&answer, &["a/v1".to_owned(), "b/v1".to_owned()])
+    }
+
+    /// What follows from these counts, one after the other, each when it is due.
+    fn found(base: Option<Rejected>, counts: &[u64]) -> (Vec<Found>, Duration) {
+        let start = Instant::now();
+        let mut joins = Joins::new(vec![3, 5], base, start);
+        let see = |count: &u64| joins.see(rejected(*count), joins.due());
+        let found = counts.iter().map(see).collect();
+        (found, joins.due() - start)
+    }
+
+    #[test]
+    fn a_count_that_grows_with_the_register_and_a_beat_is_a_conflict() {
+        let (found, took) = found(rejected(0), &[1, 1, 2]);
+        let conflict = Found::Conflict(5, "different schema hash".to_owned());
+        assert_eq!(found, [Found::Nothing, Found::Beat, conflict]);
+        assert!(took - USUAL < Duration::from_millis(1_500), "{took:?}");
+    }
+
+    #[test]
+    fn the_growth_of_somebody_elses_is_none() {
+        for counts in [
+            &[1, 1, 1][..],
+            &[0, 0],
+            &[0, 1, 1, 1],
+            &[0, 0, 9, 9, 9],
+            &[0, 0, 1, 1, 2, 2, 3, 3, 3],
+        ] {
+            let (found, _) = found(rejected(0), counts);
+            assert!(
+                !found.iter().any(|it| matches!(it, Found::Conflict(..))),
+                "{counts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_conflict_that_begins_later_takes_more_beats() {
+        let (found, _) = found(rejected(0), &[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5]);
+        let (last, before) = found.split_last().expect("counts");
+        assert!(matches!(last, Found::Conflict(5, _)), "{found:?}");
+        assert!(!before.iter().any(|it| matches!(it, Found::Conflict(..))));
+    }
+
+    #[test]
+    fn without_a_count_from_before_two_beats_tell() {
+        let (found, _) = found(None, &[7, 7, 8, 8, 9]);
+        assert!(
+            matches!(found.last(), Some(Found::Conflict(5, _))),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_would_fill_the_memory_is_not_read() {
+        let service = r#"{"namespace":"pets","version":"v1","hashHex":"0123456789abcdef0123456789abcdef","replicaCount":3,"rejectedJoins":{"count":0,"lastReason":""}},"#;
+        assert!(weight(service.repeat(1_000).as_bytes()) <= MOST_BYTES);
+        for hostile in ["0,", "{},", "[],", r#"{"":0},"#, "[0],"] {
+            let answer = hostile.repeat(1_000_000 / hostile.len());
+            assert!(weight(answer.as_bytes()) > MOST_BYTES, "{hostile}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_gateway_says_nothing() {
+        for answer in [
+            serde_json::json!({"data": null, "errors": [{"message": "Must provide an operation."}]}),
+            serde_json::json!([]),
+            serde_json::json!({"services": null}),
+        ] {
+            assert_eq!(read(&answer, &["a/v1".to_owned()]), None);
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! Registered is not routed: what the gateway lists and routes is read back, and a verdict found.
+//!
+//! Pure: evidence and the time go in, a verdict and what to do about it come out. Absence of
+//! evidence is never acted upon (contract § 6).
+
+mod expected;
+mod explain;
+mod gather;
+mod read_back;
+mod schema_page;
+mod served;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::pace::Pace;
+
+pub(crate) use expected::Expected;
+pub(crate) use explain::Conflict;
+use explain::explain;
+pub(crate) use gather::difference;
+use gather::{Evidence, HttpPort, Inquiry, Route, SchemaAnswer, Search};
+pub(crate) use read_back::{ReadBack, Seen};
+pub use served::ServedSchema;
+
+/// The first look after a registration; each following one waits twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// While the gateway does not list the service yet, which can take a minute on a busy one.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// While a route may only be in the making.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+/// How long a listed service may be without a route: a gateway that makes its schema anew needs
+/// 50-140 ms (contract, The hold), and seconds where it is busy.
+const MOUNT_PATIENCE: Duration = Duration::from_millis(1_500);
+/// The same while somebody is known to block the gateway.
+const BLOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// From then on it is asked who blocks the gateway, which costs that gateway a rendering.
+const SEARCH_AFTER: Duration = Duration::from_millis(300);
+/// Between two looks because calls arrive for one of several services.
+const CALLED_PAUSE: Duration = Duration::from_millis(500);
+/// While something is wrong.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
+/// When replicas that registered at the same moment are all listed.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// Once all is well: only to count the replicas, and to notice a displacement.
+const USUAL_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks at the schema pages for each replica that the gateway lists.
+const PAGES_OF_REPLICA: Duration = Duration::from_millis(300);
+/// How long a list may be without a service that it had (contract § 6.1: seen for 20 s), and some
+/// more.
+const ABSENCE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long another schema may stand in a vN before ours was ever there: the gateway mounts late.
+const VN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the evidence says of a registration. Indices are places in the list of services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Not all services are listed yet, or a route is not there yet.
+    NotYet,
+    /// Every service is listed with our schema, and nothing refutes its route.
+    Listed,
+    /// Listed, but not routed: somebody's schema blocks the gateway, or did.
+    Blocked { service: usize },
+    /// Another schema has the slot.
+    Displaced { service: usize, theirs: String },
+    /// The gateway cannot make its schema of ours.
+    Guilty { service: usize, reason: String },
+}
+
+/// What to do about a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    None,
+    /// Register in a fresh spelling, deregister the dead entry.
+    Cure,
+    /// Deregister: a lurking schema would take the name over when its owner leaves.
+    GiveWay,
+    /// Deregister for good: the schema harms every other service.
+    Withdraw,
+}
+
+/// Finds verdicts over the evidence of one registration.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    slots: Vec<Slot>,
+    pace: Pace,
+    verdict: Verdict,
+    /// Since the registration was made, or something changed.
+    looks: u32,
+    refuted_since: Option<Instant>,
+    guilty_since: Option<Instant>,
+    cures: u32,
+    next_cure: Option<Instant>,
+    /// All services were listed in a look since the registration was made.
+    was_complete: bool,
+    /// A call of the gateway has arrived since then.
+    is_called: bool,
+    /// The same of several services, of which it is not known for which it was.
+    has_calls: bool,
+    /// The registration was made while somebody blocked the gateway, which shows what it served
+    /// before.
+    is_amid_block: bool,
+    /// When the schema pages told of every service that they can show.
+    pages_at: Option<Instant>,
+    /// How many replicas of all services the gateway lists.
+    replicas: u32,
+    /// Since when a service that was listed is not any more.
+    absent_since: Option<Instant>,
+}
+
+/// One service's place on the gateway.
+#[derive(Debug)]
+struct Slot {
+    /// As computed here, where that is exact, or else as the gateway first listed it.
+    hash: Option<String>,
+    is_exact: bool,
+    is_unstable: bool,
+    is_surely_routed: bool,
+    /// The schema pages can show it.
+    is_visible: bool,
+    /// The gateway had a route for it once.
+    had_route: bool,
+    /// The whole schema has shown it since it was registered.
+    was_served: bool,
+    /// A call arrived although route or schema spoke against it.
+    is_called_regardless: bool,
+    was_ours: bool,
+    other_since: Option<Instant>,
+}
+
+/// What routes and schemas say.
+enum Routing {
+    NotRefuted,
+    /// Not of this service.
+    Refuted(usize),
+    /// A route that was never seen, and may never be there, is not.
+    Unclear,
+    /// Nothing of the one that was refuted before.
+    Silent,
+}
+
+/// How one slot looks now.
+enum View {
+    Ours,
+    Absent,
+    /// Perhaps only not replaced yet.
+    OtherYet,
+    Other(String),
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    pub(crate) fn new(expected: &[Expected], seed: u64) -> Self {
+        Self {
+            slots: expected.iter().map(Slot::new).collect(),
+            pace: Pace::new(None, seed),
+            verdict: Verdict::NotYet,
+            looks: 0,
+            refuted_since: None,
+            guilty_since: None,
+            cures: 0,
+            next_cure: None,
+            was_complete: false,
+            is_called: false,
+            has_calls: false,
+            is_amid_block: false,
+            pages_at: None,
+            replicas: 0,
+            absent_since: None,
+        }
+    }
+
+    /// A registration was made; returns when to look at it first.
+    pub(crate) fn begin(&mut self, now: Instant) -> Instant {
+        self.looks = 0;
+        self.refuted_since = None;
+        self.was_complete = false;
+        self.is_called = false;
+        self.has_calls = false;
+        self.pages_at = None;
+        self.absent_since = None;
+        // What is known to be wrong stays so until evidence says otherwise.
+        if self.verdict == Verdict::Listed {
+            self.verdict = Verdict::NotYet;
+        }
+        if !matches!(self.verdict, Verdict::Blocked { .. }) {
+            self.is_amid_block = false;
+        }
+        for slot in &mut self.slots {
+            slot.begin();
+        }
+        now + self.pace.about(FIRST_LOOK)
+    }
+
+    pub(crate) fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// A call of the gateway has arrived, which counts more than what the gateway says: whatever
+    /// kept it away is over. Of several services it proves one, so that the others are to be looked
+    /// at: returns how soon, where that is so.
+    pub(crate) fn called(&mut self) -> Option<Duration> {
+        let is_in_doubt = matches!(self.verdict, Verdict::NotYet | Verdict::Blocked { .. });
+        let [slot] = &mut *self.slots else {
+            self.has_calls = true;
+            return is_in_doubt.then_some(CALLED_PAUSE);
+        };
+        self.is_called = true;
+        self.is_amid_block = false;
+        self.absent_since = None;
+        slot.is_called_regardless |= self.refuted_since.take().is_some();
+        if is_in_doubt {
+            self.verdict = Verdict::Listed;
+        }
+        None
+    }
+
+    /// Whether to read the schema pages: what was found there when a registration was new stays so,
+    /// until something speaks against it, and a gateway's whole schema is long. What no route can
+    /// speak against is looked at again now and then, the longer the list the more rarely.
+    pub(crate) fn wants_pages(&self, now: Instant) -> bool {
+        if self.verdict != Verdict::Listed || self.refuted_since.is_some() || self.looks == 0 {
+            return true;
+        }
+        let Some(read) = self.pages_at else {
+            return true;
+        };
+        let mut slots = self.slots.iter();
+        let only_pages_tell =
+            slots.any(|it| it.is_visible && !it.is_surely_routed && !it.had_route);
+        let pause = USUAL_INTERVAL.max(PAGES_OF_REPLICA.saturating_mul(self.replicas)) / 2;
+        only_pages_tell && now.duration_since(read) >= pause
+    }
+
+    /// Something happened that may have changed what the gateway serves.
+    pub(crate) fn doubt(&mut self) {
+        self.pages_at = None;
+    }
+
+    /// The last look spoke against what was known before.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.refuted_since.is_some() || self.absent_since.is_some()
+    }
+
+    /// Whether to look for whoever blocks the gateway.
+    pub(crate) fn search(&self, now: Instant) -> Search {
+        let doubted = |since: Instant| now.duration_since(since) >= SEARCH_AFTER;
+        match self.verdict {
+            Verdict::Blocked { .. } => Search::Yes,
+            _ if self.is_amid_block => Search::Yes,
+            _ if self.refuted_since.is_some_and(doubted) => Search::Yes,
+            Verdict::NotYet if !self.was_complete && !self.is_called => Search::IfServed,
+            _ => Search::No,
+        }
+    }
+
+    /// Judges the evidence; returns what to do, and when to look again.
+    pub(crate) fn see(&mut self, evidence: &Evidence, now: Instant) -> (Remedy, Instant) {
+        self.looks = self.looks.saturating_add(1);
+        if self.knows_pages(evidence) {
+            self.pages_at = Some(now);
+        }
+        self.replicas = evidence.replicas.unwrap_or(self.replicas);
+        let was = self.verdict.clone();
+        let remedy = match &evidence.listed {
+            Some(listed) => self.judge(listed, evidence, now),
+            // The gateway did not say, which proves nothing.
+            None => Remedy::None,
+        };
+        if was != self.verdict && self.verdict == Verdict::Listed {
+            self.looks = 0;
+        }
+        let doubling = FIRST_LOOK * (1 << self.looks.min(12));
+        let pause = match &self.verdict {
+            _ if self.guilty_since.is_some() && remedy == Remedy::None => PROBE_PAUSE,
+            Verdict::NotYet if self.refuted_since.is_some() => PROBE_PAUSE,
+            // It ends when the block does.
+            Verdict::NotYet if self.is_amid_block => doubling.min(DOUBT_INTERVAL),
+            // Listed, and nothing more is known: that may stay so.
+            Verdict::NotYet if self.was_complete => doubling.min(USUAL_INTERVAL),
+            Verdict::NotYet => doubling.min(LONGEST_WAIT),
+            Verdict::Listed if self.refuted_since.is_some() => PROBE_PAUSE,
+            Verdict::Listed if self.absent_since.is_some() => LONGEST_WAIT,
+            // The others of the herd may come later than this one.
+            Verdict::Listed => (SECOND_LOOK * (1 << (2 * self.looks.min(3)))).min(USUAL_INTERVAL),
+            Verdict::Guilty { .. } => USUAL_INTERVAL,
+            Verdict::Blocked { .. } | Verdict::Displaced { .. } => DOUBT_INTERVAL,
+        };
+        (remedy, now + self.pace.about(pause))
+    }
+
+    fn judge(&mut self, listed: &[Option<String>], evidence: &Evidence, now: Instant) -> Remedy {
+        // Of a slot that has another schema, the page shows that one.
+        let is_ours = |service: usize| {
+            let ours = self.slots.get(service).and_then(|it| it.hash.as_ref());
+            let seen = listed.get(service).and_then(Option::as_ref);
+            ours.is_none() || seen.is_none() || ours == seen
+        };
+        let guilty = |(service, answer): (usize, &SchemaAnswer)| match answer {
+            SchemaAnswer::Guilty(reason) if is_ours(service) => Some((service, reason.clone())),
+            _ => None,
+        };
+        if let Some((service, reason)) = evidence.schemas.iter().enumerate().find_map(guilty) {
+            // Once may be an accident.
+            let since = *self.guilty_since.get_or_insert(now);
+            if now.duration_since(since) < BLOCK_PATIENCE {
+                return Remedy::None;
+            }
+            self.verdict = Verdict::Guilty { service, reason };
+            return Remedy::Withdraw;
+        }
+        self.guilty_since = None;
+        let mut complete = true;
+        let mut lost = None;
+        for (service, slot) in self.slots.iter_mut().enumerate() {
+            let seen = listed.get(service).cloned().flatten();
+            match slot.see(seen, now) {
+                View::Ours => {}
+                View::Absent | View::OtherYet => complete = false,
+                View::Other(theirs) => lost = lost.or(Some((service, theirs))),
+            }
+        }
+        if let Some((service, theirs)) = lost {
+            self.verdict = Verdict::Displaced { service, theirs };
+            return Remedy::GiveWay;
+        }
+        if !complete {
+            self.absent(now);
+            return Remedy::None;
+        }
+        self.absent_since = None;
+        let routing = self.weigh(evidence);
+        self.was_complete = true;
+        match routing {
+            // What is known to be wrong stays so until evidence says otherwise.
+            Routing::Silent => Remedy::None,
+            Routing::Refuted(service) => self.refuted(service, evidence.culprit.is_some(), now),
+            Routing::Unclear => {
+                self.refuted_since = None;
+                self.verdict = Verdict::NotYet;
+                Remedy::None
+            }
+            Routing::NotRefuted => {
+                self.refuted_since = None;
+                self.verdict = Verdict::Listed;
+                Remedy::None
+            }
+        }
+    }
+
+    /// Absence is "not yet": a busy gateway may lose a list for a while, and nothing is done about
+    /// it. But nobody says that a service is listed, or routed, that is not listed for long.
+    fn absent(&mut self, now: Instant) {
+        self.refuted_since = None;
+        match self.verdict {
+            Verdict::Blocked { .. } => {}
+            Verdict::Listed => {
+                let since = *self.absent_since.get_or_insert(now);
+                if now.duration_since(since) >= ABSENCE_PATIENCE {
+                    self.verdict = Verdict::NotYet;
+                }
+            }
+            _ => self.verdict = Verdict::NotYet,
+        }
+    }
+
+    /// Whether the look has told whatever schema pages can tell.
+    fn knows_pages(&self, evidence: &Evidence) -> bool {
+        let mut slots = self.slots.iter().enumerate();
+        evidence.http == HttpPort::Schema
+            && slots.all(|(service, slot)| {
+                let answer = evidence.schemas.get(service);
+                !slot.is_visible || !matches!(answer, None | Some(SchemaAnswer::Unknown))
+            })
+    }
+
+    /// What routes and schemas say of services that are all listed.
+    fn weigh(&mut self, evidence: &Evidence) -> Routing {
+        let mut routing = Routing::NotRefuted;
+        if !self.was_complete {
+            self.is_amid_block |= evidence.culprit.is_some();
+        }
+        let block_is_over = evidence.is_searched && evidence.culprit.is_none();
+        let was_late = self.is_amid_block;
+        self.is_amid_block &= !block_is_over;
+        for (service, slot) in self.slots.iter_mut().enumerate() {
+            let route = evidence.routes.get(service).copied();
+            let schema = evidence.schemas.get(service);
+            if route == Some(Route::Found) {
+                slot.had_route = true;
+                slot.is_called_regardless = false;
+            }
+            let is_without_route = route == Some(Route::Absent) && !slot.is_called_regardless;
+            let is_known_to_be_routed = slot.is_surely_routed || slot.had_route;
+            // What is shown is older than the block, and so is the route. A service that is alone in
+            // its place came after it; of one with other replicas that is not known.
+            let is_amid_block = self.is_amid_block && !self.is_called;
+            let is_late = is_amid_block
+                && !self.has_calls
+                && (matches!(self.verdict, Verdict::Blocked { .. })
+                    || evidence.is_alone.get(service) == Some(&true));
+            // A call counts more than a schema that has never shown it; one that does not any more is
+            // newer than the call.
+            let is_outdated = slot.was_served && !slot.is_called_regardless;
+            let is_missing =
+                schema == Some(&SchemaAnswer::Missing) && (!self.is_called || is_outdated);
+            if is_without_route && is_known_to_be_routed || is_missing || is_late {
+                return Routing::Refuted(service);
+            }
+            slot.was_served |= schema == Some(&SchemaAnswer::Served);
+            let is_served =
+                schema == Some(&SchemaAnswer::Served) || schema.is_none() && slot.was_served;
+            let is_well = is_served || route == Some(Route::Found) || was_late && block_is_over;
+            let is_silent = self.verdict == (Verdict::Blocked { service }) && !is_well;
+            if is_silent && !self.has_calls {
+                return Routing::Silent;
+            }
+            // Listed here, unknown there: nothing that was asked for has been seen.
+            let is_unheard = schema == Some(&SchemaAnswer::Unheard) && route != Some(Route::Found);
+            let is_unclear = (is_without_route && !is_served || is_unheard) && !self.is_called;
+            if is_silent || is_amid_block || is_unclear {
+                routing = Routing::Unclear;
+            }
+        }
+        routing
+    }
+
+    fn refuted(&mut self, service: usize, is_explained: bool, now: Instant) -> Remedy {
+        let since = *self.refuted_since.get_or_insert(now);
+        let patience = match is_explained {
+            true => BLOCK_PATIENCE,
+            false => MOUNT_PATIENCE,
+        };
+        if now.duration_since(since) < patience {
+            // After a cure the block is known. Where calls arrived, another one may.
+            if self.verdict == Verdict::Listed && !self.is_called {
+                self.verdict = Verdict::NotYet;
+            }
+            return Remedy::None;
+        }
+        self.verdict = Verdict::Blocked { service };
+        if self.next_cure.is_some_and(|next| now < next) {
+            return Remedy::None;
+        }
+        // Once; it works also while the block lasts. Then slowly.
+        self.next_cure = Some(now + self.pace.refusal(self.cures));
+        self.cures = self.cures.saturating_add(1);
+        Remedy::Cure
+    }
+}
+
+impl Slot {
+    fn new(expected: &Expected) -> Self {
+        Self {
+            hash: expected.hash.clone(),
+            is_exact: expected.hash.is_some(),
+            is_unstable: expected.is_unstable,
+            is_surely_routed: expected.is_surely_routed,
+            is_visible: expected.is_visible,
+            had_route: false,
+            was_served: false,
+            is_called_regardless: false,
+            was_ours: false,
+            other_since: None,
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.is_exact {
+            self.hash = None;
+        }
+        self.was_served = false;
+        self.was_ours = false;
+        self.other_since = None;
+    }
+
+    fn see(&mut self, seen: Option<String>, now: Instant) -> View {
+        let Some(seen) = seen else {
+            return View::Absent;
+        };
+        if *self.hash.get_or_insert_with(|| seen.clone()) == seen {
+            self.other_since = None;
+            self.was_ours = true;
+            return View::Ours;
+        }
+        if self.is_unstable {
+            // Whose turn it is, `slots` knows.
+            return View::OtherYet;
+        }
+        let since = *self.other_since.get_or_insert(now);
+        if !self.was_ours && now.duration_since(since) < VN_PATIENCE {
+            return View::OtherYet;
+        }
+        View::Other(seen)
+    }
+}

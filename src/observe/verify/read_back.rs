@@ -1,0 +1,245 @@
+//! Looks at what the gateway made of a registration, when it is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::Uri;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::gather::SchemaAnswer;
+use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier, explain};
+use crate::awaited::{finished, optional_sleep};
+use crate::control::ControlPlane;
+use crate::error::Error;
+use crate::observe::proof::{Callers, Proof};
+use crate::status::State;
+use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::service::Resolved;
+
+/// Reads a registration back from its making until it is forgotten or left.
+pub(crate) struct ReadBack {
+    proof: Arc<Proof>,
+    services: Arc<[Resolved]>,
+    expected: Arc<[Expected]>,
+    http: Option<Uri>,
+    verifier: Verifier,
+    /// What the last look found.
+    evidence: Evidence,
+    /// The gateway that has the registration.
+    control: Option<ControlPlane>,
+    look_at: Option<Instant>,
+    look: Option<JoinHandle<Evidence>>,
+    /// When the registration was made.
+    begun: Instant,
+    /// How many replicas of all services the gateway has, as far as can be told.
+    replicas: Option<u32>,
+    routed: bool,
+    /// That the HTTP port's gateway does not know the service.
+    unheard_said: bool,
+}
+
+/// How long the nodes of one cluster may differ in what they know.
+const UNHEARD_PATIENCE: Duration = Duration::from_secs(3);
+/// A look this soon after a registration may show only the first of a herd: it counts manifold,
+/// or a gateway that restarts right then would have most of them back in one moment.
+const EARLY: Duration = Duration::from_millis(800);
+const EARLY_FACTOR: u32 = 4;
+
+/// What a look, or a call of the gateway, brought.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) remedy: Remedy,
+    /// How many replicas of all services the gateway has, as far as can be told.
+    pub(crate) replicas: Option<u32>,
+    /// Every service is listed as it is.
+    pub(crate) is_listed: bool,
+}
+
+// === impl ReadBack ===
+
+impl ReadBack {
+    pub(crate) fn new(
+        proof: Arc<Proof>,
+        services: Arc<[Resolved]>,
+        expected: Arc<[Expected]>,
+        http: Option<Uri>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            proof,
+            verifier: Verifier::new(&expected, seed),
+            services,
+            expected,
+            http,
+            evidence: Evidence::default(),
+            control: None,
+            look_at: None,
+            look: None,
+            begun: Instant::now(),
+            replicas: None,
+            routed: false,
+            unheard_said: false,
+        }
+    }
+
+    /// A gateway took the registration; these are its calls.
+    pub(crate) fn begin(&mut self, control: ControlPlane, callers: &Callers) {
+        self.pause();
+        self.control = Some(control);
+        self.begun = Instant::now();
+        self.look_at = Some(self.verifier.begin(self.begun));
+        self.proof.await_from(callers);
+    }
+
+    /// A Register is out: a gateway introspects GraphQL during it, which is no call of a caller.
+    pub(crate) fn distrust_calls(&self) {
+        self.proof.forget();
+    }
+
+    /// It failed, and what was registered before stays.
+    pub(crate) fn trust_calls(&self) {
+        if self.control.is_some() && self.look_at.is_some() | self.look.is_some() && !self.routed {
+            self.proof.await_again();
+        }
+    }
+
+    /// Something happened that may have changed what the gateway knows: looks soon again.
+    pub(crate) fn doubt(&mut self) {
+        self.verifier.doubt();
+        if let Some(at) = &mut self.look_at {
+            *at = (*at).min(Instant::now() + SECOND_LOOK);
+        }
+    }
+
+    /// There is nothing to be read back any more, or for now.
+    pub(crate) fn pause(&mut self) {
+        self.proof.forget();
+        self.look_at = None;
+        self.routed = false;
+        if let Some(look) = self.look.take() {
+            look.abort();
+        }
+    }
+
+    /// The next thing that is seen.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Seen {
+        let proof = Arc::clone(&self.proof);
+        loop {
+            tokio::select! {
+                biased;
+                () = proof.found() => {
+                    self.routed = true;
+                    if let Some(soon) = self.verifier.called()
+                        && let Some(at) = &mut self.look_at
+                    {
+                        *at = (*at).min(Instant::now() + soon);
+                    }
+                    return self.seen(Remedy::None);
+                }
+                evidence = finished(&mut self.look) => {
+                    self.evidence = evidence.unwrap_or_default();
+                    let now = Instant::now();
+                    let early = now.duration_since(self.begun) < EARLY;
+                    let factor = if early { EARLY_FACTOR } else { 1 };
+                    let (remedy, next) = self.verifier.see(&self.evidence, now);
+                    self.look_at = Some(next);
+                    let is_listed = *self.verifier.verdict() == Verdict::Listed;
+                    if let Some(listed) = self.evidence.replicas {
+                        let listed = listed.saturating_mul(factor);
+                        // A gateway that does not list us has forgotten the others, too.
+                        let known = self.replicas.filter(|_| !is_listed);
+                        self.replicas = Some(listed.max(known.unwrap_or(0)));
+                    }
+                    if self.routed && (!is_listed || self.verifier.is_doubted()) {
+                        // Another call would count more than what the gateway says.
+                        self.proof.await_again();
+                    }
+                    self.routed &= is_listed;
+                    return self.seen(remedy);
+                }
+                () = optional_sleep(self.look_at), if self.look.is_none() => {
+                    self.look_at = None;
+                    if let Some(control) = self.control.clone() {
+                        let inquiry = Inquiry {
+                            control,
+                            http: self.http.clone(),
+                            services: Arc::clone(&self.services),
+                            expected: Arc::clone(&self.expected),
+                            wants_pages: self.verifier.wants_pages(Instant::now()),
+                            search: self.verifier.search(Instant::now()),
+                            difference: self.evidence.difference.clone(),
+                        };
+                        self.look = Some(tokio::spawn(inquiry.gather()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is to be said, once, where the gateway of the HTTP port does not know a service that is
+    /// listed: whoever reads it may have given another gateway's port.
+    pub(crate) fn unheard(&mut self) -> Option<String> {
+        let is_unheard = |answer: &SchemaAnswer| *answer == SchemaAnswer::Unheard;
+        let service = self.evidence.schemas.iter().position(is_unheard)?;
+        if self.unheard_said || self.begun.elapsed() < UNHEARD_PATIENCE {
+            return None;
+        }
+        self.unheard_said = true;
+        Some(format!(
+            "the gateway {} lists `{}`, but the one whose HTTP port is at {} (`gateway_http`) does \
+             not know it: is that another gateway's? Until it is right, less is known of whether \
+             the service is served",
+            self.control.as_ref()?.gateway().target(),
+            self.expected.get(service)?.name(),
+            masked_url(&self.http.as_ref()?.to_string())
+        ))
+    }
+
+    fn seen(&self, remedy: Remedy) -> Seen {
+        Seen {
+            remedy,
+            replicas: self.replicas,
+            is_listed: *self.verifier.verdict() == Verdict::Listed,
+        }
+    }
+
+    /// Which service lost its place, and to which schema.
+    pub(crate) fn lost_to(&self) -> Option<(usize, &str)> {
+        match self.verifier.verdict() {
+            Verdict::Displaced { service, theirs } => Some((*service, theirs)),
+            _ => None,
+        }
+    }
+
+    /// Where a registration that the gateway has stands, and why.
+    pub(crate) fn standing(&self) -> (State, Option<Arc<Error>>) {
+        let state = match self.verifier.verdict() {
+            Verdict::Listed if self.routed => State::Routed,
+            Verdict::Listed => State::Listed,
+            Verdict::NotYet => State::Registered,
+            Verdict::Blocked { .. } => State::Blocked,
+            Verdict::Displaced { .. } => State::Displaced,
+            Verdict::Guilty { .. } => State::Refused,
+        };
+        let control = self.control.as_ref();
+        let target = control.map(|it| it.gateway().target().to_string());
+        let reason = explain(
+            self.verifier.verdict(),
+            &self.expected,
+            &self.evidence,
+            &target.unwrap_or_default(),
+        );
+        (state, reason.map(Arc::new))
+    }
+}
+
+impl Drop for ReadBack {
+    fn drop(&mut self) {
+        self.pause();
+    }
+}

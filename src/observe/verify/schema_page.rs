@@ -1,0 +1,97 @@
+//! The schema pages of a gateway's HTTP port.
+
+use std::time::Duration;
+
+use ::http::{StatusCode, Uri};
+use tokio::time::timeout;
+
+use super::served::{Reader, Served};
+use crate::control::shown;
+use crate::observe::http;
+
+/// As much of a refusal as is told.
+const LONGEST_REASON: usize = 1_000;
+/// A schema that is longer is no evidence: a thousand services make a few megabytes.
+const LONGEST_PAGE: usize = 32 * 1024 * 1024;
+/// What gateways begin with when they cannot render (contract, What cannot be rendered).
+const REFUSALS: [&str; 2] = ["graphql.NewSchema:", "runtime render:"];
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    Schema(Served),
+    /// It cannot be rendered, for this reason.
+    Refused(String),
+    /// Whatever else may stand there says nothing about a gateway.
+    Unknown,
+}
+
+/// Where a gateway's schema pages are.
+#[derive(Clone, Debug)]
+pub(super) struct SchemaPages {
+    base: String,
+}
+
+// === impl SchemaPages ===
+
+impl SchemaPages {
+    pub(super) fn new(base: &Uri) -> Self {
+        let base = base.to_string();
+        Self {
+            base: format!("{}/api/schema/graphql", base.trim_end_matches('/')),
+        }
+    }
+
+    /// What is being served; as it was before, while something blocks the gateway.
+    pub(super) async fn whole(&self, deadline: Duration) -> Page {
+        self.read(&self.base, deadline).await
+    }
+
+    /// What the gateway makes of these services now: `namespace` or `namespace:version`, with commas
+    /// between them.
+    pub(super) async fn selection(&self, services: &str, deadline: Duration) -> Page {
+        let url = format!("{}?service={services}", self.base);
+        self.read(&url, deadline).await
+    }
+
+    async fn read(&self, url: &str, deadline: Duration) -> Page {
+        let Ok(uri) = url.parse::<Uri>() else {
+            return Page::Unknown;
+        };
+        let mut reader = Reader::default();
+        let mut reason = Vec::new();
+        let mut length = 0;
+        let answer = http::get_pieces(&uri, |status, piece| {
+            length += piece.len();
+            match status {
+                StatusCode::OK => length <= LONGEST_PAGE && reader.feed(piece),
+                StatusCode::INTERNAL_SERVER_ERROR => {
+                    let room = LONGEST_REASON - reason.len();
+                    reason.extend_from_slice(&piece[..piece.len().min(room)]);
+                    reason.len() < LONGEST_REASON
+                }
+                _ => false,
+            }
+        });
+        match timeout(deadline, answer).await {
+            Ok(Ok(StatusCode::OK)) if length <= LONGEST_PAGE => {
+                reader.finish().map_or(Page::Unknown, Page::Schema)
+            }
+            Ok(Ok(StatusCode::INTERNAL_SERVER_ERROR)) => {
+                let reason = String::from_utf8_lossy(&reason);
+                let reason = reason.trim();
+                if REFUSALS.iter().any(|it| reason.contains(it)) {
+                    Page::Refused(shown(reason))
+                } else {
+                    Page::Unknown
+                }
+            }
+            _ => Page::Unknown,
+        }
+    }
+}
+
+/// One version of a namespace, as selections name it.
+pub(super) fn name_of(namespace: &str, version: &str) -> String {
+    format!("{namespace}:{version}")
+}
