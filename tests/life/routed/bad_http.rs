@@ -34,6 +34,29 @@ async fn web_server(head: &'static str, piece: &'static [u8], times: usize) -> S
     format!("http://{address}")
 }
 
+/// A schema that comes byte by byte and has no end.
+async fn trickle() -> String {
+    let (listener, address) = bind("127.0.0.1:0").await;
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("accepted");
+            tokio::spawn(async move {
+                let _ = stream.write_all(OK.as_bytes()).await;
+                for byte in b"type Query { a: Int } type Other { "
+                    .iter()
+                    .chain([b' '].iter().cycle())
+                {
+                    if stream.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
 const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
@@ -75,6 +98,43 @@ async fn whatever_answers_there_is_no_reason_for_a_wrong_status() {
             .await,
         ),
         ("16 GB", web_server(OK, many, 250_000).await),
+        (
+            "a circle of redirects",
+            web_server(
+                "HTTP/1.1 307 Temporary Redirect\r\nlocation: /api/schema/graphql\r\n\
+                 content-length: 0\r\n\r\n",
+                b"",
+                0,
+            )
+            .await,
+        ),
+        (
+            "gzip that nobody asked for",
+            web_server(
+                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n",
+                b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xed\xc1\x01\x0d\0\0\0\xc2\xa0",
+                1_000,
+            )
+            .await,
+        ),
+        (
+            "nonsense in chunks",
+            web_server(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                b"fffffffff\r\ntype Query {\r\n-1\r\nzz\r\n",
+                3,
+            )
+            .await,
+        ),
+        (
+            "HTTP/2 alone",
+            web_server("", b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0", 1).await,
+        ),
+        (
+            "a head without an end",
+            web_server("HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n", 100_000).await,
+        ),
+        ("a trickle", trickle().await),
         ("nothing", "http://127.0.0.1:9".to_owned()),
         ("silence", web_server("", b"", 0).await),
     ];

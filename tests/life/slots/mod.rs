@@ -4,5 +4,6 @@
 
 mod overlap;
 pub(crate) mod place;
+mod processes;
 mod reclaim;
 pub(crate) mod unsure;

@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// How long nobody may serve while builds change.
-const UNSERVED: Duration = Duration::from_millis(500);
+pub(super) const UNSERVED: Duration = Duration::from_millis(500);
 
 async fn build(place: &Place, comment: &str) -> Running {
     let service = place.greeter("unstable", comment);
@@ -20,7 +20,7 @@ async fn build(place: &Place, comment: &str) -> Running {
 }
 
 /// Waits for the next beat of the one entry that the namespace has.
-async fn beaten(place: &Place) {
+pub(super) async fn beaten(place: &Place) {
     let beat = async || {
         let entries = place.entries().await;
         entries.first().map(|it| it.last_heartbeat_unix_ms)
@@ -35,7 +35,7 @@ async fn beaten(place: &Place) {
 }
 
 /// More of them where somebody looks for rare ones.
-fn rounds() -> u64 {
+pub(super) fn rounds() -> u64 {
     let wanted = std::env::var("SLOTS_ROUNDS").ok();
     wanted.and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
 }
