@@ -531,8 +531,13 @@ impl Worker {
 
     /// What is known of a registration that the gateway has.
     fn show_standing(&mut self) {
-        let standing = self.slots.standing();
-        let (state, reason) = standing.unwrap_or_else(|| self.read_back.standing());
+        let known = self.read_back.standing();
+        let (state, reason) = match self.slots.standing() {
+            // What is known to be wrong stays so, while it is not known who has the slot.
+            Some((State::Registered, None)) if !is_well(known.0) => known,
+            Some(standing) => standing,
+            None => known,
+        };
         self.life.board.set_status(state, reason);
         self.reach.stands(state);
     }
@@ -674,6 +679,10 @@ impl Worker {
             services: expected.iter().map(name).collect(),
         })
     }
+}
+
+fn is_well(state: State) -> bool {
+    matches!(state, State::Registered | State::Listed | State::Routed)
 }
 
 /// Whether it registers the service.

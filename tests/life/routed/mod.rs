@@ -10,6 +10,7 @@ mod conflict;
 mod gone;
 mod kinds;
 mod leftovers;
+mod odd;
 mod proof;
 mod real;
 mod refusal;
@@ -21,7 +22,7 @@ use crate::control::proto;
 use crate::control::proto::control_plane_client::ControlPlaneClient;
 use crate::support::events::Events;
 use crate::support::{greeter_options, within};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tower_gwag::{Event, Options, Service};
 use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Profile, Rpc};
 
@@ -74,10 +75,24 @@ impl Stranger {
         version: &str,
         source: &str,
     ) -> Self {
-        let target = gateway.target();
-        let endpoint = Endpoint::from_shared(format!("http://{target}")).expect("a URL");
-        let channel = within("a connection", endpoint.connect()).await;
-        let mut client = ControlPlaneClient::new(channel.expect("connected"));
+        Self::named(gateway, namespace, version, source, "stranger").await
+    }
+
+    /// Whoever has this id.
+    pub(crate) async fn of(gateway: &EmbeddedGateway, id: &str) -> Self {
+        let client = crate::control::client(&gateway.target()).await;
+        let id = id.to_owned();
+        Self { client, id }
+    }
+
+    pub(crate) async fn named(
+        gateway: &EmbeddedGateway,
+        namespace: &str,
+        version: &str,
+        source: &str,
+        instance_id: &str,
+    ) -> Self {
+        let mut client = crate::control::client(&gateway.target()).await;
         let binding = proto::ServiceBinding {
             namespace: namespace.to_owned(),
             version: version.to_owned(),
@@ -88,12 +103,20 @@ impl Stranger {
             addr: "127.0.0.1:9".to_owned(),
             services: vec![binding],
             ttl_seconds: 30,
-            instance_id: "stranger".to_owned(),
+            instance_id: instance_id.to_owned(),
         };
         let granted = within("registered", client.register(request)).await;
         let id = granted.expect("taken").into_inner().registration_id;
         settled(gateway).await;
         Self { client, id }
+    }
+
+    /// The same one, for a call beside another.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            id: self.id.clone(),
+        }
     }
 
     pub(crate) async fn beat(&mut self) -> bool {

@@ -64,6 +64,12 @@ async fn a_block_and_its_end_are_told_in_time() {
                  calls failed; {:?}",
                 called.states()
             );
+            if blocked.is_some() {
+                // It does not come and go, whatever is registered anew meanwhile.
+                let states = called.states();
+                let blocks = states.iter().filter(|it| **it == State::Blocked).count();
+                assert_eq!(blocks, 1, "{states:?}");
+            }
             if let Some(blocked) = blocked {
                 // Without the name of whoever blocks, a slow gateway is waited for longer.
                 let bound = if with_http { 2 } else { 4 };
