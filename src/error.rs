@@ -79,6 +79,8 @@ pub enum ErrorKind {
     Unrenderable,
     /// A call in the wrong order, such as a second listener for one registration.
     Misuse,
+    /// The server that [`serve_tonic`](crate::serve_tonic) runs failed.
+    ServerFailed,
     /// The registration has ended: make a new layer for a new one.
     Left,
     /// The gateway cannot be reached, or its store cannot: retried until it can.

@@ -71,7 +71,8 @@
 //! | `tonic` | yes | `Registration::incoming`, [`Incoming`] |
 //! | `axum` | yes | `Registration::listener`, [`GwagListener`] |
 //! | `preflight` | yes | the check of the schemas themselves, [`graphql`], `Options::graphql_schema` |
-//! | `tls` | no | `Options::tls`: TLS and mutual TLS towards the gateway |
+//! | `tls-ring`, `tls-aws-lc` | no | `Options::tls`, `Tls`: TLS and mutual TLS towards the gateway, with the crypto provider ring or aws-lc |
+//! | `tls` | no | the same with the provider that the program has installed as rustls' default |
 //! | `utoipa` | no | [`Service::openapi`] takes a `utoipa` document |
 //! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
 //! | `serde` | no | `Settings`: options from a file |
@@ -103,15 +104,24 @@ mod observe;
 mod options;
 mod pace;
 mod registration;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod serve;
 pub mod server;
 mod settings;
 mod status;
 
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use control::tls::Tls;
 pub use error::{Error, ErrorKind};
 pub use lease::Hold;
 pub use observe::verify::ServedSchema;
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
 pub use registration::Registration;
+#[cfg(feature = "axum")]
+pub use serve::serve;
+#[cfg(feature = "tonic")]
+pub use serve::serve_tonic;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use server::GwagListener;

@@ -35,6 +35,10 @@ const KNOWN: &[&str] = &[
     "PREFER_FIRST",
     "QUIET",
     "RECLAIM_AFTER",
+    "TLS_CA_FILE",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_SERVER_NAME",
     "TOKEN",
     "TOKEN_FILE",
     "TTL",
@@ -119,6 +123,7 @@ impl Options {
     /// | `GWAG_EXCLUSIVE_INSTANCE` | [`exclusive_instance`](Self::exclusive_instance) |
     /// | `GWAG_BUILD_TAG` | [`build_tag`](Self::build_tag); goes before the variable at build time |
     /// | `GWAG_TOKEN`, `GWAG_TOKEN_FILE` | [`bearer_token`](Self::bearer_token), [`bearer_token_file`](Self::bearer_token_file) |
+    /// | `GWAG_TLS_CA_FILE`, `GWAG_TLS_CERT_FILE`, `GWAG_TLS_KEY_FILE`, `GWAG_TLS_SERVER_NAME` | `tls` (feature `tls-ring` or `tls-aws-lc`): trust, client certificate with its key, name |
     /// | `GWAG_TTL` | [`ttl`](Self::ttl) |
     /// | `GWAG_HEARTBEAT_INTERVAL` | [`heartbeat_interval`](Self::heartbeat_interval) |
     /// | `GWAG_DRAIN_TIMEOUT`, `GWAG_LEAVE_TIMEOUT` | [`drain_timeout`](Self::drain_timeout), [`leave_timeout`](Self::leave_timeout) |
@@ -453,6 +458,7 @@ impl Reading {
         for (name, text) in values {
             self.one(name, text);
         }
+        self.tls(get);
         let both = [("ADVERTISE", "ADVERTISE_HOST"), ("TOKEN", "TOKEN_FILE")];
         for (name, other) in both {
             if get(name).is_some() && get(other).is_some() {
@@ -464,7 +470,9 @@ impl Reading {
 
     fn one(&mut self, name: &str, text: &str) {
         match name {
+            // They are read elsewhere.
             "ENABLED" => {}
+            name if name.starts_with("TLS_") => {}
             "GATEWAY" => self.gateway(text),
             "GATEWAY_HTTP" => {
                 self.options.gateway_http = Some(text.to_owned());
@@ -514,6 +522,65 @@ impl Reading {
                 self.options.credentials = alone.credentials;
             }
             _ => self.time(name, text),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls<'a>(&mut self, get: impl Fn(&str) -> Option<&'a str>) {
+        use crate::control::tls::{Part, Tls};
+
+        let (ca, name) = (get("TLS_CA_FILE"), get("TLS_SERVER_NAME"));
+        let identity = (get("TLS_CERT_FILE"), get("TLS_KEY_FILE"));
+        if [ca, name, identity.0, identity.1]
+            .iter()
+            .all(Option::is_none)
+        {
+            return;
+        }
+        let mut tls = Tls::new();
+        if let Some(ca) = ca {
+            tls = tls.ca_file(ca);
+        }
+        if let Some(name) = name {
+            tls = tls.server_name(name);
+        }
+        match identity {
+            (Some(certificate), Some(key)) => tls = tls.identity_files(certificate, key),
+            (None, None) => {}
+            (Some(_), None) => self.lonely("TLS_CERT_FILE", "TLS_KEY_FILE"),
+            (None, Some(_)) => self.lonely("TLS_KEY_FILE", "TLS_CERT_FILE"),
+        }
+        for fault in tls.check() {
+            let name = match fault.part {
+                Part::Authority => "TLS_CA_FILE",
+                Part::Certificate | Part::Whole => "TLS_CERT_FILE",
+                Part::Key => "TLS_KEY_FILE",
+                Part::Name => "TLS_SERVER_NAME",
+            };
+            self.fault(
+                name,
+                None,
+                &format!("cannot be used: {}", fault.message),
+                "",
+            );
+        }
+        self.options.tls = Some(tls);
+    }
+
+    #[cfg(feature = "tls")]
+    fn lonely(&mut self, name: &str, other: &str) {
+        let why = format!("is set without {}", self.spelled(other));
+        let help = "a client certificate needs its key: set both, or none";
+        self.fault(name, None, &why, help);
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn tls<'a>(&mut self, get: impl Fn(&str) -> Option<&'a str>) {
+        for name in KNOWN.iter().filter(|name| name.starts_with("TLS_")) {
+            if get(name).is_some() {
+                let help = "switch the feature `tls-ring` or `tls-aws-lc` of tower-gwag on";
+                self.fault(name, None, "needs TLS, which this program has not", help);
+            }
         }
     }
 
@@ -591,6 +658,10 @@ impl Reading {
             advertise_scheme build_tag drain_timeout exclusive gateway_http gateway_release
             heartbeat_interval instance_id leave_timeout quiet reclaim_after ttl
         );
+        #[cfg(feature = "tls")]
+        {
+            options.tls = options.tls.or(read.tls);
+        }
         Ok(options)
     }
 }

@@ -248,8 +248,9 @@ impl Gateway {
     }
 
     fn unreachable(&self, why: &str) -> Error {
+        let remedy = tls_remedy(why).unwrap_or("check its address and that it runs");
         let message = format!(
-            "the gateway {} cannot be reached ({why}): check its address and that it runs",
+            "the gateway {} cannot be reached ({why}): {remedy}",
             self.target
         );
         Error::new(ErrorKind::Unavailable, message)
@@ -306,7 +307,8 @@ impl Gateway {
                 let io = io.lock().unwrap_or_else(PoisonError::into_inner).take();
                 std::future::ready(io.ok_or_else(|| io::Error::other(Spent)))
             });
-            let channel = self.endpoint.connect_with_connector(connector).await;
+            let endpoint = self.fresh_endpoint().await;
+            let channel = endpoint.connect_with_connector(connector).await;
             Ok((channel.map_err(explained)?, node))
         };
         let asked = timeout(READY_TIMEOUT, asked).await;
@@ -335,6 +337,15 @@ impl Gateway {
                 Err(self.no_connection(&why, spoken.as_ref()).caused_by(elapsed))
             }
         }
+    }
+
+    /// With the certificates that their files have now.
+    async fn fresh_endpoint(&self) -> Endpoint {
+        #[cfg(feature = "tls")]
+        if let Some(renewal) = &self.target.renewal {
+            return renewal.renewed(&self.endpoint).await;
+        }
+        self.endpoint.clone()
     }
 
     /// Somebody accepted, if anything is known of what was spoken.
@@ -399,6 +410,16 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Gateway({})", self.target)
     }
+}
+
+/// What to do where certificates are at fault.
+pub(super) fn tls_remedy(why: &str) -> Option<&'static str> {
+    #[cfg(feature = "tls")]
+    return super::tls::remedy(why);
+    #[cfg(not(feature = "tls"))]
+    let _ = why;
+    #[cfg(not(feature = "tls"))]
+    None
 }
 
 fn timed_out(_: Elapsed) -> io::Error {

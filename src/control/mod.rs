@@ -22,6 +22,8 @@ mod shared;
 mod shown;
 mod spoken;
 mod target;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod token;
 mod watched_io;
 

@@ -5,7 +5,7 @@
 
 use tonic::{Code, Status};
 
-use super::connection::root_of;
+use super::connection::{root_of, tls_remedy};
 use super::exchange::{Failure, Refusal};
 use super::shown::shown;
 use super::spoken::{Spoken, no_grpc};
@@ -185,7 +185,8 @@ impl Asked<'_> {
             let why = shown(&root_of(&*cause).to_string());
             let hint = spoken.hint(target);
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-            format!("the gateway {target} {what} ({why}{hint})")
+            let remedy = tls_remedy(&why).map_or_else(String::new, |it| format!(": {it}"));
+            format!("the gateway {target} {what} ({why}{hint}){remedy}")
         });
         error(Error::new(ErrorKind::Unavailable, message).caused_by(cause))
     }

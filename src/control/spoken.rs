@@ -100,7 +100,7 @@ impl Spoken {
 fn needed_for_tls() -> &'static str {
     match cfg!(feature = "tls") {
         true => "",
-        false => " and switch the feature `tls` of tower-gwag on",
+        false => " and switch the feature `tls-ring` or `tls-aws-lc` of tower-gwag on",
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct Target {
     pub(crate) endpoint: Option<Endpoint>,
     /// Instead of the system's resolver.
     pub(crate) lookup: Option<Lookup>,
+    /// Reads certificates anew.
+    #[cfg(feature = "tls")]
+    pub(crate) renewal: Option<Arc<super::tls::Renewal>>,
 }
 
 /// Where the nodes of a gateway's name are now.

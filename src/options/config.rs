@@ -158,9 +158,9 @@ pub(super) fn gateways(options: &Options) -> Result<Vec<GatewayConfig>, Finding>
     #[cfg(not(feature = "tls"))]
     let tls_wanted = false;
     let targets = options.gateway.parse(tls_wanted)?;
-    let planned = targets.into_iter().map(|target| {
+    let planned = targets.into_iter().map(|mut target| {
         check_scheme(&target, tls_wanted)?;
-        let (endpoint, private) = endpoint(options, &target)?;
+        let (endpoint, private) = endpoint(options, &mut target)?;
         Ok(GatewayConfig {
             target,
             endpoint,
@@ -177,7 +177,7 @@ fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Finding> {
     };
     if cfg!(not(feature = "tls")) && target.is_https() && target.endpoint.is_none() {
         return Err(fault(
-            "wants TLS: switch the feature `tls` of tower-gwag on",
+            "wants TLS: switch the feature `tls-ring` or `tls-aws-lc` of tower-gwag on",
         ));
     }
     if tls_wanted && !target.is_https() {
@@ -189,22 +189,25 @@ fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Finding> {
 }
 
 #[cfg(feature = "tls")]
-fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Finding> {
-    use tonic::transport::ClientTlsConfig;
+fn endpoint(options: &Options, target: &mut Target) -> Result<(Endpoint, bool), Finding> {
+    use crate::control::tls::{Renewal, Tls, in_a_line};
 
     let plain = target.endpoint.clone();
     let private = plain.is_some();
     let plain = plain.unwrap_or_else(|| Endpoint::from(target.uri.clone()));
     let plain = plain.timeout(NO_TIMEOUT);
-    let config = match &options.tls {
-        Some(config) => config.clone(),
-        None if target.is_https() && !private => ClientTlsConfig::new().with_native_roots(),
+    let tls = match &options.tls {
+        Some(tls) => tls.clone(),
+        None if target.is_https() && !private => Tls::new(),
         None => return Ok((plain, private)),
     };
-    let endpoint = plain.tls_config(config).map_err(|cause| {
+    if tls.is_of_files() {
+        target.renewal = Some(Renewal::new(tls.clone()).into());
+    }
+    let endpoint = tls.applied(plain).map_err(|faults| {
         let message = format!(
-            "the TLS configuration for the gateway {target} cannot be used: check the CA, the \
-             client identity and the server name ({cause})"
+            "the TLS configuration for the gateway {target} cannot be used: {}",
+            in_a_line(&faults)
         );
         Finding::error(Rule::GatewayTls, message)
     })?;
@@ -212,7 +215,7 @@ fn endpoint(options: &Options, target: &Target) -> Result<(Endpoint, bool), Find
 }
 
 #[cfg(not(feature = "tls"))]
-fn endpoint(_: &Options, target: &Target) -> Result<(Endpoint, bool), Finding> {
+fn endpoint(_: &Options, target: &mut Target) -> Result<(Endpoint, bool), Finding> {
     Ok(match &target.endpoint {
         Some(endpoint) => (endpoint.clone().timeout(NO_TIMEOUT), true),
         None => (Endpoint::from(target.uri.clone()), false),

@@ -75,6 +75,8 @@ impl GatewayAddress {
                 uri: endpoint.uri().clone(),
                 endpoint: Some(endpoint.as_ref().clone()),
                 lookup: None,
+                #[cfg(feature = "tls")]
+                renewal: None,
             }]),
             Given::LookedUp(address, lookup) => {
                 let mut targets = address.parse(tls_wanted)?;
@@ -144,6 +146,8 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Finding> {
         uri,
         endpoint: None,
         lookup: None,
+        #[cfg(feature = "tls")]
+        renewal: None,
     })
 }
 

@@ -14,6 +14,8 @@ pub(crate) use config::{Config, GatewayConfig};
 pub use gateway::GatewayAddress;
 
 use crate::control::Credentials;
+#[cfg(feature = "tls")]
+use crate::control::tls::Tls;
 use crate::control::token::Token;
 use crate::error::Error;
 use crate::lease::Hold;
@@ -85,7 +87,7 @@ pub struct Options {
     pub(crate) build_tag: Option<String>,
     pub(crate) credentials: Credentials,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<tonic::transport::ClientTlsConfig>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) drain_timeout: Option<Duration>,
     pub(crate) leave_timeout: Option<Duration>,
     pub(crate) quiet: Option<Duration>,
@@ -383,13 +385,14 @@ impl Options {
         self
     }
 
-    /// TLS towards the gateway: CA, client identity (mutual TLS), server name.
+    /// TLS towards the gateway: CA, client identity (mutual TLS), server name, as a [`Tls`] or a
+    /// `ClientTlsConfig` of tonic's.
     ///
     /// Implies `https` for a gateway given as `host:port`.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
-    pub fn tls(mut self, config: tonic::transport::ClientTlsConfig) -> Self {
-        self.tls = Some(config);
+    pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.tls = Some(tls.into());
         self
     }
 

@@ -5,15 +5,21 @@
 mod tls_proxy;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::control::Recorder;
-use crate::support::{gateway, greeter_service, listed, registered, until_state, within};
+use crate::log::Log;
+use crate::support::{
+    eventually, gateway, greeter_service, listed, registered, until_state, within,
+};
 use tls_proxy::{Authority, TlsProxy};
 use tonic::transport::{ClientTlsConfig, Endpoint};
-use tower_gwag::{ErrorKind, GwagRegistrationLayer, Hold, Options, Registration, State, Status};
+use tower_gwag::{
+    ErrorKind, GwagRegistrationLayer, Hold, Options, Registration, State, Status, Tls,
+};
 
 /// Where no server listens; a gateway does not dial at Register.
 const NOWHERE: SocketAddr =
@@ -221,6 +227,250 @@ async fn a_provider_is_asked_before_every_call() {
     let tokens: std::collections::HashSet<_> = calls.iter().collect();
     assert!(calls.len() >= 4, "{calls:?}");
     assert_eq!(tokens.len(), calls.len(), "{calls:?}");
+}
+
+fn file(name: &str, contents: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, contents).expect("written");
+    path
+}
+
+/// Replaced in one step, as those who renew certificates do.
+fn renew(path: &Path, contents: &str) {
+    let next = path.with_extension("next");
+    std::fs::write(&next, contents).expect("written");
+    std::fs::rename(next, path).expect("renamed");
+}
+
+/// What an operator reads says what is wrong with the certificates, and what to do.
+#[tokio::test]
+async fn each_fault_of_a_certificate_has_its_remedy() {
+    let gateway = gateway().await;
+    let (mine, other) = (Authority::new("mine"), Authority::new("other"));
+    let address = gateway.address();
+    let expired = mine.expired_pem("late");
+    let nobody = Tls::new().ca_pem(mine.pem());
+    let late = nobody.clone().identity_pem(expired.0, expired.1);
+    let stranger = other.identity_pem("stranger");
+    let stranger = nobody.clone().identity_pem(stranger.0, stranger.1);
+    for (server, tls, parts) in [
+        (
+            other.server("localhost", None),
+            &nobody,
+            ["UnknownIssuer", "Tls::ca_file"],
+        ),
+        (
+            mine.server_until("localhost", None, 2020),
+            &nobody,
+            ["expired", "renewed"],
+        ),
+        (
+            mine.server("elsewhere", None),
+            &nobody,
+            ["name", "Tls::server_name"],
+        ),
+        (
+            mine.server("localhost", Some(&mine)),
+            &nobody,
+            ["CertificateRequired", "Tls::identity_files"],
+        ),
+        (
+            mine.server("localhost", Some(&mine)),
+            &stranger,
+            ["UnknownCA", "Tls::identity_files"],
+        ),
+    ] {
+        let proxy = TlsProxy::before(address, server).await;
+        let registration = start(Options::new(proxy.localhost()).tls(tls.clone()));
+        let mut status = registration.status();
+        let is_told = |now: &Status| {
+            let text = now.to_string();
+            now.state() == State::Unreachable && parts.iter().all(|part| text.contains(part))
+        };
+        // Where TLS 1.3 refuses after the first bytes, the first attempt may only see the end.
+        let told = tokio::time::timeout(Duration::from_secs(10), status.wait_for(is_told));
+        // What it returns holds the status until it is dropped.
+        let told = told.await.is_ok();
+        let shown = registration.status().borrow().to_string();
+        assert!(told, "{parts:?}: {shown}");
+        registration.leave_now().await;
+    }
+    // Known before anything is sent.
+    let error = Options::new("gateway:1")
+        .service(greeter_service())
+        .tls(late)
+        .check();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("expired on 2020-12-31"), "{error}");
+    assert_eq!(gateway.registrations().len(), 0);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_at_once_by_the_variable() {
+    let authority = Authority::new("mine");
+    let (certificate, key_text) = authority.identity_pem("pets");
+    let (_, other_key) = authority.identity_pem("other");
+    let (expired, expired_key) = authority.expired_pem("late");
+    let good = file("good.pem", &certificate).display().to_string();
+    let good_key = file("good.key", &key_text).display().to_string();
+    let other_key = file("other.key", &other_key).display().to_string();
+    let expired = file("expired.pem", &expired).display().to_string();
+    file("expired.key", &expired_key);
+    let garbled = key_text.replace("MI", "!!");
+    let garbled = file("garbled.key", &garbled).display().to_string();
+    let none = file("none.pem", "no PEM\n").display().to_string();
+    let cut = file("cut.pem", &certificate[..certificate.len() / 2])
+        .display()
+        .to_string();
+    let read = |variables: &[(&str, &str)]| {
+        let owned = variables.iter().map(|(name, value)| (*name, *value));
+        tower_gwag::Options::from_environment(&owned.collect())
+    };
+    for (ca, certificate, key, parts) in [
+        (
+            "/no/ca",
+            "/no/cert",
+            "/no/key",
+            &["/no/ca", "/no/cert", "/no/key", "No such file"][..],
+        ),
+        (
+            &*none,
+            &*good_key,
+            &*good,
+            &["no certificate", "no private key"],
+        ),
+        (
+            &*cut,
+            &*good,
+            &*garbled,
+            &["cut.pem", "garbled.key", "no private key"],
+        ),
+        (
+            &*expired,
+            &*expired,
+            &*good_key,
+            &["CA file", "expired on 2020-12-31", "client certificate"],
+        ),
+    ] {
+        let error = read(&[
+            ("GWAG_TLS_CA_FILE", ca),
+            ("GWAG_TLS_CERT_FILE", certificate),
+            ("GWAG_TLS_KEY_FILE", key),
+            ("GWAG_TLS_SERVER_NAME", "no name"),
+        ]);
+        let error = error.expect_err("faults").to_string();
+        for part in parts
+            .iter()
+            .chain(&["GWAG_TLS_CA_FILE", "GWAG_TLS_SERVER_NAME"])
+        {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        let secret = key_text.lines().nth(1).expect("a key");
+        assert!(!error.contains(secret), "{error}");
+    }
+    let lonely = read(&[("GWAG_TLS_KEY_FILE", &good_key)])
+        .expect_err("alone")
+        .to_string();
+    assert!(lonely.contains("GWAG_TLS_CERT_FILE"), "{lonely}");
+    // A pair that is none is found by the check, which puts them together.
+    let tls = Tls::new().identity_files(&good, &other_key);
+    let options = Options::new("gateway:1").service(greeter_service());
+    let error = options.tls(tls).check().expect_err("no pair").to_string();
+    assert!(error.contains("the key does not belong"), "{error}");
+}
+
+/// Counted: no beat fails, nothing is registered anew, and the next connection has the new ones.
+#[tokio::test]
+async fn certificates_and_tokens_are_renewed_without_an_interruption() {
+    let gateway = gateway().await;
+    let recorder = Recorder::before(&gateway).await;
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let proxy = TlsProxy::before(recorder.address, first.server("localhost", Some(&first))).await;
+    let (certificate, key) = first.identity_pem("pets");
+    let ca = file("renewed-ca.pem", &first.pem());
+    let (of_identity, of_key) = (file("renewed.pem", &certificate), file("renewed.key", &key));
+    let token = file("renewed-token", "one");
+    let options = Options::new(proxy.localhost())
+        .tls(
+            Tls::new()
+                .ca_file(&ca)
+                .identity_files(&of_identity, &of_key),
+        )
+        .bearer_token_file(&token)
+        .heartbeat_interval(Duration::from_millis(30));
+    let registration = start(options);
+    registered(&registration).await;
+    let beats = async |more: usize| {
+        let before = recorder.calls("Heartbeat").len();
+        eventually("beats", || {
+            recorder.calls("Heartbeat").len() >= before + more
+        })
+        .await;
+    };
+    beats(2).await;
+    // Both CAs are trusted for a while; the pair is in the middle of its renewal.
+    renew(&ca, &(first.pem() + &second.pem()));
+    let (certificate, key) = second.identity_pem("pets");
+    renew(&of_identity, &certificate);
+    proxy.cut();
+    beats(2).await;
+    renew(&of_key, &key);
+    renew(&token, "two");
+    proxy.change(second.server("localhost", Some(&second)));
+    proxy.cut();
+    beats(2).await;
+    let shown = proxy.clients();
+    assert_eq!(shown.len(), 3, "connections");
+    assert!(shown[0] == shown[1] && shown[1] != shown[2], "{shown:?}");
+    let last = recorder.calls("Heartbeat").pop().expect("beats");
+    assert_eq!(last.headers["authorization"], "Bearer two");
+    assert_eq!(recorder.calls("Register").len(), 1, "registered once");
+    assert!(registration.leave().await.is_clean());
+}
+
+/// With everything that is logged, by everybody, at TRACE.
+#[tokio::test]
+async fn no_secret_is_in_the_log_of_a_whole_life() {
+    let (log, _guard) = Log::of("trace");
+    let gateway = gateway().await;
+    let authority = Authority::new("private");
+    let config = authority.server("localhost", Some(&authority));
+    let proxy = TlsProxy::before(gateway.address(), config).await;
+    let (certificate, key) = authority.identity_pem("pets");
+    let inner: String = key.lines().filter(|line| !line.contains('-')).collect();
+    let token = file("secret-token", "t0ken-of-a-file");
+    let tls = Tls::new()
+        .ca_pem(authority.pem())
+        .identity_pem(certificate, &key);
+    let options = Options::new(proxy.localhost())
+        .tls(tls.clone())
+        .bearer_token_file(&token)
+        .metadata("x-team", "s3cret-metadata")
+        .metadata_provider(|| {
+            let value = "s3cret-provided".parse().expect("a header");
+            [(http::HeaderName::from_static("x-key"), value)]
+                .into_iter()
+                .collect()
+        })
+        .heartbeat_interval(Duration::from_millis(20));
+    let shown = format!("{options:?}{tls:?}");
+    let registration = start(options);
+    registered(&registration).await;
+    proxy.cut();
+    let reconnected = || proxy.names().len() > 1;
+    eventually("a new connection", reconnected).await;
+    std::fs::write(&token, "two words").expect("written");
+    registration.leave().await;
+    let plain = Options::new(gateway.target()).bearer_token("t0ken-of-a-value");
+    let registration = start(plain);
+    registered(&registration).await;
+    registration.leave().await;
+    let text = log.text() + &shown;
+    assert!(text.contains("TRACE"), "everything is logged");
+    for secret in ["t0ken", "two words", "s3cret", &inner[..40]] {
+        let line = text.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
 }
 
 /// Secrets are in no log and no debug output.
