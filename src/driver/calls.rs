@@ -460,6 +460,7 @@ impl Shared {
             Which::Service | Which::Former => {
                 *before = Box::pin(self.look(control, terms.needs_look)).await?;
                 let aside = lock(&self.aside).clone();
+                before.aside.clone_from(&aside);
                 let bindings = self.config.bindings(address).into_iter().enumerate();
                 let bindings = bindings.filter(|(at, _)| !aside.contains(at));
                 let bindings: Vec<_> = bindings.map(|(_, binding)| binding).collect();
@@ -546,8 +547,8 @@ impl Shared {
             }
             // Without an answer nothing is known.
             return Ok(Before {
-                list: None,
                 rejected,
+                ..Before::default()
             });
         };
         let taken = self
@@ -575,7 +576,11 @@ impl Shared {
             return Err(CallError::Refused(conflict.taken()));
         }
         let list = Some(list);
-        Ok(Before { list, rejected })
+        Ok(Before {
+            list,
+            rejected,
+            ..Before::default()
+        })
     }
 
     /// By which the entries of an `unstable` service are known to be this crate's: on the hold,

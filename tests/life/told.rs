@@ -121,7 +121,11 @@ async fn a_panic_of_the_task_is_told_and_costs_nothing() {
     // The entry was taken over, not made again.
     assert_eq!(gateway.rpc_counts().of(Rpc::Register).received, 1);
     listed(&gateway, 1).await;
+    // What the gateway makes of it is looked at all the same.
+    until_state(&server.registration, State::Listed).await;
+    assert!(server.registration.is_ready());
     assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
+    until_state(&server.registration, State::Routed).await;
     gateway.evict_all();
     listed(&gateway, 1).await;
     let report = stopped(server).await;

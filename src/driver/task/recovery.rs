@@ -60,7 +60,11 @@ impl Worker {
             let is_service = |it: &(Which, String, Duration)| it.0 == Which::Service;
             let service = self.last_resort.held().find(is_service);
             let own = service.map(|(_, id, _)| id).unwrap_or_default();
-            self.registered = (own, Before::default());
+            let before = Before {
+                aside: self.slots.without().clone(),
+                ..Before::default()
+            };
+            self.registered = (own, before);
             // By the task itself: it may panic, too.
             self.looks_due = true;
         } else {

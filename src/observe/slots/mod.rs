@@ -86,6 +86,8 @@ pub(crate) struct Gateways {
 /// What was seen before a Register.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Before {
+    /// The services that it left out.
+    pub(crate) aside: BTreeSet<usize>,
     pub(crate) list: Option<Arc<SlotList>>,
     pub(crate) rejected: Option<Rejected>,
 }
@@ -184,7 +186,8 @@ impl Slots {
         if self.aside.is_empty() {
             self.conflict = None;
         }
-        self.without.clone_from(&self.aside);
+        // While it was made, what is set aside may have changed.
+        self.without.clone_from(&before.aside);
         let now = Instant::now();
         let unstable = |it: &(usize, &Expected)| it.1.is_unstable && !self.aside.contains(&it.0);
         let contest = |(at, it): (usize, &Expected)| {
@@ -201,7 +204,7 @@ impl Slots {
             .collect();
         let joins = (self.http.is_some() && !unsure.is_empty())
             .then(|| Joins::new(unsure, before.rejected, now));
-        if !contests.is_empty() || !self.aside.is_empty() {
+        if !contests.is_empty() || !self.without.is_empty() {
             self.look_at = Some(gateways.control.next_look(UNSTABLE_LOOK));
         }
         self.gateways = Some(gateways);
@@ -272,6 +275,11 @@ impl Slots {
     /// The services that are not to be registered now, by their place.
     pub(crate) fn aside(&self) -> &BTreeSet<usize> {
         &self.aside
+    }
+
+    /// Those that the entry on the gateway is without.
+    pub(crate) fn without(&self) -> &BTreeSet<usize> {
+        &self.without
     }
 
     /// What must be so for a heartbeat not to take a slot from a newer build.

@@ -155,3 +155,31 @@ async fn a_gateway_that_answers_again_leaves_the_reason_of_the_wait() {
     server.stop().await;
     owner.stop().await;
 }
+
+/// Only a look that was answered says that a slot is free.
+#[tokio::test]
+async fn while_the_gateway_does_not_say_who_has_the_slot_nothing_is_registered() {
+    let gateway = crate::routed::node().await;
+    let stranger =
+        crate::routed::Stranger::register(&gateway, "greeter", "v1", &source("theirs")).await;
+    let options = Options::new(gateway.target())
+        .reclaim_after(Duration::from_millis(100))
+        .service(crate::support::greeter_service());
+    let (options, events) = crate::support::Events::of(options);
+    let server = tonic_greeter(options).await;
+    until_state(&server.registration, State::Refused).await;
+    let no = tonic::Code::Unavailable;
+    gateway.refuse_next(tower_gwag_gateway::Rpc::ListPeers, 2, no, "not now");
+    stranger.leave().await;
+    until_state(&server.registration, State::Unreachable).await;
+    let text = server.registration.status().borrow().to_string();
+    assert!(text.contains(&gateway.target()), "{text}");
+    assert!(
+        text.contains("nothing is registered until it does"),
+        "{text}"
+    );
+    until_state(&server.registration, State::Listed).await;
+    let states = events.all_states();
+    assert!(!states.contains(&State::Displaced), "{states:?}");
+    server.stop().await;
+}
