@@ -75,6 +75,8 @@
 //! | `tls` | no | the same with the provider that the program has installed as rustls' default |
 //! | `utoipa` | no | [`Service::openapi`] takes a `utoipa` document |
 //! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
+//! | `health` | no | `Registration::health_service`: gRPC health checking |
+//! | `metrics` | no | numbers for the `metrics` facade |
 //! | `serde` | no | `Settings`: options from a file |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -91,6 +93,7 @@ pub mod control;
 mod drain;
 mod driver;
 mod error;
+mod health;
 mod lease;
 // Pages of text: only rustdoc wants them.
 #[cfg(all(
@@ -100,6 +103,7 @@ mod lease;
     feature = "tonic"
 ))]
 pub mod manual;
+mod metrics;
 mod observe;
 mod options;
 mod pace;
@@ -114,6 +118,10 @@ mod status;
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use control::tls::Tls;
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "health")]
+#[cfg_attr(docsrs, doc(cfg(feature = "health")))]
+pub use health::HealthService;
+pub use health::Readiness;
 pub use lease::Hold;
 pub use observe::verify::ServedSchema;
 pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};

@@ -13,6 +13,7 @@ use tower_gwag_schema::{Findings, GatewayRelease, Rule};
 
 use crate::control::shown;
 use crate::error::Error;
+use crate::health::Readiness;
 use crate::options::{self, GatewayAddress, Options};
 
 const PREFIX: &str = "GWAG_";
@@ -34,6 +35,7 @@ const KNOWN: &[&str] = &[
     "LEAVE_TIMEOUT",
     "PREFER_FIRST",
     "QUIET",
+    "READINESS",
     "RECLAIM_AFTER",
     "TLS_CA_FILE",
     "TLS_CERT_FILE",
@@ -127,6 +129,7 @@ impl Options {
     /// | `GWAG_TTL` | [`ttl`](Self::ttl) |
     /// | `GWAG_HEARTBEAT_INTERVAL` | [`heartbeat_interval`](Self::heartbeat_interval) |
     /// | `GWAG_DRAIN_TIMEOUT`, `GWAG_LEAVE_TIMEOUT` | [`drain_timeout`](Self::drain_timeout), [`leave_timeout`](Self::leave_timeout) |
+    /// | `GWAG_READINESS` | [`readiness`](Self::readiness): `serving`, `registered` or `routed` |
     /// | `GWAG_QUIET`, `GWAG_RECLAIM_AFTER` | [`quiet`](Self::quiet), [`reclaim_after`](Self::reclaim_after) |
     ///
     /// Times are written `15s`, `500ms`, `2m` or `1h`, or in seconds. An empty value is none. What the
@@ -486,6 +489,15 @@ impl Reading {
                     self.fault(name, Some(text), "is no release that is known", help);
                 }
             },
+            "READINESS" => match text {
+                "serving" => self.options.readiness = Some(Readiness::Serving),
+                "registered" => self.options.readiness = Some(Readiness::Registered),
+                "routed" => self.options.readiness = Some(Readiness::Routed),
+                _ => {
+                    let help = "write `serving`, `registered` or `routed`";
+                    self.fault(name, Some(text), "is no readiness", help);
+                }
+            },
             "PREFER_FIRST" => match flag(text) {
                 Some(is_wanted) => self.options.prefer_first = is_wanted,
                 None => self.no_flag(name, text),
@@ -656,7 +668,8 @@ impl Reading {
         }
         fill!(
             advertise_scheme build_tag drain_timeout exclusive gateway_http gateway_release
-            heartbeat_interval instance_id leave_timeout quiet reclaim_after ttl
+            heartbeat_interval instance_id leave_timeout quiet readiness reclaim_after
+            ttl
         );
         #[cfg(feature = "tls")]
         {

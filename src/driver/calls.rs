@@ -100,6 +100,7 @@ pub(crate) struct Terms {
 pub(crate) struct Reply {
     pub(crate) call: Call,
     pub(crate) answer: Answer,
+    pub(crate) took: Duration,
     /// The advertised address, after a Register.
     pub(crate) address: String,
     /// What was seen before a Register of the service.
@@ -366,6 +367,7 @@ impl Caller {
     ) -> impl Future<Output = Reply> + Send + use<> {
         let shared = Arc::clone(&self.0);
         async move {
+            let begun = Instant::now();
             let control = shared.control(gateway);
             let mut address = String::new();
             let mut before = Before::default();
@@ -421,6 +423,7 @@ impl Caller {
             };
             Reply {
                 call,
+                took: begun.elapsed(),
                 answer,
                 address,
                 before,

@@ -14,6 +14,7 @@ use super::leaving::{Leaving, leave_unregistered};
 use super::supervisor;
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};
+use crate::health::Readiness;
 use crate::observe::proof::Proof;
 use crate::options::{Config, OnFinding, OnRefusal, Options};
 use crate::status::{Board, Cleanness, Event, LeaveOutcome, LeaveReason, LeaveReport, State};
@@ -30,6 +31,7 @@ pub(crate) struct Life {
     options: Mutex<Option<Options>>,
     on_finding: OnFinding,
     on_refusal: OnRefusal,
+    pub(crate) readiness: Readiness,
     stage: Mutex<Stage>,
     /// The task was started, or the server serves without it.
     began: AtomicBool,
@@ -102,6 +104,7 @@ impl Life {
             proof: Arc::default(),
             on_finding: options.on_finding,
             on_refusal: options.on_refusal,
+            readiness: options.readiness.unwrap_or_default(),
             options: Mutex::new(Some(options)),
             stage: Mutex::new(Stage::Idle),
             began: AtomicBool::new(false),
@@ -148,8 +151,11 @@ impl Life {
         self.board
             .log
             .of_services(config.services.iter().map(Resolved::name));
+        let names: Vec<String> = config.services.iter().map(Resolved::name).collect();
+        self.board.meter.of_services(&names.join(","));
         // Whether there is any; which one is known once the gateway is.
         address::advertised(&config.advertise, bound, &[])?;
+        self.readiness.check(&config.advertise, bound)?;
         let mut stage = self.stage();
         stage.check_idle()?;
         *stage = Stage::Wired(Box::new(config));
@@ -191,6 +197,7 @@ impl Life {
         );
         let reason = Error::new(kind, message).caused_by(error);
         self.began.store(true, Ordering::Relaxed);
+        self.board.beat_pulse();
         self.board
             .set_status(State::Refused, Some(Arc::new(reason)));
     }
@@ -221,6 +228,9 @@ impl Life {
         };
         drop(stage);
         self.began.store(true, Ordering::Relaxed);
+        self.board.beat_pulse();
+        #[cfg(feature = "metrics")]
+        crate::metrics::Meter::sample(self);
         *self.options() = None;
         for finding in &config.warnings {
             self.board.say(Level::WARN, None, &finding.in_a_line());
@@ -241,6 +251,7 @@ impl Life {
             return;
         }
         self.drain.in_flight.close();
+        self.board.beat_pulse();
         let mut stage = self.stage();
         if let Stage::Idle | Stage::Wired(_) | Stage::Faulty = *stage {
             *stage = Stage::Left;
@@ -290,6 +301,7 @@ impl Life {
         if !self.board.is_disabled() {
             self.board.set_status(State::Left, None);
         }
+        self.board.meter.left(&report.report);
         self.board.emit(&Event::Left(report.report.clone()));
     }
 
@@ -322,8 +334,18 @@ impl Life {
         &self.refused
     }
 
+    /// Leaving was asked for.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.drain.in_flight.is_closing()
+    }
+
+    /// The task was started, or the server serves without it.
+    pub(crate) fn began(&self) -> bool {
+        self.began.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
-        self.board.was_registered() && !self.drain.in_flight.is_closing()
+        self.board.was_registered() && !self.is_closing()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The life of a registration, and the one task that does the I/O: it makes the calls that the lease
 //! decides, and tells it what became of them.
 
-mod address;
+pub(crate) mod address;
 mod calls;
 mod clean_ups;
 mod host_name;

@@ -312,6 +312,8 @@ impl Worker {
         if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
             leaving.ghosts = Some(ghosts);
         }
+        let meter = &self.life.board.meter;
+        meter.called(&reply.call, &reply.answer, reply.took);
         self.note_lease(&reply);
         if which == Which::Service {
             self.held_back = reply.answer == Answer::HeldBack;
@@ -606,6 +608,7 @@ impl Worker {
     fn haunted(&mut self, found: Option<u32>) {
         let Some(ghosts) = found else { return };
         self.ghosts = Some(ghosts);
+        self.life.board.meter.ghosts(ghosts);
         if ghosts == 0 {
             return;
         }

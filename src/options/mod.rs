@@ -18,6 +18,7 @@ use crate::control::Credentials;
 use crate::control::tls::Tls;
 use crate::control::token::Token;
 use crate::error::Error;
+use crate::health::Readiness;
 use crate::lease::Hold;
 use crate::status::{Event, EventCallback};
 use tower_gwag_schema::Findings;
@@ -65,6 +66,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`reclaim_after`](Self::reclaim_after) | 2 s |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`on_finding`](Self::on_finding) | [`OnFinding::RefuseToStart`] |
+/// | [`readiness`](Self::readiness) | [`Readiness::Serving`] |
 /// | [`seed`](Self::seed) | random |
 /// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
 /// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
@@ -105,6 +107,7 @@ pub struct Options {
     pub(crate) unchecked: bool,
     /// Warnings about where the options come from.
     pub(crate) noted: Vec<Finding>,
+    pub(crate) readiness: Option<Readiness>,
 }
 
 /// What the user wants to be advertised.
@@ -209,6 +212,7 @@ impl Options {
             allowed: Vec::new(),
             unchecked: false,
             noted: Vec::new(),
+            readiness: None,
         }
     }
 

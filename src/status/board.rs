@@ -15,6 +15,7 @@ use super::event::{Event, EventCallback};
 use super::log::Log;
 use super::{State, Status};
 use crate::error::{Error, ErrorKind};
+use crate::metrics::Meter;
 
 /// A failure that lasts is said again this often, where its cause is another one by now.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -25,7 +26,11 @@ pub(crate) struct Board {
     on_event: Option<EventCallback>,
     status: watch::Sender<Status>,
     was_registered: AtomicBool,
+    was_routed: AtomicBool,
+    /// Something changed that readiness may hang on.
+    pulse: watch::Sender<()>,
     pub(crate) log: Log,
+    pub(crate) meter: Meter,
     said: Mutex<Said>,
 }
 
@@ -51,6 +56,9 @@ impl Board {
             on_event,
             status: watch::Sender::new(Status::new(state, None)),
             was_registered: AtomicBool::new(false),
+            was_routed: AtomicBool::new(false),
+            pulse: watch::Sender::new(()),
+            meter: Meter::default(),
             log: Log::default(),
             said: Mutex::new(Said {
                 at: Instant::now(),
@@ -75,6 +83,23 @@ impl Board {
 
     pub(crate) fn latch_ready(&self) {
         self.was_registered.store(true, Ordering::Relaxed);
+        self.beat_pulse();
+    }
+
+    /// A call of the gateway has come at least once.
+    pub(crate) fn was_routed(&self) -> bool {
+        self.was_routed.load(Ordering::Relaxed)
+    }
+
+    /// Changes whenever readiness may have.
+    #[cfg(feature = "health")]
+    pub(crate) fn pulse(&self) -> watch::Receiver<()> {
+        self.pulse.subscribe()
+    }
+
+    /// Readiness may have changed.
+    pub(crate) fn beat_pulse(&self) {
+        self.pulse.send_replace(());
     }
 
     /// The gateway took it at least once, or nobody wants it to.
@@ -102,6 +127,11 @@ impl Board {
         if !changed {
             return self.remind(&next, &text);
         }
+        if state == State::Routed {
+            self.was_routed.store(true, Ordering::Relaxed);
+        }
+        self.beat_pulse();
+        self.meter.state(state);
         let said = self.note_said(&text, false);
         let is_news = match state {
             // The first time it says with which gateway.
@@ -167,6 +197,7 @@ impl Board {
     pub(crate) fn say_registered(&self, event: &Event) {
         let repeated = self.status.borrow().failures().saturating_sub(1);
         self.note_said("", true);
+        self.meter.registered();
         let line = with_repeated(event.to_string(), repeated);
         self.log.say(Level::INFO, State::Registered, None, &line);
         self.emit(event);
