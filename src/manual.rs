@@ -10,6 +10,7 @@
 //! | [Addresses](addresses) | NAT, containers, TLS on your own server |
 //! | [Several gateways](gateways) | nodes, clusters, failover, takeover |
 //! | [Operations](operations) | settings from the environment, TLS and tokens, health, metrics |
+//! | [What becomes of calls](calls) | what gateways carry, change and lose |
 //! | [Kubernetes](kubernetes) | a manifest and its reasons |
 //! | [Testing](testing) | your service with a gateway inside the test |
 //! | [Troubleshooting](troubleshooting) | every state, error and report |
@@ -26,6 +27,7 @@ macro_rules! pages {
     ($($(#[$gate:meta])* $name:ident = $file:literal;)+) => {$(
         $(#[$gate])*
         #[doc = "[addresses]: crate::manual::addresses"]
+        #[doc = "[calls]: crate::manual::calls"]
         #[doc = "[contract]: crate::manual::contract"]
         #[doc = "[from-go]: crate::manual::from_go"]
         #[doc = "[gateway-issues]: crate::manual::gateway_issues"]
@@ -55,6 +57,7 @@ pages! {
     addresses = "manual/addresses.md";
     gateways = "manual/gateways.md";
     operations = "manual/operations.md";
+    calls = "manual/calls.md";
     kubernetes = "manual/kubernetes.md";
     testing = "manual/testing.md";
     troubleshooting = "manual/troubleshooting.md";
