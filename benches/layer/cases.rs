@@ -17,21 +17,21 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio_stream::StreamExt;
+use tonic::transport::Server;
 use tonic::transport::server::TcpConnectInfo;
-use tonic::transport::{Channel, Endpoint, Server};
 use tower_gwag::{GwagRegistrationLayer, Options};
 use tower_http::metrics::InFlightRequestsLayer;
 use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
-use self::greeter::greeter_client::GreeterClient;
 use self::greeter::greeter_server::{Greeter, GreeterServer};
 use self::greeter::{GreetingsRequest, HelloReply, HelloRequest};
+use super::http2;
 
 /// Included, not a file of its own: rustfmt must leave it as it was generated.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub, missing_docs)]
@@ -131,15 +131,9 @@ pub(crate) const CASES: &[Case] = &[
         limit: SHOWN,
     },
     Case {
-        name: "axum, HTTP/1, the server alone",
-        variants: ALL,
-        prepare: |variant| axum_http1(variant, exchanges),
-        limit: SHOWN,
-    },
-    Case {
         name: "axum, HTTP/1",
         variants: ALL,
-        prepare: |variant| axum_http1(variant, http1_calls),
+        prepare: axum_http1,
         limit: AXUM,
     },
     Case {
@@ -323,39 +317,20 @@ fn tonic(variant: Variant, streamed: i32) -> Run {
         Variant::InFlightRequests => serve!(theirs()),
         Variant::Ours => serve!(ours()),
     };
-    let mut client = runtime.block_on(connect(near));
-    Box::new(move |calls| {
-        runtime.block_on(async {
-            for _ in 0..calls {
-                let name = "Ada".to_owned();
-                if streamed == 0 {
-                    let request = HelloRequest { name, delay_ms: 0 };
-                    client.hello(request).await.expect("answered");
-                    continue;
-                }
-                let request = GreetingsRequest {
-                    name,
-                    count: streamed,
-                    interval_ms: 0,
-                };
-                let replies = client.greetings(request).await.expect("answered");
-                let replies = replies.into_inner().filter(Result::is_ok);
-                let count = replies.fold(0, |count, _| count + 1).await;
-                assert_eq!(count, streamed);
-            }
-        });
-    })
-}
-
-async fn connect(near: DuplexStream) -> GreeterClient<Channel> {
-    let mut near = Some(near);
-    let connector = tower::service_fn(move |_: http::Uri| {
-        let near = near.take().expect("one connection");
-        ready(Ok::<_, Infallible>(TokioIo::new(near)))
-    });
-    let endpoint = Endpoint::from_static("http://in.memory");
-    let channel = endpoint.connect_with_connector(connector).await;
-    GreeterClient::new(channel.expect("connected"))
+    let name = "Ada".to_owned();
+    let (method, message) = match streamed {
+        0 => ("Hello", HelloRequest { name, delay_ms: 0 }.encode_to_vec()),
+        count => {
+            let interval_ms = 0;
+            let request = GreetingsRequest {
+                name,
+                count,
+                interval_ms,
+            };
+            ("Greetings", request.encode_to_vec())
+        }
+    };
+    http2::calls(runtime, near, http2::grpc(method, &message))
 }
 
 /// A layer of a size, as layers of use have: axum boxes the layer per call, and boxing nothing
@@ -400,31 +375,13 @@ fn router(variant: Variant) -> Run {
     })
 }
 
-fn axum_http1(variant: Variant, calls: fn(Runtime, DuplexStream) -> Run) -> Run {
+fn axum_http1(variant: Variant) -> Run {
     let runtime = runtime();
     let (near, far) = tokio::io::duplex(64 * 1024);
     let app = TowerToHyperService::new(app(variant));
     runtime
         .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), app));
-    calls(runtime, near)
-}
-
-fn http1_calls(runtime: Runtime, io: DuplexStream) -> Run {
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(io));
-    let (mut client, connection) = runtime.block_on(handshake).expect("a connection");
-    runtime.spawn(connection);
-    Box::new(move |calls| {
-        runtime.block_on(async {
-            for _ in 0..calls {
-                let request = Request::get("/").header(header::HOST, "localhost");
-                let request = request.body(Full::<Bytes>::default()).expect("a request");
-                client.ready().await.expect("a connection");
-                let response = client.send_request(request).await.expect("answered");
-                let body = response.into_body().collect().await.expect("a body");
-                assert_eq!(body.to_bytes(), "Hello!");
-            }
-        });
-    })
+    exchanges(runtime, near)
 }
 
 /// A client of HTTP/1 that does next to nothing.
@@ -451,21 +408,7 @@ fn axum_http2(variant: Variant) -> Run {
     let app = TowerToHyperService::new(app(variant));
     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     runtime.spawn(builder.serve_connection(TokioIo::new(far), app));
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near));
-    let (mut client, connection) = runtime.block_on(handshake).expect("a connection");
-    runtime.spawn(connection);
-    Box::new(move |calls| {
-        runtime.block_on(async {
-            for _ in 0..calls {
-                let request = Request::get("http://localhost/").body(Full::<Bytes>::default());
-                let request = request.expect("a request");
-                client.ready().await.expect("a connection");
-                let response = client.send_request(request).await.expect("answered");
-                let body = response.into_body().collect().await.expect("a body");
-                assert_eq!(body.to_bytes(), "Hello!");
-            }
-        });
-    })
+    http2::calls(runtime, near, http2::get())
 }
 
 fn axum_socket(variant: Variant) -> Run {

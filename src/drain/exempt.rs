@@ -10,6 +10,8 @@ pub(crate) struct Prefixes {
     /// The last byte of what all of them begin with, and its place: most other paths have another
     /// byte there.
     mark: Option<(usize, u8)>,
+    /// They are of gRPC services, to which nothing but POST goes.
+    is_of_grpc: bool,
 }
 
 // === impl Prefixes ===
@@ -26,12 +28,16 @@ impl Prefixes {
         let last = common.len().checked_sub(1);
         Self {
             mark: last.map(|last| (last, common.as_bytes()[last])),
+            is_of_grpc: all.iter().all(|it| it.starts_with("/grpc.")),
             all: all.iter().map(|it| it.as_str().into()).collect(),
         }
     }
 
     #[inline]
-    pub(crate) fn holds(&self, uri: &Uri) -> bool {
+    pub(crate) fn holds(&self, uri: &Uri, is_post: bool) -> bool {
+        if self.is_of_grpc && !is_post {
+            return false;
+        }
         // The query may be in it: cutting it off takes longer than the look.
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         match self.mark {
@@ -59,11 +65,13 @@ mod tests {
         };
         let holds = |prefixes: &Prefixes, path: &str| {
             let uri = Uri::builder().path_and_query(path).build();
-            prefixes.holds(&uri.expect("a path"))
+            prefixes.holds(&uri.expect("a path"), true)
         };
         let grpc = prefixes(&["/grpc.health.v1.Health/Watch", "/grpc.reflection."]);
         assert_eq!(grpc.mark, Some((5, b'.')));
         assert!(holds(&grpc, "/grpc.reflection.v1.ServerReflection/Info"));
+        let info = Uri::from_static("/grpc.reflection.v1.ServerReflection/Info");
+        assert!(!grpc.holds(&info, false), "a GET is no call");
         for path in [
             "/",
             "/greeter.Greeter/Hello",
@@ -80,5 +88,8 @@ mod tests {
         assert!(!holds(&prefixes(&[]), "/"));
         assert!(holds(&prefixes(&["/a", ""]), "/b"));
         assert!(holds(&prefixes(&["/events"]), "/events/7"));
+        let events = Uri::from_static("/events/7");
+        assert!(prefixes(&["/events"]).holds(&events, false));
+        assert!(prefixes(&["/events", "/grpc.x"]).holds(&events, false));
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use exempt::Prefixes;
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use opening::OpeningReader;
-use sever::Severer;
+pub(crate) use sever::Severer;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use sever::{Opening, SeverWatch};
 use wiring::Wiring;

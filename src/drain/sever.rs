@@ -257,10 +257,13 @@ impl SeverWatch {
         self.connection.reads.store(reads, Ordering::Relaxed);
     }
 
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.connection.is_stopping.load(Ordering::Acquire)
+    }
+
     /// Whether a ping is of interest: the server stops, and none was seen since.
     pub(crate) fn awaits_ping(&self) -> bool {
-        self.connection.is_stopping.load(Ordering::Acquire)
-            && !self.connection.was_asked.load(Ordering::Relaxed)
+        self.is_stopping() && !self.connection.was_asked.load(Ordering::Relaxed)
     }
 
     /// The server has sent a ping.

@@ -105,8 +105,6 @@ pub(crate) struct Reply {
     pub(crate) address: String,
     /// What was seen before a Register of the service.
     pub(crate) before: Before,
-    /// Replicas of the service that nobody can remove, after the hold's Deregister.
-    pub(crate) ghosts: Option<u32>,
     pub(crate) failure: Option<Arc<Error>>,
 }
 
@@ -329,6 +327,25 @@ impl Caller {
         })
     }
 
+    /// After the last Deregister: how many replicas of the services the gateway has that nobody can
+    /// remove; `None` in it where that cannot be known.
+    pub(crate) fn last_look(
+        &self,
+        gateway: usize,
+        reply: &Reply,
+    ) -> Option<impl Future<Output = Option<u32>> + Send + use<>> {
+        // The hold is the last to go.
+        let last = match self.0.config.hold {
+            Some(Hold::AtStart | Hold::AtLeave) => Which::Hold,
+            Some(Hold::Off) | None => Which::Service,
+        };
+        if reply.call.which != last || reply.answer != Answer::Deregistered {
+            return None;
+        }
+        let shared = Arc::clone(&self.0);
+        Some(async move { shared.ghosts(gateway).await })
+    }
+
     /// `None` where no hold is needed.
     pub(crate) fn hold(&self) -> Option<Hold> {
         self.0.config.hold
@@ -401,19 +418,6 @@ impl Caller {
                     told.map(|()| Answer::Deregistered)
                 }
             };
-            // The hold is the last to go.
-            let last = match shared.config.hold {
-                Some(Hold::AtStart | Hold::AtLeave) => Which::Hold,
-                Some(Hold::Off) | None => Which::Service,
-            };
-            let is_left = call.which == last
-                && matches!(result, Ok(Answer::Deregistered))
-                && shared.leaves.is_cancelled();
-            let ghosts = if is_left {
-                Box::pin(shared.ghosts(gateway)).await
-            } else {
-                None
-            };
             let (answer, failure) = match result {
                 Ok(answer) => (answer, None),
                 Err(CallError::NotSent(error)) => (Answer::NotSent, Some(error)),
@@ -427,7 +431,6 @@ impl Caller {
                 answer,
                 address,
                 before,
-                ghosts,
                 failure: failure.map(Arc::new),
             }
         }

@@ -110,11 +110,7 @@ impl CleanUps {
             let Some(peer) = peer else { return };
             let mut was_told = false;
             loop {
-                let expiry = {
-                    let left = left.borrow_and_update();
-                    let in_time = left.iter().filter(|expiry| **expiry <= deadline);
-                    in_time.max().copied()
-                };
+                let expiry = last_in_time(&left.borrow_and_update(), deadline);
                 let Some(expiry) = expiry else { return };
                 if !peer.may_route_elsewhere().await {
                     return;
@@ -136,6 +132,12 @@ impl CleanUps {
             }
         }
     }
+}
+
+/// Until when it is of use to wait.
+fn last_in_time(expiries: &[Instant], deadline: Instant) -> Option<Instant> {
+    let in_time = expiries.iter().filter(|expiry| **expiry <= deadline);
+    in_time.max().copied()
 }
 
 // === impl LivePeer ===
@@ -167,5 +169,27 @@ impl LivePeer {
             replicas > here
         };
         timeout(LOOK_TIMEOUT, look).await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_outlives_the_deadline_does_not_hide_what_does_not() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        for (expiries, waited_for) in [
+            (&[][..], None),
+            (&[5], Some(5)),
+            (&[30], None),
+            (&[5, 30], Some(5)),
+            (&[30, 5, 7], Some(7)),
+            (&[10], Some(10)),
+        ] {
+            let expiries: Vec<_> = expiries.iter().copied().map(at).collect();
+            assert_eq!(last_in_time(&expiries, at(10)), waited_for.map(at));
+        }
     }
 }

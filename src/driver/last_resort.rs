@@ -124,10 +124,7 @@ impl LastResort {
                 }
             },
         };
-        // Of another registration, which ended long before.
-        if thread.until < Instant::now() {
-            thread.until = Instant::now() + LIMIT;
-        }
+        thread.takes_a_job(Instant::now());
         if let Err(job) = thread.jobs.send(job) {
             drop(members);
             (job.0.done)(false);
@@ -180,6 +177,13 @@ impl Runtime {
 // === impl Thread ===
 
 impl Thread {
+    /// Another registration's may have ended long before; several that end at once share the time.
+    fn takes_a_job(&mut self, now: Instant) {
+        if self.until < now {
+            self.until = now + LIMIT;
+        }
+    }
+
     fn start() -> std::io::Result<Self> {
         let (jobs, incoming) = unbounded_channel();
         let (done, ended) = mpsc::channel();
@@ -225,5 +229,21 @@ impl Job {
         };
         let told = timeout(LIMIT, calls).await.unwrap_or(false);
         (self.done)(told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_long_after_the_last_one_has_its_time() {
+        let mut thread = Thread::start().expect("a thread");
+        let first = thread.until;
+        thread.takes_a_job(first - LIMIT / 2);
+        assert_eq!(thread.until, first, "those that end at once share it");
+        let later = first + 10 * LIMIT;
+        thread.takes_a_job(later);
+        assert_eq!(thread.until, later + LIMIT);
     }
 }

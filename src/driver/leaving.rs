@@ -63,8 +63,14 @@ impl Leaving {
         self.drained = Some(Instant::now());
     }
 
-    /// `hold` is `None` where none is needed.
-    pub(crate) fn report(&self, ending: Ending, hold: Option<Hold>, life: &Life) -> LeaveReport {
+    /// `hold` is `None` where none is needed; `released` is what became of its entry.
+    pub(crate) fn report(
+        &self,
+        ending: Ending,
+        hold: Option<Hold>,
+        released: Ending,
+        life: &Life,
+    ) -> LeaveReport {
         let outcome = match ending {
             Ending::NothingHeld => LeaveOutcome::NothingRegistered,
             Ending::Deregistered => LeaveOutcome::Deregistered,
@@ -80,7 +86,8 @@ impl Leaving {
                 HoldOutcome::NotNeeded
             }
             Some(_) if self.withdrawn.is_none() => HoldOutcome::NotNeeded,
-            Some(_) if self.held => HoldOutcome::Held,
+            Some(_) if self.held && released == Ending::Deregistered => HoldOutcome::Held,
+            Some(_) if self.held => HoldOutcome::Unknown,
             Some(_) => HoldOutcome::Missing,
         };
         report
@@ -145,5 +152,23 @@ impl Drop for Unregistered {
     fn drop(&mut self) {
         let report = self.leaving.report_unregistered(self.outcome, &self.life);
         self.life.conclude(report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn a_report_cuts_nothing() {
+        let life = Life::new(Options::disabled());
+        let leaving = Leaving::begin(LeaveReason::Signal, &life);
+        life.drain.server_stops();
+        let mut call = life.drain.in_flight.enter(|| false).expect("counted");
+        let report = leaving.report_unregistered(LeaveOutcome::Disabled, &life);
+        assert_eq!((report.cut(), report.unfinished()), (0, 1), "{report}");
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.poll_cut(&mut cx).is_pending(), "it goes on");
     }
 }

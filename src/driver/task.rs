@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::calls::{Caller, Reply, Terms};
 use super::clean_ups::{CleanUps, LivePeer};
@@ -42,6 +42,12 @@ const CLUSTER_TTL: Duration = Duration::from_secs(30);
 /// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
+/// For the last look at what the gateway has, in a hurry.
+const HURRIED_LOOK: Duration = Duration::from_millis(200);
+
+/// Counts replicas that no registration is behind.
+type Look = Pin<Box<dyn Future<Output = Option<u32>> + Send>>;
+
 pub(crate) struct Worker {
     pub(crate) life: Arc<Life>,
     machine: Machine,
@@ -67,6 +73,10 @@ pub(crate) struct Worker {
     ghost_watch: Option<JoinHandle<Option<u32>>>,
     /// As counted last.
     ghosts: Option<u32>,
+    /// Counts them once more when everything is deregistered.
+    last_look: Option<Look>,
+    /// The report waits for that.
+    finish_is_due: bool,
     /// Where the first gateway is to be returned to.
     preferred: Option<Preferred>,
     /// The gateway that was called last.
@@ -123,6 +133,8 @@ impl Worker {
             probe: None,
             ghost_watch: None,
             ghosts: None,
+            last_look: None,
+            finish_is_due: false,
             preferred,
             silent: String::new(),
             reach: Reach::new(Arc::clone(&life.board), Arc::clone(&life.proof), bound),
@@ -186,6 +198,7 @@ impl Worker {
                     self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
                 }
                 found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
+                found = optional(&mut self.last_look) => self.looked(found),
                 request = leave_requests.wait_for(Option::is_some), if !left => {
                     // The sender lives in `life`.
                     let request = request.ok().and_then(|request| *request);
@@ -201,6 +214,9 @@ impl Worker {
                 () = hurried.cancelled(), if !hurry_heard => {
                     hurry_heard = true;
                     self.step(Event::Hurry);
+                    if let Some(look) = self.last_look.take() {
+                        self.last_look = Some(at_most(look, Instant::now() + HURRIED_LOOK));
+                    }
                 }
                 () = &mut self.disconnected => {
                     self.watch_connection();
@@ -309,11 +325,9 @@ impl Worker {
             // Only to be removed: the gateway removes it by itself, too.
             Which::Former => {}
         }
-        if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, reply.ghosts) {
-            leaving.ghosts = Some(ghosts);
-        }
         let meter = &self.life.board.meter;
         meter.called(&reply.call, &reply.answer, reply.took);
+        self.look_for_ghosts(&reply);
         self.note_lease(&reply);
         if which == Which::Service {
             self.held_back = reply.answer == Answer::HeldBack;
@@ -333,6 +347,19 @@ impl Worker {
             self.registered_at(&reply.address);
         }
         self.step(Event::Answered(reply.answer));
+    }
+
+    /// The answer counts whatever comes of the look.
+    fn look_for_ghosts(&mut self, reply: &Reply) {
+        if let Some((_, end)) = self.left
+            && let Some(look) = self.caller.last_look(self.machine.gateway(), reply)
+        {
+            let end = match self.life.drain.hurried().is_cancelled() {
+                true => end.min(Instant::now() + HURRIED_LOOK),
+                false => end,
+            };
+            self.last_look = Some(at_most(look, end));
+        }
     }
 
     /// What is registered, for those that come after this machine.
@@ -686,6 +713,11 @@ impl Worker {
 
 fn is_well(state: State) -> bool {
     matches!(state, State::Registered | State::Listed | State::Routed)
+}
+
+/// A look that is over at `end`, whatever it has found.
+fn at_most(look: impl Future<Output = Option<u32>> + Send + 'static, end: Instant) -> Look {
+    Box::pin(async move { timeout_at(end, look).await.ok().flatten() })
 }
 
 /// Whether it registers the service.

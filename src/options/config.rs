@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use tokio::sync::Semaphore;
 use tonic::transport::Endpoint;
 
 use super::checks;
@@ -21,7 +22,8 @@ use tower_gwag_schema::service::{
 use tower_gwag_schema::{Findings, Rule};
 
 /// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
-/// entry on the gateway that nobody knows. The registration has its own deadlines.
+/// entry on the gateway that nobody knows; a call that waits behind a limit would look unanswered.
+/// The registration has its own deadlines.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// See the module's documentation.
@@ -192,10 +194,7 @@ fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Finding> {
 fn endpoint(options: &Options, target: &mut Target) -> Result<(Endpoint, bool), Finding> {
     use crate::control::tls::{Renewal, Tls, in_a_line};
 
-    let plain = target.endpoint.clone();
-    let private = plain.is_some();
-    let plain = plain.unwrap_or_else(|| Endpoint::from(target.uri.clone()));
-    let plain = plain.timeout(NO_TIMEOUT);
+    let (plain, private) = plain_endpoint(target);
     let tls = match &options.tls {
         Some(tls) => tls.clone(),
         None if target.is_https() && !private => Tls::new(),
@@ -216,10 +215,21 @@ fn endpoint(options: &Options, target: &mut Target) -> Result<(Endpoint, bool), 
 
 #[cfg(not(feature = "tls"))]
 fn endpoint(_: &Options, target: &mut Target) -> Result<(Endpoint, bool), Finding> {
-    Ok(match &target.endpoint {
-        Some(endpoint) => (endpoint.clone().timeout(NO_TIMEOUT), true),
+    Ok(plain_endpoint(target))
+}
+
+/// Without what could cancel a call, and whether it is the user's own.
+fn plain_endpoint(target: &Target) -> (Endpoint, bool) {
+    match target.endpoint.clone() {
+        Some(endpoint) => {
+            let endpoint = endpoint
+                .timeout(NO_TIMEOUT)
+                .concurrency_limit(Semaphore::MAX_PERMITS)
+                .rate_limit(u64::MAX, Duration::from_secs(1));
+            (endpoint, true)
+        }
         None => (Endpoint::from(target.uri.clone()), false),
-    })
+    }
 }
 
 /// Every service of which there is a binding.

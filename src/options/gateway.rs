@@ -15,8 +15,10 @@ use crate::control::{Lookup, Target};
 /// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
 /// an array or `Vec` of these, of which one is registered with at a time, the first that answers.
 ///
-/// The `timeout` of an `Endpoint` is not used: a call that is cancelled on the wire can leave an entry
-/// on the gateway that nobody knows. Keep-alive pings more often than every 5 minutes make a gateway
+/// The `timeout`, `concurrency_limit` and `rate_limit` of an `Endpoint` are not used: a call that is
+/// cancelled on the wire can leave an entry on the gateway that nobody knows, and one that waits
+/// behind a limit looks as if the gateway did not answer. Its HTTP/2 window sizes are replaced by small
+/// fixed ones (no adaptive window), which bound what a gateway can make this process hold. Keep-alive pings more often than every 5 minutes make a gateway
 /// end the connection.
 ///
 /// A tonic `Channel` is not taken: a balanced one would spread heartbeats over nodes, but a

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -79,12 +78,13 @@ where
         let drain = &*life.drain;
         drain.wiring.check_listener();
         // Before the inner call, so that a panic in it counts out, too.
-        let is_exempt = || drain.exempt.holds(request.uri());
-        let guard = drain.in_flight.enter(is_exempt);
         let keeps_alive = request.version() < Version::HTTP_2;
+        let is_post = request.method() == Method::POST;
+        let is_exempt = || drain.exempt.holds(request.uri(), is_post);
+        let guard = drain.in_flight.enter(is_exempt);
         // What is gRPC comes in no other way.
         let is_grpc = !keeps_alive
-            && request.method() == Method::POST
+            && is_post
             && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
         if guard.is_some() {
             life.proof.saw_call(&request, is_grpc);
@@ -114,17 +114,14 @@ where
         let _inside = this.guard.as_ref().map(InFlightGuard::inside);
         match this.inner.poll(cx) {
             Poll::Ready(Ok(response)) => {
-                let (mut head, body) = response.into_parts();
-                let mut guard = this.guard.take();
-                let kind = kind_of(&head, guard.as_mut(), *this.is_grpc);
-                let is_closing = guard.as_ref().is_some_and(InFlightGuard::is_closing);
-                // Upgrades say what they need in the same header.
-                if is_closing && *this.keeps_alive && head.status != StatusCode::SWITCHING_PROTOCOLS
-                {
-                    close(&mut head.headers);
+                let mut response = response;
+                let kind = kind_of(response.headers(), this.guard.as_mut(), *this.is_grpc);
+                if *this.keeps_alive && this.guard.as_ref().is_some_and(InFlightGuard::is_closing) {
+                    close(&mut response);
                 }
-                let body = InFlightBody::new(body, guard, kind);
-                Poll::Ready(Ok(Response::from_parts(head, body)))
+                // In one piece: a response is large, and taking it apart copies it.
+                let guard = this.guard.take();
+                Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard, kind))))
             }
             Poll::Ready(Err(error)) => {
                 *this.guard = None;
@@ -138,7 +135,7 @@ where
                 *this.guard = None;
                 let mut response = refusal(*this.is_grpc);
                 if *this.keeps_alive {
-                    close(response.headers_mut());
+                    close(&mut response);
                 }
                 Poll::Ready(Ok(response))
             }
@@ -150,14 +147,16 @@ const GRPC: &[u8] = b"application/grpc";
 const EVENTS: &[u8] = b"text/event-stream";
 
 #[inline]
-fn kind_of(head: &Parts, guard: Option<&mut InFlightGuard>, is_grpc: bool) -> BodyKind {
+fn kind_of(headers: &HeaderMap, guard: Option<&mut InFlightGuard>, is_grpc: bool) -> BodyKind {
     if is_grpc {
         // The caller understands nothing else.
         return BodyKind::Grpc;
     }
-    match (content_type(&head.headers), guard) {
-        (Some(kind), Some(guard)) if kind.starts_with(EVENTS) => {
-            guard.exempt();
+    match content_type(headers) {
+        Some(kind) if kind.starts_with(EVENTS) => {
+            if let Some(guard) = guard {
+                guard.exempt();
+            }
             BodyKind::Events
         }
         _ => BodyKind::Other,
@@ -165,8 +164,12 @@ fn kind_of(head: &Parts, guard: Option<&mut InFlightGuard>, is_grpc: bool) -> Bo
 }
 
 #[cold]
-fn close(headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+fn close<B>(response: &mut Response<B>) {
+    // Upgrades say what they need in the same header.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
 }
 
 /// The answer to a request that is cut.

@@ -2,15 +2,27 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::drain::{Opening, OpeningReader, SeverWatch};
 use crate::observe::peers::Connection;
 
+/// A peer that got so much since the stop may not have read it when the connection is closed. What it
+/// still says about it (windows, pings) would then be answered with a reset, which takes away what it
+/// has not read: so it is listened to, until it says nothing more for a while.
+const MUCH: usize = 16 * 1024;
+const QUIET: Duration = Duration::from_millis(1_500);
+
 /// With which the answer begins that hands a connection over.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
+
+/// The same to a request for a tunnel.
+const CONNECT: &[u8] = b"CONNECT ";
+const SUCCESS: &[u8] = b"HTTP/1.1 2";
 
 /// The head of a PING of HTTP/2 that is no answer.
 const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
@@ -31,11 +43,17 @@ pub struct Severable<Io> {
     /// Until it is known what the connection opened with.
     reader: Option<OpeningReader>,
     may_upgrade: bool,
+    /// The last head asked for a tunnel.
+    is_connect: bool,
     /// Nothing was written since the last read: the next bytes are the head of an answer.
     is_asked: bool,
     is_watched: bool,
     is_unwritten: bool,
     is_unflushed: bool,
+    /// Since the stop.
+    sent: usize,
+    /// Everything is sent; until when the peer is listened to.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 // === impl Severable ===
@@ -48,10 +66,13 @@ impl<Io> Severable<Io> {
             connection,
             reader: Some(OpeningReader::default()),
             may_upgrade: false,
+            is_connect: false,
             is_asked: false,
             is_watched: false,
             is_unwritten: false,
             is_unflushed: false,
+            sent: 0,
+            lingers: None,
         }
     }
 
@@ -94,7 +115,10 @@ impl<Io> Severable<Io> {
         if bytes.is_empty() {
             return;
         }
-        self.is_asked = true;
+        if !self.is_asked {
+            self.is_asked = true;
+            self.is_connect = bytes.starts_with(CONNECT);
+        }
         self.watch.heard();
         self.connection.heard(bytes);
         let Some(reader) = &mut self.reader else {
@@ -112,11 +136,16 @@ impl<Io> Severable<Io> {
     fn sends(&mut self, bytes: &[u8]) {
         self.connection.sends(bytes);
         let is_head = std::mem::take(&mut self.is_asked);
-        if is_head && self.may_upgrade && bytes.starts_with(SWITCHING_PROTOCOLS) {
+        if is_head && self.may_upgrade && self.hands_over(bytes) {
             self.may_upgrade = false;
             self.watch.release();
         }
         self.may_ping(bytes);
+    }
+
+    /// Whether an answer with this head leaves the connection to a handler.
+    fn hands_over(&self, head: &[u8]) -> bool {
+        head.starts_with(SWITCHING_PROTOCOLS) || self.is_connect && head.starts_with(SUCCESS)
     }
 
     /// h2 writes the head of a frame in one piece, at first.
@@ -126,7 +155,12 @@ impl<Io> Severable<Io> {
         }
     }
 
-    fn written<T>(&mut self, written: &Poll<io::Result<T>>, cx: &Context<'_>) -> io::Result<()> {
+    fn written(&mut self, written: &Poll<io::Result<usize>>, cx: &Context<'_>) -> io::Result<()> {
+        if let Poll::Ready(Ok(count)) = written
+            && self.watch.is_stopping()
+        {
+            self.sent = self.sent.saturating_add(*count);
+        }
         self.blocked([written.is_pending(), self.is_unflushed]);
         self.wait_if(written.is_pending(), cx)
     }
@@ -157,6 +191,29 @@ fn severed() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the server has stopped")
 }
 
+impl<Io: AsyncRead + Unpin> Severable<Io> {
+    /// Throws away what comes; ready at its end, or when none came for a while.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(lingers) = &mut self.lingers else {
+            return Poll::Ready(());
+        };
+        let mut bytes = [0; 1024];
+        loop {
+            if self.watch.poll_severed(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut buf = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    lingers.as_mut().reset(Instant::now() + QUIET);
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return lingers.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
 impl<Io: AsyncRead + Unpin> AsyncRead for Severable<Io> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -176,7 +233,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Severable<Io> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -197,7 +254,14 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Severable<Io> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.lingers.is_none() {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            if self.sent < MUCH {
+                return Poll::Ready(Ok(()));
+            }
+            self.lingers = Some(Box::pin(sleep(QUIET)));
+        }
+        self.poll_silence(cx).map(Ok)
     }
 
     fn poll_write_vectored(
@@ -228,5 +292,154 @@ impl<Io: tonic::transport::server::Connected> tonic::transport::server::Connecte
 
     fn connect_info(&self) -> Io::ConnectInfo {
         self.io.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::drain::Severer;
+    use crate::observe::peers::Peers;
+
+    /// Gives these bytes, piece by piece, takes what is written, and flushes nothing while it is
+    /// stuck.
+    #[derive(Default)]
+    struct Peer {
+        sends: VecDeque<&'static [u8]>,
+        is_stuck: bool,
+    }
+
+    impl AsyncRead for Peer {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.sends.pop_front() {
+                Some(bytes) => {
+                    buf.put_slice(bytes);
+                    Poll::Ready(Ok(()))
+                }
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    impl AsyncWrite for Peer {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.is_stuck {
+                true => Poll::Pending,
+                false => Poll::Ready(Ok(())),
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn connection(severer: &Severer, sends: &[&'static [u8]]) -> Severable<Peer> {
+        let peer = Peer {
+            sends: sends.iter().copied().collect(),
+            is_stuck: false,
+        };
+        let stranger = Peers::default().connected(None);
+        Severable::new(peer, severer.watch(), stranger)
+    }
+
+    fn read(io: &mut Severable<Peer>) {
+        let mut bytes = [0; 1024];
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let read = Pin::new(io).poll_read(&mut cx, &mut ReadBuf::new(&mut bytes));
+        assert!(matches!(read, Poll::Ready(Ok(()))));
+    }
+
+    fn write(io: &mut Severable<Peer>, bytes: &[u8]) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let written = Pin::new(io).poll_write(&mut cx, bytes);
+        assert!(matches!(written, Poll::Ready(Ok(_))));
+    }
+
+    fn flush(io: &mut Severable<Peer>) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        Pin::new(io).poll_flush(&mut cx).is_ready()
+    }
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    /// Whoever takes nothing cannot answer a ping.
+    #[test]
+    fn what_is_not_flushed_is_no_sign_of_death() {
+        let severer = Severer::default();
+        let mut stuck = connection(&severer, &[PREFACE]);
+        let mut dead = connection(&severer, &[PREFACE]);
+        stuck.get_mut().is_stuck = true;
+        for io in [&mut stuck, &mut dead] {
+            read(io);
+        }
+        severer.stop();
+        for io in [&mut stuck, &mut dead] {
+            write(io, &[PING, &[0; 8]].concat());
+        }
+        assert!(!flush(&mut stuck));
+        assert!(flush(&mut dead));
+        severer.sever_idle();
+        assert!(!stuck.watch.is_severed(), "its peer may live");
+        assert!(dead.watch.is_severed(), "it was asked, and said nothing");
+    }
+
+    #[test]
+    fn an_http_2_peer_that_was_not_asked_may_live() {
+        let severer = Severer::default();
+        let mut io = connection(&severer, &[PREFACE]);
+        read(&mut io);
+        write(&mut io, &[PING, &[0; 8]].concat());
+        severer.stop();
+        severer.sever_idle();
+        assert!(!io.watch.is_severed());
+    }
+
+    #[test]
+    fn only_the_head_of_an_answer_hands_a_connection_over() {
+        const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: pets\r\n\r\n";
+        const TUNNEL: &[u8] = b"CONNECT pets:80 HTTP/1.1\r\nhost: pets:80\r\n\r\n";
+        for (request, answers, is_handed_over) in [
+            (
+                GET,
+                &[&b"HTTP/1.1 101 Switching Protocols\r\n\r\n"[..]][..],
+                true,
+            ),
+            (
+                GET,
+                &[b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 says the body"],
+                false,
+            ),
+            (TUNNEL, &[b"HTTP/1.1 200 OK\r\n\r\n"], true),
+            (
+                TUNNEL,
+                &[b"HTTP/1.1 403 Forbidden\r\n\r\n", b"HTTP/1.1 200"],
+                false,
+            ),
+            (GET, &[b"HTTP/1.1 200 OK\r\n\r\n"], false),
+        ] {
+            let severer = Severer::default();
+            let mut io = connection(&severer, &[request]);
+            read(&mut io);
+            for answer in answers {
+                write(&mut io, answer);
+            }
+            let waited_for = usize::from(!is_handed_over);
+            assert_eq!(severer.waited_for(), waited_for, "{request:?} {answers:?}");
+        }
     }
 }

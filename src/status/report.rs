@@ -91,6 +91,9 @@ pub enum Cleanness {
 pub enum HoldOutcome {
     /// The gateway had it until the drain was over.
     Held,
+    /// The gateway had it when it last answered, and was out of reach when the hold was given back:
+    /// nobody knows how long it kept connections open.
+    Unknown,
     /// The gateway did not have it, or forgot it meanwhile: calls in flight may have been lost.
     Missing,
     /// Not needed: no gRPC service was registered.
@@ -309,6 +312,7 @@ impl fmt::Display for HoldOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Held => "held",
+            Self::Unknown => "unknown",
             Self::Missing => "missing",
             Self::NotNeeded => "not needed",
             Self::Off => "off",
@@ -336,6 +340,7 @@ impl fmt::Display for LeaveReport {
         if !nothing {
             let hold = match self.hold {
                 HoldOutcome::Held => ", held",
+                HoldOutcome::Unknown => ", hold unknown",
                 HoldOutcome::Missing => ", NOT held: calls in flight may be lost",
                 HoldOutcome::Off => ", hold is off",
                 HoldOutcome::NotNeeded => "",

@@ -165,3 +165,25 @@ fn the_layer_adds_two_crates_to_a_plain_server() {
     let foreign: Vec<_> = added.iter().filter(|it| !ours.contains(it)).collect();
     assert_eq!(foreign, [&"errno", &"signal-hook-registry"], "{added:?}");
 }
+
+/// A runtime waits at its end for blocking tasks, and a name server may be silent for long.
+#[test]
+fn the_layer_has_no_blocking_tasks() {
+    let blocking = ["spawn_blocking", "block_in_place", "lookup_host"];
+    let mut looked_at = 0;
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            let found = blocking.iter().find(|it| text.contains(**it));
+            assert_eq!(found, None, "{}: use a thread", path.display());
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 50, "{looked_at} files");
+}

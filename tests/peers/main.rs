@@ -5,6 +5,7 @@ mod answers;
 mod frames;
 mod herd;
 mod hostile;
+mod leaving;
 mod peer;
 mod resolver;
 mod restless;

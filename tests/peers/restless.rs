@@ -117,6 +117,61 @@ async fn a_go_away_amid_a_slow_register_is_nobody_elses_concern() {
     slow.leave().await;
 }
 
+/// So many calls that may take long are on one connection at once.
+const ROOM: u16 = 64;
+
+/// Those that wait for room do not wait for it on a connection that takes no more calls.
+#[tokio::test]
+async fn who_waits_for_room_goes_over_the_next_connection_after_a_go_away() {
+    const SLOW: &str = "slow";
+    let waiting = Arc::new(AtomicU64::new(0));
+    let (beats, waits) = (Arc::new(AtomicU64::new(0)), Arc::clone(&waiting));
+    let heard = Arc::clone(&beats);
+    let peer = Peer::http(Arc::new(move |method, number, message| {
+        heard.fetch_add(u64::from(method == "Heartbeat"), Ordering::Relaxed);
+        if method == "Register" {
+            let request = proto::RegisterRequest::decode(message).expect("a request");
+            if request.instance_id == SLOW {
+                waits.fetch_add(1, Ordering::Relaxed);
+                return never();
+            }
+        }
+        good(method, number)
+    }));
+    peer.begin();
+    let options = options(peer.address).hold(Hold::Off);
+    // Its beats have room of their own.
+    let beating = start(
+        options
+            .clone()
+            .heartbeat_interval(Duration::from_millis(50)),
+        20_000,
+    );
+    registered(&beating).await;
+    let slow = options.clone().instance_id(SLOW);
+    let crowd: Vec<Registration> = (1..=ROOM)
+        .map(|number| start(slow.clone(), 20_000 + number))
+        .collect();
+    eventually("there is no room", || {
+        waiting.load(Ordering::Relaxed) >= ROOM.into()
+    })
+    .await;
+    let queued = start(options, 21_000);
+    // It has asked by then.
+    sleep(Duration::from_millis(300)).await;
+    assert!(!queued.status().borrow().is_registered());
+    let begun = Instant::now();
+    peer.orders().goes_away_once.store(true, Ordering::Relaxed);
+    registered(&queued).await;
+    println!("registered {:.1?} after GOAWAY", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    beating.leave_now().await;
+    queued.leave_now().await;
+    let leave = async |it: Registration| it.leave_now().await;
+    let leaving: JoinSet<_> = crowd.into_iter().map(leave).collect();
+    within("left", leaving.join_all()).await;
+}
+
 /// An answer that comes when the gate opens.
 fn later(gate: Arc<Gate>, number: u64) -> Response<Body> {
     let (answer, answered) = tokio::sync::oneshot::channel();

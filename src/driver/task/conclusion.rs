@@ -35,7 +35,12 @@ impl Worker {
         self.report(&leaving)
     }
 
+    /// Makes the report, after a last look at what the gateway has.
     pub(super) fn finish(&mut self) {
+        if self.last_look.is_some() {
+            self.finish_is_due = true;
+            return;
+        }
         self.finished = true;
         if self.drain.take().is_some() && self.life.drain.stops() {
             // The leave timeout came first.
@@ -53,9 +58,21 @@ impl Worker {
         }
     }
 
+    /// What the last look has found; `None` where that cannot be known.
+    pub(super) fn looked(&mut self, ghosts: Option<u32>) {
+        self.last_look = None;
+        if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, ghosts) {
+            leaving.ghosts = Some(ghosts);
+        }
+        if std::mem::take(&mut self.finish_is_due) {
+            self.finish();
+        }
+    }
+
     fn report(&self, leaving: &Leaving) -> LeaveReport {
         let ending = self.machine.ending(Which::Service);
-        let mut report = leaving.report(ending, self.caller.hold(), &self.life);
+        let released = self.machine.ending(Which::Hold);
+        let mut report = leaving.report(ending, self.caller.hold(), released, &self.life);
         report.abandoned = self.clean_ups.abandoned();
         report.left = self.clean_ups.pending();
         // A gateway that died may still have, in its cluster, what its TTL should have ended; a hold
@@ -68,7 +85,7 @@ impl Worker {
         if !report.is_clean() {
             report.failure.clone_from(&self.failure);
         }
-        if report.hold() == HoldOutcome::Missing {
+        if matches!(report.hold(), HoldOutcome::Missing | HoldOutcome::Unknown) {
             report.hold_failure.clone_from(&self.hold_failure);
         }
         report
@@ -77,6 +94,9 @@ impl Worker {
 
 /// With what became of the last attempt.
 pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>) -> LeaveReport {
+    if report.hold == HoldOutcome::Unknown && told == Some(true) {
+        report.hold = HoldOutcome::Held;
+    }
     if report.outcome == LeaveOutcome::NotDeregistered && told == Some(true) {
         report.outcome = LeaveOutcome::Deregistered;
         report.unconfirmed = report.abandoned > report.left;

@@ -22,6 +22,7 @@ impl Worker {
     /// registered, so that calls go on coming.
     pub(crate) async fn recover(&mut self) {
         (self.drain, self.probe) = (None, None);
+        (self.last_look, self.finish_is_due) = (None, false);
         self.read_back.pause();
         self.watch_connection();
         let now = Instant::now();

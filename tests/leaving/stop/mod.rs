@@ -1,12 +1,16 @@
 //! A server stops: what its callers have begun is answered, whatever the layer saw of it, and
 //! nobody keeps it for longer than it said.
 
+mod conversations;
 mod dead_node;
 mod queued;
 mod real_gateway;
 mod server_end;
 mod silent;
+mod tls;
+mod together;
 mod unseen;
+mod upgraded;
 mod waiters;
 
 use std::pin::Pin;

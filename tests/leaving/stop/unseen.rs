@@ -26,7 +26,7 @@ use crate::support::{gateway, greeter_options, greetings, pets_app, pets_options
 /// Longer than any wait but the drain's: the late limit, and the second for what is idle.
 const CALL: Duration = Duration::from_millis(3_500);
 
-fn axum(
+pub(super) fn axum(
     app: impl FnOnce(GwagRegistrationLayer) -> Router + Send + 'static,
 ) -> impl FnOnce(Parts) -> Serving {
     move |parts| {
@@ -42,7 +42,7 @@ fn axum(
 }
 
 /// A greeter without the layer.
-fn tonic(parts: Parts) -> Serving {
+pub(super) fn tonic(parts: Parts) -> Serving {
     Box::pin(async move {
         let registration = parts.layer.registration();
         let incoming = registration.incoming(parts.listener).expect("wrapped");
