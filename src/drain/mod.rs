@@ -48,6 +48,10 @@ use crate::status::Board;
 /// How long after its stop a server may take to close what nothing is in flight on.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
+/// For the gateway to pass the last answers on, which it may not have read when the server has sent
+/// them: when the hold goes, it cancels what is not answered yet.
+pub(crate) const RELAYED: Duration = Duration::from_millis(100);
+
 /// For callers to take the last bytes of what was cut, and for servers to end connections in their
 /// own way.
 const LAST_BYTES: Duration = Duration::from_millis(200);
@@ -259,6 +263,10 @@ impl Drain {
             }
         };
         if ended {
+            tokio::select! {
+                () = self.hurry.cancelled() => {}
+                () = sleep_until(deadline.min(Instant::now() + RELAYED)) => {}
+            }
             // For what the server might begin yet.
             self.in_flight.cut();
             self.set_stopped(Open {

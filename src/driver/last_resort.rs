@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::control::ControlPlane;
+use crate::drain::RELAYED;
 use crate::lease::Which;
 
 /// What the end of a runtime waits for at the most, whatever the number of its registrations.
@@ -52,6 +53,7 @@ struct Thread {
 }
 
 struct Job {
+    pause: Duration,
     held: Vec<(ControlPlane, String)>,
     done: Box<dyn FnOnce(bool) + Send>,
 }
@@ -103,6 +105,13 @@ impl LastResort {
     /// Deregisters what is held, and tells `done` whether the gateway was told, or `None` when
     /// there was nothing to tell. Does not wait: dropping the last one of a runtime does.
     pub(crate) fn act(&mut self, done: impl FnOnce(Option<bool>) + Send + 'static) {
+        // Of a hold alone: the calls that it was for have just been answered.
+        let [others @ .., hold] = [Which::Service, Which::Former, Which::Hold];
+        let is_held = |which: Which| self.held[which as usize].is_some();
+        let pause = match is_held(hold) && !others.into_iter().any(is_held) {
+            true => RELAYED,
+            false => Duration::ZERO,
+        };
         // The connections died with their runtime, so new ones are made on a new runtime.
         let held = std::mem::take(&mut self.held).into_iter().flatten();
         let held: Vec<_> = held.map(|it| (it.control.apart(it.node), it.id)).collect();
@@ -110,6 +119,7 @@ impl LastResort {
             return done(None);
         }
         let job = Job {
+            pause,
             held,
             done: Box::new(|told| done(Some(told))),
         };
@@ -220,6 +230,7 @@ async fn work(mut jobs: UnboundedReceiver<Job>) {
 impl Job {
     async fn run(self) {
         let calls = async {
+            tokio::time::sleep(self.pause).await;
             for (control, id) in self.held {
                 if control.deregister(id).await.is_err() {
                     return false;

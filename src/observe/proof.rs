@@ -100,12 +100,19 @@ impl Proof {
     #[inline]
     pub(crate) fn saw_call<B>(&self, request: &Request<B>, is_grpc: bool) {
         let state = self.state.load(Ordering::Acquire);
-        if state & PHASE == AWAITED && looks_like_a_gateway(request.headers(), is_grpc) {
-            self.saw_likely_call(state, request);
+        if state & PHASE == AWAITED {
+            self.look_at(state, request, is_grpc);
         }
     }
 
     #[cold]
+    #[inline(never)]
+    fn look_at<B>(&self, state: u64, request: &Request<B>, is_grpc: bool) {
+        if looks_like_a_gateway(request.headers(), is_grpc) {
+            self.saw_likely_call(state, request);
+        }
+    }
+
     fn saw_likely_call<B>(&self, state: u64, request: &Request<B>) {
         if is_of_the_server(request.uri().path()) {
             return;

@@ -88,17 +88,11 @@ where
             }
             Poll::Pending => {}
         }
-        let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
-        if !this.guard.as_mut().is_some_and(is_cut) {
+        if !is_cut(this.guard, cx) {
             return Poll::Pending;
         }
-        *this.guard = None;
         this.inner.set(None);
-        Poll::Ready(match this.kind {
-            BodyKind::Grpc => Some(Ok(Frame::trailers(unavailable()))),
-            BodyKind::Events => None,
-            BodyKind::Other => Some(Err("the server has stopped".into())),
-        })
+        Poll::Ready(last_frame(*this.kind))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -110,6 +104,28 @@ where
             Some(inner) => inner.size_hint(),
             None => SizeHint::with_exact(0),
         }
+    }
+}
+
+/// Whether a request that is pending is cut; it is in flight no more then.
+#[inline(never)]
+pub(super) fn is_cut(guard: &mut Option<InFlightGuard>, cx: &mut Context<'_>) -> bool {
+    let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
+    let is_cut = guard.as_mut().is_some_and(is_cut);
+    if is_cut {
+        *guard = None;
+    }
+    is_cut
+}
+
+/// With which a body that is cut ends.
+#[cold]
+#[inline(never)]
+fn last_frame<D>(kind: BodyKind) -> Option<Result<Frame<D>, BoxError>> {
+    match kind {
+        BodyKind::Grpc => Some(Ok(Frame::trailers(unavailable()))),
+        BodyKind::Events => None,
+        BodyKind::Other => Some(Err("the server has stopped".into())),
     }
 }
 

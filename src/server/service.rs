@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::{BodyKind, InFlightBody, unavailable};
+use super::body::{BodyKind, InFlightBody, is_cut, unavailable};
 use crate::drain::InFlightGuard;
 use crate::driver::Handle;
 
@@ -127,18 +127,10 @@ where
                 *this.guard = None;
                 Poll::Ready(Err(error))
             }
-            Poll::Pending => {
-                let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
-                if !this.guard.as_mut().is_some_and(is_cut) {
-                    return Poll::Pending;
-                }
-                *this.guard = None;
-                let mut response = refusal(*this.is_grpc);
-                if *this.keeps_alive {
-                    close(&mut response);
-                }
-                Poll::Ready(Ok(response))
-            }
+            Poll::Pending => match is_cut(this.guard, cx) {
+                true => Poll::Ready(Ok(refusal(*this.is_grpc, *this.keeps_alive))),
+                false => Poll::Pending,
+            },
         }
     }
 }
@@ -172,8 +164,10 @@ fn close<B>(response: &mut Response<B>) {
     }
 }
 
-/// The answer to a request that is cut.
-fn refusal<B>(is_grpc: bool) -> Response<InFlightBody<B>> {
+/// The answer to a request that is cut. Not a part of each poll, which would have room for it.
+#[cold]
+#[inline(never)]
+fn refusal<B>(is_grpc: bool, keeps_alive: bool) -> Response<InFlightBody<B>> {
     let mut response = Response::new(InFlightBody::empty());
     if is_grpc {
         *response.headers_mut() = unavailable();
@@ -181,6 +175,9 @@ fn refusal<B>(is_grpc: bool) -> Response<InFlightBody<B>> {
         response.headers_mut().insert(header::CONTENT_TYPE, grpc);
     } else {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    if keeps_alive {
+        close(&mut response);
     }
     response
 }
