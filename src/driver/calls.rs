@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,11 +28,12 @@ use crate::observe::verify::{self, Expected};
 use crate::options::{Advertise, Config, GatewayConfig};
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
-/// For the look at what is left of us; longer only where something is.
+/// For one look at what is left of us.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
-const GHOST_PATIENCE: Duration = Duration::from_secs(1);
-/// Between two of these looks: a list may lag behind a Deregister.
+/// Between two of these looks.
 const GHOST_PAUSE: Duration = Duration::from_millis(100);
+/// For so long a list may lag behind a Deregister (contract § 2), and some more.
+const LIST_LAG: Duration = Duration::from_millis(3_200);
 /// The looks after a gateway's restart: everybody registers again in this time.
 const RESTART_LOOKS: usize = 4;
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -79,6 +80,10 @@ struct Shared {
     aside: Mutex<BTreeSet<usize>>,
     /// A gateway has forgotten what it took, as after a restart.
     was_forgotten: AtomicBool,
+    /// Replicas without a registration that were told of while the service was up.
+    known_ghosts: AtomicU32,
+    /// The last look has found some that may only be late to go.
+    suspects_ghosts: AtomicBool,
     leaves: CancellationToken,
 }
 
@@ -145,6 +150,8 @@ impl Caller {
             hold_is_unstable: AtomicBool::new(false),
             aside: Mutex::default(),
             was_forgotten: AtomicBool::new(false),
+            known_ghosts: AtomicU32::new(0),
+            suspects_ghosts: AtomicBool::new(false),
             leaves: CancellationToken::new(),
         }))
     }
@@ -302,6 +309,11 @@ impl Caller {
         self.0.was_forgotten.store(true, Ordering::Relaxed);
     }
 
+    /// The last look was over before it was known whether what it found is only late to go.
+    pub(super) fn suspects_ghosts(&self) -> bool {
+        self.0.suspects_ghosts.load(Ordering::Relaxed)
+    }
+
     /// After a restart of the gateway: how many replicas of the services it has without a
     /// registration, for which a few looks are taken; `None` where that cannot be known.
     pub(crate) fn watch_ghosts(
@@ -323,6 +335,8 @@ impl Caller {
                     break;
                 }
             }
+            let known = found.unwrap_or(0);
+            shared.known_ghosts.store(known, Ordering::Relaxed);
             found
         })
     }
@@ -620,25 +634,21 @@ impl Shared {
         Ok(address)
     }
 
-    /// Only looks, and never for long: the process is leaving.
+    /// Only looks, and for long only where something is found that was not known: a list may lag.
     async fn ghosts(&self, gateway: usize) -> Option<u32> {
         let begun = Instant::now();
-        let mut found = None;
-        loop {
-            let patience = match found {
-                None => GHOST_TIMEOUT,
-                Some(_) => GHOST_PATIENCE,
-            };
-            let look = timeout_at(begun + patience, self.count_ghosts(gateway));
-            match look.await {
-                Ok(Some(count)) => found = Some(found.unwrap_or(count).min(count)),
-                Ok(None) | Err(_) => return found,
-            }
-            if found == Some(0) {
-                return found;
-            }
+        let known = self.known_ghosts.load(Ordering::Relaxed);
+        let first = timeout(GHOST_TIMEOUT, self.count_ghosts(gateway)).await;
+        let mut found = first.ok().flatten()?;
+        self.suspects_ghosts.store(found > 0, Ordering::Relaxed);
+        while found > known && begun.elapsed() < LIST_LAG {
             sleep(GHOST_PAUSE).await;
+            let again = timeout(GHOST_TIMEOUT, self.count_ghosts(gateway)).await;
+            // A node that does not answer now may do so later.
+            found = again.ok().flatten().unwrap_or(found).min(found);
         }
+        self.suspects_ghosts.store(false, Ordering::Relaxed);
+        Some(found)
     }
 
     /// Asks every node that is known: those behind the gateway's name, and the other gateways.

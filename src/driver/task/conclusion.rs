@@ -78,6 +78,7 @@ impl Worker {
         // A gateway that died may still have, in its cluster, what its TTL should have ended; a hold
         // is no replica of the service.
         report.unconfirmed = report.abandoned > report.left
+            || self.caller.suspects_ghosts()
             || [Which::Hold, Which::Former]
                 .map(|which| self.machine.ending(which))
                 .iter()

@@ -111,6 +111,14 @@ impl Stranger {
         Self { client, id }
     }
 
+    /// The same one, for a call beside another.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            id: self.id.clone(),
+        }
+    }
+
     pub(crate) async fn beat(&mut self) -> bool {
         let request = proto::HeartbeatRequest {
             registration_id: self.id.clone(),
