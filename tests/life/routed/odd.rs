@@ -1,7 +1,7 @@
 //! What nobody plans: gateways of different kinds, another gateway in place of one, several services
 //! that share a name.
 
-use tower_gwag::{ErrorKind, Options, Service, State};
+use tower_gwag::{ErrorKind, LeaveOutcome, Options, Service, State};
 use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use super::{POISON, Stranger, greeter_v, node};
@@ -147,5 +147,6 @@ async fn a_stranger_who_takes_our_entry_away_or_our_name_is_noticed() {
     stranger.leave().await;
     until_state(&server.registration, State::Listed).await;
     let report = server.stop().await;
-    assert!(report.is_clean(), "{report}");
+    // The stranger's Deregister may have met a heartbeat of ours, which leaves a replica.
+    assert_eq!(report.outcome(), LeaveOutcome::Deregistered, "{report}");
 }

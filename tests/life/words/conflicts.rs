@@ -209,6 +209,9 @@ async fn refused_and_displaced_are_what_the_manual_says() {
         assert_eq!(registered(&events), 0);
         newcomer.leave().await;
         owner.leave().await;
+        // Both have the route of the greeter.
+        let gone = gateway.wait_until(|now| now.service("greeter", "v1").is_none());
+        within("the owner's replica is gone", gone).await;
         old.stop().await;
         assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
         new.stop().await;
