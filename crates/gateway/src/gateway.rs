@@ -1,5 +1,6 @@
 //! The handle of an embedded gateway.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tonic::Code;
 use super::builder::EmbeddedGatewayBuilder;
 use super::cluster::Cluster;
 use super::data_plane::fatal::FatalCall;
+use super::journal::CallCount;
 use super::ledger::RpcCounts;
 use super::node::Node;
 use super::rpc::Rpc;
@@ -100,6 +102,19 @@ impl EmbeddedGateway {
     #[must_use]
     pub fn fatal_calls(&self) -> Vec<FatalCall> {
         self.node().fatal.all()
+    }
+
+    /// How often each method was called through this node since its start, over restarts, by gRPC
+    /// (`/package.Service/Method`), HTTP (`GET /pets`) and GraphQL (all together).
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, CallCount> {
+        self.node().journal.calls()
+    }
+
+    /// What the control plane refused, with its reason, oldest first; the last hundred.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<String> {
+        self.node().journal.refusals()
     }
 
     /// Everything at one moment.

@@ -364,7 +364,10 @@ pub(crate) async fn difference(base: Option<&Uri>, service: &Resolved) -> Option
     // A large tree takes long to compile.
     let service = service.clone();
     let compare = move || match service.kind {
-        ServiceKind::OpenApi => between_documents(&theirs, &service.binding.openapi_spec),
+        ServiceKind::OpenApi => {
+            let theirs = document_in(&theirs, &service)?;
+            between_documents(&theirs, &service.binding.openapi_spec)
+        }
         _ => between(&theirs, &descriptors_of(&service)?),
     };
     // One at a time, however many ask again before it is done.
@@ -379,6 +382,15 @@ pub(crate) async fn difference(base: Option<&Uri>, service: &Resolved) -> Option
     });
     spawned.ok()?;
     found.await.ok().flatten()
+}
+
+/// The document of a service: gateways answer with an object by namespace and version.
+#[cfg(feature = "preflight")]
+fn document_in(answer: &[u8], service: &Resolved) -> Option<Vec<u8>> {
+    let mut all: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    let versions = all.get_mut(&service.namespace)?;
+    let document = versions.get_mut(service.version.to_string())?.take();
+    Some(document.to_string().into_bytes())
 }
 
 /// Comparisons of schemas, each of which may take a processor for long.

@@ -30,10 +30,9 @@ pub(super) fn answer(life: &Life, form: &str, query: &str) -> Response<HttpBody>
             selected(life, selection)
         };
     }
-    let bindings = life.registry().bindings_of(selection);
     match form {
-        "proto" => proto(&bindings),
-        "openapi" => openapi(&bindings),
+        "proto" => proto(&bindings(life, selection)),
+        "openapi" => openapi(life, selection),
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /api/schema/graphql, /api/schema/proto and /api/schema/openapi",
@@ -59,36 +58,51 @@ fn proto<B: AsRef<Binding>>(bindings: &[B]) -> Response<HttpBody> {
     }
 }
 
-/// The registered document, as JSON; of the last version.
-fn openapi<B: AsRef<Binding>>(bindings: &[B]) -> Response<HttpBody> {
-    let last = bindings
-        .iter()
-        .rev()
-        .find_map(|it| match &it.as_ref().schema {
-            Schema::OpenApi(document) => Some(document),
-            _ => None,
-        });
-    match last {
-        Some(document) => {
-            let document: &Value = document.as_json();
-            page(StatusCode::OK, "application/json", document.to_string())
+/// The registered documents as JSON, by namespace and version; all where nothing is selected.
+fn openapi(life: &Life, selection: &str) -> Response<HttpBody> {
+    let bindings = bindings(life, selection);
+    let mut all = serde_json::Map::new();
+    for it in &bindings {
+        if let Schema::OpenApi(document) = &it.schema {
+            let (namespace, version) = &it.key;
+            let versions = all
+                .entry(namespace.clone())
+                .or_insert_with(|| Value::Object(serde_json::Map::new()));
+            versions[version.as_str()] = document.as_json().clone();
         }
-        None => text(
-            StatusCode::NOT_FOUND,
-            "no OpenAPI document is registered there",
-        ),
     }
+    page(
+        StatusCode::OK,
+        "application/json",
+        Value::Object(all).to_string(),
+    )
 }
 
-/// The GraphQL schema of some services: `a,b:v2`. It is made now, whatever blocks the whole.
-fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
-    let selection: Vec<(&str, Option<&str>)> = selection
+/// Those that are selected; all where nothing is.
+fn bindings(life: &Life, selection: &str) -> Vec<Arc<Binding>> {
+    let parts = selected_parts(selection);
+    let is_wanted = |(namespace, version): &Key| {
+        let mut parts = parts.iter();
+        parts.any(|(of, only)| of == namespace && only.is_none_or(|it| it == version))
+    };
+    life.registry()
+        .bindings(|key| selection.is_empty() || is_wanted(key))
+}
+
+/// `a,b:v2`
+fn selected_parts(selection: &str) -> Vec<(&str, Option<&str>)> {
+    let parts = selection
         .split(',')
         .map(|part| match part.trim().split_once(':') {
             Some((namespace, version)) => (namespace, Some(version)),
             None => (part.trim(), None),
-        })
-        .collect();
+        });
+    parts.collect()
+}
+
+/// The GraphQL schema of some services: `a,b:v2`. It is made now, whatever blocks the whole.
+fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
+    let selection = selected_parts(selection);
     let is_wanted = |namespace: &str, version: &str| {
         let mut parts = selection.iter();
         parts.any(|(of, only)| *of == namespace && only.is_none_or(|only| only == version))

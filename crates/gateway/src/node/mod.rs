@@ -18,6 +18,7 @@ use super::cluster::Cluster;
 use super::data_plane::fatal::FatalCalls;
 use super::faults::Faults;
 use super::gate::Gate;
+use super::journal::Journal;
 use super::ledger::Ledger;
 use super::registry::token::Signing;
 use super::view::GatewayView;
@@ -36,6 +37,7 @@ pub(super) struct Node {
     pub(super) faults: Faults,
     pub(super) ledger: Arc<Ledger>,
     pub(super) fatal: Arc<FatalCalls>,
+    pub(super) journal: Arc<Journal>,
     /// Bumped after every change that a view shows.
     changes: watch::Sender<()>,
     state: Mutex<State>,
@@ -76,6 +78,7 @@ impl Node {
             faults: Faults::default(),
             ledger: Arc::default(),
             fatal: Arc::default(),
+            journal: Arc::default(),
             changes: watch::Sender::new(()),
             state: Mutex::new(State::Ended),
             turn: tokio::sync::Mutex::default(),

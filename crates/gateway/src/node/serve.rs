@@ -18,6 +18,7 @@ use crate::control_plane::ControlPort;
 use crate::data_plane::http::HangUp;
 use crate::gate::Gated;
 use crate::http;
+use crate::journal::Noted;
 
 /// How long accepting rests after it failed, for want of file descriptors say.
 const ACCEPT_REST: Duration = Duration::from_millis(10);
@@ -90,10 +91,16 @@ where
 {
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Gated::new(stream, node.gate.clone()));
+    let journal = Arc::clone(&node.journal);
     let service = service_fn(move |request| {
+        let entry = journal.open(&request);
         let answer = serve(request);
         async move {
             let answer = answer.await;
+            let answer = match entry {
+                Some(entry) => entry.answered(answer),
+                None => answer.map(Noted::unwatched),
+            };
             match answer.extensions().get::<HangUp>() {
                 None => Ok(answer),
                 Some(_) => Err(io::Error::other("the call ends its connection")),

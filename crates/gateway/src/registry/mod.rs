@@ -193,11 +193,6 @@ impl Registry {
         services.into_iter().zip(rejected).collect()
     }
 
-    /// The schemas of a namespace, by version as text.
-    pub(super) fn bindings_of(&self, namespace: &str) -> Vec<Arc<Binding>> {
-        self.bindings(|(of, _)| of == namespace)
-    }
-
     /// The schemas of the slots that are wanted.
     pub(super) fn bindings(&self, mut is_wanted: impl FnMut(&Key) -> bool) -> Vec<Arc<Binding>> {
         self.slots
