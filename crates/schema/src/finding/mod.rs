@@ -57,6 +57,33 @@ pub struct Finding {
 /// What allows a rule on a command line.
 const COMMAND_LINE: &str = "--allow";
 
+/// What a command line has in the place of calls.
+const OPTIONS: [(&str, &str); 6] = [
+    ("`.split_services()`", "`--split`"),
+    ("let `Service::repair` do it", "let `--fix` do it"),
+    ("`Service::repair`", "`--repair`"),
+    ("call `.namespace(\"…\")`", "say `--namespace NAME`"),
+    (
+        "give it with `Service::schema`",
+        "give it as a .graphql file",
+    ),
+    ("write `.version(\"", "write `--version "),
+];
+
+/// A text with the options of a command line in the place of calls.
+fn with_options(text: &str) -> String {
+    let mut told = text.to_owned();
+    for (rust, option) in OPTIONS {
+        if told.contains(rust) {
+            told = told.replace(rust, option);
+            if rust.ends_with('"') {
+                told = told.replace("\")`", "`");
+            }
+        }
+    }
+    told
+}
+
 /// A place in a source file; lines and columns from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -133,6 +160,8 @@ impl Finding {
         {
             place.file = file;
         }
+        self.message = with_options(&self.message);
+        self.remedy = self.remedy.as_deref().map(with_options);
         self.allowed_by = COMMAND_LINE;
         self
     }

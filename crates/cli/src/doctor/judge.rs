@@ -1,0 +1,549 @@
+//! What follows from what a gateway says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::addresses::Spoken;
+use super::gather::{Evidence, Node, Slot, is_built_in, slot};
+use super::streams::{self, Verdict};
+use super::{Finding, Unjudged, paths};
+use crate::output::count;
+use crate::run::host_port;
+
+/// Holds of this crate: they route nothing.
+const HOLD: &str = "_tower_gwag_hold";
+/// For so long after its restart a gateway lists its former self among its peers, and some more.
+const FORMER_SELF_MS: u64 = 60_000;
+/// A lurker beats more often than that.
+const REJECTED_RECENTLY_MS: u64 = 45_000;
+
+pub(crate) fn judge(evidence: &Evidence) -> (Vec<Finding>, Vec<Unjudged>) {
+    let mut found = Vec::new();
+    let mut unjudged = Vec::new();
+    for (target, why) in &evidence.away {
+        let help = "check the address and its port: it must be the control plane's, usually 50090; start the node, or leave it out";
+        found.push(Finding::fault("gateway-away", target, why, help));
+    }
+    if evidence.nodes.is_empty() {
+        return (found, unjudged);
+    }
+    let given = evidence.nodes.len();
+    let alive = evidence
+        .nodes
+        .iter()
+        .map(|it| living(it, evidence.now_ms))
+        .max()
+        .unwrap_or(1);
+    let is_whole = given >= alive && evidence.away.is_empty();
+    strangers(evidence, &mut found);
+    unlisted_peers(evidence, &mut found);
+    served(evidence, &mut found, &mut unjudged);
+    let counts = counts(evidence);
+    if is_whole {
+        ghosts(evidence, &counts, &mut found);
+    } else {
+        let why = format!(
+            "{given} of {} given: give --gateway for each",
+            count(alive, "live node")
+        );
+        unjudged.push(Unjudged {
+            what: "ghosts",
+            why,
+        });
+    }
+    slots(evidence, &counts, is_whole, &mut found);
+    unlisted(evidence, &mut found);
+    addresses(evidence, &mut found);
+    if let Some(pages) = evidence.pages() {
+        for (path, owners) in paths::shared(pages) {
+            let owners: Vec<String> = owners.iter().map(name).collect();
+            let message = format!(
+                "{} have it: one of them gets all calls, and whenever a service comes or goes it is drawn anew which",
+                owners.join(" and ")
+            );
+            let help = "give each version a proto package or a path of its own (/v1/…, /v2/…)";
+            found.push(Finding::fault("shared-path", path, message, help));
+        }
+        fatal(evidence, &mut found, &mut unjudged);
+    }
+    (found, unjudged)
+}
+
+fn name((namespace, version): &Slot) -> String {
+    format!("{namespace}/{version}")
+}
+
+/// How many nodes live; a gateway without a cluster lists none and is one.
+fn living(node: &Node, now_ms: u64) -> usize {
+    let mut names: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for peer in &node.peers {
+        let joined = u64::try_from(peer.joined_unix_ms).unwrap_or(0);
+        names.entry(&peer.name).or_default().push(joined);
+    }
+    let formers = names.values().map(|joined| {
+        let recent = joined
+            .iter()
+            .filter(|it| now_ms.saturating_sub(**it) < FORMER_SELF_MS);
+        recent.count().min(joined.len() - 1)
+    });
+    node.peers.len().saturating_sub(formers.sum()).max(1)
+}
+
+/// Nodes that are given together and are no cluster.
+fn strangers(evidence: &Evidence, found: &mut Vec<Finding>) {
+    let Some((first, others)) = evidence.nodes.split_first() else {
+        return;
+    };
+    let ids = |node: &Node| {
+        node.peers
+            .iter()
+            .map(|it| it.node_id.clone())
+            .collect::<BTreeSet<_>>()
+    };
+    for node in others {
+        if ids(first).is_disjoint(&ids(node)) {
+            let message = format!(
+                "it is no peer of {}: each would be judged by the other's lists",
+                first.target
+            );
+            let help = "give the nodes of one cluster; look at another gateway by itself";
+            found.push(Finding::fault("not-a-peer", &node.target, message, help));
+        }
+    }
+}
+
+/// A node that answers, and that its cluster does not know as a peer: its registrations cannot be missed.
+fn unlisted_peers(evidence: &Evidence, found: &mut Vec<Finding>) {
+    let known: BTreeSet<&String> = evidence
+        .nodes
+        .iter()
+        .flat_map(|it| &it.peers)
+        .map(|it| &it.node_id)
+        .collect();
+    let given = evidence.nodes.len();
+    if !known.is_empty() && given > known.len() {
+        let message = format!(
+            "{} answer, and the cluster lists {}: one of them is not known as a peer",
+            count(given, "node"),
+            count(known.len(), "peer")
+        );
+        let help = "its log says why (cluster tracking pending); restart that node";
+        found.push(Finding::warning("unlisted-peer", "peers", message, help));
+    }
+}
+
+/// Whether what is listed is served, and who is in the way.
+fn served(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unjudged>) {
+    let what =
+        "whether services are served, who blocks, shared paths, methods that end the gateway";
+    let pages = match &evidence.pages {
+        None => {
+            let why = "give --http, the base URL of the gateway's HTTP port".to_owned();
+            unjudged.push(Unjudged { what, why });
+            return;
+        }
+        Some(Err(why)) => {
+            let help = "check --http: it is the base of the HTTP port, usually 8080, and not of the control plane";
+            found.push(Finding::fault("http-port", "--http", why.clone(), help));
+            unjudged.push(Unjudged {
+                what,
+                why: "--http shows no gateway".to_owned(),
+            });
+            return;
+        }
+        Some(Ok(pages)) => pages,
+    };
+    if pages.whole.is_none() {
+        let why = "a standalone gateway shows no schema; it refuses what it cannot serve at once"
+            .to_owned();
+        unjudged.push(Unjudged { what, why });
+        return;
+    }
+    let owners = |slot: &Slot| {
+        let all = evidence
+            .registrations()
+            .filter(|it| it.namespaces.contains(&name(slot)));
+        let mut all: Vec<String> = all
+            .map(|it| format!("{} ({})", it.addr, it.instance_id))
+            .collect();
+        all.truncate(3);
+        all.join(", ")
+    };
+    for (slot, why) in &pages.culprits {
+        let message = format!(
+            "it cannot be rendered and blocks the gateway: changes of every other service are not served, and the gateway cannot restart. The gateway says: {why}. Registered by: {}",
+            owners(slot)
+        );
+        let help = format!(
+            "stop these replicas, or deregister them; then register the service with another schema: `tower-gwag check` finds the fault before ({})",
+            remedy(why)
+        );
+        found.push(Finding::fault("blocks", name(slot), message, help));
+    }
+    if let Some(why) = &pages.together {
+        let message = format!(
+            "services cannot be rendered together, though each can alone, which blocks the gateway. The gateway says: {why}"
+        );
+        let help = "rename a type, a package or a component of one of them: `tower-gwag check` of all their schemas names both";
+        found.push(Finding::fault("blocks", "several services", message, help));
+    }
+    let blocker: Vec<String> = pages.culprits.keys().map(name).collect();
+    for slot in &pages.alone {
+        let (message, help) = match blocker.as_slice() {
+            [] if pages.together.is_some() => (
+                "it is listed and not served, because the gateway is blocked".to_owned(),
+                "it is served once the block is over; if its calls fail then, restart it: its entry is dead".to_owned(),
+            ),
+            [] => (
+                "it is listed and not served, although nothing blocks the gateway".to_owned(),
+                "restart it, so that it is registered anew; if that does not help, the gateway needs a restart".to_owned(),
+            ),
+            some => (
+                format!("it is listed and not served, because {} blocks the gateway", some.join(" and ")),
+                "end the block; if its calls fail then, restart it, because its entry stays dead (services of tower-gwag do it by themselves)".to_owned(),
+            ),
+        };
+        found.push(Finding::fault("blocked", name(slot), message, help));
+    }
+}
+
+fn remedy(why: &str) -> &'static str {
+    if why.contains("\"JSON\"") {
+        "a map<>, Struct or Value in an answer: use a repeated message of pairs"
+    } else if why.contains("Names must match") || why.contains("is no name") {
+        "a name with a character that GraphQL has not: letters, digits and _"
+    } else if why.contains("collides") || why.contains("unique named types") {
+        "two things of one name"
+    } else {
+        "tower-gwag explain RULE tells more"
+    }
+}
+
+/// Replicas and registrations of a slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    /// The least and the most that were seen.
+    replicas: (usize, usize),
+    registrations: (usize, usize),
+}
+
+fn counts(evidence: &Evidence) -> BTreeMap<Slot, Count> {
+    let mut counts: BTreeMap<Slot, [[usize; 2]; 2]> = BTreeMap::new();
+    for at in [0, 1] {
+        // Every node lists the replicas of all.
+        for it in evidence
+            .nodes
+            .iter()
+            .take(1)
+            .flat_map(|it| &it.services[at])
+        {
+            counts.entry(slot(it)).or_default()[at][0] = it.replica_count as usize;
+        }
+        for it in evidence.nodes.iter().flat_map(|it| &it.registrations[at]) {
+            for name in &it.namespaces {
+                if let Some((namespace, version)) = name.rsplit_once('/') {
+                    let slot = (namespace.to_owned(), version.to_owned());
+                    counts.entry(slot).or_default()[at][1] += 1;
+                }
+            }
+        }
+    }
+    let both = |a: usize, b: usize| (a.min(b), a.max(b));
+    let counts = counts.into_iter().map(|(slot, [a, b])| {
+        let count = Count {
+            replicas: both(a[0], b[0]),
+            registrations: both(a[1], b[1]),
+        };
+        (slot, count)
+    });
+    counts.filter(|(slot, _)| !is_built_in(slot)).collect()
+}
+
+/// Only what stayed so while it was looked at counts.
+fn ghosts(evidence: &Evidence, counts: &BTreeMap<Slot, Count>, found: &mut Vec<Finding>) {
+    for (slot, it) in counts.iter().filter(|(slot, _)| slot.0 != HOLD) {
+        let ghosts = it.replicas.0.saturating_sub(it.registrations.1);
+        if ghosts == 0 {
+            continue;
+        }
+        let message = format!(
+            "{}, but {} of {}: the gateway routes to {} that nobody can remove. Calls fail as soon as the processes behind them end",
+            count(it.replicas.0, "replica"),
+            count(it.registrations.1, "registration"),
+            count(evidence.nodes.len(), "node"),
+            count(ghosts, "ghost")
+        );
+        let help = "there is no remedy but a restart of the gateway, after it was down for more than 30 s; until then keep the processes alive";
+        found.push(Finding::fault("ghosts", name(slot), message, help));
+    }
+}
+
+/// Two schemas that want one slot.
+fn slots(
+    evidence: &Evidence,
+    counts: &BTreeMap<Slot, Count>,
+    is_whole: bool,
+    found: &mut Vec<Finding>,
+) {
+    for (slot, count) in counts.iter().filter(|(slot, _)| !is_built_in(slot)) {
+        let hashes = evidence.nodes.iter().filter_map(|it| it.hashes.get(slot));
+        let hashes: BTreeSet<&String> = hashes.flatten().collect();
+        let extra = count.registrations.0.saturating_sub(count.replicas.1);
+        let all: Vec<String> = evidence
+            .registrations()
+            .filter(|it| it.namespaces.contains(&name(slot)))
+            .map(|it| {
+                format!(
+                    "{} at {} (id {})",
+                    it.instance_id, it.addr, it.registration_id
+                )
+            })
+            .take(4)
+            .collect();
+        let among = match all.as_slice() {
+            [] => String::new(),
+            some => format!(" Registered are: {}", some.join("; ")),
+        };
+        if slot.1 == "unstable" {
+            let swaps = hashes.len() > 1;
+            if swaps || (extra > 0 && count.replicas.1 > 0) {
+                let seen = match swaps {
+                    true => "its schema changed while it was looked at".to_owned(),
+                    false => format!(
+                        "{extra} of {} are not routed",
+                        count_of(count.registrations.0)
+                    ),
+                };
+                let message = format!(
+                    "{seen}: builds with different schemas beat, and each heartbeat takes the slot.{among}"
+                );
+                let help =
+                    "stop one of the builds; or register them as vN, which keep their schemas";
+                found.push(Finding::fault("flapping", name(slot), message, help));
+            }
+            continue;
+        }
+        let rejected = evidence.pages().and_then(|it| it.rejected.get(slot));
+        let recent = rejected
+            .filter(|(_, _, when)| evidence.now_ms.saturating_sub(*when) < REJECTED_RECENTLY_MS);
+        let lurks = match recent {
+            Some(_) => extra > 0 || !is_whole,
+            // A slot whose replicas are on their way is no conflict.
+            None => extra > 0 && count.replicas.1 > 0 && rejected.is_some(),
+        };
+        if lurks {
+            let (times, why) = rejected.map_or((0, ""), |(times, why, _)| (*times, why.as_str()));
+            let which = match extra {
+                0 => "a registration of a node that is not given".to_owned(),
+                extra => format!("{extra} of {}", count_of(count.registrations.0)),
+            };
+            let message = format!(
+                "{which} has another schema: it is accepted and never routed, its heartbeats are answered with ok, and it takes the name over when the owner leaves, or at the gateway's next restart. Rejected {times} times, the last time because: {why}.{among}"
+            );
+            let help = "stop or deregister the replica with the other schema, or register it as the next version";
+            found.push(Finding::fault("lurker", name(slot), message, help));
+        }
+    }
+}
+
+fn count_of(registrations: usize) -> String {
+    count(registrations, "registration")
+}
+
+/// Taken, and never mounted.
+fn unlisted(evidence: &Evidence, found: &mut Vec<Finding>) {
+    let listed: BTreeSet<String> = evidence
+        .nodes
+        .iter()
+        .flat_map(|it| it.services.iter().flatten())
+        .map(|it| name(&slot(it)))
+        .collect();
+    let before: BTreeSet<&String> = evidence
+        .nodes
+        .iter()
+        .flat_map(|it| &it.registrations[0])
+        .map(|it| &it.registration_id)
+        .collect();
+    for it in evidence
+        .registrations()
+        .filter(|it| before.contains(&it.registration_id))
+    {
+        for service in it.namespaces.iter().filter(|name| !listed.contains(*name)) {
+            let message = format!(
+                "it is registered by {} ({}), and the gateway does not list it: it cannot mount what it took, or is very busy",
+                it.addr, it.instance_id
+            );
+            let help = "check its schema: `tower-gwag check` finds what gateways take and never mount; the gateway's log says why";
+            found.push(Finding::fault("unlisted", service, message, help));
+        }
+    }
+}
+
+/// Who answers where replicas are said to be.
+fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
+    let grpc: BTreeSet<&str> = evidence
+        .registrations()
+        .filter(|it| {
+            let has_proto = |name: &String| {
+                let slot = name
+                    .rsplit_once('/')
+                    .map(|(a, b)| (a.to_owned(), b.to_owned()));
+                slot.is_some_and(|slot| {
+                    slot.0 == HOLD
+                        || evidence
+                            .pages()
+                            .is_some_and(|it| it.protos.contains_key(&slot))
+                })
+            };
+            it.namespaces.iter().any(has_proto)
+        })
+        .map(|it| it.addr.as_str())
+        .collect();
+    let mut services: BTreeMap<&str, (BTreeSet<&str>, &str)> = BTreeMap::new();
+    for it in evidence.registrations() {
+        let entry = services
+            .entry(&it.addr)
+            .or_insert_with(|| (BTreeSet::new(), it.instance_id.as_str()));
+        let names = it.namespaces.iter().map(String::as_str);
+        entry.0.extend(names.filter(|it| !it.starts_with(HOLD)));
+    }
+    let is_loopback = |host: &str| {
+        host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|it| it.is_loopback())
+    };
+    let is_remote = evidence.own.iter().any(|(host, _)| !is_loopback(host));
+    for (address, (names, instance)) in services {
+        let is_grpc = grpc.contains(address);
+        let names: Vec<&str> = names.into_iter().collect();
+        let who = match names.as_slice() {
+            [] => instance.to_owned(),
+            some => format!("{} ({instance})", some.join(", ")),
+        };
+        let has_scheme = address.starts_with("http://") || address.starts_with("https://");
+        if is_grpc && has_scheme {
+            let message =
+                format!("{who} is a gRPC service, and its address has a scheme: every call fails");
+            found.push(Finding::fault(
+                "address-scheme",
+                address,
+                message,
+                "register it as host:port",
+            ));
+            continue;
+        }
+        let Some(place) = host_port(address) else {
+            // Another kind of target, such as a socket of the gateway's host.
+            continue;
+        };
+        if evidence.own.contains(&place) {
+            let message = format!("{who} is registered with the gateway's own address");
+            found.push(Finding::fault(
+                "own-address",
+                address,
+                message,
+                "register the service's own address",
+            ));
+            continue;
+        }
+        if is_remote && is_loopback(&place.0) {
+            let message =
+                format!("{who} is registered with an address that only its own host can dial");
+            let help = "register an address that the gateway can dial (`advertise`), unless both are on one host";
+            found.push(Finding::warning("loopback-address", address, message, help));
+        }
+        let Some(spoken) = evidence.spoken.get(address) else {
+            continue;
+        };
+        match spoken {
+            Spoken::Nobody(why) => {
+                let message = format!(
+                    "{who}: nobody answers there, as seen from here: {why}. A dead replica draws calls, because it fails fast"
+                );
+                let help = "if the process is dead, its entry ends with its TTL and up to 5 s; if it lives, it advertises a wrong address, or a firewall is between";
+                found.push(Finding::fault("dead-address", address, message, help));
+            }
+            Spoken::Tls if is_grpc && !evidence.is_tls => {
+                let message = format!(
+                    "{who} speaks TLS there, and the gateway dials gRPC services in plaintext"
+                );
+                let help = "serve without TLS, or start the gateway with TLS: then it dials all gRPC services with its certificate";
+                found.push(Finding::fault("tls", address, message, help));
+            }
+            Spoken::Tls
+                if !is_grpc && !address.starts_with("https://") && evidence.pages().is_some() =>
+            {
+                let message = format!("{who} speaks TLS there, and is registered without https");
+                found.push(Finding::fault(
+                    "tls",
+                    address,
+                    message,
+                    "advertise an https:// address",
+                ));
+            }
+            Spoken::Http1 | Spoken::Http2 if is_grpc && evidence.is_tls => {
+                let message = format!(
+                    "{who} speaks no TLS there, and a gateway with TLS dials all gRPC services with it"
+                );
+                found.push(Finding::fault(
+                    "tls",
+                    address,
+                    message,
+                    "serve with TLS, and with the gateway's CA",
+                ));
+            }
+            Spoken::Http1 | Spoken::Http2 if address.starts_with("https://") => {
+                let message =
+                    format!("{who} is registered with https, and speaks plain HTTP there");
+                found.push(Finding::fault(
+                    "tls",
+                    address,
+                    message,
+                    "advertise http://, or host:port",
+                ));
+            }
+            Spoken::Http1 if is_grpc => {
+                let message = format!(
+                    "{who} is a gRPC service, and HTTP/1 is spoken there: it is another port"
+                );
+                found.push(Finding::fault(
+                    "wrong-port",
+                    address,
+                    message,
+                    "register the port of the gRPC server",
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Calls that anybody can make, and that end the gateway.
+fn fatal(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unjudged>) {
+    let Some(pages) = evidence.pages() else {
+        return;
+    };
+    let mut unknown = Vec::new();
+    for (slot, set) in &pages.protos {
+        for (method, verdict) in streams::verdicts(set) {
+            match verdict {
+                Verdict::Fatal(by) => {
+                    let message = format!(
+                        "{}: a call of it ends the gateway's process, for everybody: it streams, and {by}",
+                        name(slot)
+                    );
+                    let help = "take the field out of what the method streams (int64, or a repeated message of pairs), and register the next version; until then keep callers from it";
+                    found.push(Finding::fault("fatal-method", method, message, help));
+                }
+                Verdict::Unknown(of) => unknown.push(format!("{method} ({of} is imported)")),
+            }
+        }
+    }
+    if !unknown.is_empty() {
+        let why = format!("not known: {}", unknown.join(", "));
+        unjudged.push(Unjudged {
+            what: "methods that end the gateway",
+            why,
+        });
+    }
+}

@@ -1,0 +1,71 @@
+//! `check --fix`: repairs OpenAPI documents in place.
+
+use similar::{ChangeTag, TextDiff};
+use tower_gwag::{OpenApiDocument, Version};
+
+use crate::cli::{Check, Format};
+use crate::edit::edited;
+use crate::output::{self, Fault, Style, paint};
+use crate::sources::{Kind, Sources, bytes_of, write};
+
+/// Whether something was written.
+pub(crate) fn fix(sources: &Sources, args: &Check) -> Result<bool, Fault> {
+    let mut is_written = false;
+    for source in sources.all.iter().filter(|it| it.kind == Kind::OpenApi) {
+        // What cannot be read is told by the check.
+        let Ok(text) = String::from_utf8(bytes_of(&source.path)?) else {
+            continue;
+        };
+        let version: Version = source.version.parse().unwrap_or_default();
+        let Some((new, changes)) = OpenApiDocument::from(text.as_str()).repaired(version) else {
+            continue;
+        };
+        // They are the same value with quotes, so that the value does not show it.
+        let quotes_times = changes
+            .iter()
+            .any(|it| it.message().starts_with("dates and times"));
+        let (new, is_whole) = edited(&text, &new, quotes_times);
+        let shown = source.shown();
+        let diff = unified(&shown, &text, &new);
+        // Whatever reads stdout wants what was found, and nothing else.
+        match args.format {
+            Format::Human => output::print(&diff),
+            _ => output::say(diff.trim_end()),
+        }
+        for change in &changes {
+            output::say(&format!("{shown}: {}", change.message()));
+        }
+        if !is_whole {
+            let note = "the document has aliases, or parts that cannot be changed in place: it is written anew, without its comments and its order";
+            output::say(&format!("{shown}: {note}"));
+        }
+        if !args.dry_run {
+            write(&source.path, &new)?;
+            is_written = true;
+        }
+    }
+    Ok(is_written)
+}
+
+/// What changed, as `diff -u` shows it.
+pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    let mut text = format!("--- {name}\n+++ {name}\n");
+    for hunk in diff.unified_diff().context_radius(2).iter_hunks() {
+        text.push_str(&format!(
+            "{}\n",
+            paint(Style::Faint, &hunk.header().to_string())
+        ));
+        for change in hunk.iter_changes() {
+            let line = change.value().trim_end_matches(['\n', '\r']);
+            let line = match change.tag() {
+                ChangeTag::Delete => paint(Style::Bad, &format!("-{line}")),
+                ChangeTag::Insert => paint(Style::Good, &format!("+{line}")),
+                ChangeTag::Equal => format!(" {line}"),
+            };
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text
+}

@@ -1,0 +1,58 @@
+//! `tower-gwag`: a gateway to develop with, a check for CI, a supervisor for any program, an operator's
+//! eyes.
+
+mod access;
+mod against;
+mod check;
+mod cli;
+mod dev;
+mod doctor;
+mod edit;
+mod fix;
+mod http;
+mod offline;
+mod operators;
+mod output;
+mod run;
+mod sources;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command};
+use crate::output::{FINE, Fault};
+
+fn main() -> ExitCode {
+    let done = execute(Cli::parse().command);
+    done.unwrap_or_else(|fault| fault.report())
+}
+
+fn execute(command: Command) -> Result<ExitCode, Fault> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => offline::explain(&args),
+        Command::Schema(args) => offline::schema(&args),
+        Command::Diff(args) => offline::compare(&args),
+        Command::Hash(args) => offline::hash(&args),
+        Command::Lock(args) => offline::lock(&args),
+        Command::Dev(args) => dev::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Services(args) => operators::services(&args),
+        Command::Registrations(args) => operators::registrations(&args),
+        Command::Peers(args) => operators::peers(&args),
+        Command::Forget(args) => operators::forget(&args),
+        Command::Deprecate(args) => operators::deprecate(&args),
+        Command::Undeprecate(args) => operators::undeprecate(&args),
+        Command::Retract(args) => operators::retract(&args),
+        Command::Sign(args) => operators::sign(&args),
+        Command::Watch(args) => operators::watch(&args),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tower-gwag", &mut text);
+            output::print(&String::from_utf8_lossy(&text));
+            Ok(ExitCode::from(FINE))
+        }
+    }
+}

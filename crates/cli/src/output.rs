@@ -1,0 +1,220 @@
+//! Everything that is written: what was asked for goes to stdout, what is said about it to stderr.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+/// Nothing was wrong.
+pub(crate) const FINE: u8 = 0;
+/// What was looked at has faults: findings, a breaking change, an ill gateway.
+pub(crate) const FAULTY: u8 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// A file is missing, or cannot be read or written.
+pub(crate) const FILE: u8 = 3;
+/// The gateway is away, is none, or said no.
+pub(crate) const GATEWAY: u8 = 4;
+/// `run` itself failed, so that no program ran.
+pub(crate) const RUN: u8 = 125;
+/// The program of `run` cannot be executed.
+pub(crate) const CANNOT_RUN: u8 = 126;
+/// The program of `run` does not exist.
+pub(crate) const NO_PROGRAM: u8 = 127;
+
+/// Why a command ends here, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// A gateway did not do what was asked.
+    pub(crate) fn of_gateway(error: &tower_gwag::Error) -> Self {
+        let code = match error.kind() {
+            tower_gwag::ErrorKind::InvalidGatewayAddress
+            | tower_gwag::ErrorKind::InvalidTls
+            | tower_gwag::ErrorKind::InvalidMetadata => USAGE,
+            _ => GATEWAY,
+        };
+        Self::new(code, error.to_string())
+    }
+
+    pub(crate) fn report(&self) -> ExitCode {
+        say(&format!(
+            "{} {}",
+            paint_err(Style::Bad, "error:"),
+            self.message
+        ));
+        if let Some(help) = &self.help {
+            say(&format!("  = help: {help}"));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// How a piece of text stands out on a terminal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    Good,
+    Bad,
+    Notice,
+    Faint,
+    Bold,
+}
+
+impl Style {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Bad => "1;31",
+            Self::Notice => "33",
+            Self::Faint => "2",
+            Self::Bold => "1",
+        }
+    }
+}
+
+/// Writes to stdout. A reader that has gone away, as of `| head`, ends the program quietly.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written {
+        let is_over = error.kind() == ErrorKind::BrokenPipe;
+        std::process::exit(if is_over { FINE.into() } else { FILE.into() });
+    }
+}
+
+pub(crate) fn line(text: impl Display) {
+    print(&format!("{text}\n"));
+}
+
+pub(crate) fn json(value: &Value) {
+    line(format_args!("{value:#}"));
+}
+
+/// Writes a line to stderr; nobody is there to be told if that fails.
+pub(crate) fn say(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(format!("{text}\n").as_bytes());
+}
+
+/// Whether stdout is a terminal that shows colours.
+pub(crate) fn is_coloured() -> bool {
+    io::stdout().is_terminal() && wants_colour()
+}
+
+fn wants_colour() -> bool {
+    let is_off = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    !is_off("NO_COLOR") && std::env::var_os("TERM").is_none_or(|it| it != "dumb")
+}
+
+/// For stdout.
+pub(crate) fn paint(style: Style, text: &str) -> String {
+    painted(is_coloured(), style, text)
+}
+
+fn paint_err(style: Style, text: &str) -> String {
+    painted(io::stderr().is_terminal() && wants_colour(), style, text)
+}
+
+fn painted(is_on: bool, style: Style, text: &str) -> String {
+    match is_on {
+        true => format!("\u{1b}[{}m{text}\u{1b}[0m", style.code()),
+        false => text.to_owned(),
+    }
+}
+
+/// What a peer or a file said, with everything escaped that could change a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => plain.push(c),
+            // It knows which characters cannot be seen, or change the direction of others.
+            _ => plain.extend(c.escape_debug()),
+        }
+    }
+    plain
+}
+
+/// The same, cut where it is long.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    let plain = plain(text);
+    match plain.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &plain[..at]),
+        None => plain,
+    }
+}
+
+/// Columns side by side. Cells are escaped.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|it| short(it, 60)).collect())
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widths = cells.map(|it| it.chars().count());
+        let head = head.get(column).map_or(0, |it| it.len());
+        widths.chain([head]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let show = |cells: &[String]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(&widths) {
+            let gap = width - cell.chars().count().min(*width) + 2;
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', gap));
+        }
+        line.trim_end().to_owned()
+    };
+    let titles: Vec<String> = head.iter().map(|it| (*it).to_owned()).collect();
+    let mut text = paint(Style::Bold, &show(&titles));
+    text.push('\n');
+    for row in &rows {
+        text.push_str(&show(row));
+        text.push('\n');
+    }
+    text
+}
+
+/// `3 services`, `1 service`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_cannot_change_a_terminal() {
+        assert_eq!(plain("a\u{1b}[2J\n\"é\""), "a\\u{1b}[2J\\n\"é\"");
+        let table = table(
+            &["A", "B"],
+            &[
+                vec!["x\ny".into(), "é".into()],
+                vec!["z".into(), "w".into()],
+            ],
+        );
+        assert_eq!(table, "A     B\nx\\ny  é\nz     w\n");
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether the program's port accepts.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::cli::Run;
+use crate::output::{Fault, RUN, plain};
+
+const DIAL: Duration = Duration::from_secs(1);
+
+/// Where the program listens, as far as it can be dialled from here.
+#[derive(Clone, Debug)]
+pub(super) struct Port {
+    places: Vec<(String, u16)>,
+}
+
+/// What a dial found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialled {
+    Accepts,
+    /// Nothing listens there.
+    Refused,
+    /// Neither: no answer, or an address that cannot be reached from here.
+    Unclear,
+}
+
+impl Port {
+    pub(super) fn of(args: &Run) -> Result<Self, Fault> {
+        let mut places = Vec::new();
+        if let Some(port) = args.port {
+            let loopback = [
+                IpAddr::from(Ipv4Addr::LOCALHOST),
+                Ipv6Addr::LOCALHOST.into(),
+            ];
+            let own = args.gateway.iter().filter_map(|it| source_towards(it));
+            let mut ips: Vec<IpAddr> = loopback.into_iter().chain(own).collect();
+            ips.dedup();
+            places.extend(ips.into_iter().map(|it| (it.to_string(), port)));
+        } else if let Some(address) = &args.advertise {
+            let place = host_port(address).ok_or_else(|| {
+                let message = format!(
+                    "`{}` names no host and port that could be dialled",
+                    plain(address)
+                );
+                Fault::new(RUN, message)
+                    .help("give --port, too: the port on which the program listens here")
+            })?;
+            places.push(place);
+        }
+        Ok(Self { places })
+    }
+
+    pub(super) async fn dial(&self) -> Dialled {
+        let mut found = Dialled::Refused;
+        for (host, port) in &self.places {
+            match timeout(DIAL, TcpStream::connect((host.as_str(), *port))).await {
+                // A free port may be given to the very connection that is to reach it.
+                Ok(Ok(stream)) if stream.local_addr().ok() != stream.peer_addr().ok() => {
+                    return Dialled::Accepts;
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {}
+                // A host without IPv6.
+                Ok(Err(error))
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::AddrNotAvailable | ErrorKind::NetworkUnreachable
+                    ) => {}
+                _ => found = Dialled::Unclear,
+            }
+        }
+        found
+    }
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.places.as_slice() {
+            [(host, port)] => write!(f, "{host}:{port}"),
+            [(_, port), ..] => write!(f, "port {port}"),
+            [] => f.write_str("no port"),
+        }
+    }
+}
+
+/// This host's address on the way to the gateway; nothing is sent.
+fn source_towards(gateway: &str) -> Option<IpAddr> {
+    let (host, port) = host_port(gateway)?;
+    let target: SocketAddr = format!("{host}:{port}").parse().ok()?;
+    let any: SocketAddr = match target {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Host and port of `host:port` or a URL.
+pub(crate) fn host_port(address: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (scheme, rest.trim_start_matches('/')),
+        None => ("", address),
+    };
+    let authority = rest.split(['/', '?']).next()?;
+    let default = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        // Ports may have leading zeros.
+        Some((host, digits))
+            if !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit()) =>
+        {
+            let digits = digits.trim_start_matches('0');
+            (host, digits.parse().ok())
+        }
+        _ => (authority, default),
+    };
+    let host = host.trim_matches(['[', ']']);
+    Some((host.to_owned(), port?)).filter(|(host, _)| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_any_spelling_have_a_host_and_a_port() {
+        for (address, host, port) in [
+            ("10.0.0.5:0050051", "10.0.0.5", 50051),
+            ("dns:///a.b:050051", "a.b", 50051),
+            ("https://pets.example/v2", "pets.example", 443),
+            ("http://[::1]:80/x:y", "::1", 80),
+            ("[::1]:8080", "::1", 8080),
+        ] {
+            assert_eq!(
+                host_port(address),
+                Some((host.to_owned(), port)),
+                "{address}"
+            );
+        }
+        for address in ["", "host", "unix:///run/x", ":80", "host:http"] {
+            assert_eq!(host_port(address), None, "{address}");
+        }
+    }
+}

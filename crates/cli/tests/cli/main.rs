@@ -1,0 +1,14 @@
+//! The binary `tower-gwag`, as people and scripts call it.
+//!
+//! Set `GWAG_GATEWAY` and `GWAG_GATEWAY_HTTP` to run what is marked so against a real clustered gateway,
+//! with `--test-threads=1`.
+
+mod bad_input;
+mod dev;
+mod doctor;
+mod examples;
+mod offline;
+mod operators;
+mod program;
+mod run;
+mod support;
