@@ -235,13 +235,12 @@ async fn pages(base: &Base, evidence: &Evidence) -> Result<Pages, String> {
     let slots: Vec<Slot> = evidence.services().map(slot).collect();
     for it in slots.iter().filter(|it| !it.0.starts_with('_')) {
         let path = format!("/api/schema/proto?service={}", selected(it));
-        if pages.documents.contains_key(it) {
-            continue;
-        }
         if let Ok((StatusCode::OK, body)) = base.get(&path).await
             && let Ok(set) = FileDescriptorSet::decode(body)
-            && !set.file.is_empty()
+            // Gateways show every service as proto and as OpenAPI: the file's name tells what it was.
+            && set.file.iter().any(|file| file.name() == format!("{}.proto", it.0))
         {
+            pages.documents.remove(it);
             pages.protos.insert(it.clone(), set);
         }
     }
