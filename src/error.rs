@@ -188,6 +188,15 @@ impl From<CheckError> for Error {
 // === impl ErrorKind ===
 
 impl ErrorKind {
+    /// Whether trying again soon can help. What the gateway says of the content of a request stays
+    /// true until somebody changes something.
+    pub(crate) fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable | Self::TimedOut | Self::IntrospectionFailed
+        )
+    }
+
     /// The kind of the error that a violation becomes.
     fn of(rule: Rule) -> Self {
         match rule {

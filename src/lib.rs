@@ -95,6 +95,7 @@ mod driver;
 mod error;
 mod health;
 mod lease;
+mod liveness;
 // Pages of text: only rustdoc wants them.
 #[cfg(all(
     any(doc, doctest),
@@ -111,7 +112,6 @@ mod registration;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod serve;
 pub mod server;
-mod settings;
 mod status;
 
 #[cfg(feature = "tls")]
@@ -124,7 +124,10 @@ pub use health::HealthService;
 pub use health::Readiness;
 pub use lease::Hold;
 pub use observe::verify::ServedSchema;
-pub use options::{GatewayAddress, OnFinding, OnRefusal, Options};
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use options::Settings;
+pub use options::{Environment, GatewayAddress, OnFinding, OnRefusal, Options, no_gateway};
 pub use registration::Registration;
 #[cfg(feature = "axum")]
 pub use serve::serve;
@@ -137,10 +140,6 @@ pub use server::GwagListener;
 #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub use server::Incoming;
 pub use server::{GwagRegistrationLayer, GwagRegistrationService, stop_signal};
-#[cfg(feature = "serde")]
-#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
-pub use settings::Settings;
-pub use settings::{Environment, no_gateway};
 pub use status::{
     Cleanness, Event, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport, State, Status,
 };

@@ -42,7 +42,7 @@ mod with_facade {
     use tokio::time::{Instant, MissedTickBehavior, interval};
 
     use crate::driver::Life;
-    use crate::lease::{Answer, Call, Verb, Which};
+    use crate::lease::{Answer, Call, LeaseKind, Verb};
     use crate::status::{LeaveReport, State};
 
     const STATE: &str = "gwag_registration_state";
@@ -153,7 +153,7 @@ mod with_facade {
                 Answer::Misrouted(_) => "misrouted",
             };
             let entry = match call.which {
-                Which::Hold => "hold",
+                LeaseKind::Hold => "hold",
                 _ => "service",
             };
             let labels = [
@@ -168,7 +168,7 @@ mod with_facade {
                 answer,
                 Answer::Registered { .. } | Answer::Beat { known: true }
             );
-            if is_good && call.which == Which::Service {
+            if is_good && call.which == LeaseKind::Service {
                 self.counted().last_beat = Some(Instant::now());
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
                 let now = now.unwrap_or_default().as_secs_f64();

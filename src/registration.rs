@@ -176,6 +176,6 @@ impl Registration {
             reason,
             drain: true,
         });
-        self.life().left().await
+        self.life().ended().await
     }
 }

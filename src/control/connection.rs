@@ -21,15 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::exchange::Spent;
-use super::looks::Looks;
+use super::looks::{Looks, Shared};
 use super::nodes::Nodes;
-use super::probe::Liveness;
 use super::resolver;
-use super::shared::Shared;
 use super::spoken::{FirstBytes, Spoken};
 use super::target::Target;
 use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};
+use crate::liveness::Liveness;
 
 /// For one address: long enough for a far gateway, short enough to try the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

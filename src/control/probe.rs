@@ -13,6 +13,7 @@ use super::exchange::{Failure, Refusal, framed, framed_raw};
 use super::proto::ListPeersRequest;
 use super::refusal::Failed;
 use crate::error::Error;
+use crate::liveness::Liveness;
 
 /// How much longer an answer may take on a connection than on a new one.
 const GRACE: Duration = Duration::from_secs(1);
@@ -22,19 +23,6 @@ const PROBE_IS_FRESH: Duration = Duration::from_millis(500);
 const LOOK_IS_FRESH: Duration = Duration::from_secs(2);
 /// For that look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// What a probe found out about a connection on which an answer is overdue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Liveness {
-    /// It answers other calls: only this one takes long.
-    Slow,
-    /// It answers nothing, while a new one is answered, or refused: it is dead.
-    Dead,
-    /// Nothing is answered or refused anywhere: frozen, or cut off.
-    Silent,
-    /// The same here, but another node of the gateway's name answers.
-    NodeSilent,
-}
 
 /// No message of any type: a field of a wire type that does not exist.
 const UNDECODABLE: &[u8] = &[0xff, 0xff, 0xff];

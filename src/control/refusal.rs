@@ -120,15 +120,6 @@ fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
     }
 }
 
-/// Whether trying again soon can help. What the gateway says of the content of a request stays
-/// true until somebody changes something.
-pub(crate) fn is_transient(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::IntrospectionFailed
-    )
-}
-
 /// Why a call has no answer of the kind that was asked for.
 #[derive(Debug)]
 pub(crate) enum CallError {
@@ -308,10 +299,10 @@ mod tests {
             "something that nobody has seen",
             "",
         ] {
-            assert!(is_transient(classify(Code::Unknown, text)), "{text}");
+            assert!(classify(Code::Unknown, text).is_transient(), "{text}");
         }
         let text = "gateway: a/v1 already registered with different schema hash";
-        assert!(!is_transient(classify(Code::Unknown, text)));
+        assert!(!classify(Code::Unknown, text).is_transient());
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! its connections are still busy with then is waited for until one moment, `drain_timeout` after
 //! the Deregister, whether or not the layer counted it. Only then is anything cut.
 
-mod exempt;
 mod gauge;
 mod in_flight;
 #[cfg(any(feature = "axum", feature = "tonic"))]
@@ -34,7 +33,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-pub(crate) use exempt::Prefixes;
+use in_flight::Prefixes;
 pub(crate) use in_flight::{InFlight, InFlightGuard};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use opening::OpeningReader;

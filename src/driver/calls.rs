@@ -10,9 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::address;
-use super::host_name::host_name;
-use super::spellings::Spellings;
+use super::address::{self, Spellings, host_name};
 use super::takeover::Exclusive;
 use crate::control::address::{dialled, is_bound, is_of_this_host, respelled};
 use crate::control::hold;
@@ -20,8 +18,8 @@ use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway, Target, ghosts};
 use crate::error::{Error, ErrorKind};
 use crate::lease::Hold;
-use crate::lease::{Answer, Call, Verb, Which};
-use crate::observe::introspect;
+use crate::lease::{Answer, Call, Entry, LeaseKind, Verb};
+use crate::observe::http;
 use crate::observe::proof::Callers;
 use crate::observe::slots::{self, Before, Gateways, Guard};
 use crate::observe::verify::{self, Expected};
@@ -52,11 +50,8 @@ const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
 /// The same once the process leaves; attempts to connect are made no more often.
 const LAST_TRY_INTERVAL: Duration = Duration::from_millis(210);
 
-/// Some more than a registration has at one time: three leases, and what it left elsewhere.
-const MOST_HOMES: usize = 32;
-
 /// Makes calls for one registration.
-pub(crate) struct Caller(Arc<Shared>);
+pub(crate) struct Calls(Arc<Shared>);
 
 struct Shared {
     /// In the order of the options; a machine's number of a gateway is its place here.
@@ -73,7 +68,6 @@ struct Shared {
     address: Mutex<Option<(usize, String)>>,
     /// What a name that is advertised stands for, if it is this server.
     named: Mutex<Vec<IpAddr>>,
-    homes: Mutex<Homes>,
     /// The tier policy of the gateway does not take a hold with a vN.
     hold_is_unstable: AtomicBool,
     /// Services that are not registered while the others are, by their place.
@@ -86,11 +80,6 @@ struct Shared {
     suspects_ghosts: AtomicBool,
     leaves: CancellationToken,
 }
-
-/// The nodes that took registrations, by their ids, the newest last: those that expired, as
-/// retired holds do, fall out in their turn.
-#[derive(Default)]
-struct Homes(Vec<(String, SocketAddr)>);
 
 /// What must be so for a call of the service to be made.
 #[derive(Debug, Default)]
@@ -113,9 +102,9 @@ pub(crate) struct Reply {
     pub(crate) failure: Option<Arc<Error>>,
 }
 
-// === impl Caller ===
+// === impl Calls ===
 
-impl Caller {
+impl Calls {
     pub(crate) fn new(mut config: Config, bound: Option<SocketAddr>) -> Self {
         // Each process begins somewhere else.
         let is_all_proto = config.is_all_proto();
@@ -146,7 +135,6 @@ impl Caller {
             gateways: Mutex::new(Vec::new()),
             address: Mutex::new(None),
             named: Mutex::default(),
-            homes: Mutex::default(),
             hold_is_unstable: AtomicBool::new(false),
             aside: Mutex::default(),
             was_forgotten: AtomicBool::new(false),
@@ -244,18 +232,16 @@ impl Caller {
     /// that was before `until`, when the gateway has evicted it by itself.
     pub(crate) fn clean_up(
         &self,
-        gateway: usize,
-        id: String,
+        entry: Entry,
         until: Instant,
     ) -> impl Future<Output = bool> + Send + use<> {
         // A connection of its own: the shared one may be dead without having ended.
-        let home = lock(&self.0.homes).forget(&id);
-        let control = self.control(gateway).apart(home);
+        let control = self.control(entry.gateway).apart(entry.node);
         let leaves = self.0.leaves.clone();
         async move {
             let told = async {
                 let mut is_hurried = leaves.is_cancelled();
-                while control.deregister(id.clone()).await.is_err() {
+                while control.deregister(entry.id.clone()).await.is_err() {
                     let pause = match is_hurried {
                         true => LAST_TRY_INTERVAL,
                         false => CLEAN_UP_INTERVAL,
@@ -270,16 +256,17 @@ impl Caller {
         }
     }
 
-    /// Whether the registration was taken by another node than the one that was asked last.
-    pub(crate) fn is_elsewhere(&self, gateway: usize, id: &str) -> bool {
-        let asked = self.control(gateway).node();
-        let homes = lock(&self.0.homes);
-        homes.of(id).is_some_and(|home| asked != Some(home))
+    /// Whether another node than the one that was asked last has the entry.
+    pub(crate) fn is_elsewhere(&self, entry: &Entry) -> bool {
+        let asked = self.control(entry.gateway).node();
+        entry.node.is_some_and(|home| asked != Some(home))
     }
 
-    /// The registration is no more.
-    pub(crate) fn forget(&self, id: &str) {
-        lock(&self.0.homes).forget(id);
+    /// What the last attempt to deregister needs of an entry.
+    pub(crate) fn last_call(&self, entry: &Entry) -> (LeaseKind, ControlPlane, String) {
+        // The connections die with their runtime.
+        let control = self.control(entry.gateway).apart(entry.node);
+        (entry.kind, control, entry.id.clone())
     }
 
     /// Waits for a call that nobody else waits for any more, and takes back what it registered.
@@ -350,8 +337,8 @@ impl Caller {
     ) -> Option<impl Future<Output = Option<u32>> + Send + use<>> {
         // The hold is the last to go.
         let last = match self.0.config.hold {
-            Some(Hold::AtStart | Hold::AtLeave) => Which::Hold,
-            Some(Hold::Off) | None => Which::Service,
+            Some(Hold::AtStart | Hold::AtLeave) => LeaseKind::Hold,
+            Some(Hold::Off) | None => LeaseKind::Service,
         };
         if reply.call.which != last || reply.answer != Answer::Deregistered {
             return None;
@@ -412,23 +399,19 @@ impl Caller {
                 Verb::Heartbeat(_) if Box::pin(is_lost(control, &terms.guard)).await => {
                     Ok(Answer::HeldBack)
                 }
-                Verb::Heartbeat(id) => {
-                    let beat = control.heartbeat(id).await;
+                Verb::Heartbeat(entry) => {
+                    let beat = control.heartbeat(entry.id).await;
                     beat.map(|known| Answer::Beat { known })
                 }
-                Verb::Deregister(id) => {
+                Verb::Deregister(Entry { id, node, .. }) => {
                     // Another node says yes, too, and removes nothing.
-                    let home = lock(&shared.homes).of(&id);
-                    let told = match home {
+                    let told = match node {
                         Some(home) => match control.at(home).await {
-                            Ok(control) => control.deregister(id.clone()).await,
+                            Ok(control) => control.deregister(id).await,
                             Err(error) => Err(error),
                         },
-                        None => control.deregister(id.clone()).await,
+                        None => control.deregister(id).await,
                     };
-                    if told.is_ok() {
-                        lock(&shared.homes).forget(&id);
-                    }
                     told.map(|()| Answer::Deregistered)
                 }
             };
@@ -462,7 +445,7 @@ impl Shared {
     async fn register(
         &self,
         gateway: usize,
-        which: Which,
+        which: LeaseKind,
         spelling: u32,
         terms: &Terms,
         (address, before): (&mut String, &mut Before),
@@ -477,7 +460,7 @@ impl Shared {
         }
         let services = match which {
             // A former entry is never registered.
-            Which::Service | Which::Former => {
+            LeaseKind::Service | LeaseKind::Former => {
                 *before = Box::pin(self.look(control, terms.needs_look)).await?;
                 let aside = lock(&self.aside).clone();
                 before.aside.clone_from(&aside);
@@ -487,13 +470,13 @@ impl Shared {
                 let urls = bindings.iter().map(|it| &it.graphql_endpoint);
                 let urls = urls.filter(|it| !it.is_empty());
                 for (path, url) in self.config.graphql_endpoints().zip(urls) {
-                    let answers = Box::pin(introspect::check(path, url, self.bound)).await;
+                    let answers = Box::pin(http::introspect(path, url, self.bound)).await;
                     // As if the gateway had said so, which it would: no reason to try another.
                     answers.map_err(CallError::Refused)?;
                 }
                 bindings
             }
-            Which::Hold => {
+            LeaseKind::Hold => {
                 let unstable = self.hold_is_unstable.load(Ordering::Relaxed);
                 vec![hold::binding(unstable)]
             }
@@ -505,25 +488,23 @@ impl Shared {
             instance_id: self.instance_id(address) + &self.mark(which),
         };
         let granted = control.register(request).await.inspect_err(|error| {
-            if let (Which::Hold, CallError::Refused(error)) = (which, error)
+            if let (LeaseKind::Hold, CallError::Refused(error)) = (which, error)
                 && error.kind() == ErrorKind::TierRefused
             {
                 self.hold_is_unstable.store(true, Ordering::Relaxed);
             }
         })?;
-        if let Some(home) = control.node() {
-            lock(&self.homes).add(granted.id.clone(), home);
-        }
-        if let (Some(exclusive), Which::Service) = (&self.exclusive, which)
+        let node = control.node();
+        if let (Some(exclusive), LeaseKind::Service) = (&self.exclusive, which)
             && let Err(displaced) = Box::pin(exclusive.confirm(&self.controls, gateway)).await
             && control.deregister(granted.id.clone()).await.is_ok()
         {
-            lock(&self.homes).forget(&granted.id);
             return Err(displaced);
         }
         Ok(Answer::Registered {
             id: granted.id,
             ttl: granted.ttl,
+            node,
         })
     }
 
@@ -605,11 +586,11 @@ impl Shared {
 
     /// By which the entries of an `unstable` service are known to be this crate's: on the hold,
     /// where there is one, so that the service's instance id stays as it is.
-    fn mark(&self, which: Which) -> String {
+    fn mark(&self, which: LeaseKind) -> String {
         let has_hold = self.config.hold == Some(Hold::AtStart);
         let unstable = self.expected.iter().filter(|it| it.is_unstable);
         let mut hashes = unstable.map(|it| it.hash.as_deref()).peekable();
-        match hashes.peek().is_some() && (which == Which::Hold) == has_hold {
+        match hashes.peek().is_some() && (which == LeaseKind::Hold) == has_hold {
             true => slots::mark(hashes),
             false => String::new(),
         }
@@ -678,28 +659,6 @@ impl Shared {
             None => advertised.rsplit(':').next().unwrap_or_default().to_owned(),
         };
         format!("{}@{host}:{port}", namespace.unwrap_or_default())
-    }
-}
-
-// === impl Homes ===
-
-impl Homes {
-    fn add(&mut self, id: String, node: SocketAddr) {
-        self.forget(&id);
-        if self.0.len() == MOST_HOMES {
-            self.0.remove(0);
-        }
-        self.0.push((id, node));
-    }
-
-    fn of(&self, id: &str) -> Option<SocketAddr> {
-        let found = self.0.iter().find(|(known, _)| known == id);
-        found.map(|(_, node)| *node)
-    }
-
-    fn forget(&mut self, id: &str) -> Option<SocketAddr> {
-        let place = self.0.iter().position(|(known, _)| known == id)?;
-        Some(self.0.remove(place).1)
     }
 }
 

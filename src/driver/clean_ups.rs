@@ -22,7 +22,7 @@ pub(crate) struct CleanUps {
     tasks: JoinSet<bool>,
     expiries: HashMap<Id, Instant>,
     /// When those that are left expire.
-    left: watch::Sender<Vec<Instant>>,
+    expiring: watch::Sender<Vec<Instant>>,
     given_up: usize,
 }
 
@@ -41,7 +41,7 @@ impl CleanUps {
         Self {
             tasks: JoinSet::new(),
             expiries: HashMap::new(),
-            left: watch::Sender::new(Vec::new()),
+            expiring: watch::Sender::new(Vec::new()),
             given_up: 0,
         }
     }
@@ -74,7 +74,7 @@ impl CleanUps {
     }
 
     fn tell(&self) {
-        self.left
+        self.expiring
             .send_replace(self.expiries.values().copied().collect());
     }
 
@@ -90,10 +90,10 @@ impl CleanUps {
 
     /// Resolves when nothing is left, or after a moment, in which a gateway that is back has answered.
     pub(crate) fn tried(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut left = self.left.subscribe();
+        let mut expiring = self.expiring.subscribe();
         async move {
             // Either way it is over.
-            let _ = timeout(LAST_TRY, left.wait_for(Vec::is_empty)).await;
+            let _ = timeout(LAST_TRY, expiring.wait_for(Vec::is_empty)).await;
         }
     }
 
@@ -105,12 +105,12 @@ impl CleanUps {
         peer: Option<LivePeer>,
         deadline: Instant,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let mut left = self.left.subscribe();
+        let mut expiring = self.expiring.subscribe();
         async move {
             let Some(peer) = peer else { return };
             let mut was_told = false;
             loop {
-                let expiry = last_in_time(&left.borrow_and_update(), deadline);
+                let expiry = last_in_time(&expiring.borrow_and_update(), deadline);
                 let Some(expiry) = expiry else { return };
                 if !peer.may_route_elsewhere().await {
                     return;
@@ -126,7 +126,7 @@ impl CleanUps {
                     );
                 }
                 tokio::select! {
-                    changed = left.changed() => if changed.is_err() { return },
+                    changed = expiring.changed() => if changed.is_err() { return },
                     () = sleep(LOOK_INTERVAL) => {}
                 }
             }

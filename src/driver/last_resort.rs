@@ -1,7 +1,6 @@
 //! Tells the gateway that a registration is over when the runtime went away under it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
@@ -12,24 +11,14 @@ use tokio::time::timeout;
 
 use crate::control::ControlPlane;
 use crate::drain::RELAYED;
-use crate::lease::Which;
+use crate::lease::LeaseKind;
 
 /// What the end of a runtime waits for at the most, whatever the number of its registrations.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Deregisters from a thread of its own when the task that should do it is dropped.
 pub(crate) struct LastResort {
-    /// By [`Which`], the service first: the hold is there for its last calls.
-    held: [Option<Held>; Which::ALL.len()],
     runtime: Arc<Runtime>,
-}
-
-struct Held {
-    control: ControlPlane,
-    /// The node that took it.
-    node: Option<SocketAddr>,
-    id: String,
-    ttl: Duration,
 }
 
 /// The registrations of one runtime: they are dropped one after another when it ends, and only the
@@ -67,54 +56,25 @@ impl LastResort {
     pub(crate) fn new() -> Self {
         let runtime = Runtime::current();
         runtime.members().count += 1;
-        Self {
-            held: Default::default(),
-            runtime,
-        }
+        Self { runtime }
     }
 
-    pub(crate) fn arm(&mut self, which: Which, control: ControlPlane, id: String, ttl: Duration) {
-        let node = control.node();
-        self.held[which as usize] = Some(Held {
-            control,
-            node,
-            id,
-            ttl,
-        });
-    }
-
-    /// What is registered: under which id, with which TTL.
-    pub(crate) fn held(&self) -> impl Iterator<Item = (Which, String, Duration)> {
-        Which::ALL.into_iter().filter_map(|which| {
-            let held = self.held[which as usize].as_ref()?;
-            Some((which, held.id.clone(), held.ttl))
-        })
-    }
-
-    /// The service's entry, if there is one, is to be replaced by the next.
-    pub(crate) fn succeed(&mut self) {
-        if let Some(former) = self.held[Which::Service as usize].take() {
-            self.held[Which::Former as usize] = Some(former);
-        }
-    }
-
-    pub(crate) fn disarm(&mut self, which: Which) {
-        self.held[which as usize] = None;
-    }
-
-    /// Deregisters what is held, and tells `done` whether the gateway was told, or `None` when
-    /// there was nothing to tell. Does not wait: dropping the last one of a runtime does.
-    pub(crate) fn act(&mut self, done: impl FnOnce(Option<bool>) + Send + 'static) {
+    /// Makes these Deregisters, and tells `done` whether the gateway was told, or `None` when there
+    /// was nothing to tell. Does not wait: dropping the last one of a runtime does.
+    pub(crate) fn act(
+        &self,
+        held: Vec<(LeaseKind, ControlPlane, String)>,
+        done: impl FnOnce(Option<bool>) + Send + 'static,
+    ) {
         // Of a hold alone: the calls that it was for have just been answered.
-        let [others @ .., hold] = [Which::Service, Which::Former, Which::Hold];
-        let is_held = |which: Which| self.held[which as usize].is_some();
-        let pause = match is_held(hold) && !others.into_iter().any(is_held) {
+        let pause = match held.iter().all(|(kind, ..)| *kind == LeaseKind::Hold) {
             true => RELAYED,
             false => Duration::ZERO,
         };
-        // The connections died with their runtime, so new ones are made on a new runtime.
-        let held = std::mem::take(&mut self.held).into_iter().flatten();
-        let held: Vec<_> = held.map(|it| (it.control.apart(it.node), it.id)).collect();
+        let held: Vec<_> = held
+            .into_iter()
+            .map(|(_, control, id)| (control, id))
+            .collect();
         if held.is_empty() {
             return done(None);
         }

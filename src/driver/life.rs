@@ -280,7 +280,7 @@ impl Life {
     /// Resolves at the end of leaving and of the stop, for a server that stops: the stop begins
     /// here if the registration has ended without one.
     pub(crate) async fn over(&self) {
-        self.left().await;
+        self.ended().await;
         self.drain.over().await;
     }
 
@@ -306,7 +306,7 @@ impl Life {
     }
 
     /// The report, once leaving is over.
-    pub(crate) async fn left(&self) -> LeaveReport {
+    pub(crate) async fn ended(&self) -> LeaveReport {
         let mut reports = self.report.subscribe();
         let report = reports.wait_for(Option::is_some).await;
         // invariant: the sender is a field of `self`, and the value was just seen to be there.

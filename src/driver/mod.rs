@@ -4,12 +4,10 @@
 pub(crate) mod address;
 mod calls;
 mod clean_ups;
-mod host_name;
 mod last_resort;
 mod leaving;
 mod life;
 mod preferred;
-mod spellings;
 mod supervisor;
 mod takeover;
 mod task;

@@ -1,7 +1,6 @@
 //! The one task of a registration: does what the machine decides, and tells it what happened.
 
-mod conclusion;
-mod recovery;
+mod ending;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,26 +11,26 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::calls::{Caller, Reply, Terms};
+use super::calls::{Calls, Reply, Terms};
 use super::clean_ups::{CleanUps, LivePeer};
 use super::last_resort::LastResort;
 use super::leaving::Leaving;
 use super::life::{LeaveRequest, Life};
 use super::preferred::Preferred;
 use crate::awaited::{finished, optional, optional_sleep};
-use crate::control::Liveness;
 use crate::drain::Open;
 use crate::error::{Error, ErrorKind};
 use crate::lease::Ending;
 use crate::lease::{
-    Action, Answer, Call, Event, Hold, Machine, Note, SWEEP, Verb, Which, is_of_a_slot,
+    Action, Answer, Call, Hold, Input, LeaseKind, Machine, Note, SWEEP, Verb, is_of_a_slot,
 };
+use crate::liveness::Liveness;
 use crate::observe::reach::{Found, Reach};
 use crate::observe::slots::{Before, Move, Slots};
 use crate::observe::verify::{Expected, ReadBack, Remedy, Seen};
 use crate::options::Config;
 use crate::pace::Pace;
-use crate::status::{Event as UserEvent, State};
+use crate::status::{Event, State};
 use tower_gwag_schema::masked::{masked, masked_url};
 use tracing::{Instrument, Level};
 
@@ -51,7 +50,7 @@ type Look = Pin<Box<dyn Future<Output = Option<u32>> + Send>>;
 pub(crate) struct Worker {
     pub(crate) life: Arc<Life>,
     machine: Machine,
-    caller: Caller,
+    calls: Calls,
     /// Tells the gateway when the runtime goes away under us.
     last_resort: LastResort,
     call: Option<JoinHandle<Reply>>,
@@ -92,8 +91,10 @@ pub(crate) struct Worker {
     hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
     /// What was asked for, and when it must be over.
-    left: Option<(LeaveRequest, Instant)>,
+    leave: Option<(LeaveRequest, Instant)>,
     finished: bool,
+    /// Late answers were awaited long enough, too.
+    is_over: bool,
 }
 
 // === impl Worker ===
@@ -105,13 +106,13 @@ impl Worker {
         let (seed, reclaim_after) = (config.seed, config.reclaim_after);
         let (leave_timeout, prefer_first) = (config.leave_timeout, config.prefer_first);
         let pace = Pace::new(config.heartbeat_interval, seed);
-        let caller = Caller::new(config, bound);
-        let first = || Preferred::new(caller.control(0).clone(), seed.rotate_left(32));
+        let calls = Calls::new(config, bound);
+        let first = || Preferred::new(calls.control(0).clone(), seed.rotate_left(32));
         let preferred = prefer_first.then(first);
-        let expected = caller.expected();
-        life.board.log.of_gateway(caller.target(0).to_string());
-        life.board.log.of_instance(caller.instance_id());
-        let machine = machine(&caller, pace, leave_timeout);
+        let expected = calls.expected();
+        life.board.log.of_gateway(calls.target(0).to_string());
+        life.board.log.of_instance(calls.instance_id());
+        let machine = machine(&calls, pace, leave_timeout);
         let slots = Slots::new(
             Arc::clone(&services),
             Arc::clone(&expected),
@@ -124,11 +125,11 @@ impl Worker {
             registered: Default::default(),
             looks_due: false,
             held_back: false,
-            disconnected: Box::pin(Arc::clone(caller.control(0).gateway()).disconnected()),
+            disconnected: Box::pin(Arc::clone(calls.control(0).gateway()).disconnected()),
             last_resort: LastResort::new(),
             clean_ups: CleanUps::new(),
             machine,
-            caller,
+            calls,
             call: None,
             probe: None,
             ghost_watch: None,
@@ -151,8 +152,9 @@ impl Worker {
             failure: None,
             hold_failure: None,
             leaving: None,
-            left: None,
+            leave: None,
             finished: false,
+            is_over: false,
             life,
         }
     }
@@ -160,9 +162,9 @@ impl Worker {
     /// Runs until nothing is registered any more; after a panic and [`recover`](Self::recover),
     /// once more.
     pub(crate) async fn run(&mut self) {
-        if let Some((request, _)) = self.left {
+        if let Some((request, _)) = self.leave {
             let drain = request.drain;
-            self.step(Event::Leave { drain });
+            self.step(Input::Leave { drain });
         } else if !self.machine.is_busy() {
             self.life.board.set_status(State::Registering, None);
         }
@@ -182,24 +184,24 @@ impl Worker {
                     break;
                 }
             }
-            let wake_at = [self.machine.wake_at(), give_up]
+            let wake_at = [self.machine.wake_at().map(Instant::from_std), give_up]
                 .into_iter()
                 .flatten()
                 .min();
-            let left = self.left.is_some();
+            let leaves = self.leave.is_some();
             tokio::select! {
                 biased;
                 reply = finished(&mut self.call) => self.replied(reply),
-                seen = self.read_back.next(), if !left => self.saw(&seen),
-                found = self.reach.next(), if !left => self.found(found),
-                what = self.slots.next(), if !left => self.saw_slots(what),
-                () = first_is_there(&mut self.preferred), if !left => self.step(Event::FirstIsBack),
+                seen = self.read_back.next(self.calls.control(self.machine.gateway())), if !leaves => self.saw(&seen),
+                found = self.reach.next(), if !leaves => self.found(found),
+                what = self.slots.next(), if !leaves => self.saw_slots(what),
+                () = first_is_there(&mut self.preferred), if !leaves => self.step(Input::FirstIsBack),
                 found = finished(&mut self.probe) => {
-                    self.step(Event::Probed(found.unwrap_or(Liveness::Silent)));
+                    self.step(Input::Probed(found.unwrap_or(Liveness::Silent)));
                 }
                 found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
                 found = optional(&mut self.last_look) => self.looked(found),
-                request = leave_requests.wait_for(Option::is_some), if !left => {
+                request = leave_requests.wait_for(Option::is_some), if !leaves => {
                     // The sender lives in `life`.
                     let request = request.ok().and_then(|request| *request);
                     self.leave(request);
@@ -209,11 +211,11 @@ impl Worker {
                     if let Some(leaving) = &mut self.leaving {
                         leaving.drained(self.machine.is_holding(), open);
                     }
-                    self.step(Event::Drained);
+                    self.step(Input::Drained);
                 }
                 () = hurried.cancelled(), if !hurry_heard => {
                     hurry_heard = true;
-                    self.step(Event::Hurry);
+                    self.step(Input::Hurry);
                     if let Some(look) = self.last_look.take() {
                         self.last_look = Some(at_most(look, Instant::now() + HURRIED_LOOK));
                     }
@@ -222,39 +224,42 @@ impl Worker {
                     self.watch_connection();
                     // Whoever answers next may not be the one that was asked last.
                     self.read_back.doubt();
-                    self.step(Event::Disconnected);
+                    self.step(Input::Disconnected);
                 }
                 () = self.clean_ups.next() => {}
-                () = optional_sleep(wake_at) => self.step(Event::Woken),
+                () = optional_sleep(wake_at) => self.step(Input::Woken),
             }
         }
-        for which in Which::ALL {
-            self.last_resort.disarm(which);
-        }
+        self.is_over = true;
     }
 
     fn watch_connection(&mut self) {
-        let control = self.caller.control(self.machine.gateway());
+        let control = self.calls.control(self.machine.gateway());
         self.disconnected = Box::pin(Arc::clone(control.gateway()).disconnected());
     }
 
-    fn step(&mut self, event: Event) {
-        for action in self.machine.on(event, Instant::now()) {
+    fn step(&mut self, input: Input) {
+        let actions = self.machine.on(input, now());
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
             match action {
                 Action::Call(call) => {
                     if is_of_service(&call) {
                         self.read_back.distrust_calls();
                     }
-                    self.silent = self.caller.target(self.machine.gateway()).to_string();
+                    self.silent = self.calls.target(self.machine.gateway()).to_string();
                     self.life.board.log.of_gateway(self.silent.clone());
                     let mut terms = Terms::default();
-                    if call.which == Which::Service {
+                    if call.which == LeaseKind::Service {
                         terms.needs_look = self.machine.waits_for_slots();
                         if !self.held_back {
                             terms.guard = self.slots.guard();
                         }
                     }
-                    let call = self.caller.call(call, self.machine.gateway(), terms);
+                    let call = self.calls.call(call, self.machine.gateway(), terms);
                     self.call = Some(tokio::spawn(call.in_current_span()));
                 }
                 Action::Turn { to } => {
@@ -265,26 +270,23 @@ impl Worker {
                     }
                     self.read_back.pause();
                     self.slots.pause();
-                    self.last_resort.disarm(Which::Former);
-                    self.last_resort.disarm(Which::Hold);
-                    self.last_resort.disarm(Which::Service);
                     self.watch_connection();
                     if self.machine.waits_for_slots() {
                         self.wait_for_slots(true);
                     }
                 }
-                Action::CleanUp { gateway, id, until } => {
-                    let until = until.max(Instant::now() + CLUSTER_TTL);
-                    let clean_up = self.caller.clean_up(gateway, id, until);
+                Action::CleanUp { entry, until } => {
+                    let until = Instant::from_std(until).max(Instant::now() + CLUSTER_TTL);
+                    let clean_up = self.calls.clean_up(entry, until);
                     self.clean_ups.spawn(clean_up, until);
                 }
                 Action::Probe => {
-                    let control = self.caller.control(self.machine.gateway()).clone();
+                    let control = self.calls.control(self.machine.gateway()).clone();
                     let probe = async move { control.probe(PROBE_TIMEOUT).await };
                     self.probe = Some(tokio::spawn(probe));
                 }
-                Action::MoveOn => self.caller.control(self.machine.gateway()).move_on(),
-                Action::Disconnect => self.caller.control(self.machine.gateway()).disconnect(),
+                Action::MoveOn => self.calls.control(self.machine.gateway()).move_on(),
+                Action::Disconnect => self.calls.control(self.machine.gateway()).disconnect(),
                 Action::Drain => {
                     if let Some(leaving) = &mut self.leaving {
                         leaving.withdrawn(self.machine.is_holding());
@@ -302,12 +304,16 @@ impl Worker {
             // A call that panicked may have been carried out.
             let message = format!(
                 "a call to the gateway {} panicked; please report it",
-                self.caller.target(self.machine.gateway())
+                self.calls.target(self.machine.gateway())
             );
             self.failure = Some(Arc::new(Error::new(ErrorKind::Unavailable, message)));
-            self.step(Event::Answered(Answer::Broken));
+            self.step(Input::Answered(Answer::Broken));
             return;
         };
+        // First of all: whatever panics from here on, what stands on the gateway is known.
+        let actions = self
+            .machine
+            .on(Input::Answered(reply.answer.clone()), now());
         let which = reply.call.which;
         match which {
             // What cannot be reached for one cannot be reached for the other.
@@ -315,29 +321,29 @@ impl Worker {
                 self.failure.clone_from(&reply.failure);
                 self.hold_failure.clone_from(&reply.failure);
             }
-            Which::Hold => self.hold_failure.clone_from(&reply.failure),
-            Which::Service => {
+            LeaseKind::Hold => self.hold_failure.clone_from(&reply.failure),
+            LeaseKind::Service => {
                 self.failure.clone_from(&reply.failure);
                 if is_of_service(&reply.call) && reply.failure.is_some() {
                     self.read_back.trust_calls();
                 }
             }
             // Only to be removed: the gateway removes it by itself, too.
-            Which::Former => {}
+            LeaseKind::Former => {}
         }
         let meter = &self.life.board.meter;
         meter.called(&reply.call, &reply.answer, reply.took);
         self.look_for_ghosts(&reply);
-        self.note_lease(&reply);
-        if which == Which::Service {
+        self.clean_up_elsewhere(&reply);
+        if which == LeaseKind::Service {
             self.held_back = reply.answer == Answer::HeldBack;
             if self.held_back {
                 self.slots.look_now();
             }
         }
-        if let (Which::Service, Answer::Registered { id, ttl }) = (which, &reply.answer) {
+        if let (LeaseKind::Service, Answer::Registered { id, ttl, .. }) = (which, &reply.answer) {
             self.registered = (id.clone(), reply.before.clone());
-            let event = UserEvent::Registered {
+            let event = Event::Registered {
                 registration_id: id.clone(),
                 ttl: *ttl,
                 address: masked_url(&reply.address),
@@ -346,13 +352,13 @@ impl Worker {
             self.life.board.say_registered(&event);
             self.registered_at(&reply.address);
         }
-        self.step(Event::Answered(reply.answer));
+        self.act(actions);
     }
 
     /// The answer counts whatever comes of the look.
     fn look_for_ghosts(&mut self, reply: &Reply) {
-        if let Some((_, end)) = self.left
-            && let Some(look) = self.caller.last_look(self.machine.gateway(), reply)
+        if let Some((_, end)) = self.leave
+            && let Some(look) = self.calls.last_look(self.machine.gateway(), reply)
         {
             let end = match self.life.drain.hurried().is_cancelled() {
                 true => end.min(Instant::now() + HURRIED_LOOK),
@@ -362,38 +368,17 @@ impl Worker {
         }
     }
 
-    /// What is registered, for those that come after this machine.
-    fn note_lease(&mut self, reply: &Reply) {
-        let which = reply.call.which;
-        match (&reply.call.verb, &reply.answer) {
-            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
-                let control = self.caller.control(self.machine.gateway()).clone();
-                if which == Which::Service {
-                    self.last_resort.succeed();
-                }
-                self.last_resort.arm(which, control, id.clone(), *ttl);
-            }
-            (Verb::Heartbeat(id), Answer::Beat { known: false }) => {
-                self.clean_up_elsewhere(which, id);
-                self.last_resort.disarm(which);
-            }
-            (Verb::Deregister(_), Answer::Deregistered) => self.last_resort.disarm(which),
-            _ => {}
-        }
-    }
-
     /// Ids live on one node: another one may know nothing of an entry that is there. The hold stays
     /// for calls in flight, and expires.
-    fn clean_up_elsewhere(&mut self, which: Which, id: &str) {
-        let gateway = self.machine.gateway();
-        if which == Which::Hold || !self.caller.is_elsewhere(gateway, id) {
-            self.caller.forget(id);
+    fn clean_up_elsewhere(&mut self, reply: &Reply) {
+        let (Verb::Heartbeat(entry), Answer::Beat { known: false }) =
+            (&reply.call.verb, &reply.answer)
+        else {
             return;
-        }
-        let lease = self.last_resort.held().find(|(held, ..)| *held == which);
-        if let Some((_, id, ttl)) = lease {
-            let until = Instant::now() + CLUSTER_TTL.max(ttl + SWEEP);
-            let clean_up = self.caller.clean_up(gateway, id, until);
+        };
+        if entry.kind != LeaseKind::Hold && self.calls.is_elsewhere(entry) {
+            let until = Instant::now() + CLUSTER_TTL.max(entry.ttl + SWEEP);
+            let clean_up = self.calls.clean_up(entry.clone(), until);
             self.clean_ups.spawn(clean_up, until);
         }
     }
@@ -405,7 +390,7 @@ impl Worker {
             Note::Registered if self.machine.is_withdrawn() => {}
             Note::Registered => {
                 self.begin_looks();
-                if let Some(watch) = self.caller.watch_ghosts(self.machine.gateway()) {
+                if let Some(watch) = self.calls.watch_ghosts(self.machine.gateway()) {
                     self.stop_ghost_watch();
                     self.ghost_watch = Some(tokio::spawn(watch));
                 }
@@ -413,7 +398,7 @@ impl Worker {
             }
             Note::Alive => self.show_standing(),
             Note::Forgotten => {
-                self.caller.was_forgotten();
+                self.calls.was_forgotten();
                 self.life.board.log.of_entry(None);
                 self.read_back.pause();
                 self.slots.pause();
@@ -448,7 +433,7 @@ impl Worker {
                     ErrorKind::TimedOut,
                     format!(
                         "the gateway {} is slow to answer; it is waited for, and nothing is lost yet",
-                        self.caller.target(self.machine.gateway())
+                        self.calls.target(self.machine.gateway())
                     ),
                 );
                 self.life
@@ -461,41 +446,51 @@ impl Worker {
     /// The gateway has the service: looks at what it makes of it.
     fn begin_looks(&mut self) {
         let gateway = self.machine.gateway();
-        let control = self.caller.control(gateway).clone();
-        self.read_back.begin(control, &self.caller.callers());
+        self.read_back.begin(&self.calls.callers());
         let (own, before) = std::mem::take(&mut self.registered);
         self.slots
-            .begin(self.caller.gateways_at(gateway), own, before);
+            .begin(self.calls.gateways_at(gateway), own, before);
         self.life.board.latch_ready();
         self.life.drain.wiring.check_wiring();
     }
 
     fn saw(&mut self, seen: &Seen) {
         if let Some(replicas) = seen.replicas {
-            self.step(Event::Listed { replicas });
+            self.step(Input::Listed { replicas });
         }
-        if self.read_back.standing().0 == State::Routed {
+        if self
+            .read_back
+            .standing(self.calls.target(self.machine.gateway()))
+            .0
+            == State::Routed
+        {
             self.slots.routed();
         }
         if self.machine.holds_the_service() && self.life.board.state() != State::Unreachable {
             self.show_standing();
         }
-        if let Some(text) = self.read_back.unheard() {
+        if let Some(text) = self
+            .read_back
+            .unheard(self.calls.target(self.machine.gateway()))
+        {
             self.life.board.say(Level::WARN, None, &text);
         }
         match seen.remedy {
-            Remedy::None if seen.is_listed => self.step(Event::Proved),
+            Remedy::None if seen.is_listed => self.step(Input::Proved),
             Remedy::None => {}
-            Remedy::Cure => self.step(Event::Cure),
+            Remedy::Cure => self.step(Input::Cure),
             Remedy::GiveWay | Remedy::Withdraw => {
                 let for_good = seen.remedy == Remedy::Withdraw;
                 self.read_back.pause();
-                self.step(Event::Withdraw { for_good });
+                self.step(Input::Withdraw { for_good });
                 if for_good {
                     self.slots.pause();
                     self.life.was_refused();
                 } else {
-                    self.waits_as = Some(self.read_back.standing());
+                    self.waits_as = Some(
+                        self.read_back
+                            .standing(self.calls.target(self.machine.gateway())),
+                    );
                     if let Some((service, theirs)) = self.read_back.lost_to() {
                         self.slots.lost_to(service, theirs);
                     }
@@ -508,15 +503,15 @@ impl Worker {
     fn saw_slots(&mut self, what: Move) {
         match what {
             Move::None => {}
-            Move::Beat => self.step(Event::Beat),
-            Move::Free => self.step(Event::Slots { free: true }),
+            Move::Beat => self.step(Input::Beat),
+            Move::Free => self.step(Input::Slots { free: true }),
             Move::Taken => {
-                self.step(Event::Slots { free: false });
+                self.step(Input::Slots { free: false });
                 self.waits_on();
             }
             Move::Replace => {
-                self.caller.set_aside(self.slots.aside());
-                self.step(Event::Cure);
+                self.calls.set_aside(self.slots.aside());
+                self.step(Input::Cure);
             }
             Move::StepAside | Move::Conflict => {
                 let conflict = self.slots.conflict();
@@ -525,7 +520,7 @@ impl Worker {
                     .set_status(State::Displaced, conflict.clone());
                 self.waits_as = Some((State::Displaced, conflict));
                 self.read_back.pause();
-                self.step(Event::Withdraw { for_good: false });
+                self.step(Input::Withdraw { for_good: false });
                 self.wait_for_slots(what == Move::Conflict);
             }
         }
@@ -535,8 +530,7 @@ impl Worker {
         let was_displaced = self.life.board.state() == State::Displaced;
         if was_displaced && self.slots.is_held() && self.slots.standing().is_none() {
             // What was proved before is none any more.
-            let control = self.caller.control(self.machine.gateway()).clone();
-            self.read_back.begin(control, &self.caller.callers());
+            self.read_back.begin(&self.calls.callers());
         }
         self.show_standing();
     }
@@ -553,14 +547,15 @@ impl Worker {
     }
 
     fn wait_for_slots(&mut self, for_a_vn: bool) {
-        self.caller.set_aside(&BTreeSet::new());
-        let gateways = self.caller.gateways_at(self.machine.gateway());
+        self.calls.set_aside(&BTreeSet::new());
+        let gateways = self.calls.gateways_at(self.machine.gateway());
         self.slots.wait(gateways, for_a_vn);
     }
 
     /// What is known of a registration that the gateway has.
     fn show_standing(&mut self) {
-        let known = self.read_back.standing();
+        let gateway = self.calls.target(self.machine.gateway());
+        let known = self.read_back.standing(gateway);
         let (state, reason) = match self.slots.standing() {
             // What is known to be wrong stays so, while it is not known who has the slot.
             Some((State::Registered, None)) if !is_well(known.0) => known,
@@ -574,7 +569,7 @@ impl Worker {
     /// What is there to be said about the advertised address.
     fn found(&mut self, found: Found) {
         let gateway = self.machine.gateway();
-        let (address, target) = (&self.advertised, self.caller.target(gateway));
+        let (address, target) = (&self.advertised, self.calls.target(gateway));
         match found {
             Found::Dead(error) => self.suspect(&format!(
                 "{address} accepts no connection from here ({error}), so that the gateway {target} \
@@ -582,7 +577,7 @@ impl Worker {
                  `advertise_host` how it is reached"
             )),
             Found::Tls => {
-                let Some(remedy) = self.caller.remedy_for_tls(address, gateway) else {
+                let Some(remedy) = self.calls.remedy_for_tls(address, gateway) else {
                     return;
                 };
                 self.suspect(&format!(
@@ -591,9 +586,9 @@ impl Worker {
                 ));
             }
             Found::Here(ips) => {
-                self.caller.name_is(ips);
+                self.calls.name_is(ips);
                 if self.machine.holds_the_service() {
-                    self.life.proof.await_from(&self.caller.callers());
+                    self.life.proof.await_from(&self.calls.callers());
                 }
             }
             Found::Uncalled => {
@@ -602,7 +597,7 @@ impl Worker {
                      nothing proves yet that it reaches {address}"
                 );
                 self.life.board.say(Level::INFO, None, &text);
-                self.life.board.emit(&UserEvent::Uncalled(text));
+                self.life.board.emit(&Event::Uncalled(text));
             }
         }
     }
@@ -613,12 +608,12 @@ impl Worker {
         if !self.reach.registered(address) {
             return;
         }
-        if let Some(what) = self.caller.unreachable_address(address) {
+        if let Some(what) = self.calls.unreachable_address(address) {
             self.suspect(&format!(
                 "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
                  server to a routable address, or say with `Options::advertise` or \
                  `advertise_host` how it is reached",
-                self.caller.target(self.machine.gateway())
+                self.calls.target(self.machine.gateway())
             ));
         } else {
             self.reach.dial(self.life.drain.wiring.is_serving_wrapped());
@@ -628,7 +623,7 @@ impl Worker {
     fn suspect(&self, text: &str) {
         let text = masked(text);
         self.life.board.say(Level::WARN, None, &text);
-        self.life.board.emit(&UserEvent::SuspiciousAddress(text));
+        self.life.board.emit(&Event::SuspiciousAddress(text));
     }
 
     /// The gateway has replicas of the service that nobody can remove.
@@ -647,10 +642,10 @@ impl Worker {
             "the gateway {} came back with {leftovers} no registration. Calls work as long as every \
              process serves; once one leaves, calls to its leftover replica fail until the gateway \
              is restarted more than 30 s later",
-            self.caller.target(self.machine.gateway())
+            self.calls.target(self.machine.gateway())
         );
         self.life.board.say(Level::WARN, None, &text);
-        self.life.board.emit(&UserEvent::Ghosts(text));
+        self.life.board.emit(&Event::Ghosts(text));
     }
 
     fn stop_ghost_watch(&mut self) {
@@ -664,14 +659,14 @@ impl Worker {
         self.read_back.pause();
         self.slots.pause();
         self.stop_ghost_watch();
-        self.caller.leave();
+        self.calls.leave();
         let mut leaving = Leaving::begin(request.reason, &self.life);
         leaving.ghosts = self.ghosts;
         self.leaving = Some(leaving);
-        let end = Instant::now() + self.caller.config().leave_timeout;
-        self.left = Some((request, end));
+        let end = Instant::now() + self.calls.config().leave_timeout;
+        self.leave = Some((request, end));
         self.life.board.set_status(State::Leaving, None);
-        self.step(Event::Leave {
+        self.step(Input::Leave {
             drain: request.drain,
         });
     }
@@ -679,12 +674,12 @@ impl Worker {
     fn start_drain(&mut self) {
         self.life.drain.leaving().cancel();
         // Without a registration the gateway has sent nothing that could still arrive.
-        let quiet = match self.machine.ending(Which::Service) {
+        let quiet = match self.machine.ending(LeaseKind::Service) {
             Ending::NothingHeld => Duration::ZERO,
-            _ => self.caller.config().quiet,
+            _ => self.calls.config().quiet,
         };
         let now = Instant::now();
-        let end = self.left.map_or(now, |(_, end)| end);
+        let end = self.leave.map_or(now, |(_, end)| end);
         let until = self.life.drain.deadline().min(end);
         let deadline = *self.drain_until.get_or_insert(until);
         let tried = self.clean_ups.tried();
@@ -699,13 +694,13 @@ impl Worker {
 
     /// The gateway that was just left, if it answered.
     fn live_peer(&self) -> Option<LivePeer> {
-        if self.machine.ending(Which::Service) != Ending::Deregistered {
+        if self.machine.ending(LeaseKind::Service) != Ending::Deregistered {
             return None;
         }
-        let expected = self.caller.expected();
+        let expected = self.calls.expected();
         let name = |it: &Expected| format!("{}/{}", it.namespace, it.version);
         Some(LivePeer {
-            control: self.caller.control(self.machine.gateway()).clone(),
+            control: self.calls.control(self.machine.gateway()).clone(),
             services: expected.iter().map(name).collect(),
         })
     }
@@ -722,7 +717,7 @@ fn at_most(look: impl Future<Output = Option<u32>> + Send + 'static, end: Instan
 
 /// Whether it registers the service.
 fn is_of_service(call: &Call) -> bool {
-    call.which == Which::Service && matches!(call.verb, Verb::Register { .. })
+    call.which == LeaseKind::Service && matches!(call.verb, Verb::Register { .. })
 }
 
 async fn first_is_there(preferred: &mut Option<Preferred>) {
@@ -732,16 +727,14 @@ async fn first_is_there(preferred: &mut Option<Preferred>) {
     }
 }
 
-fn machine(caller: &Caller, pace: Pace, leave_timeout: Duration) -> Machine {
-    let hold_at = caller.hold().unwrap_or(Hold::Off);
-    let bindings = u32::try_from(caller.expected().len()).unwrap_or(u32::MAX);
-    let gateways = caller.gateways();
-    Machine::new(
-        pace,
-        bindings,
-        hold_at,
-        gateways,
-        leave_timeout,
-        Instant::now(),
-    )
+fn machine(calls: &Calls, pace: Pace, leave_timeout: Duration) -> Machine {
+    let hold_at = calls.hold().unwrap_or(Hold::Off);
+    let bindings = u32::try_from(calls.expected().len()).unwrap_or(u32::MAX);
+    let gateways = calls.gateways();
+    Machine::new(pace, bindings, hold_at, gateways, leave_timeout, now())
+}
+
+/// The machine's clock, which is tokio's.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }

@@ -1,14 +1,13 @@
-//! What follows from the answer to a call.
+//! What follows from the answer to a call, and from one that is overdue: slow, or dead.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use super::cure::Withdrawn;
-use super::entry::{Ending, Lease, LeaseState};
-use super::{Action, Answer, Hold, Machine, Note, Verb, Which};
-use crate::control::is_transient;
+use super::entry::{Ending, Entry, Lease, LeaseState};
+use super::{Action, Answer, Flight, Hold, LeaseKind, Machine, Note, Verb};
 use crate::error::ErrorKind;
+use crate::liveness::Liveness;
 
 /// A Deregister that failed is tried again this often: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
@@ -19,6 +18,9 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(6);
 
 /// To the next attempt at a heartbeat that was held back.
 const HELD_BACK: Duration = Duration::from_millis(500);
+
+/// Between two probes of a gateway that answers, but not the call.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the gateway takes again once whoever has the slot has left it.
 pub(crate) fn is_of_a_slot(kind: ErrorKind) -> bool {
@@ -39,8 +41,9 @@ impl Machine {
         }
         let is_dead = answer == Answer::NotSent && self.gateways > 1 || flight.given_up;
         match (flight.call.verb, answer) {
-            (Verb::Register { .. }, Answer::Registered { id, ttl }) => {
-                self.registered(which, id, ttl, flight.since, now, actions);
+            (Verb::Register { .. }, Answer::Registered { id, ttl, node }) => {
+                let entry = self.granted(which, id, ttl, node);
+                self.registered(entry, flight.since, now, actions);
             }
             (Verb::Heartbeat(_), Answer::Beat { known: true }) => {
                 self.beat_confirmed(which, flight.since, now, actions);
@@ -67,13 +70,13 @@ impl Machine {
                 self.withdrawn = Some(Withdrawn::ForGood);
                 self.service.end(Ending::NothingHeld);
                 self.former.set_due(now);
-                self.tell(Which::Service, Note::Displaced, actions);
+                self.tell(LeaseKind::Service, Note::Displaced, actions);
             }
             (_, Answer::NotSent | Answer::Broken) if is_dead && self.serves() => {
                 self.fail_over(now, actions);
             }
             (Verb::Register { .. }, answer @ Answer::Refused(kind)) => {
-                self.waits |= which == Which::Service && is_of_a_slot(kind);
+                self.waits |= which == LeaseKind::Service && is_of_a_slot(kind);
                 self.failed(which, &answer, now, actions);
             }
             (_, answer) => self.failed(which, &answer, now, actions),
@@ -85,7 +88,7 @@ impl Machine {
     }
 
     /// A gateway that restarts is there again in a moment. While the server serves there is time.
-    fn not_deregistered(&mut self, which: Which, answer: &Answer, now: Instant) {
+    fn not_deregistered(&mut self, which: LeaseKind, answer: &Answer, now: Instant) {
         let tried = self.lease(which).withdrawals;
         let pause = match answer {
             Answer::NotSent => self.pace.poll(),
@@ -102,27 +105,29 @@ impl Machine {
         }
     }
 
-    fn registered(
-        &mut self,
-        which: Which,
+    pub(super) fn granted(
+        &self,
+        kind: LeaseKind,
         id: String,
         ttl: Duration,
-        sent: Instant,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        let due = self.next_beat(which, ttl, sent, now);
-        let lease = self.lease_mut(which);
-        *lease = Lease::wanted(now);
-        lease.state = LeaseState::Held {
+        node: Option<SocketAddr>,
+    ) -> Entry {
+        Entry {
             id,
             ttl,
-            due,
-            confirmed: sent,
-        };
-        if which == Which::Service {
+            gateway: self.gateway,
+            node,
+            kind,
+        }
+    }
+
+    fn registered(&mut self, entry: Entry, sent: Instant, now: Instant, actions: &mut Vec<Action>) {
+        let which = entry.kind;
+        let due = self.next_beat(which, entry.ttl, sent, now);
+        *self.lease_mut(which) = Lease::held(entry, due, sent);
+        if which == LeaseKind::Service {
             self.waits = false;
-            self.give_up_what_was_left(now, actions);
+            self.give_up_what_is_elsewhere(now, actions);
             // It has been replaced.
             self.former.set_due(now);
         }
@@ -131,12 +136,13 @@ impl Machine {
 
     fn beat_confirmed(
         &mut self,
-        which: Which,
+        which: LeaseKind,
         sent: Instant,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        if let LeaseState::Held { ttl, .. } = self.lease(which).state {
+        if let LeaseState::Held { entry, .. } = &self.lease(which).state {
+            let ttl = entry.ttl;
             let due = self.next_beat(which, ttl, sent, now);
             let lease = self.lease_mut(which);
             (lease.failures, lease.refusals, lease.misroutes) = (0, 0, 0);
@@ -149,7 +155,7 @@ impl Machine {
     }
 
     /// What to do about the slot comes from a look, which follows at once.
-    fn held_back(&mut self, which: Which, now: Instant) {
+    fn held_back(&mut self, which: LeaseKind, now: Instant) {
         let pause = match self.keeps(which) {
             true => HELD_BACK,
             false => Duration::ZERO,
@@ -158,7 +164,13 @@ impl Machine {
     }
 
     /// A lease that is not kept any more is deregistered at once.
-    fn next_beat(&mut self, which: Which, ttl: Duration, sent: Instant, now: Instant) -> Instant {
+    fn next_beat(
+        &mut self,
+        which: LeaseKind,
+        ttl: Duration,
+        sent: Instant,
+        now: Instant,
+    ) -> Instant {
         if self.keeps(which) {
             (sent + self.pace.beat(ttl)).max(now)
         } else {
@@ -166,25 +178,25 @@ impl Machine {
         }
     }
 
-    fn forgotten(&mut self, which: Which, now: Instant, actions: &mut Vec<Action>) {
+    fn forgotten(&mut self, which: LeaseKind, now: Instant, actions: &mut Vec<Action>) {
         if !self.serves() {
             // Too late for a new one.
             self.lease_mut(which).end(Ending::NothingHeld);
             return;
         }
         match which {
-            Which::Former => self.former.end(Ending::NothingHeld),
-            Which::Hold => {
+            LeaseKind::Former => self.former.end(Ending::NothingHeld),
+            LeaseKind::Hold => {
                 self.hold = Lease::wanted(now + self.pace.again());
                 // A gateway that forgot one has most often forgotten both.
                 self.service.beat_by(now);
             }
             // It was to be removed: nothing changes for whoever waits for its slots.
-            Which::Service if self.withdrawn.is_some() => {
+            LeaseKind::Service if self.withdrawn.is_some() => {
                 self.service.end(Ending::NothingHeld);
                 return;
             }
-            Which::Service => {
+            LeaseKind::Service => {
                 let again = now + self.pace.again();
                 self.service = Lease::wanted(again);
                 self.spelling += 1;
@@ -207,8 +219,9 @@ impl Machine {
     /// over.
     pub(super) fn retire_hold(&mut self, now: Instant) {
         self.old_holds.retain(|(_, until)| *until > now);
-        if let LeaseState::Held { id, ttl, .. } = &self.hold.state {
-            self.old_holds.push((id.clone(), now + *ttl + SWEEP));
+        if let LeaseState::Held { entry, .. } = &self.hold.state {
+            self.old_holds
+                .push((entry.clone(), now + entry.ttl + SWEEP));
         }
         // A gateway may forget as often as it likes, and grant TTLs of days.
         if self.old_holds.len() > OLD_HOLDS {
@@ -218,22 +231,30 @@ impl Machine {
     }
 
     /// A Register or a Heartbeat without the answer that was asked for; it is made again.
-    fn failed(&mut self, which: Which, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
+    fn failed(
+        &mut self,
+        which: LeaseKind,
+        answer: &Answer,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         let lease = self.lease(which);
         let (failures, refusals, misroutes) = (lease.failures, lease.refusals, lease.misroutes);
         let (delay, note) = match answer {
             Answer::NotSent => (self.pace.poll(), Note::Unreachable),
             // Tried again as `unstable`.
-            Answer::Refused(ErrorKind::TierRefused) if which == Which::Hold && refusals == 0 => {
+            Answer::Refused(ErrorKind::TierRefused)
+                if which == LeaseKind::Hold && refusals == 0 =>
+            {
                 (Duration::ZERO, Note::Refused(ErrorKind::TierRefused))
             }
-            Answer::Refused(kind) if !is_transient(*kind) => {
+            Answer::Refused(kind) if !kind.is_transient() => {
                 (self.pace.refusal(refusals), Note::Refused(*kind))
             }
             // As every proxy says in the middle of a rollout.
             Answer::Misrouted(_) if misroutes == 0 => (self.pace.moment(), Note::Unreachable),
             Answer::Misrouted(kind) => {
-                let note = match is_transient(*kind) {
+                let note = match kind.is_transient() {
                     true => Note::Unreachable,
                     false => Note::Refused(*kind),
                 };
@@ -245,7 +266,7 @@ impl Machine {
         if *answer != Answer::NotSent {
             lease.failures = failures.saturating_add(1);
             match answer {
-                Answer::Refused(kind) if !is_transient(*kind) => {
+                Answer::Refused(kind) if !kind.is_transient() => {
                     lease.refusals = refusals.saturating_add(1);
                 }
                 Answer::Misrouted(_) => lease.misroutes = misroutes.saturating_add(1),
@@ -258,27 +279,99 @@ impl Machine {
         }
         // A beat is only a question: it is asked again well before the lease is over.
         let delay = match &lease.state {
-            LeaseState::Held { ttl, .. } => delay.min(*ttl / 3),
+            LeaseState::Held { entry, .. } => delay.min(entry.ttl / 3),
             _ => delay,
         };
         lease.set_due(now + delay);
         if *answer == Answer::NotSent {
             // One attempt is made, and tells, for all; the tries of a Deregister are counted.
             if self.serves() {
-                for which in Which::ALL {
+                for which in LeaseKind::ALL {
                     self.lease_mut(which).not_before(now + delay);
                 }
             }
-            self.tell(Which::Service, note, actions);
+            self.tell(LeaseKind::Service, note, actions);
         } else {
             self.tell(which, note, actions);
         }
     }
 
     /// Only the service's lease, and only while it serves, is the user's concern.
-    pub(super) fn tell(&self, which: Which, note: Note, actions: &mut Vec<Action>) {
-        if which == Which::Service && self.serves() {
+    pub(super) fn tell(&self, which: LeaseKind, note: Note, actions: &mut Vec<Action>) {
+        if which == LeaseKind::Service && self.serves() {
             actions.push(Action::Tell(note));
         }
+    }
+
+    pub(super) fn doubt_the_flight(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let serves = self.serves();
+        let Some(flight) = &mut self.flight else {
+            return;
+        };
+        if flight.doubt_at.is_none_or(|at| at > now) {
+            return;
+        }
+        if !flight.slow {
+            flight.slow = true;
+            // Whichever was asked: it is one gateway.
+            if serves {
+                actions.push(Action::Tell(Note::Slow));
+            }
+        }
+        // Slow changes nothing yet: only silence for 2/3 of the lease is looked into.
+        let lease = match flight.call.which {
+            LeaseKind::Hold => &self.hold,
+            LeaseKind::Service => &self.service,
+            LeaseKind::Former => &self.former,
+        };
+        let probe_at = match (&flight.call.verb, &lease.state) {
+            (
+                Verb::Heartbeat(_),
+                LeaseState::Held {
+                    entry, confirmed, ..
+                },
+            ) => *confirmed + entry.ttl.mul_f64(2.0 / 3.0),
+            _ => now,
+        };
+        if probe_at > now {
+            flight.doubt_at = Some(probe_at);
+        } else {
+            flight.doubt_at = None;
+            if !self.probing {
+                self.probing = true;
+                actions.push(Action::Probe);
+            }
+        }
+    }
+
+    pub(super) fn probed(&mut self, found: Liveness, now: Instant, actions: &mut Vec<Action>) {
+        self.probing = false;
+        let (several, serves) = (self.gateways > 1, self.serves());
+        // The call that was in doubt may have been answered, and another be under way.
+        let doubted = |flight: &&mut Flight| flight.doubt_at.is_none();
+        let Some(flight) = self.flight.as_mut().filter(doubted) else {
+            return;
+        };
+        match found {
+            // The call never ends by itself.
+            Liveness::Dead => actions.push(Action::Disconnect),
+            // With nowhere else to go, silence proves nothing, and the call is waited for.
+            Liveness::Silent | Liveness::NodeSilent
+                if serves && (several || found == Liveness::NodeSilent) =>
+            {
+                flight.given_up = true;
+                if found == Liveness::NodeSilent {
+                    actions.push(Action::MoveOn);
+                }
+                actions.push(Action::Disconnect);
+            }
+            Liveness::Silent | Liveness::NodeSilent | Liveness::Slow => {}
+        }
+        let pause = match found {
+            // As with any gateway that cannot be reached: it may be back in a moment.
+            Liveness::Silent | Liveness::NodeSilent => self.pace.poll(),
+            Liveness::Dead | Liveness::Slow => PROBE_INTERVAL,
+        };
+        flight.doubt_at = Some(now + pause);
     }
 }

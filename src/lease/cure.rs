@@ -1,11 +1,9 @@
 //! What follows from the evidence that the gateway has the service, but does not route it.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::entry::{Ending, Lease};
-use super::{Hold, Machine, Which};
+use super::{Hold, LeaseKind, Machine};
 
 /// The service is to be deregistered although the server serves on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +30,8 @@ impl Machine {
             return;
         }
         // Beaten like the service, until that is registered.
-        self.former = std::mem::replace(&mut self.service, Lease::wanted(now));
+        let former = std::mem::replace(&mut self.service, Lease::wanted(now));
+        self.former = former.into_kind(LeaseKind::Former);
         self.spelling += 1;
         self.renew_hold(now);
     }
@@ -44,13 +43,14 @@ impl Machine {
         let Some(for_good) = self.withdraw_due else {
             return;
         };
-        let is_open = self.is_in_flight(Which::Service) || self.is_in_flight(Which::Former);
+        let is_open = self.is_in_flight(LeaseKind::Service) || self.is_in_flight(LeaseKind::Former);
         if is_open && !self.service.is_held() && self.serves() {
             return;
         }
         self.withdraw_due = None;
         if !self.service.is_held() && self.former.is_held() && self.serves() {
-            self.service = std::mem::replace(&mut self.former, Lease::over());
+            let former = std::mem::replace(&mut self.former, Lease::over());
+            self.service = former.into_kind(LeaseKind::Service);
         }
         self.withdraw(for_good, now);
     }
@@ -145,9 +145,10 @@ impl Machine {
 
     /// At the end the entry that was to be replaced may be the only one.
     pub(super) fn leave_with_the_former(&mut self) {
-        let has_none = !self.service.is_held() && !self.is_in_flight(Which::Service);
-        if has_none && self.former.is_held() && !self.is_in_flight(Which::Former) {
-            self.service = std::mem::replace(&mut self.former, Lease::over());
+        let has_none = !self.service.is_held() && !self.is_in_flight(LeaseKind::Service);
+        if has_none && self.former.is_held() && !self.is_in_flight(LeaseKind::Former) {
+            let former = std::mem::replace(&mut self.former, Lease::over());
+            self.service = former.into_kind(LeaseKind::Service);
         }
     }
 }

@@ -1,8 +1,23 @@
-//! One entry in a gateway's list, as its machine sees it.
+//! An entry on a gateway, and the lease by which it is kept.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
+use super::LeaseKind;
+
+/// What stands on a gateway: the only truth about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// By which the gateway knows it.
+    pub(crate) id: String,
+    /// As granted.
+    pub(crate) ttl: Duration,
+    /// Which of the gateways has it.
+    pub(crate) gateway: usize,
+    /// Which of the nodes behind the gateway's name: ids live on one node.
+    pub(crate) node: Option<SocketAddr>,
+    pub(crate) kind: LeaseKind,
+}
 
 /// A registration that is wanted, held or over.
 #[derive(Clone, Debug)]
@@ -19,16 +34,17 @@ pub(crate) struct Lease {
     pub(crate) withdrawals: u32,
     /// How it ended; `None` until it is over.
     pub(crate) ending: Option<Ending>,
+    /// What could not be deregistered, and stays.
+    abandoned: Option<Entry>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum LeaseState {
     /// Not registered; the next Register is due at `until`.
     Wanted { until: Instant },
-    /// Registered under `id`; the next beat, or Deregister, is due at `due`.
+    /// Registered; the next beat, or Deregister, is due at `due`.
     Held {
-        id: String,
-        ttl: Duration,
+        entry: Entry,
         due: Instant,
         /// When the last call was sent that the gateway answered with yes.
         confirmed: Instant,
@@ -62,6 +78,7 @@ impl Lease {
             is_in_doubt: false,
             withdrawals: 0,
             ending: None,
+            abandoned: None,
         }
     }
 
@@ -75,20 +92,35 @@ impl Lease {
             is_in_doubt: false,
             withdrawals: 0,
             ending: Some(Ending::NothingHeld),
+            abandoned: None,
         }
     }
 
-    /// Held only to be deregistered, at `due`.
-    pub(crate) fn held(id: String, due: Instant) -> Self {
+    /// Held, and last confirmed then.
+    pub(crate) fn held(entry: Entry, due: Instant, confirmed: Instant) -> Self {
         let mut lease = Self::wanted(due);
-        let ttl = Duration::ZERO;
         lease.state = LeaseState::Held {
-            id,
-            ttl,
+            entry,
             due,
-            confirmed: due,
+            confirmed,
         };
         lease
+    }
+
+    /// The same, of another kind.
+    pub(crate) fn into_kind(mut self, kind: LeaseKind) -> Self {
+        if let LeaseState::Held { entry, .. } = &mut self.state {
+            entry.kind = kind;
+        }
+        self
+    }
+
+    /// What the gateway has, as far as is known.
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        match &self.state {
+            LeaseState::Held { entry, .. } => Some(entry),
+            LeaseState::Wanted { .. } | LeaseState::Over => self.abandoned.as_ref(),
+        }
     }
 
     pub(crate) fn is_held(&self) -> bool {
@@ -136,7 +168,10 @@ impl Lease {
     }
 
     pub(crate) fn end(&mut self, ending: Ending) {
-        self.state = LeaseState::Over;
+        let state = std::mem::replace(&mut self.state, LeaseState::Over);
+        if let (LeaseState::Held { entry, .. }, Ending::Failed) = (state, ending) {
+            self.abandoned = Some(entry);
+        }
         self.ending = Some(ending);
     }
 }

@@ -1,12 +1,11 @@
 //! To the next gateway, when the one that was registered with cannot be reached; where there is one
-//! with several nodes behind its name, to the next node.
+//! with several nodes behind its name, to the next node. And back to the first, where that is wanted.
 
-use tokio::time::Instant;
+use std::time::Instant;
 
 use super::answers::SWEEP;
 use super::entry::{Ending, Lease, LeaseState};
-use super::homecoming::Left;
-use super::{Action, Hold, Machine, Note, Which};
+use super::{Action, Hold, LeaseKind, Machine, Note};
 
 // === impl Machine ===
 
@@ -37,27 +36,73 @@ impl Machine {
                 self.hold = Lease::wanted(at);
             }
         }
-        self.tell(Which::Service, Note::Unreachable, actions);
+        self.tell(LeaseKind::Service, Note::Unreachable, actions);
     }
 
     /// The entries that the gateway may still have are removed when it can be reached again: ids
     /// live on one node.
     fn abandon(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let gateway = self.gateway;
-        for which in Which::ALL {
-            if let LeaseState::Held { id, ttl, .. } = &self.lease(which).state {
-                let (id, until) = (id.clone(), now + *ttl + SWEEP);
-                if which == Which::Hold {
-                    self.old_holds.push((id, until));
+        for which in LeaseKind::ALL {
+            if let LeaseState::Held { entry, .. } = &self.lease(which).state {
+                let (entry, until) = (entry.clone(), now + entry.ttl + SWEEP);
+                if which == LeaseKind::Hold {
+                    self.old_holds.push((entry, until));
                 } else {
-                    actions.push(Action::CleanUp { gateway, id, until });
+                    actions.push(Action::CleanUp { entry, until });
                 }
             }
             self.lease_mut(which).end(Ending::NothingHeld);
         }
         // A gateway that is only cut off may have calls in flight.
-        for (id, until) in self.old_holds.drain(..) {
-            self.left.push(Left::hold(gateway, id, until));
+        self.elsewhere.append(&mut self.old_holds);
+    }
+
+    /// Registers with the first gateway; what is held here is deregistered once that is done, so
+    /// that the gateways of one cluster always have one. Calls in flight are waited for.
+    pub(super) fn return_if_due(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if !self.return_due || self.flight.is_some() {
+            return;
         }
+        self.return_due = false;
+        let may_go = self.former.is_over() && self.withdrawn.is_none() && self.service.is_held();
+        if self.gateway == 0 || !self.serves() || !may_go {
+            return;
+        }
+        for which in [LeaseKind::Service, LeaseKind::Hold] {
+            if let LeaseState::Held { entry, .. } = &self.lease(which).state {
+                let until = now + entry.ttl + SWEEP;
+                self.elsewhere.push((entry.clone(), until));
+            }
+            self.lease_mut(which).end(Ending::NothingHeld);
+        }
+        self.elsewhere.append(&mut self.old_holds);
+        self.gateway = 0;
+        actions.push(Action::Turn { to: 0 });
+        self.spelling += 1;
+        self.service = Lease::wanted(now);
+        if self.hold_at == Hold::AtStart {
+            self.hold = Lease::wanted(now);
+        }
+    }
+
+    /// The service is registered elsewhere, or leaves. While it serves, the hold stays for the
+    /// calls that are in flight there.
+    pub(super) fn give_up_what_is_elsewhere(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let serves = self.serves();
+        let all = std::mem::take(&mut self.elsewhere);
+        for (entry, until) in all.into_iter().filter(|(_, until)| *until > now) {
+            if serves && entry.kind == LeaseKind::Hold {
+                self.elsewhere.push((entry, until));
+                continue;
+            }
+            actions.push(Action::CleanUp { entry, until });
+        }
+    }
+
+    /// Services that are not given up yet.
+    #[cfg(test)]
+    pub(super) fn services_elsewhere(&self) -> usize {
+        let is_service = |(entry, _): &&(super::Entry, Instant)| entry.kind == LeaseKind::Service;
+        self.elsewhere.iter().filter(is_service).count()
     }
 }

@@ -7,28 +7,22 @@
 
 mod answers;
 mod cure;
-mod doubt;
 mod entry;
 mod failover;
-mod homecoming;
-mod succession;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::pace::Pace;
 use cure::Withdrawn;
 use entry::{Lease, LeaseState};
-use homecoming::Left;
 
 pub(crate) use answers::{SWEEP, is_of_a_slot};
-pub(crate) use entry::Ending;
+pub(crate) use entry::{Ending, Entry};
 pub use vocabulary::Hold;
-pub(crate) use vocabulary::{Action, Answer, Call, Event, Note, Verb, Which};
+pub(crate) use vocabulary::{Action, Answer, Call, Input, LeaseKind, Note, Verb};
 
 /// A beat that takes longer is called slow; nothing else follows from it.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
@@ -54,7 +48,7 @@ pub(crate) struct Machine {
     withdrawn: Option<Withdrawn>,
     /// Withdrawals in a row because of a conflict.
     conflicts: u32,
-    /// Another schema has a slot of the service: only [`Event::Slots`] says when it is free.
+    /// Another schema has a slot of the service: only [`Input::Slots`] says when it is free.
     waits: bool,
     hold_at: Hold,
     /// How many there are, and which one the calls go to.
@@ -64,12 +58,12 @@ pub(crate) struct Machine {
     unreached: usize,
     /// The first gateway is there again, and wanted.
     return_due: bool,
-    /// What was left on other gateways and is not given up yet.
-    left: Vec<Left>,
+    /// What stands on other gateways and is not given up yet, and until when.
+    elsewhere: Vec<(Entry, Instant)>,
     /// Counts the registrations that the gateway forgot.
     spelling: u32,
     /// Holds of earlier spellings, and until when the gateway may keep them.
-    old_holds: Vec<(String, Instant)>,
+    old_holds: Vec<(Entry, Instant)>,
     flight: Option<Flight>,
     /// A probe is under way.
     probing: bool,
@@ -144,7 +138,7 @@ impl Machine {
             gateway: 0,
             unreached: 0,
             return_due: false,
-            left: Vec::new(),
+            elsewhere: Vec::new(),
             spelling: 0,
             old_holds: Vec::new(),
             flight: None,
@@ -159,30 +153,30 @@ impl Machine {
     }
 
     /// Takes one event; the actions are to be done in their order.
-    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    pub(crate) fn on(&mut self, input: Input, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
-        match event {
-            Event::Answered(answer) => self.answered(answer, now, &mut actions),
-            Event::Disconnected => self.disconnected(now),
-            Event::Probed(found) => self.probed(found, now, &mut actions),
-            Event::Listed { replicas } => {
+        match input {
+            Input::Answered(answer) => self.answered(answer, now, &mut actions),
+            Input::Disconnected => self.disconnected(now),
+            Input::Probed(found) => self.probed(found, now, &mut actions),
+            Input::Listed { replicas } => {
                 // Each has a hold besides, as this one has.
                 let entries = if self.hold_at == Hold::AtStart { 2 } else { 1 };
                 self.pace.set_herd(replicas.div_ceil(entries));
             }
-            Event::Leave { drain } => {
+            Input::Leave { drain } => {
                 self.leave(drain, now);
-                self.give_up_what_was_left(now, &mut actions);
+                self.give_up_what_is_elsewhere(now, &mut actions);
             }
-            Event::Drained => self.drained(),
-            Event::Hurry => self.hurry(now),
-            Event::Cure => self.cure_due = true,
-            Event::Withdraw { for_good } => self.withdraw_due = Some(for_good),
-            Event::Proved => self.proved(),
-            Event::Slots { free } => self.slots_seen(free, now),
-            Event::Beat => self.service.beat_by(now),
-            Event::FirstIsBack => self.return_due = true,
-            Event::Woken => {}
+            Input::Drained => self.drained(),
+            Input::Hurry => self.hurry(now),
+            Input::Cure => self.cure_due = true,
+            Input::Withdraw { for_good } => self.withdraw_due = Some(for_good),
+            Input::Proved => self.proved(),
+            Input::Slots { free } => self.slots_seen(free, now),
+            Input::Beat => self.service.beat_by(now),
+            Input::FirstIsBack => self.return_due = true,
+            Input::Woken => {}
         }
         self.withdraw_if_due(now);
         self.want_again(now);
@@ -197,7 +191,7 @@ impl Machine {
         actions
     }
 
-    /// When to call `on` with [`Event::Woken`]; `None` while only an answer can bring it on.
+    /// When to call `on` with [`Input::Woken`]; `None` while only an answer can bring it on.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let call = match &self.flight {
             Some(flight) => flight.doubt_at,
@@ -218,7 +212,10 @@ impl Machine {
 
     /// Whether an answer is still awaited or owed, after the end too.
     pub(crate) fn is_busy(&self) -> bool {
-        self.flight.is_some() || Which::ALL.iter().any(|which| self.lease(*which).is_held())
+        self.flight.is_some()
+            || LeaseKind::ALL
+                .iter()
+                .any(|which| self.lease(*which).is_held())
     }
 
     /// Whether the gateway has the hold, as far as is known.
@@ -231,8 +228,22 @@ impl Machine {
         self.service.is_held() || self.former.is_held()
     }
 
+    /// What stands on the gateway that is called now, as far as is known; the service first: the hold
+    /// is there for its last calls.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let leases = [&self.service, &self.former, &self.hold];
+        leases.into_iter().filter_map(Lease::entry)
+    }
+
+    /// The same, with the hold that is being replaced.
+    pub(crate) fn entries_to_the_last(&self) -> impl Iterator<Item = &Entry> {
+        let replaced = self.old_holds.last().map(|(entry, _)| entry);
+        let replaced = replaced.filter(|_| self.hold.entry().is_none());
+        self.entries().chain(replaced)
+    }
+
     /// How a lease ended, as far as is known now.
-    pub(crate) fn ending(&self, which: Which) -> Ending {
+    pub(crate) fn ending(&self, which: LeaseKind) -> Ending {
         let lease = self.lease(which);
         match lease.ending {
             Some(ending) => ending,
@@ -242,24 +253,71 @@ impl Machine {
         }
     }
 
-    fn lease(&self, which: Which) -> &Lease {
-        match which {
-            Which::Hold => &self.hold,
-            Which::Service => &self.service,
-            Which::Former => &self.former,
+    /// Goes on at the gateway of `former`, in its spelling: hold and service must have the same.
+    pub(crate) fn succeed(&mut self, former: &Self) {
+        self.gateway = former.gateway;
+        self.spelling = former.spelling;
+        self.waits = former.waits;
+        self.conflicts = former.conflicts;
+        self.elsewhere.clone_from(&former.elsewhere);
+        self.old_holds.clone_from(&former.old_holds);
+        self.withdrawn = former.withdrawn;
+        self.withdraw_due = former.withdraw_due;
+        if self.withdrawn.is_some() {
+            self.service = Lease::over();
+        }
+        if former.hurried {
+            self.hurried = true;
         }
     }
 
-    fn is_in_flight(&self, which: Which) -> bool {
+    /// Nothing is registered until a slot is free.
+    pub(crate) fn waits_for_slots(&self) -> bool {
+        self.waits && self.serves()
+    }
+
+    /// Takes an entry over that a former machine registered, and asks the gateway at once whether
+    /// it is there.
+    pub(crate) fn adopt(&mut self, entry: &Entry, now: Instant) {
+        *self.lease_mut(entry.kind) = Lease::held(entry.clone(), now, now);
+    }
+
+    /// Only notes what the answer says of an entry; nothing follows from it.
+    pub(crate) fn note(&mut self, call: &Call, answer: &Answer, now: Instant) {
+        let kind = call.which;
+        match (&call.verb, answer) {
+            (Verb::Register { .. }, Answer::Registered { id, ttl, node }) => {
+                let entry = self.granted(kind, id.clone(), *ttl, *node);
+                self.adopt(&entry, now);
+            }
+            (Verb::Heartbeat(_), Answer::Beat { known: false }) => {
+                self.lease_mut(kind).end(Ending::NothingHeld);
+            }
+            (Verb::Deregister(_), Answer::Deregistered) => {
+                self.lease_mut(kind).end(Ending::Deregistered);
+            }
+            _ => {}
+        }
+    }
+
+    fn lease(&self, which: LeaseKind) -> &Lease {
+        match which {
+            LeaseKind::Hold => &self.hold,
+            LeaseKind::Service => &self.service,
+            LeaseKind::Former => &self.former,
+        }
+    }
+
+    fn is_in_flight(&self, which: LeaseKind) -> bool {
         let flight = self.flight.as_ref();
         flight.is_some_and(|flight| flight.call.which == which)
     }
 
-    fn lease_mut(&mut self, which: Which) -> &mut Lease {
+    fn lease_mut(&mut self, which: LeaseKind) -> &mut Lease {
         match which {
-            Which::Hold => &mut self.hold,
-            Which::Service => &mut self.service,
-            Which::Former => &mut self.former,
+            LeaseKind::Hold => &mut self.hold,
+            LeaseKind::Service => &mut self.service,
+            LeaseKind::Former => &mut self.former,
         }
     }
 
@@ -268,33 +326,33 @@ impl Machine {
     }
 
     /// Whether a lease that is held is beaten, or else deregistered.
-    fn keeps(&self, which: Which) -> bool {
+    fn keeps(&self, which: LeaseKind) -> bool {
         match self.phase {
             Phase::Serving => match which {
-                Which::Hold => true,
-                Which::Service => self.withdrawn.is_none(),
-                Which::Former => self.withdrawn.is_none() && !self.service.is_held(),
+                LeaseKind::Hold => true,
+                LeaseKind::Service => self.withdrawn.is_none(),
+                LeaseKind::Former => self.withdrawn.is_none() && !self.service.is_held(),
             },
-            Phase::Withdrawing { .. } | Phase::Draining { .. } => which == Which::Hold,
+            Phase::Withdrawing { .. } | Phase::Draining { .. } => which == LeaseKind::Hold,
             Phase::Releasing { .. } | Phase::Finished => false,
         }
     }
 
     /// Whether a lease that is not held is to be registered.
-    fn registers(&self, which: Which) -> bool {
+    fn registers(&self, which: LeaseKind) -> bool {
         match self.phase {
-            Phase::Serving => which != Which::Former,
-            Phase::Withdrawing { .. } => which == Which::Hold && self.hold_at == Hold::AtLeave,
+            Phase::Serving => which != LeaseKind::Former,
+            Phase::Withdrawing { .. } => which == LeaseKind::Hold && self.hold_at == Hold::AtLeave,
             Phase::Draining { .. } | Phase::Releasing { .. } | Phase::Finished => false,
         }
     }
 
-    /// Where several are due at once, they go in the order of [`Which::ALL`]; but a beat of the hold
+    /// Where several are due at once, they go in the order of [`LeaseKind::ALL`]; but a beat of the hold
     /// must not come before what leaving waits for.
-    fn next_call(&self) -> Option<(Instant, Which)> {
-        let may_wait = |which| which == Which::Hold && !self.serves() && self.hold.is_held();
-        let due = |which: &Which| self.lease(*which).due().map(|due| (due, *which));
-        Which::ALL
+    fn next_call(&self) -> Option<(Instant, LeaseKind)> {
+        let may_wait = |which| which == LeaseKind::Hold && !self.serves() && self.hold.is_held();
+        let due = |which: &LeaseKind| self.lease(*which).due().map(|due| (due, *which));
+        LeaseKind::ALL
             .iter()
             .filter_map(due)
             .min_by_key(|(due, which)| (*due, may_wait(*which)))
@@ -302,7 +360,7 @@ impl Machine {
 
     fn end_what_is_not_wanted(&mut self) {
         let busy_with = self.flight.as_ref().map(|flight| flight.call.which);
-        for which in Which::ALL {
+        for which in LeaseKind::ALL {
             let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
             if wanted && busy_with != Some(which) && !self.registers(which) {
                 let lease = self.lease_mut(which);
@@ -352,8 +410,8 @@ impl Machine {
     /// Those that the gateway has evicted by now are of no interest.
     fn release_an_old_hold(&mut self, now: Instant) {
         self.old_holds.retain(|(_, until)| *until > now);
-        if let Some((id, _)) = self.old_holds.pop() {
-            self.hold = Lease::held(id, now);
+        if let Some((entry, _)) = self.old_holds.pop() {
+            self.hold = Lease::held(entry, now, now);
         }
     }
 
@@ -369,11 +427,11 @@ impl Machine {
                 let spelling = self.spelling;
                 (Verb::Register { spelling }, self.register_wait)
             }
-            LeaseState::Held { id, ttl, .. } if self.keeps(which) => {
-                let patience = SLOW_BEAT.min(*ttl / 3);
-                (Verb::Heartbeat(id.clone()), patience)
+            LeaseState::Held { entry, .. } if self.keeps(which) => {
+                let patience = SLOW_BEAT.min(entry.ttl / 3);
+                (Verb::Heartbeat(entry.clone()), patience)
             }
-            LeaseState::Held { id, .. } => (Verb::Deregister(id.clone()), SLOW_BEAT),
+            LeaseState::Held { entry, .. } => (Verb::Deregister(entry.clone()), SLOW_BEAT),
             LeaseState::Over => return,
         };
         let call = Call { which, verb };
@@ -402,9 +460,9 @@ impl Machine {
         self.service.beat_by(soon);
         self.former.beat_by(soon);
         // What was refused may be taken by whoever is behind the address next.
-        for which in [Which::Hold, Which::Service] {
+        for which in [LeaseKind::Hold, LeaseKind::Service] {
             let failures = self.lease(which).failures;
-            let waits = self.waits && which == Which::Service;
+            let waits = self.waits && which == LeaseKind::Service;
             if failures > 0 && !waits {
                 let retry = now + self.pace.backoff(failures);
                 self.lease_mut(which).register_by(retry);

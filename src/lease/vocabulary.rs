@@ -1,15 +1,15 @@
 //! What goes into the machine and what comes out of it.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
-
-use crate::control::Liveness;
+use super::entry::Entry;
 use crate::error::ErrorKind;
+use crate::liveness::Liveness;
 
 /// What the machine wants to be told.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub(crate) enum Input {
     /// The call in flight has its answer.
     Answered(Answer),
     /// A connection that nobody ended has ended.
@@ -43,7 +43,7 @@ pub(crate) enum Event {
 /// What the machine wants to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make this call; its answer must come back as [`Event::Answered`].
+    /// Make this call; its answer must come back as [`Input::Answered`].
     Call(Call),
     /// Find out whether the gateway answers at all.
     Probe,
@@ -59,17 +59,13 @@ pub(crate) enum Action {
     Tell(Note),
     /// From now on the calls go to this gateway; if it is the same, to another node of it.
     Turn { to: usize },
-    /// Deregister this entry when that gateway can be reached, at the latest at `until`.
-    CleanUp {
-        gateway: usize,
-        id: String,
-        until: Instant,
-    },
+    /// Deregister this entry when its gateway can be reached, at the latest at `until`.
+    CleanUp { entry: Entry, until: Instant },
 }
 
 /// Which of the leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Which {
+pub(crate) enum LeaseKind {
     Service,
     /// An entry of the service that is being replaced.
     Former,
@@ -77,7 +73,7 @@ pub(crate) enum Which {
     Hold,
 }
 
-impl Which {
+impl LeaseKind {
     /// The hold first: it must be there before the service is. The former last: it goes once the
     /// service is there.
     pub(crate) const ALL: [Self; 3] = [Self::Hold, Self::Service, Self::Former];
@@ -86,7 +82,7 @@ impl Which {
 /// A call that changes the gateway's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    pub(crate) which: Which,
+    pub(crate) which: LeaseKind,
     pub(crate) verb: Verb,
 }
 
@@ -96,8 +92,8 @@ pub(crate) enum Verb {
     Register {
         spelling: u32,
     },
-    Heartbeat(String),
-    Deregister(String),
+    Heartbeat(Entry),
+    Deregister(Entry),
 }
 
 /// What became of a call.
@@ -106,6 +102,8 @@ pub(crate) enum Answer {
     Registered {
         id: String,
         ttl: Duration,
+        /// The node that took it.
+        node: Option<SocketAddr>,
     },
     Beat {
         known: bool,

@@ -2,7 +2,6 @@
 //! seen in the slots that others want, too.
 
 pub(crate) mod http;
-pub(crate) mod introspect;
 pub(crate) mod peers;
 pub(crate) mod proof;
 pub(crate) mod reach;

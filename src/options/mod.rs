@@ -4,6 +4,7 @@ mod checks;
 mod clients;
 mod config;
 mod gateway;
+mod settings;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use std::time::Duration;
 pub(crate) use checks::{advertised, gateway_http, instance, ttl_seconds};
 pub(crate) use config::{Config, GatewayConfig};
 pub use gateway::GatewayAddress;
+#[cfg(feature = "serde")]
+pub use settings::Settings;
+pub use settings::{Environment, no_gateway};
 
 use crate::control::Credentials;
 #[cfg(feature = "tls")]
@@ -612,7 +616,7 @@ impl Options {
     }
 
     pub(crate) fn is_disabled(&self) -> bool {
-        self.disabled || crate::settings::process_is_switched_off()
+        self.disabled || settings::process_is_switched_off()
     }
 }
 

@@ -24,7 +24,7 @@ pub struct LeaveReport {
     pub(crate) ghosts: Option<u32>,
     pub(crate) abandoned: usize,
     /// Those of them whose TTL is not over.
-    pub(crate) left: usize,
+    pub(crate) pending: usize,
     /// A Deregister besides that of the service was not answered.
     pub(crate) unconfirmed: bool,
     pub(crate) withdrawal: Duration,
@@ -120,7 +120,7 @@ impl LeaveReport {
             counted: true,
             ghosts: None,
             abandoned: 0,
-            left: 0,
+            pending: 0,
             unconfirmed: false,
             withdrawal: Duration::ZERO,
             drain: Duration::ZERO,
@@ -145,7 +145,7 @@ impl LeaveReport {
     pub fn cleanness(&self) -> Cleanness {
         let is_known = self.outcome == LeaveOutcome::NotDeregistered
             || self.ghosts.unwrap_or(0) > 0
-            || self.left > 0;
+            || self.pending > 0;
         let is_open = self.outcome == LeaveOutcome::Unanswered || self.unconfirmed;
         match (is_known, is_open) {
             (true, _) => Cleanness::NotClean,

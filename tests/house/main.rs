@@ -8,3 +8,4 @@ mod codegen;
 mod counter;
 mod layout;
 mod manual;
+mod rooms;

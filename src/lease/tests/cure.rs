@@ -5,23 +5,24 @@ use super::sim::*;
 
 fn register(spelling: u32) -> Call {
     Call {
-        which: Which::Service,
+        which: LeaseKind::Service,
         verb: Verb::Register { spelling },
     }
 }
 
-fn former(verb: Verb) -> Option<Call> {
-    let which = Which::Former;
+fn former(verb: fn(Entry) -> Verb) -> Option<Call> {
+    let which = LeaseKind::Former;
+    let verb = verb(entry("a", which));
     Some(Call { which, verb })
 }
 
 #[test]
 fn the_new_entry_is_there_before_the_old_one_goes() {
     let mut sim = Sim::registered();
-    sim.on(Event::Cure);
+    sim.on(Input::Cure);
     assert_eq!(sim.call, Some(register(1)), "at once");
     sim.answer(granted("b"));
-    assert_eq!(sim.call, former(Verb::Deregister("a".into())));
+    assert_eq!(sim.call, former(Verb::Deregister));
     sim.answer(Answer::Deregistered);
     sim.wake_until_called();
     assert_eq!(sim.call, Some(beat("b")));
@@ -32,10 +33,10 @@ fn the_hold_is_taken_in_the_new_spelling_first() {
     let mut sim = Sim::with_hold(Hold::AtStart, 1);
     sim.answer(granted("h"));
     sim.answer(granted("a"));
-    sim.on(Event::Cure);
+    sim.on(Input::Cure);
     let hold = sim.call.clone().map(|call| (call.which, call.verb));
     let verb = Verb::Register { spelling: 1 };
-    assert_eq!(hold, Some((Which::Hold, verb)));
+    assert_eq!(hold, Some((LeaseKind::Hold, verb)));
     sim.answer(granted("h2"));
     assert_eq!(sim.call, Some(register(1)));
 }
@@ -45,7 +46,7 @@ fn a_beat_in_flight_is_waited_for() {
     let mut sim = Sim::registered();
     sim.wake_until_called();
     assert_eq!(sim.call, Some(beat("a")));
-    sim.on(Event::Cure);
+    sim.on(Input::Cure);
     assert_eq!(sim.call, Some(beat("a")));
     sim.answer(Answer::Beat { known: true });
     assert_eq!(sim.call, Some(register(1)));
@@ -54,31 +55,31 @@ fn a_beat_in_flight_is_waited_for() {
 #[test]
 fn the_old_entry_is_beaten_until_the_new_one_is_there() {
     let mut sim = Sim::registered();
-    sim.on(Event::Cure);
+    sim.on(Input::Cure);
     sim.answer(Answer::Refused(crate::error::ErrorKind::TierRefused));
     sim.wake_until_called();
-    assert_eq!(sim.call, former(Verb::Heartbeat("a".into())));
+    assert_eq!(sim.call, former(Verb::Heartbeat));
 }
 
 #[test]
 fn a_leave_amid_a_cure_deregisters_both() {
     let mut sim = Sim::registered();
-    sim.on(Event::Cure);
+    sim.on(Input::Cure);
     sim.leave();
     sim.answer(granted("b"));
     assert_eq!(sim.call, Some(deregister("b")));
     sim.answer(Answer::Deregistered);
-    assert_eq!(sim.call, former(Verb::Deregister("a".into())));
+    assert_eq!(sim.call, former(Verb::Deregister));
     sim.answer(Answer::Deregistered);
     assert!(sim.draining);
-    assert_eq!(sim.machine.ending(Which::Service), Ending::Deregistered);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Deregistered);
 }
 
 fn given_way() -> Sim {
     let mut sim = Sim::with_hold(Hold::AtStart, 1);
     sim.answer(granted("h"));
     sim.answer(granted("a"));
-    sim.on(Event::Withdraw { for_good: false });
+    sim.on(Input::Withdraw { for_good: false });
     assert_eq!(sim.call, Some(deregister("a")));
     sim.answer(Answer::Deregistered);
     sim
@@ -102,13 +103,13 @@ fn pass(sim: &mut Sim, span: Duration) {
 fn what_gives_way_comes_back_when_its_slot_is_free_and_keeps_the_hold_meanwhile() {
     let mut sim = given_way();
     for _ in 0..200 {
-        sim.on(Event::Slots { free: false });
+        sim.on(Input::Slots { free: false });
         pass(&mut sim, Duration::from_secs(1));
         assert_eq!(sim.call, None);
     }
     // A gateway that restarts is no reason.
-    sim.on(Event::Disconnected);
-    sim.on(Event::Slots { free: true });
+    sim.on(Input::Disconnected);
+    sim.on(Input::Slots { free: true });
     while sim.call != Some(register(0)) {
         assert_eq!(sim.call, Some(beat("h")));
         sim.answer(Answer::Beat { known: true });
@@ -137,7 +138,7 @@ fn a_gateway_that_refuses_what_looks_free_is_asked_ever_more_slowly() {
             sim.answer(Answer::Refused(crate::error::ErrorKind::SchemaConflict));
         }
         sim.now += Duration::from_millis(300);
-        sim.on(Event::Slots { free: true });
+        sim.on(Input::Slots { free: true });
     }
     assert!((8..30).contains(&registers), "{registers} in 10 min");
 }
@@ -145,7 +146,7 @@ fn a_gateway_that_refuses_what_looks_free_is_asked_ever_more_slowly() {
 #[test]
 fn a_beat_that_is_held_back_is_asked_for_again_soon() {
     let mut sim = Sim::registered();
-    sim.on(Event::Beat);
+    sim.on(Input::Beat);
     assert_eq!(sim.call, Some(beat("a")), "at once");
     sim.answer(Answer::HeldBack);
     let wait = sim.wake_until_called();
@@ -161,16 +162,16 @@ fn what_is_withdrawn_for_good_never_comes_back() {
     let mut sim = Sim::with_hold(Hold::AtStart, 1);
     sim.answer(granted("h"));
     sim.answer(granted("a"));
-    sim.on(Event::Withdraw { for_good: true });
+    sim.on(Input::Withdraw { for_good: true });
     assert_eq!(sim.call, Some(deregister("a")));
     sim.answer(Answer::Deregistered);
-    for event in [Event::Disconnected, Event::Cure, Event::Woken] {
+    for event in [Input::Disconnected, Input::Cure, Input::Woken] {
         sim.now += Duration::from_secs(3_600);
         sim.on(event);
         assert_eq!(sim.call, None);
     }
     sim.leave();
-    assert_eq!(sim.machine.ending(Which::Service), Ending::NothingHeld);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::NothingHeld);
 }
 
 /// What a look finds while a cure is under way is not forgotten.
@@ -178,19 +179,19 @@ fn what_is_withdrawn_for_good_never_comes_back() {
 fn a_withdrawal_amid_a_cure_is_made_when_the_cure_is() {
     for for_good in [false, true] {
         let mut sim = Sim::registered();
-        sim.on(Event::Cure);
+        sim.on(Input::Cure);
         assert_eq!(sim.call, Some(register(1)));
-        sim.on(Event::Withdraw { for_good });
+        sim.on(Input::Withdraw { for_good });
         assert_eq!(sim.call, Some(register(1)), "its answer is waited for");
         sim.answer(granted("b"));
         assert!(sim.machine.is_withdrawn());
         let mut gone = Vec::new();
         while let Some(Call {
-            verb: Verb::Deregister(id),
+            verb: Verb::Deregister(entry),
             ..
         }) = sim.call.clone()
         {
-            gone.push(id);
+            gone.push(entry.id);
             sim.answer(Answer::Deregistered);
         }
         gone.sort();
@@ -202,12 +203,12 @@ fn a_withdrawal_amid_a_cure_is_made_when_the_cure_is() {
 #[test]
 fn a_withdrawal_amid_a_cure_that_fails_removes_the_former_entry() {
     let mut sim = Sim::registered();
-    sim.on(Event::Cure);
-    sim.on(Event::Withdraw { for_good: true });
+    sim.on(Input::Cure);
+    sim.on(Input::Withdraw { for_good: true });
     sim.answer(Answer::Refused(crate::error::ErrorKind::TierRefused));
     assert_eq!(sim.call, Some(deregister("a")));
     sim.answer(Answer::Deregistered);
     sim.now += Duration::from_secs(3_600);
-    sim.on(Event::Woken);
+    sim.on(Input::Woken);
     assert_eq!(sim.call, None);
 }

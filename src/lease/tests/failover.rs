@@ -2,23 +2,27 @@
 
 use super::super::*;
 use super::sim::*;
-use crate::control::Liveness;
+use crate::liveness::Liveness;
 
 #[test]
 fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
     let mut sim = Sim::with_gateways(2, Hold::Off, 1);
     sim.answer(granted("a"));
-    sim.on(Event::Disconnected);
+    sim.on(Input::Disconnected);
     sim.wake_until_called();
     sim.answer(Answer::NotSent);
     assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
-    assert_eq!(sim.left_behind, ["a"]);
+    assert_eq!(sim.abandoned, ["a"]);
     let verb = Verb::Register { spelling: 1 };
-    let which = Which::Service;
+    let which = LeaseKind::Service;
     assert_eq!(sim.call, Some(Call { which, verb }), "at once");
     sim.answer(granted("a2"));
     sim.leave();
-    assert_eq!(sim.call, Some(deregister("a2")));
+    let verb = Verb::Deregister(Entry {
+        gateway: 1,
+        ..entry("a2", which)
+    });
+    assert_eq!(sim.call, Some(Call { which, verb }));
 }
 
 #[test]
@@ -27,14 +31,14 @@ fn the_first_gateway_has_the_service_before_the_other_one_loses_it() {
     sim.answer(Answer::NotSent);
     sim.answer(granted("a"));
     assert_eq!(sim.machine.gateway(), 1);
-    sim.on(Event::FirstIsBack);
+    sim.on(Input::FirstIsBack);
     assert_eq!((sim.turns, sim.machine.gateway()), (2, 0));
     assert!(sim.call.as_ref().is_some_and(is_register));
-    assert_eq!(sim.left_behind, Vec::<String>::new(), "not yet");
+    assert_eq!(sim.abandoned, Vec::<String>::new(), "not yet");
     sim.answer(granted("b"));
-    assert_eq!(sim.left_behind, ["a"]);
+    assert_eq!(sim.abandoned, ["a"]);
     // There is nothing better.
-    sim.on(Event::FirstIsBack);
+    sim.on(Input::FirstIsBack);
     assert_eq!((sim.turns, sim.call.clone()), (2, None));
 }
 
@@ -50,7 +54,7 @@ fn gateways_none_of_which_can_be_reached_are_polled_in_turn() {
             sim.answer(Answer::NotSent);
         }
     }
-    assert!(sim.left_behind.is_empty());
+    assert!(sim.abandoned.is_empty());
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_silent_gateway_is_left_when_there_is_another_and_not_before_the_probe() {
     assert_eq!((sim.disconnects, sim.turns), (1, 0));
     sim.answer(Answer::Broken);
     assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
-    assert_eq!(sim.left_behind, ["a"]);
+    assert_eq!(sim.abandoned, ["a"]);
 }
 
 #[test]
@@ -74,19 +78,19 @@ fn whoever_waits_for_slots_waits_for_those_of_the_next_gateway() {
     let mut sim = Sim::with_gateways(2, Hold::AtStart, 1);
     sim.answer(granted("h"));
     sim.answer(granted("a"));
-    sim.on(Event::Withdraw { for_good: false });
+    sim.on(Input::Withdraw { for_good: false });
     assert_eq!(sim.call, Some(deregister("a")));
     sim.answer(Answer::Deregistered);
-    sim.on(Event::Slots { free: false });
-    sim.on(Event::Disconnected);
+    sim.on(Input::Slots { free: false });
+    sim.on(Input::Disconnected);
     sim.wake_until_called();
     sim.answer(Answer::NotSent);
     assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
     assert!(sim.machine.waits_for_slots());
     let which = sim.call.as_ref().map(|call| call.which);
-    assert_eq!(which, Some(Which::Hold), "at once");
+    assert_eq!(which, Some(LeaseKind::Hold), "at once");
     sim.answer(granted("h2"));
     assert_eq!(sim.call, None, "whose the slot is, is not known yet");
-    sim.on(Event::Slots { free: true });
+    sim.on(Input::Slots { free: true });
     assert!(sim.call.as_ref().is_some_and(is_register));
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use prost::Message;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::*;
 use super::sim::LEAVE;
@@ -70,15 +70,19 @@ impl FleetGateway {
         match call.verb {
             Verb::Register { .. } => {
                 let mut books = self.books();
-                if call.which == Which::Service {
+                if call.which == LeaseKind::Service {
                     books.registered.push(Instant::now());
                 }
                 books.ids += 1;
                 let id = format!("{life}-{}", books.ids);
-                Answer::Registered { id, ttl: TTL }
+                Answer::Registered {
+                    id,
+                    ttl: TTL,
+                    node: None,
+                }
             }
-            Verb::Heartbeat(id) => {
-                let (born, _) = id.split_once('-').unwrap();
+            Verb::Heartbeat(entry) => {
+                let (born, _) = entry.id.split_once('-').unwrap();
                 let known = born == life.to_string();
                 Answer::Beat { known }
             }
@@ -112,13 +116,13 @@ impl FleetGateway {
 async fn client(gateway: Arc<FleetGateway>, number: usize) {
     sleep(ROLLOUT.mul_f64(number as f64 / CLIENTS as f64)).await;
     let pace = Pace::new(None, number as u64);
-    let mut machine = Machine::new(pace, 1, Hold::AtStart, 1, LEAVE, Instant::now());
+    let mut machine = Machine::new(pace, 1, Hold::AtStart, 1, LEAVE, Instant::now().into_std());
     let mut call: Pin<Box<dyn Future<Output = Answer> + Send>> = Box::pin(pending());
     let mut look_at: Option<Instant> = None;
     let mut disconnected = Box::pin(Arc::clone(&gateway).disconnected());
-    let mut event = Event::Woken;
+    let mut event = Input::Woken;
     loop {
-        for action in machine.on(event, Instant::now()) {
+        for action in machine.on(event, Instant::now().into_std()) {
             match action {
                 Action::Call(next) => call = Box::pin(Arc::clone(&gateway).call(next)),
                 Action::Tell(Note::Registered) => look_at = Some(Instant::now() + LOOK_AFTER),
@@ -126,22 +130,22 @@ async fn client(gateway: Arc<FleetGateway>, number: usize) {
                 other => panic!("{other:?} was not to be expected"),
             }
         }
-        let wake_at = machine.wake_at();
+        let wake_at = machine.wake_at().map(Instant::from_std);
         event = tokio::select! {
             answer = &mut call => {
                 call = Box::pin(pending());
-                Event::Answered(answer)
+                Input::Answered(answer)
             }
             () = &mut disconnected => {
                 disconnected = Box::pin(Arc::clone(&gateway).disconnected());
-                Event::Disconnected
+                Input::Disconnected
             }
             () = until(look_at) => {
                 look_at = None;
                 let replicas = u32::try_from(2 * gateway.books().registered.len()).unwrap();
-                Event::Listed { replicas }
+                Input::Listed { replicas }
             }
-            () = until(wake_at) => Event::Woken,
+            () = until(wake_at) => Input::Woken,
         };
     }
 }

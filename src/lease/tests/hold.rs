@@ -72,10 +72,10 @@ fn a_forgotten_service_gets_a_hold_of_its_new_spelling_first_and_the_old_one_goe
         Some(Call { which, verb })
     };
     sim.wake_until_called();
-    assert_eq!(sim.call, register(Which::Hold));
+    assert_eq!(sim.call, register(LeaseKind::Hold));
     sim.answer(granted("h2"));
     sim.wake_until_called();
-    assert_eq!(sim.call, register(Which::Service));
+    assert_eq!(sim.call, register(LeaseKind::Service));
     sim.answer(granted("a2"));
     sim.leave();
     sim.answer(Answer::Deregistered);
@@ -101,7 +101,7 @@ fn a_hold_at_leave_is_taken_before_the_service_is_deregistered() {
 #[test]
 fn a_gateway_that_cannot_be_reached_is_not_polled_twice_as_often_for_two_leases() {
     let mut sim = held_and_registered();
-    sim.on(Event::Disconnected);
+    sim.on(Input::Disconnected);
     let start = sim.now;
     for _ in 0..100 {
         sim.wake_until_called();

@@ -2,8 +2,8 @@
 
 use super::super::*;
 use super::sim::*;
-use crate::control::Liveness;
 use crate::error::ErrorKind;
+use crate::liveness::Liveness;
 
 #[test]
 fn registers_at_once_and_beats_at_a_third_of_the_granted_ttl() {
@@ -52,12 +52,12 @@ fn a_first_no_has_its_own_pace_whatever_failed_before() {
 #[test]
 fn a_forgotten_registration_is_made_again_at_once() {
     let mut sim = Sim::registered();
-    sim.on(Event::Listed { replicas: 1 });
+    sim.on(Input::Listed { replicas: 1 });
     sim.wake_until_called();
     sim.answer(Answer::Beat { known: false });
     let wait = sim.wake_until_called();
     let verb = Verb::Register { spelling: 1 };
-    let which = Which::Service;
+    let which = LeaseKind::Service;
     assert_eq!(sim.call, Some(Call { which, verb }), "in a fresh spelling");
     assert!(wait <= Duration::from_millis(100), "{wait:?}");
     assert_eq!(sim.notes, [Note::Registered, Note::Forgotten]);
@@ -66,7 +66,7 @@ fn a_forgotten_registration_is_made_again_at_once() {
 #[test]
 fn a_lost_connection_is_looked_into_at_once_and_keeps_the_registration() {
     let mut sim = Sim::registered();
-    sim.on(Event::Disconnected);
+    sim.on(Input::Disconnected);
     let wait = sim.wake_until_called();
     assert!(wait <= Duration::from_millis(100), "{wait:?}");
     assert_eq!(sim.call, Some(beat("a")));
@@ -82,7 +82,7 @@ fn a_lost_connection_is_looked_into_at_once_and_keeps_the_registration() {
 fn a_connection_that_ends_as_it_brings_an_answer_is_looked_into_at_once() {
     let mut sim = Sim::registered();
     sim.wake_until_called();
-    sim.on(Event::Disconnected);
+    sim.on(Input::Disconnected);
     sim.answer(Answer::Beat { known: true });
     let wait = sim.wake_until_called();
     assert!(wait <= Duration::from_millis(100), "{wait:?}");
@@ -104,13 +104,13 @@ fn refused_content_is_offered_again_soon_when_the_connection_ends() {
     let mut sim = Sim::new(1);
     let refused = || Answer::Refused(ErrorKind::Unrenderable);
     sim.answer(refused());
-    sim.on(Event::Disconnected);
+    sim.on(Input::Disconnected);
     assert!(sim.wake_until_called() <= Duration::from_millis(500));
     // But not without a pause where each refusal ends the connection.
     let start = sim.now;
     for _ in 0..20 {
         sim.answer(refused());
-        sim.on(Event::Disconnected);
+        sim.on(Input::Disconnected);
         sim.wake_until_called();
     }
     assert!(sim.now - start > Duration::from_secs(20));
@@ -164,7 +164,7 @@ fn leaving_deregisters_drains_and_finishes() {
     assert!(sim.draining);
     sim.drained();
     assert!(sim.finished_at.is_some());
-    assert_eq!(sim.machine.ending(Which::Service), Ending::Deregistered);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Deregistered);
     assert!(!sim.machine.is_busy());
 }
 
@@ -187,7 +187,7 @@ fn leaving_during_the_first_register_deregisters_its_late_answer() {
     }
     sim.drained();
     assert!(sim.finished_at.is_some());
-    assert_eq!(sim.machine.ending(Which::Service), Ending::Unanswered);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Unanswered);
     sim.answer(granted("late"));
     assert_eq!(sim.call, Some(deregister("late")));
     sim.answer(Answer::Deregistered);
@@ -200,7 +200,7 @@ fn leaving_before_anything_was_registered_tells_nobody() {
     sim.answer(Answer::NotSent);
     sim.leave();
     assert!(sim.draining);
-    assert_eq!(sim.machine.ending(Which::Service), Ending::NothingHeld);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::NothingHeld);
     sim.drained();
     assert!(sim.finished_at.is_some());
 }
@@ -215,7 +215,7 @@ fn a_gateway_that_is_down_does_not_hold_leaving_up() {
         sim.answer(Answer::NotSent);
     }
     assert!(sim.now - start <= Duration::from_secs(1));
-    assert_eq!(sim.machine.ending(Which::Service), Ending::Failed);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Failed);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_register_that_broke_off_is_not_called_nothing() {
     let mut sim = Sim::new(1);
     sim.answer(Answer::Broken);
     sim.leave();
-    assert_eq!(sim.machine.ending(Which::Service), Ending::Unanswered);
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Unanswered);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_hurry_ends_every_wait_for_the_gateway() {
     sim.wake_until_called();
     let start = sim.now;
     sim.leave();
-    sim.on(Event::Hurry);
+    sim.on(Input::Hurry);
     while !sim.draining {
         sim.wake();
     }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::super::*;
 use super::sim::*;
 use super::world::{Fate, World};
-use crate::control::Liveness;
 use crate::error::ErrorKind;
+use crate::liveness::Liveness;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -93,24 +93,24 @@ fn take(step: Step, world: &mut World) {
         }
         Step::Elapse(ms) => {
             sim.now += Duration::from_millis(ms);
-            sim.on(Event::Woken);
+            sim.on(Input::Woken);
         }
         Step::Answer(fate) => world.answer(fate),
         Step::AnswerAgain => world.answer_again(),
         Step::Evict(choice) => world.evict(choice),
         Step::Restart(choice) => world.restart(choice),
         Step::CleanUp => world.clean_up(),
-        Step::Disconnected => sim.on(Event::Disconnected),
+        Step::Disconnected => sim.on(Input::Disconnected),
         Step::Probed(found) if sim.probing => sim.probed(found),
-        Step::Listed(replicas) => sim.on(Event::Listed { replicas }),
-        Step::Cure => sim.on(Event::Cure),
-        Step::FirstIsBack => sim.on(Event::FirstIsBack),
-        Step::Withdraw(for_good) => sim.on(Event::Withdraw { for_good }),
-        Step::Proved => sim.on(Event::Proved),
-        Step::Slots(free) => sim.on(Event::Slots { free }),
-        Step::Beat => sim.on(Event::Beat),
+        Step::Listed(replicas) => sim.on(Input::Listed { replicas }),
+        Step::Cure => sim.on(Input::Cure),
+        Step::FirstIsBack => sim.on(Input::FirstIsBack),
+        Step::Withdraw(for_good) => sim.on(Input::Withdraw { for_good }),
+        Step::Proved => sim.on(Input::Proved),
+        Step::Slots(free) => sim.on(Input::Slots { free }),
+        Step::Beat => sim.on(Input::Beat),
         Step::Leave => sim.leave(),
-        Step::Hurry => sim.on(Event::Hurry),
+        Step::Hurry => sim.on(Input::Hurry),
         Step::Drained if sim.draining => sim.drained(),
         Step::Probed(_) | Step::Drained => {}
     }

@@ -1,17 +1,17 @@
 //! A machine, its clock, and a check of the invariants at every step.
 
 use super::super::*;
-use crate::control::Liveness;
+use crate::liveness::Liveness;
 
 pub(super) const TTL: Duration = Duration::from_secs(30);
 pub(super) const LEAVE: Duration = Duration::from_secs(25);
 
 pub(super) const REGISTER: Call = Call {
-    which: Which::Service,
+    which: LeaseKind::Service,
     verb: Verb::Register { spelling: 0 },
 };
 pub(super) const REGISTER_HOLD: Call = Call {
-    which: Which::Hold,
+    which: LeaseKind::Hold,
     verb: Verb::Register { spelling: 0 },
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Sim {
     pub(super) notes: Vec<Note>,
     pub(super) disconnects: usize,
     pub(super) turns: usize,
-    pub(super) left_behind: Vec<String>,
+    pub(super) abandoned: Vec<String>,
 }
 
 impl Sim {
@@ -58,9 +58,9 @@ impl Sim {
             notes: Vec::new(),
             disconnects: 0,
             turns: 0,
-            left_behind: Vec::new(),
+            abandoned: Vec::new(),
         };
-        sim.on(Event::Woken);
+        sim.on(Input::Woken);
         sim
     }
 
@@ -70,8 +70,8 @@ impl Sim {
         sim
     }
 
-    pub(super) fn on(&mut self, event: Event) {
-        for action in self.machine.on(event, self.now) {
+    pub(super) fn on(&mut self, input: Input) {
+        for action in self.machine.on(input, self.now) {
             match action {
                 Action::Call(call) => {
                     assert_eq!(self.call, None, "two calls in flight");
@@ -93,10 +93,10 @@ impl Sim {
                     assert_eq!(to, self.machine.gateway());
                     self.turns += 1;
                 }
-                Action::CleanUp { gateway, id, until } => {
-                    assert!(gateway < 3, "there are at most three");
+                Action::CleanUp { entry, until } => {
+                    assert!(entry.gateway < 3, "there are at most three");
                     assert!(until > self.now);
-                    self.left_behind.push(id);
+                    self.abandoned.push(entry.id);
                 }
                 Action::Finish => {
                     assert_eq!(self.finished_at, None, "finishes twice");
@@ -113,22 +113,22 @@ impl Sim {
 
     pub(super) fn answer(&mut self, answer: Answer) {
         self.call = None;
-        self.on(Event::Answered(answer));
+        self.on(Input::Answered(answer));
     }
 
     pub(super) fn probed(&mut self, found: Liveness) {
         self.probing = false;
-        self.on(Event::Probed(found));
+        self.on(Input::Probed(found));
     }
 
     pub(super) fn leave(&mut self) {
         self.left_at.get_or_insert(self.now);
-        self.on(Event::Leave { drain: true });
+        self.on(Input::Leave { drain: true });
     }
 
     pub(super) fn drained(&mut self) {
         self.draining = false;
-        self.on(Event::Drained);
+        self.on(Input::Drained);
     }
 
     /// Goes to the next moment at which something is due; returns how far that was.
@@ -138,7 +138,7 @@ impl Sim {
         };
         let wait = at.saturating_duration_since(self.now);
         self.now = self.now.max(at);
-        self.on(Event::Woken);
+        self.on(Input::Woken);
         wait
     }
 
@@ -156,30 +156,43 @@ impl Sim {
 
 /// Of the service, in any spelling.
 pub(super) fn is_register(call: &Call) -> bool {
-    call.which == Which::Service && matches!(call.verb, Verb::Register { .. })
+    call.which == LeaseKind::Service && matches!(call.verb, Verb::Register { .. })
 }
 
 pub(super) fn granted(id: &str) -> Answer {
     Answer::Registered {
         id: id.to_owned(),
         ttl: TTL,
+        node: None,
+    }
+}
+
+/// As it is after [`granted`], by the first gateway.
+pub(super) fn entry(id: &str, kind: LeaseKind) -> Entry {
+    Entry {
+        id: id.to_owned(),
+        ttl: TTL,
+        gateway: 0,
+        node: None,
+        kind,
     }
 }
 
 pub(super) fn beat(id: &str) -> Call {
-    call(id, Verb::Heartbeat(id.to_owned()))
+    call(id, Verb::Heartbeat)
 }
 
 pub(super) fn deregister(id: &str) -> Call {
-    call(id, Verb::Deregister(id.to_owned()))
+    call(id, Verb::Deregister)
 }
 
 /// Ids of holds begin with an h in these tests.
-pub(super) fn call(id: &str, verb: Verb) -> Call {
+pub(super) fn call(id: &str, verb: fn(Entry) -> Verb) -> Call {
     let which = if id.starts_with('h') {
-        Which::Hold
+        LeaseKind::Hold
     } else {
-        Which::Service
+        LeaseKind::Service
     };
+    let verb = verb(entry(id, which));
     Call { which, verb }
 }

@@ -26,24 +26,24 @@ pub(super) enum Fate {
 /// A machine among its gateways.
 pub(super) struct World {
     pub(super) sim: Sim,
-    lists: Vec<Vec<Entry>>,
+    lists: Vec<Vec<Listed>>,
     /// Where the call in flight went.
     called: usize,
     ids: usize,
     last_answer: Option<Answer>,
-    /// How many entries of `sim.left_behind` and `sim.calls` were looked at.
+    /// How many entries of `sim.abandoned` and `sim.calls` were looked at.
     seen: (usize, usize),
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Listed {
     id: String,
-    which: Which,
+    which: LeaseKind,
     until: Instant,
     /// The machine cannot know of it: the answer was lost.
     unknown: bool,
     /// The machine has asked for its removal.
-    left_behind: bool,
+    abandoned: bool,
 }
 
 // === impl World ===
@@ -83,7 +83,7 @@ impl World {
     /// The last answer comes once more; nobody waits for one.
     pub(super) fn answer_again(&mut self) {
         if let (None, Some(answer)) = (&self.sim.call, self.last_answer.clone()) {
-            self.sim.on(Event::Answered(answer));
+            self.sim.on(Input::Answered(answer));
         }
     }
 
@@ -94,22 +94,22 @@ impl World {
             Verb::Register { .. } => {
                 self.ids += 1;
                 let id = format!("id-{}", self.ids);
-                list.push(Entry {
+                list.push(Listed {
                     id: id.clone(),
                     which: call.which,
                     until,
                     unknown,
-                    left_behind: false,
+                    abandoned: false,
                 });
                 granted(&id)
             }
-            Verb::Heartbeat(id) => {
-                let entry = list.iter_mut().find(|entry| entry.id == *id);
+            Verb::Heartbeat(asked) => {
+                let entry = list.iter_mut().find(|entry| entry.id == asked.id);
                 let known = entry.map(|entry| entry.until = until).is_some();
                 Answer::Beat { known }
             }
-            Verb::Deregister(id) => {
-                list.retain(|entry| entry.id != *id);
+            Verb::Deregister(asked) => {
+                list.retain(|entry| entry.id != asked.id);
                 Answer::Deregistered
             }
         }
@@ -134,7 +134,7 @@ impl World {
     /// What was left behind on gateways that can be reached is removed.
     pub(super) fn clean_up(&mut self) {
         for list in &mut self.lists {
-            list.retain(|entry| !entry.left_behind);
+            list.retain(|entry| !entry.abandoned);
         }
     }
 
@@ -150,21 +150,21 @@ impl World {
                 "{call:?}"
             );
         }
-        for id in &self.sim.left_behind[self.seen.0..] {
+        for id in &self.sim.abandoned[self.seen.0..] {
             for entry in self.lists.iter_mut().flatten() {
-                entry.left_behind |= entry.id == *id;
+                entry.abandoned |= entry.id == *id;
             }
         }
-        self.seen = (self.sim.left_behind.len(), self.sim.calls.len());
+        self.seen = (self.sim.abandoned.len(), self.sim.calls.len());
         let now = self.sim.now;
         for list in &mut self.lists {
             list.retain(|entry| entry.until > now);
             let live = list
                 .iter()
-                .filter(|it| it.which == Which::Service && it.is_ours());
+                .filter(|it| it.which == LeaseKind::Service && it.is_ours());
             // A cure has the new one registered before it removes the old one.
             let replaced = usize::from(self.sim.machine.replaces());
-            let most = 1 + replaced + self.sim.machine.services_left();
+            let most = 1 + replaced + self.sim.machine.services_elsewhere();
             assert!(live.count() <= most, "registered twice: {list:?}");
         }
         // Progress: something is due, or a probe is out, which has a deadline, or all is over.
@@ -179,7 +179,7 @@ impl World {
     pub(super) fn is_registered(&self) -> bool {
         let list = &self.lists[self.sim.machine.gateway()];
         list.iter()
-            .any(|it| it.which == Which::Service && it.is_ours())
+            .any(|it| it.which == LeaseKind::Service && it.is_ours())
     }
 
     /// Entries that the machine knows of and did not ask to be removed.
@@ -189,10 +189,10 @@ impl World {
     }
 }
 
-// === impl Entry ===
+// === impl Listed ===
 
-impl Entry {
+impl Listed {
     fn is_ours(&self) -> bool {
-        !self.unknown && !self.left_behind
+        !self.unknown && !self.abandoned
     }
 }

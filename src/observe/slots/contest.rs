@@ -32,7 +32,7 @@ pub(super) enum Step {
 
 /// Who has the slot, as it was seen last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Occupant {
     /// The gateway has not come to it.
     Unseen,
     Ours,
@@ -51,7 +51,7 @@ pub(super) struct Contest {
     registered: Instant,
     /// When the slot was seen to be ours first.
     held_since: Option<Instant>,
-    place: Place,
+    place: Occupant,
     /// When a heartbeat was made because the slot was empty.
     beaten: Option<Instant>,
     /// A foreign schema that takes the slot again and again, and since when it is ours again.
@@ -75,13 +75,13 @@ impl Contest {
             before,
             registered: now,
             held_since: None,
-            place: Place::Unseen,
+            place: Occupant::Unseen,
             beaten: None,
             rival: None,
         }
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &Occupant {
         &self.place
     }
 
@@ -110,7 +110,7 @@ impl Contest {
         self.learn(seen, is_clustered, holder, now);
         if self.hash.as_deref() == Some(seen) {
             self.held_since.get_or_insert(now);
-            self.place = Place::Ours;
+            self.place = Occupant::Ours;
             self.calm_down(holder, now);
             return Step::None;
         }
@@ -118,7 +118,7 @@ impl Contest {
         if self.held_since.is_none() && is_new && is_clustered {
             return Step::None;
         }
-        self.place = Place::Theirs(seen.to_owned());
+        self.place = Occupant::Theirs(seen.to_owned());
         if !is_clustered {
             return Step::Yield;
         }
@@ -138,10 +138,10 @@ impl Contest {
     /// with a last heartbeat that took it from us before we saw that it was ours.
     fn empty(&mut self, now: Instant) -> Step {
         let is_new = now.saturating_duration_since(self.registered) < SETTLE;
-        if self.place == Place::Unseen && self.before.is_none() && is_new {
+        if self.place == Occupant::Unseen && self.before.is_none() && is_new {
             return Step::None;
         }
-        self.place = Place::Empty;
+        self.place = Occupant::Empty;
         self.rival = None;
         let is_late = |last: Instant| now.saturating_duration_since(last) >= BEATS;
         if self.beaten.is_none_or(is_late) {
@@ -214,11 +214,11 @@ mod tests {
         assert_eq!(old.see(Some("new"), Holder::Ours), Step::Yield);
         let mut new = Watched::new(Some("new"), Some("old"));
         assert_eq!(new.see(Some("old"), Holder::Ours), Step::None);
-        assert_eq!(*new.contest.place(), Place::Unseen, "not mounted yet");
+        assert_eq!(*new.contest.place(), Occupant::Unseen, "not mounted yet");
         assert_eq!(new.see(Some("new"), Holder::Nobody), Step::None);
         // A beat of the older one, which has not looked since.
         assert_eq!(new.see(Some("old"), Holder::Ours), Step::None);
-        assert_eq!(*new.contest.place(), Place::Theirs("old".to_owned()));
+        assert_eq!(*new.contest.place(), Occupant::Theirs("old".to_owned()));
         // It stops at that moment.
         assert_eq!(new.see(None, Holder::Nobody), Step::Beat);
         assert_eq!(new.see(Some("new"), Holder::Nobody), Step::None);
@@ -282,7 +282,7 @@ mod tests {
         let mut same = Watched::new(None, Some("old"));
         same.now += SETTLE;
         assert_eq!(same.see(Some("old"), Holder::Nobody), Step::None);
-        assert_eq!(*same.contest.place(), Place::Ours);
+        assert_eq!(*same.contest.place(), Occupant::Ours);
     }
 
     /// The document behind a GraphQL endpoint may have changed between two registrations.
@@ -297,7 +297,7 @@ mod tests {
         again.now += SETTLE;
         assert_eq!(again.see(Some("second"), Holder::Nobody), Step::None);
         assert_eq!(again.contest.hash(), Some("second"));
-        assert_eq!(*again.contest.place(), Place::Ours);
+        assert_eq!(*again.contest.place(), Occupant::Ours);
         // One that is computed here never does.
         let mut exact = Watched::new(Some("first"), None);
         exact.now += SETTLE;

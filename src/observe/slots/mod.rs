@@ -18,7 +18,7 @@ use ::http::Uri;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use contest::{Contest, Place, Step};
+use contest::{Contest, Occupant, Step};
 use entries::{Entries, Holder};
 pub(crate) use entries::{mark, unmarked};
 use joins::{Found, Joins};
@@ -289,7 +289,7 @@ impl Slots {
         };
         let held = contests
             .iter()
-            .filter(|(_, it)| *it.place() == Place::Ours && it.rival().is_none());
+            .filter(|(_, it)| *it.place() == Occupant::Ours && it.rival().is_none());
         let guard = held.filter_map(|(at, it)| {
             let name = self.expected.get(*at)?.name();
             Some((name, it.hash()?.to_owned()))
@@ -531,7 +531,7 @@ impl Slots {
         let told = contests.iter().find_map(|(at, contest)| {
             let theirs = match (contest.rival(), contest.place()) {
                 (Some(rival), _) => rival,
-                (None, Place::Theirs(theirs)) => theirs,
+                (None, Occupant::Theirs(theirs)) => theirs,
                 (None, _) => return None,
             };
             let conflict = verify::Conflict {
@@ -652,7 +652,9 @@ impl Slots {
             return Some((State::Displaced, Some(Arc::clone(conflict))));
         }
         let is_open = joins.is_some_and(Joins::is_open);
-        let is_empty = contests.iter().any(|(_, it)| *it.place() == Place::Empty);
+        let is_empty = contests
+            .iter()
+            .any(|(_, it)| *it.place() == Occupant::Empty);
         (is_open || is_empty).then_some((State::Registered, None))
     }
 

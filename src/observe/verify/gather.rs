@@ -8,7 +8,7 @@ use ::http::Uri;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::expected::Expected;
+use super::Expected;
 use super::schema_page::{Page, SchemaPages, name_of};
 use super::served::{Served, Shown};
 use crate::control::proto::ServiceInfo;

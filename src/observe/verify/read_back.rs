@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::gather::SchemaAnswer;
 use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier, explain};
 use crate::awaited::{finished, optional_sleep};
-use crate::control::ControlPlane;
+use crate::control::{ControlPlane, Target};
 use crate::error::Error;
 use crate::observe::proof::{Callers, Proof};
 use crate::status::State;
@@ -26,8 +26,6 @@ pub(crate) struct ReadBack {
     verifier: Verifier,
     /// What the last look found.
     evidence: Evidence,
-    /// The gateway that has the registration.
-    control: Option<ControlPlane>,
     look_at: Option<Instant>,
     look: Option<JoinHandle<Evidence>>,
     /// When the registration was made.
@@ -73,7 +71,6 @@ impl ReadBack {
             expected,
             http,
             evidence: Evidence::default(),
-            control: None,
             look_at: None,
             look: None,
             begun: Instant::now(),
@@ -84,9 +81,8 @@ impl ReadBack {
     }
 
     /// A gateway took the registration; these are its calls.
-    pub(crate) fn begin(&mut self, control: ControlPlane, callers: &Callers) {
+    pub(crate) fn begin(&mut self, callers: &Callers) {
         self.pause();
-        self.control = Some(control);
         self.begun = Instant::now();
         self.look_at = Some(self.verifier.begin(self.begun));
         self.proof.await_from(callers);
@@ -99,7 +95,7 @@ impl ReadBack {
 
     /// It failed, and what was registered before stays.
     pub(crate) fn trust_calls(&self) {
-        if self.control.is_some() && self.look_at.is_some() | self.look.is_some() && !self.routed {
+        if (self.look_at.is_some() || self.look.is_some()) && !self.routed {
             self.proof.await_again();
         }
     }
@@ -122,12 +118,12 @@ impl ReadBack {
         }
     }
 
-    /// The next thing that is seen.
+    /// The next thing that is seen of `control`, which has the registration.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: nothing is lost.
-    pub(crate) async fn next(&mut self) -> Seen {
+    pub(crate) async fn next(&mut self, control: &ControlPlane) -> Seen {
         let proof = Arc::clone(&self.proof);
         loop {
             tokio::select! {
@@ -164,18 +160,16 @@ impl ReadBack {
                 }
                 () = optional_sleep(self.look_at), if self.look.is_none() => {
                     self.look_at = None;
-                    if let Some(control) = self.control.clone() {
-                        let inquiry = Inquiry {
-                            control,
-                            http: self.http.clone(),
-                            services: Arc::clone(&self.services),
-                            expected: Arc::clone(&self.expected),
-                            wants_pages: self.verifier.wants_pages(Instant::now()),
-                            search: self.verifier.search(Instant::now()),
-                            difference: self.evidence.difference.clone(),
-                        };
-                        self.look = Some(tokio::spawn(inquiry.gather()));
-                    }
+                    let inquiry = Inquiry {
+                        control: control.clone(),
+                        http: self.http.clone(),
+                        services: Arc::clone(&self.services),
+                        expected: Arc::clone(&self.expected),
+                        wants_pages: self.verifier.wants_pages(Instant::now()),
+                        search: self.verifier.search(Instant::now()),
+                        difference: self.evidence.difference.clone(),
+                    };
+                    self.look = Some(tokio::spawn(inquiry.gather()));
                 }
             }
         }
@@ -183,7 +177,7 @@ impl ReadBack {
 
     /// What is to be said, once, where the gateway of the HTTP port does not know a service that is
     /// listed: whoever reads it may have given another gateway's port.
-    pub(crate) fn unheard(&mut self) -> Option<String> {
+    pub(crate) fn unheard(&mut self, gateway: &Target) -> Option<String> {
         let is_unheard = |answer: &SchemaAnswer| *answer == SchemaAnswer::Unheard;
         let service = self.evidence.schemas.iter().position(is_unheard)?;
         if self.unheard_said || self.begun.elapsed() < UNHEARD_PATIENCE {
@@ -191,10 +185,9 @@ impl ReadBack {
         }
         self.unheard_said = true;
         Some(format!(
-            "the gateway {} lists `{}`, but the one whose HTTP port is at {} (`gateway_http`) does \
+            "the gateway {gateway} lists `{}`, but the one whose HTTP port is at {} (`gateway_http`) does \
              not know it: is that another gateway's? Until it is right, less is known of whether \
              the service is served",
-            self.control.as_ref()?.gateway().target(),
             self.expected.get(service)?.name(),
             masked_url(&self.http.as_ref()?.to_string())
         ))
@@ -217,7 +210,7 @@ impl ReadBack {
     }
 
     /// Where a registration that the gateway has stands, and why.
-    pub(crate) fn standing(&self) -> (State, Option<Arc<Error>>) {
+    pub(crate) fn standing(&self, gateway: &Target) -> (State, Option<Arc<Error>>) {
         let state = match self.verifier.verdict() {
             Verdict::Listed if self.routed => State::Routed,
             Verdict::Listed => State::Listed,
@@ -226,13 +219,11 @@ impl ReadBack {
             Verdict::Displaced { .. } => State::Displaced,
             Verdict::Guilty { .. } => State::Refused,
         };
-        let control = self.control.as_ref();
-        let target = control.map(|it| it.gateway().target().to_string());
         let reason = explain(
             self.verifier.verdict(),
             &self.expected,
             &self.evidence,
-            &target.unwrap_or_default(),
+            &gateway.to_string(),
         );
         (state, reason.map(Arc::new))
     }
