@@ -1,16 +1,25 @@
-//! Between a service and its gateway everything goes wrong: it says so, comes back by itself, and
-//! leaves one entry behind.
+//! Between a service and its gateway everything goes wrong, whoever is at its address: the service says
+//! so, comes back by itself, and leaves one entry behind; nobody is harmed, and nobody is called more
+//! than is of use.
 
 #[path = "../../examples/support/fault_proxy.rs"]
 mod fault_proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod crowd;
 mod cut_off;
+mod frames;
+mod herd;
+mod hostile;
 mod impostors;
+mod leaving;
 mod namespaces;
+mod peer;
 mod proxied;
+mod resolver;
+mod restless;
 
 use std::net::SocketAddr;
 

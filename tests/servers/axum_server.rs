@@ -1,15 +1,13 @@
-//! An axum server registers itself, is called through the gateway, and leaves; whatever happens
-//! to it.
+//! What is peculiar to an axum server; its life is in `life.rs`.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::support::servers::bind;
 use crate::support::{
-    PROMPTLY, axum_app, axum_app_on, gateway, get, in_flight, listed, pets_app, pets_options,
-    registered, until_state, within,
+    axum_app, gateway, get, in_flight, listed, pets_app, pets_options, registered, until_state,
+    within,
 };
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,7 +16,7 @@ use axum::routing::get as on_get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tower_gwag::{GwagRegistrationLayer, LeaveOutcome, LeaveReason, State};
+use tower_gwag::{GwagRegistrationLayer, State};
 use tower_gwag_gateway::EmbeddedGateway;
 
 async fn assert_called_through(gateway: &EmbeddedGateway) {
@@ -63,56 +61,6 @@ async fn bare_client(address: SocketAddr, path: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn on_port_0_the_real_port_is_listed_and_called() {
-    let gateway = gateway().await;
-    let server = axum_app(pets_options(&gateway), pets_app()).await;
-    registered(&server.registration).await;
-    let entries = listed(&gateway, 1).await;
-    assert_eq!(entries[0].addr, server.address.to_string());
-    assert_eq!(entries[0].namespaces, ["Pet_Store_API/v1"]);
-    assert_called_through(&gateway).await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn on_all_interfaces_an_address_that_can_be_dialled_is_listed() {
-    let gateway = gateway().await;
-    let server = axum_app_on("0.0.0.0:0", pets_options(&gateway), pets_app()).await;
-    registered(&server.registration).await;
-    let port = server.address.port();
-    let entries = listed(&gateway, 1).await;
-    assert_eq!(entries[0].addr, format!("127.0.0.1:{port}"));
-    assert_called_through(&gateway).await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn on_ipv6_the_address_is_listed_in_brackets() {
-    let gateway = gateway().await;
-    let server = axum_app_on("[::1]:0", pets_options(&gateway), pets_app()).await;
-    registered(&server.registration).await;
-    let port = server.address.port();
-    let entries = listed(&gateway, 1).await;
-    assert_eq!(entries[0].addr, format!("[::1]:{port}"));
-    assert_called_through(&gateway).await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn at_the_signal_it_is_deregistered_and_the_server_ends() {
-    let gateway = gateway().await;
-    let server = axum_app(pets_options(&gateway), pets_app()).await;
-    registered(&server.registration).await;
-    let start = Instant::now();
-    let report = server.stop().await;
-    assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
-    assert_eq!(report.reason(), LeaveReason::Signal);
-    assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
-    assert!(report.is_clean());
-    assert!(gateway.registrations().is_empty());
-}
-
-#[tokio::test]
 async fn a_request_in_flight_at_the_signal_is_answered() {
     let gateway = gateway().await;
     let (app, hold) = app_with_hold();
@@ -131,49 +79,6 @@ async fn a_request_in_flight_at_the_signal_is_answered() {
     assert_eq!(answer, (200, "held".to_owned()));
     let report = server.stop().await;
     assert_eq!((report.in_flight(), report.cut()), (1, 0));
-}
-
-async fn leaves_at_a_signal_that_comes_first() {
-    let gateway = gateway().await;
-    let layer = GwagRegistrationLayer::new(pets_options(&gateway));
-    let registration = layer.registration();
-    let (listener, _) = bind("127.0.0.1:0").await;
-    let listener = registration.listener(listener).expect("wrapped");
-    let served = axum::serve(listener, pets_app().layer(layer))
-        .with_graceful_shutdown(registration.shutdown(std::future::ready(())));
-    within("the server ends", served.into_future())
-        .await
-        .expect("served");
-    let report = within("the report", registration.finish()).await;
-    assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);
-    assert_eq!(report.reason(), LeaveReason::Signal);
-    assert!(gateway.rpc_counts().by_rpc.is_empty(), "nobody was told");
-}
-
-#[tokio::test]
-async fn a_signal_before_the_first_accept_registers_nothing() {
-    leaves_at_a_signal_that_comes_first().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_before_the_first_accept_registers_nothing_on_threads() {
-    leaves_at_a_signal_that_comes_first().await;
-}
-
-/// axum keeps the future of the signal on a task of its own, which outlives the server's.
-#[tokio::test]
-async fn an_aborted_server_is_deregistered_at_once() {
-    let gateway = gateway().await;
-    let server = axum_app(pets_options(&gateway), pets_app()).await;
-    registered(&server.registration).await;
-    let registration = server.registration.clone();
-    let start = Instant::now();
-    server.abort().await;
-    listed(&gateway, 0).await;
-    assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
-    let report = within("the report", registration.finish()).await;
-    assert_eq!(report.reason(), LeaveReason::ServerDropped);
-    assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod environment;
 mod half_wired;
 mod health;
 mod interop;
+mod life;
 mod listeners;
 mod log;
 mod metrics;

@@ -1,53 +1,13 @@
-//! A tonic server registers itself, is called through the gateway, and leaves; whatever happens
-//! to it.
+//! What is peculiar to a tonic server; its life is in `life.rs`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::greeter::greeter_server::GreeterServer;
-use crate::support::servers::{TestGreeter, bind};
 use crate::support::{
     Forwarder, PROMPTLY, gateway, greet, greeter_client, greeter_options, greetings, hello,
-    in_flight, listed, plain, registered, tonic_greeter, tonic_greeter_on, until_state, within,
+    in_flight, listed, registered, tonic_greeter, until_state, within,
 };
 use tokio_stream::StreamExt;
-use tonic::transport::Server;
-use tower_gwag::{GwagRegistrationLayer, LeaveOutcome, LeaveReason, State};
-
-#[tokio::test]
-async fn on_port_0_the_real_port_is_listed_and_called() {
-    let gateway = gateway().await;
-    let server = tonic_greeter(greeter_options(&gateway)).await;
-    registered(&server.registration).await;
-    let entries = listed(&gateway, 1).await;
-    assert_eq!(plain(&entries[0].addr), server.address.to_string());
-    assert_eq!(entries[0].namespaces, ["greeter/v1"]);
-    assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn on_all_interfaces_an_address_that_can_be_dialled_is_listed() {
-    let gateway = gateway().await;
-    let server = tonic_greeter_on("0.0.0.0:0", greeter_options(&gateway)).await;
-    registered(&server.registration).await;
-    let port = server.address.port();
-    let entries = listed(&gateway, 1).await;
-    assert_eq!(plain(&entries[0].addr), format!("127.0.0.1:{port}"));
-    assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn on_ipv6_the_address_is_listed_in_brackets() {
-    let gateway = gateway().await;
-    let server = tonic_greeter_on("[::1]:0", greeter_options(&gateway)).await;
-    registered(&server.registration).await;
-    let port = server.address.port();
-    let entries = listed(&gateway, 1).await;
-    assert_eq!(plain(&entries[0].addr), format!("[::1]:{port}"));
-    assert_eq!(greet(gateway.address()).await, "Hello, Ada!");
-    server.stop().await;
-}
+use tower_gwag::State;
 
 #[tokio::test]
 async fn a_stream_comes_through_the_gateway() {
@@ -64,22 +24,7 @@ async fn a_stream_comes_through_the_gateway() {
 }
 
 #[tokio::test]
-async fn at_the_signal_it_is_deregistered_and_the_server_ends() {
-    let gateway = gateway().await;
-    let server = tonic_greeter(greeter_options(&gateway)).await;
-    registered(&server.registration).await;
-    let start = Instant::now();
-    let report = server.stop().await;
-    assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
-    assert_eq!(report.reason(), LeaveReason::Signal);
-    assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
-    assert!(report.is_clean());
-    assert!(report.to_string().contains("deregistered"), "{report}");
-    assert!(gateway.registrations().is_empty());
-}
-
-#[tokio::test]
-async fn a_call_in_flight_at_the_signal_is_answered() {
+async fn a_request_in_flight_at_the_signal_is_answered() {
     let gateway = gateway().await;
     let mut server = tonic_greeter(greeter_options(&gateway)).await;
     registered(&server.registration).await;
@@ -118,48 +63,6 @@ async fn a_call_that_comes_while_leaving_is_served_and_counted() {
     within("the answer", held).await.unwrap().expect("answered");
     let report = server.stop().await;
     assert_eq!(report.late(), 1);
-}
-
-async fn leaves_at_a_signal_that_comes_first() {
-    let gateway = gateway().await;
-    let layer = GwagRegistrationLayer::new(greeter_options(&gateway));
-    let registration = layer.registration();
-    let (listener, _) = bind("127.0.0.1:0").await;
-    let incoming = registration.incoming(listener).expect("wrapped");
-    let served = Server::builder()
-        .layer(layer)
-        .add_service(GreeterServer::new(TestGreeter::default()))
-        .serve_with_incoming_shutdown(incoming, registration.shutdown(std::future::ready(())));
-    within("the server ends", served).await.expect("served");
-    let report = within("the report", registration.finish()).await;
-    assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);
-    assert_eq!(report.reason(), LeaveReason::Signal);
-    assert!(gateway.rpc_counts().by_rpc.is_empty(), "nobody was told");
-}
-
-#[tokio::test]
-async fn a_signal_before_the_first_accept_registers_nothing() {
-    leaves_at_a_signal_that_comes_first().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_before_the_first_accept_registers_nothing_on_threads() {
-    leaves_at_a_signal_that_comes_first().await;
-}
-
-#[tokio::test]
-async fn an_aborted_server_is_deregistered_at_once() {
-    let gateway = gateway().await;
-    let server = tonic_greeter(greeter_options(&gateway)).await;
-    registered(&server.registration).await;
-    let registration = server.registration.clone();
-    let start = Instant::now();
-    server.abort().await;
-    listed(&gateway, 0).await;
-    assert!(start.elapsed() < PROMPTLY, "took {:?}", start.elapsed());
-    let report = within("the report", registration.finish()).await;
-    assert_eq!(report.reason(), LeaveReason::ServerDropped);
-    assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
 }
 
 #[tokio::test]
