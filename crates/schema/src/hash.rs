@@ -11,6 +11,7 @@ use prost_reflect::{DynamicMessage, FileDescriptor, Value};
 
 use crate::proto::Compiled;
 use crate::proto::encode::encode;
+use crate::proto::handed;
 use crate::proto::lex::Source;
 use crate::proto::source_info;
 use crate::schema_hash::SchemaHash;
@@ -63,25 +64,14 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The built-in files that differ from one compiler to the next, as gateways have them: those of Go's
-/// protobuf 1.36.11, encoded.
-const BUILT_IN: [(&str, &[u8]); 3] = [
-    (DESCRIPTOR, include_bytes!("proto/builtin/descriptor.bin")),
-    (
-        "google/protobuf/compiler/plugin.proto",
-        include_bytes!("proto/builtin/plugin.bin"),
-    ),
-    (
-        "google/protobuf/api.proto",
-        include_bytes!("proto/builtin/api.bin"),
-    ),
-];
-
 const DESCRIPTOR: &str = "google/protobuf/descriptor.proto";
 
 /// What of a file a gateway's compiler describes in a way that this one cannot be sure of.
 fn doubt(file: &FileDescriptor, compiled: &Compiled) -> Option<&'static str> {
     compiled.source_of(file.name())?;
+    if compiled.is_edition(file.name()) {
+        return Some("an edition");
+    }
     if file.name() == DESCRIPTOR {
         return Some("an own descriptor.proto, with which gateways write options in any order");
     }
@@ -115,8 +105,7 @@ fn canonical_file(
     file: &FileDescriptor,
     source: Option<&str>,
 ) -> Option<Vec<u8>> {
-    let built_in = BUILT_IN.iter().find(|(name, _)| *name == file.name());
-    if let (None, Some((_, bytes))) = (source, built_in) {
+    if let (None, Some(bytes)) = (source, handed::built_in_bytes(file.name())) {
         return Some(bytes.to_vec());
     }
     let mut descriptor = compiled.descriptor_of(file);
@@ -130,6 +119,9 @@ fn canonical_file(
     let whole = file.encode_to_vec();
     if whole.len() == file.file_descriptor_proto().encoded_len() {
         return Some(descriptor.encode_to_vec());
+    }
+    if compiled.is_renamed(file.name()) {
+        return None;
     }
     with_custom_options(compiled, &descriptor, &whole)
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage};
 
 use super::json::{self, Value};
+use tower_gwag_schema::proto::name_of;
 
 /// A field of which a gateway's process dies, or the connection of the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ pub(super) fn to_value(message: &DynamicMessage) -> Result<Value, Deadly> {
             prost_reflect::Value::Map(_) => return Err(Deadly(field.full_name().to_owned())),
             one => part_to_value(&field, one)?,
         };
-        map.insert(lower_camel(field.name()), value);
+        map.insert(lower_camel(name_of(&field)), value);
     }
     Ok(Value::Object(map))
 }
@@ -170,7 +171,7 @@ pub(super) fn from_values(
 ) -> Result<DynamicMessage, Misfit> {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
-        let Some(value) = values.get(&lower_camel(field.name())) else {
+        let Some(value) = values.get(&lower_camel(name_of(&field))) else {
             continue;
         };
         let value = field_value(&field, value).map_err(|misfit| match misfit {

@@ -15,6 +15,7 @@ use crate::node::life::Life;
 use crate::registry::binding::{Binding, Key, Schema};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::hash;
+use tower_gwag_schema::proto::name_of;
 
 /// Answers `/api/schema/<form>?service=<namespace>`.
 pub(super) fn answer(life: &Life, form: &str, query: &str) -> Response<HttpBody> {
@@ -276,8 +277,8 @@ impl Sketch {
                     _ => "Int".to_owned(),
                 };
                 let _ = match field.is_list() {
-                    true => writeln!(fields, "  {}: [{kind}]", field.name()),
-                    false => writeln!(fields, "  {}: {kind}", field.name()),
+                    true => writeln!(fields, "  {}: [{kind}]", name_of(&field)),
+                    false => writeln!(fields, "  {}: {kind}", name_of(&field)),
                 };
             }
             let _ = write!(self.types, "\ntype {name} {{\n{fields}}}\n");

@@ -11,7 +11,7 @@ use prost_reflect::{
 
 use super::{Changes, Level, Protocol, Side, Where};
 use crate::graphql::Place;
-use crate::proto::{Compiled, path_of};
+use crate::proto::{Compiled, name_of, path_of};
 
 pub(super) fn compare(old: &Compiled, new: &Compiled, changes: &mut Changes<'_>) {
     let mut comparison = Comparison {
@@ -133,7 +133,7 @@ impl Comparison<'_, '_, '_> {
             return;
         };
         for field in was.fields() {
-            let subject = format!("{name}.{}", field.name());
+            let subject = format!("{name}.{}", name_of(&field));
             match is.get_field(field.number()) {
                 Some(now) => self.field(&subject, &field, &now),
                 None => {
@@ -157,7 +157,7 @@ impl Comparison<'_, '_, '_> {
             .fields()
             .filter(|it| was.get_field(it.number()).is_none())
         {
-            let subject = format!("{name}.{}", field.name());
+            let subject = format!("{name}.{}", name_of(&field));
             let at = place(Side::New, &is.parent_file(), field.path());
             match field.cardinality() {
                 Cardinality::Required => {
@@ -175,8 +175,8 @@ impl Comparison<'_, '_, '_> {
 
     fn field(&mut self, subject: &str, was: &FieldDescriptor, is: &FieldDescriptor) {
         let at = place(Side::New, &is.parent_message().parent_file(), is.path());
-        if was.name() != is.name() {
-            let message = format!("the field is called `{}` now", is.name());
+        if name_of(was) != name_of(is) {
+            let message = format!("the field is called `{}` now", name_of(is));
             self.tell(Level::Dangerous, subject, message, at.clone());
         } else if was.json_name() != is.json_name() {
             let message = format!("the field is called `{}` in JSON now", is.json_name());

@@ -18,7 +18,7 @@ use super::names::{field_name, lower_camel};
 use super::text::{self, Marked};
 use crate::proto::lex::Source;
 use crate::proto::source_info;
-use crate::proto::{Compiled, path_of};
+use crate::proto::{Compiled, name_of, path_of};
 use crate::version::Version;
 
 /// The option that makes an upload of a field of bytes.
@@ -154,7 +154,7 @@ fn argument(field: &FieldDescriptor, comments: &Comments<'_>) -> Argument {
     let file = field.parent_message().parent_file();
     let description = comments.of(&file, field.path());
     Argument {
-        name: field.name().to_owned(),
+        name: name_of(field).to_owned(),
         of: Ref {
             non_null: field.cardinality() == Cardinality::Required,
             ..Ref::from(field)
@@ -315,7 +315,7 @@ fn fields(
     let mut fields: Vec<FieldDescriptor> = message.fields().collect();
     fields.sort_by_key(|field| field.path().last().copied());
     let declared = fields.into_iter().filter_map(|field| {
-        let name = field_name(field.name())?;
+        let name = field_name(name_of(&field))?;
         let of = match field.is_map() {
             true => Ref::scalar(Scalar::ProtoJson),
             false => Ref {
@@ -326,7 +326,7 @@ fn fields(
         let marked = comments.marked(file, field.path());
         Some(DeclaredField {
             name,
-            source: field.name().to_owned(),
+            source: name_of(&field).to_owned(),
             of,
             description: marked.description,
             deprecated: None,

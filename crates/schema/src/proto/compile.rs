@@ -1,6 +1,6 @@
 //! Proto sources: compiled from memory as a gateway compiles them (contract § 2).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::str::Utf8Error;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use prost_reflect::{
     MethodDescriptor, Syntax,
 };
 use protox::Compiler;
-use protox::file::{File, FileResolver, GoogleFileResolver};
+use protox::file::{File, FileResolver};
 
 use crate::proto::fault::{self, ProtoFault};
+use crate::proto::handed::{self, Changes};
 use crate::proto::link::{self, Imports, Linked};
 use crate::proto::semantics;
 use crate::render::Site;
@@ -31,6 +32,8 @@ pub struct Compiled {
     sources: HashMap<String, String>,
     /// The imports of files that have others in the pool.
     imports: HashMap<String, Imports>,
+    editions: HashSet<String>,
+    renamed: HashSet<String>,
 }
 
 /// Why a proto source cannot be compiled: `file:line:column: reason` where the place is known.
@@ -78,11 +81,17 @@ pub fn compile(
     let imports = changed
         .filter_map(|(name, file)| Some((name.clone(), file.own.clone()?)))
         .collect();
+    let with = |has: fn(&Changes) -> bool| {
+        let found = linked.files.iter().filter(|(_, file)| has(&file.changes));
+        found.map(|(name, _)| name.clone()).collect()
+    };
     let compiled = Compiled {
         pool,
         entry,
         sources,
         imports,
+        editions: with(|it| it.edition),
+        renamed: with(|it| it.renamed),
     };
     match semantics::faults(&compiled) {
         faults if faults.is_empty() => Ok(compiled),
@@ -138,7 +147,6 @@ fn compile_once(
     let mut compiler = Compiler::with_file_resolver(Memory {
         linked: Arc::clone(linked),
         files: Arc::clone(files),
-        builtin: GoogleFileResolver::new(),
         form,
     });
     compiler.include_imports(true).include_source_info(true);
@@ -244,7 +252,20 @@ impl Compiled {
     /// Whether it is an enum of proto2, which has no values but those it names.
     pub(crate) fn is_closed_enum(&self, name: &str) -> bool {
         let found = self.pool.get_enum_by_name(name.trim_start_matches('.'));
-        found.is_some_and(|it| it.parent_file().syntax() == Syntax::Proto2)
+        found.is_some_and(|it| {
+            let file = it.parent_file();
+            file.syntax() == Syntax::Proto2 && !self.is_edition(file.name())
+        })
+    }
+
+    /// Whether the compiler was handed other names of fields than a file has.
+    pub(crate) fn is_renamed(&self, file: &str) -> bool {
+        self.renamed.contains(file)
+    }
+
+    /// Whether a file is of an edition, which the compiler was handed as proto2.
+    pub(crate) fn is_edition(&self, file: &str) -> bool {
+        self.editions.contains(file)
     }
 
     /// Every message, nested ones and map entries included.
@@ -273,13 +294,17 @@ impl Compiled {
         self.pool.files()
     }
 
-    /// The descriptor of a file as its text says it: for the compiler, some have other imports.
+    /// The descriptor of a file as its text says it: for the compiler, some have other imports and
+    /// names.
     #[must_use]
     pub fn descriptor_of(&self, file: &FileDescriptor) -> FileDescriptorProto {
         let mut descriptor = file.file_descriptor_proto().clone();
         if let Some(imports) = self.imports.get(file.name()) {
             descriptor.dependency.clone_from(&imports.all);
             descriptor.public_dependency.clone_from(&imports.public);
+        }
+        if self.is_renamed(file.name()) {
+            handed::restore_names(&mut descriptor);
         }
         descriptor
     }
@@ -294,7 +319,6 @@ impl Compiled {
 struct Memory {
     linked: Arc<Linked>,
     files: Arc<HashMap<String, Vec<u8>>>,
-    builtin: GoogleFileResolver,
     form: Form,
 }
 
@@ -306,14 +330,14 @@ impl FileResolver for Memory {
 
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         let Some(bytes) = self.files.get(name) else {
-            return self.builtin.open_file(name);
+            return handed::built_in(name);
         };
         let text = text_of(bytes).map_err(|error| {
             let end = error.valid_up_to();
             protox::Error::new(format!("{name}: not UTF-8 after byte {end}"))
         })?;
         match self.linked.files.get(name) {
-            Some(file) if self.form != Form::Text => {
+            Some(file) if self.form != Form::Text || file.changes != Changes::default() => {
                 let mut descriptor = file.handed.clone();
                 if self.form == Form::Bare {
                     descriptor.source_code_info = None;
@@ -343,7 +367,7 @@ mod tests {
             compile("bad", b"syntax = \"proto3\";\nmessage {", &HashMap::new()).unwrap_err();
         assert!(fault.text.starts_with("bad.proto:2:9: "), "{}", fault.text);
         assert!(!fault.unsupported);
-        let editions = b"// x\nedition = \"2023\"; message M {}";
+        let editions = b"// x\nedition = \"2024\"; message M {}";
         assert!(
             compile("e", editions, &HashMap::new())
                 .unwrap_err()

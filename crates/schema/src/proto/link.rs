@@ -6,13 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::proto::handed::{self, Changes, Parsed};
+use crate::proto::lex::Source;
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
     UninterpretedOption,
 };
-use protox::file::{File, FileResolver, GoogleFileResolver};
-
-use crate::proto::lex::Source;
 
 /// What the full names of all declarations may take, in bytes: the compiler keeps each, and a long
 /// package makes all of them long.
@@ -40,6 +39,7 @@ pub(super) struct LinkedFile {
     pub(super) handed: FileDescriptorProto,
     /// Its own imports, and which of them are public, where it is handed over with others.
     pub(super) own: Option<Imports>,
+    pub(super) changes: Changes,
 }
 
 /// `dependency` and `public_dependency` of a file.
@@ -51,9 +51,8 @@ pub(super) struct Imports {
 
 /// Parses the entry file and, transitively, what it imports.
 pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked, protox::Error> {
-    let builtin = GoogleFileResolver::new();
     let mut linked = Linked::default();
-    let mut waiting: Vec<(FileDescriptorProto, usize)> = Vec::new();
+    let mut waiting: Vec<(Parsed, usize)> = Vec::new();
     let mut is_waiting = HashSet::new();
     let mut next = Some(entry.to_owned());
     loop {
@@ -64,34 +63,34 @@ pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked,
             if !linked.files.contains_key(&name)
                 && let Some(text) = texts.get(&name)
             {
-                let file = File::from_source(&name, text)?;
+                let file = handed::parse(&name, text)?;
                 is_waiting.insert(name);
-                waiting.push((file.file_descriptor_proto().clone(), 0));
+                waiting.push((file, 0));
             }
             // A file that nobody has is told by the compiler, and the others it has itself.
         }
         let Some((file, at)) = waiting.last_mut() else {
             break;
         };
-        if let Some(import) = file.dependency.get(*at) {
+        if let Some(import) = file.descriptor.dependency.get(*at) {
             next = Some(import.clone());
             *at += 1;
-        } else if let Some((handed, _)) = waiting.pop() {
+        } else if let Some((parsed, _)) = waiting.pop() {
+            let handed = parsed.descriptor;
             let name = handed.name().to_owned();
             is_waiting.remove(&name);
             linked.order.push(name.clone());
-            let own = None;
-            linked.files.insert(name, LinkedFile { handed, own });
+            let file = LinkedFile {
+                handed,
+                own: None,
+                changes: parsed.changes,
+            };
+            linked.files.insert(name, file);
         }
     }
     let builtin = |name: &str| {
-        Some(
-            builtin
-                .open_file(name)
-                .ok()?
-                .file_descriptor_proto()
-                .clone(),
-        )
+        let file = handed::built_in(name).ok()?;
+        Some(file.file_descriptor_proto().clone())
     };
     linked.weigh()?;
     linked.flatten(builtin)?;
@@ -119,8 +118,8 @@ pub(super) fn with_imports(text: &str, file: &LinkedFile) -> String {
     text
 }
 
-fn cycle(waiting: &[(FileDescriptorProto, usize)], name: &str) -> protox::Error {
-    let names = waiting.iter().map(|(file, _)| file.name());
+fn cycle(waiting: &[(Parsed, usize)], name: &str) -> protox::Error {
+    let names = waiting.iter().map(|(file, _)| file.descriptor.name());
     let names: Vec<_> = names.skip_while(|it| *it != name).collect();
     let more = if names.len() > MOST_TOLD {
         " … ->"

@@ -14,6 +14,8 @@ pub mod difference;
 pub(crate) mod encode;
 #[cfg(feature = "preflight")]
 pub(crate) mod fault;
+#[cfg(feature = "preflight")]
+pub(crate) mod handed;
 pub(crate) mod imports;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod lex;
@@ -29,3 +31,5 @@ pub(crate) mod split;
 
 #[cfg(feature = "preflight")]
 pub use compile::*;
+#[cfg(feature = "preflight")]
+pub use handed::name_of;

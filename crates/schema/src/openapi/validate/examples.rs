@@ -11,7 +11,7 @@ use crate::finding::Rule;
 /// How many steps the examples of one document may take, and each of them: schemas refer to one
 /// another as often as they like. Of what takes longer nothing is said.
 pub(super) const FUEL: usize = 1_000_000;
-const FUEL_OF_ONE: usize = 20_000;
+pub(super) const FUEL_OF_ONE: usize = 20_000;
 
 impl<'a> Walk<'a> {
     pub(super) fn media_type(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
@@ -70,7 +70,7 @@ impl<'a> Walk<'a> {
         let given = self.fuel.min(FUEL_OF_ONE);
         let mut fuel = given;
         let judgement = Judgement::new(&mut self.targets, &mut fuel, self.is_new, schema);
-        let verdict = judgement.map(|mut it| it.of(schema, value));
+        let verdict = judgement.map(|it| it.of(schema, value));
         self.fuel -= given - fuel;
         if let Some(Verdict::No { at, why }) = verdict {
             let place = match at.as_str() {

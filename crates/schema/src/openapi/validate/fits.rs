@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::kinds::{Kind, Shape};
 use super::layers::Layers;
+use super::one_way::Way;
 use super::targets::{Targets, reference_of};
 use super::{formats, name_of};
 
@@ -40,6 +41,8 @@ pub(super) struct Judgement<'w, 'a> {
     fuel: &'w mut usize,
     is_new: bool,
     manner: Manner,
+    /// Where it is known.
+    way: Option<Way>,
 }
 
 // === impl Verdict ===
@@ -98,10 +101,16 @@ impl<'w, 'a> Judgement<'w, 'a> {
             fuel,
             is_new,
             manner,
+            way: None,
         })
     }
 
-    pub(super) fn of(&mut self, schema: &Layers<'a>, value: &Value) -> Verdict {
+    /// The same of a value that goes this way.
+    pub(super) fn going(self, way: Option<Way>) -> Self {
+        Self { way, ..self }
+    }
+
+    pub(super) fn of(mut self, schema: &Layers<'a>, value: &Value) -> Verdict {
         self.judge(schema, value, 0)
     }
 
@@ -316,7 +325,15 @@ impl<'w, 'a> Judgement<'w, 'a> {
         let has_patterns = self.manner == Manner::New && schema.get("patternProperties").is_some();
         for (name, value) in entries {
             if let Some(property) = properties.and_then(|it| it.get(name)) {
-                doubt.0 |= self.is_one_way(property);
+                match self.direction(property) {
+                    Direction::Any => {}
+                    Direction::Unsure | Direction::One(None) => doubt.0 = true,
+                    Direction::One(Some(false)) => {}
+                    Direction::One(Some(true)) => {
+                        let field = self.way.map_or("", Way::forbidden);
+                        return Err(Verdict::no(format!("`{name}` is `{field}`")));
+                    }
+                }
                 let verdict = self.inner(property, value, depth);
                 doubt.add(verdict.inside(name))?;
                 continue;
@@ -337,22 +354,41 @@ impl<'w, 'a> Judgement<'w, 'a> {
             if entries.contains_key(name) {
                 continue;
             }
+            let missing = || Verdict::no(format!("the property `{name}` is missing"));
             match properties.and_then(|it| it.get(name)) {
-                Some(property) if self.is_one_way(property) => doubt.0 = true,
-                _ => return Err(Verdict::no(format!("the property `{name}` is missing"))),
+                Some(property) => match self.direction(property) {
+                    Direction::Unsure | Direction::One(None) => doubt.0 = true,
+                    Direction::One(Some(true)) => {}
+                    Direction::Any | Direction::One(Some(false)) => return Err(missing()),
+                },
+                None => return Err(missing()),
             }
         }
         Ok(())
     }
 
     /// Whether a property may be there, or missing, in one direction only.
-    fn is_one_way(&mut self, property: &'a Value) -> bool {
+    fn direction(&mut self, property: &'a Value) -> Direction {
         if self.manner != Manner::OldInNew {
-            return false;
+            return Direction::Any;
         }
-        let property = Layers::of(self.targets, property, self.is_new);
-        property.is_none_or(|it| it.is_true("readOnly") || it.is_true("writeOnly"))
+        let Some(property) = Layers::of(self.targets, property, self.is_new) else {
+            return Direction::Unsure;
+        };
+        match property.is_true("readOnly") || property.is_true("writeOnly") {
+            true => Direction::One(self.way.map(|it| property.is_true(it.forbidden()))),
+            false => Direction::Any,
+        }
     }
+}
+
+/// Where a property may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Any,
+    /// And whether the value goes the other way, where it is known which way it goes.
+    One(Option<bool>),
+    Unsure,
 }
 
 /// The reference that the discriminator chooses, if it chooses one.

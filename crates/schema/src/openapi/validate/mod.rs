@@ -10,6 +10,7 @@ mod formats;
 mod kinds;
 mod layers;
 mod objects;
+mod one_way;
 mod parameters;
 mod patterns;
 mod schemas;
@@ -67,6 +68,7 @@ pub(super) fn faults(root: &Value) -> Faults {
         found: Vec::new(),
         counts: [0; 2],
         fuel: examples::FUEL,
+        has_one_way: false,
     };
     let at = walk.trail.start(String::new());
     walk.open.push_back(Item {
@@ -82,6 +84,7 @@ pub(super) fn faults(root: &Value) -> Faults {
     while let Some(item) = walk.open.pop_front() {
         walk.object(item);
     }
+    walk.one_way_examples(root);
     let mut faults = walk.finish();
     if version.is_empty() && document.contains_key("swagger") {
         // All the others follow from what it is.
@@ -134,6 +137,8 @@ struct Walk<'a> {
     counts: [usize; 2],
     /// How many steps are left for examples.
     fuel: usize,
+    /// A schema is `readOnly` or `writeOnly`.
+    has_one_way: bool,
 }
 
 // === impl Walk ===

@@ -14,6 +14,7 @@ impl<'a> Walk<'a> {
             return;
         };
         let rule = Rule::OpenApiShape;
+        self.has_one_way |= schema.is_true("readOnly") || schema.is_true("writeOnly");
         if schema.is_true("readOnly") && schema.is_true("writeOnly") {
             let told = "a schema is both `readOnly` and `writeOnly`";
             self.invalid(item, Some("readOnly"), rule, told, "leave one of them");

@@ -330,3 +330,69 @@ fn many_references_and_examples_end() {
     );
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
+
+/// A document of 3.1 whose request or answer has an example, and components.
+fn with_example(part: &str, schema: &Value, example: Value) -> Value {
+    let media = json!({"content": {"application/json": {"schema": schema, "example": example}}});
+    let media = match part {
+        "requestBody" => media,
+        _ => json!({"200": {"description": "ok", "content": media["content"]}}),
+    };
+    let mut root = with("3.1.0", &format!("{OPERATION}/{part}"), media);
+    root["components"]["schemas"]["S"] = json!({
+        "type": "object",
+        "required": ["id"],
+        "properties": {
+            "id": {"type": "string", "readOnly": true},
+            "secret": {"type": "string", "writeOnly": true},
+        },
+    });
+    root
+}
+
+#[test]
+fn examples_of_requests_have_nothing_read_only_and_of_answers_nothing_write_only() {
+    let (request, answer) = ("requestBody", "responses");
+    let flat = json!({"$ref": "#/components/schemas/S"});
+    let nested = json!({"allOf": [&flat]});
+    let inline = json!({"type": "object", "properties": {"of": &nested}});
+    for (part, schema, example, is_good) in [
+        (request, &nested, json!({"id": "a"}), false),
+        (request, &nested, json!({"secret": "a"}), true),
+        (answer, &nested, json!({"id": "a"}), true),
+        (answer, &nested, json!({"secret": "a", "id": "a"}), false),
+        (answer, &nested, json!({}), false),
+        (request, &inline, json!({"of": {"id": "a"}}), false),
+        // Where nothing is referred to in it, it is judged as JSON Schema has it.
+        (request, &flat, json!({"id": "a", "secret": "a"}), true),
+    ] {
+        let found = faults(&with_example(part, schema, example.clone()));
+        assert_eq!(
+            found.invalid.is_empty(),
+            is_good,
+            "{part} {schema} {example}: {found:?}"
+        );
+    }
+    // That of a schema that a reference leads to, judged where it is used.
+    let used = json!({"$ref": "#/components/schemas/U"});
+    for (part, is_good) in [(request, false), (answer, true)] {
+        let mut root = with_example(part, &used, json!({"id": "a"}));
+        root["components"]["schemas"]["U"] = json!({"allOf": [&flat], "example": {"id": "a"}});
+        let media = match part {
+            "requestBody" => &mut root["paths"]["/p/{id}"]["get"]["requestBody"],
+            _ => &mut root["paths"]["/p/{id}"]["get"]["responses"]["200"],
+        };
+        let media = media["content"]["application/json"]
+            .as_object_mut()
+            .unwrap();
+        media.remove("example");
+        let told = told(&faults(&root).invalid);
+        let place = "/components/schemas/U/example".to_owned();
+        let wanted = if is_good {
+            vec![]
+        } else {
+            vec![(Rule::OpenApiExample, place)]
+        };
+        assert_eq!(told, wanted, "{part}");
+    }
+}

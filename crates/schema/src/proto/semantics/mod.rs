@@ -33,7 +33,10 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
             continue;
         };
         let mut faults = Faults::default();
-        of_file(file.file_descriptor_proto(), compiled, &mut faults);
+        match compiled.is_renamed(file.name()) {
+            true => of_file(&compiled.descriptor_of(file), compiled, &mut faults),
+            false => of_file(file.file_descriptor_proto(), compiled, &mut faults),
+        }
         for it in &extended_again {
             if it.parent_file().name() == file.name() {
                 let text = format!("the tag {} is extended more than once", it.number());

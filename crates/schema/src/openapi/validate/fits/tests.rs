@@ -17,7 +17,7 @@ fn judged(schema: &Value, value: &Value, is_new: bool) -> Verdict {
     let schema = Layers::of(&mut targets, schema, is_new).expect("a schema");
     let mut fuel = FUEL;
     match Judgement::new(&mut targets, &mut fuel, is_new, &schema) {
-        Some(mut judgement) => judgement.of(&schema, value),
+        Some(judgement) => judgement.of(&schema, value),
         None => Verdict::Unsure,
     }
 }

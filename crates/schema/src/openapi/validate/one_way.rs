@@ -1,0 +1,196 @@
+//! Examples of requests and of answers in documents of OpenAPI 3.1: what is `readOnly` is not in the
+//! former, what is `writeOnly` not in the latter. Gateways look at it only where references are judged
+//! as in 3.0 (`fits.rs`), and there in the schemas that references lead to, too.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::examples::FUEL_OF_ONE;
+use super::fits::{Judgement, Verdict};
+use super::kinds::{Kind, Shape};
+use super::layers::Layers;
+use super::targets::reference_of;
+use super::{Fault, Stage, Walk};
+use crate::finding::Rule;
+use crate::openapi::step;
+use crate::render::Site;
+
+/// Which way a value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Way {
+    Request,
+    Answer,
+}
+
+const METHODS: [&str; 8] = [
+    "delete", "get", "head", "options", "patch", "post", "put", "trace",
+];
+
+/// A schema on the way, and where it is.
+type Open<'a> = (&'a Value, String, Way);
+
+// === impl Way ===
+
+impl Way {
+    /// The field of a schema that keeps a property from going this way.
+    pub(super) fn forbidden(self) -> &'static str {
+        match self {
+            Self::Request => "readOnly",
+            Self::Answer => "writeOnly",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Request => "a request",
+            Self::Answer => "an answer",
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn one_way_examples(&mut self, root: &'a Value) {
+        if !self.is_new || !self.has_one_way {
+            return;
+        }
+        let mut open = Vec::new();
+        for (media, at, way) in media_types(root) {
+            let Some(schema) = media.get("schema").filter(|it| it.is_object()) else {
+                continue;
+            };
+            if let Some(layers) = Layers::of(&mut self.targets, schema, true) {
+                if let Some(value) = media.get("example").filter(|it| !it.is_null()) {
+                    self.one_way_value(&layers, value, &step(&at, "example"), way);
+                }
+                let examples = media.get("examples").and_then(Value::as_object);
+                for (name, example) in examples.into_iter().flatten() {
+                    let example = self.targets.resolved(example);
+                    if let Some(value) = example.and_then(|it| it.get("value")) {
+                        let at = step(&step(&at, "examples"), name);
+                        self.one_way_value(&layers, value, &at, way);
+                    }
+                }
+            }
+            open.push((schema, step(&at, "schema"), way));
+        }
+        let mut seen = HashSet::new();
+        while let Some((schema, at, way)) = open.pop() {
+            if self.fuel == 0 || !seen.insert((std::ptr::from_ref(schema), way)) {
+                continue;
+            }
+            self.fuel -= 1;
+            if let Some(reference) = reference_of(schema) {
+                if let Some(target) = self.targets.of(reference) {
+                    open.push((target.value, target.pointer.clone(), way));
+                }
+            } else if let Some(map) = schema.as_object() {
+                self.one_way_schema(schema, map, &at, way);
+                inner_schemas(map, &at, way, &mut open);
+            }
+        }
+    }
+
+    fn one_way_schema(
+        &mut self,
+        schema: &'a Value,
+        map: &'a Map<String, Value>,
+        at: &str,
+        way: Way,
+    ) {
+        for key in ["default", "example"] {
+            if let Some(value) = map.get(key).filter(|it| !it.is_null())
+                && let Some(layers) = Layers::of(&mut self.targets, schema, true)
+            {
+                self.one_way_value(&layers, value, &step(at, key), way);
+            }
+        }
+    }
+
+    /// Tells a value that fits but for the way that it goes.
+    fn one_way_value(&mut self, schema: &Layers<'a>, value: &Value, at: &str, way: Way) {
+        let mut judged = |way| {
+            let given = self.fuel.min(FUEL_OF_ONE);
+            let mut fuel = given;
+            let judgement = Judgement::new(&mut self.targets, &mut fuel, true, schema);
+            let verdict = judgement.map(|it| it.going(way).of(schema, value));
+            self.fuel -= given - fuel;
+            verdict
+        };
+        if matches!(judged(None), None | Some(Verdict::No { .. })) {
+            return;
+        }
+        if let Some(Verdict::No { at: inside, why }) = judged(Some(way)) {
+            let place = match inside.as_str() {
+                "" => String::new(),
+                inside => format!(" at `{inside}`"),
+            };
+            let text = format!(
+                "the value is part of {}, and there{place} {why}",
+                way.name()
+            );
+            let site = Site::OpenApi(at.to_owned());
+            let fault = Fault::new(Rule::OpenApiExample, text, site)
+                .help("correct it or its schema, or leave it out");
+            self.add(Stage::Judge, 0, fault);
+        }
+    }
+}
+
+/// Every media type of a body or an answer that is not referred to, and where it is.
+fn media_types(root: &Value) -> Vec<Open<'_>> {
+    let mut holders = Vec::new();
+    for place in ["paths", "webhooks"] {
+        for (item, at) in entries(root.get(place), format!("/{place}")) {
+            for method in METHODS {
+                let Some(operation) = item.get(method) else {
+                    continue;
+                };
+                let at = step(&at, method);
+                if let Some(body) = operation.get("requestBody") {
+                    holders.push((body, step(&at, "requestBody"), Way::Request));
+                }
+                let answers = entries(operation.get("responses"), step(&at, "responses"));
+                holders.extend(answers.map(|(it, at)| (it, at, Way::Answer)));
+            }
+        }
+    }
+    let components = root.get("components");
+    for (key, way) in [("requestBodies", Way::Request), ("responses", Way::Answer)] {
+        let named = components.and_then(|it| it.get(key));
+        let named = entries(named, format!("/components/{key}"));
+        holders.extend(named.map(|(it, at)| (it, at, way)));
+    }
+    let media = holders.into_iter().flat_map(|(it, at, way)| {
+        let content = entries(it.get("content"), step(&at, "content"));
+        content.map(move |(it, at)| (it, at, way))
+    });
+    media.collect()
+}
+
+fn entries(value: Option<&Value>, at: String) -> impl Iterator<Item = (&Value, String)> {
+    let entries = value.and_then(Value::as_object).into_iter().flatten();
+    entries.map(move |(name, it)| (it, step(&at, name)))
+}
+
+/// The schemas that a schema has in it.
+fn inner_schemas<'a>(schema: &'a Map<String, Value>, at: &str, way: Way, open: &mut Vec<Open<'a>>) {
+    for (key, value) in schema {
+        let shape = Kind::Schema.field(key).map(|it| it.shape);
+        match (shape, value) {
+            (Some(Shape::One(Kind::Schema) | Shape::FlagOr(Kind::Schema)), value) => {
+                open.push((value, step(at, key), way));
+            }
+            (Some(Shape::Many(Kind::Schema)), Value::Array(items)) => {
+                let at = step(at, key);
+                let items = items.iter().enumerate();
+                open.extend(items.map(|(number, it)| (it, step(&at, &number.to_string()), way)));
+            }
+            (Some(Shape::Named(Kind::Schema)), Value::Object(entries)) => {
+                let at = step(at, key);
+                open.extend(entries.iter().map(|(name, it)| (it, step(&at, name), way)));
+            }
+            _ => {}
+        }
+    }
+}
