@@ -244,14 +244,17 @@ impl Bundle {
                 (self.namespace.clone(), version.unwrap_or_default())
             }
         };
-        Ok(Contents {
+        let mut contents = Contents {
             namespace: namespace.unwrap_or_default(),
             version,
             entry: entry.to_owned(),
             files: sources.into_iter().map(file).collect(),
             allowed: self.allowed.iter().map(ToString::to_string).collect(),
             splits: self.splits,
-        })
+            ..Contents::default()
+        };
+        contents.seal(services);
+        Ok(contents)
     }
 
     fn write_to(&self, environment: &Environment, contents: &Contents) -> Result<(), Finding> {

@@ -1,6 +1,6 @@
 //! Descriptor sets: the files that an entry file needs, as proto text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
@@ -10,6 +10,7 @@ use crate::finding::Rule;
 use crate::finding::{Finding, Place};
 use crate::proto;
 use crate::proto::imports;
+use crate::proto::link::Imports;
 use crate::proto::print;
 use crate::size::MAX_REQUEST_BYTES;
 
@@ -33,8 +34,11 @@ struct RawSet {
 /// A file of a set.
 struct File {
     bytes: Vec<u8>,
-    imports: Vec<String>,
+    imports: Imports,
 }
+
+/// How many imports may be looked at for what `import public` shows.
+const MOST_STEPS: usize = 1_000_000;
 
 /// The text of the entry file and, transitively, of what it imports; or what is wrong with them.
 pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
@@ -43,7 +47,12 @@ pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
         return Err(without_entry(&files, entry));
     }
     let mut pool = DescriptorPool::new();
-    for (name, bytes) in needed(&files, entry)? {
+    let has_public = files.values().any(|it| !it.imports.public.is_empty());
+    let mut steps = 0;
+    for (name, mut bytes) in needed(&files, entry)? {
+        if has_public {
+            flatten(&files, &name, &mut bytes, &mut steps);
+        }
         add(&mut pool, &bytes).map_err(|why| {
             let message = format!("`{name}` of the descriptor set cannot be used: {why}");
             let help = "register the proto files instead: `Service::proto_dir`";
@@ -55,7 +64,8 @@ pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
     let mut sent: Vec<FileDescriptor> = pool.files().collect();
     sent.retain(|file| !imports::is_built_in(file.name()) || file.name() == entry);
     for file in &sent {
-        let printed = print::print(file);
+        let imports = files.get(file.name()).filter(|_| has_public);
+        let printed = print::print(file, imports.map(|it| &it.imports));
         texts.files.insert(file.name().to_owned(), printed.text);
         texts.found.extend(lost(file.name(), printed.lost));
     }
@@ -76,6 +86,53 @@ fn add(pool: &mut DescriptorPool, bytes: &[u8]) -> Result<(), String> {
     added.map_err(|cause| cause.to_string())
 }
 
+/// Replaces `import public` by imports of all that it shows: the pool sees one level of it, in a time that
+/// doubles with each (docs/upstream-issues.md).
+fn flatten(files: &BTreeMap<String, File>, name: &str, bytes: &mut Vec<u8>, steps: &mut usize) {
+    let Some(file) = files.get(name) else { return };
+    let Some(mut flat) = without_field(bytes, PUBLIC_DEPENDENCY) else {
+        return;
+    };
+    let mut met: HashSet<&str> = file.imports.all.iter().map(String::as_str).collect();
+    let mut open: Vec<&str> = file.imports.all.iter().map(String::as_str).collect();
+    while let Some(import) = open.pop() {
+        let Some(File { imports, .. }) = files.get(import) else {
+            continue;
+        };
+        for index in &imports.public {
+            *steps += 1;
+            let index = usize::try_from(*index).ok();
+            let shown = index.and_then(|it| imports.all.get(it));
+            if let Some(shown) = shown.filter(|it| *steps <= MOST_STEPS && met.insert(it)) {
+                // Repeated fields may be anywhere in a message.
+                prost::encoding::string::encode(DEPENDENCY, shown, &mut flat);
+                open.push(shown);
+            }
+        }
+    }
+    *bytes = flat;
+}
+
+/// Fields of FileDescriptorProto.
+const DEPENDENCY: u32 = 3;
+const PUBLIC_DEPENDENCY: u32 = 10;
+
+/// A message without one of its fields; `None` if it is none.
+fn without_field(message: &[u8], field: u32) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(message.len());
+    let mut rest = message;
+    while !rest.is_empty() {
+        let start = rest;
+        let (number, wire_type) = prost::encoding::decode_key(&mut rest).ok()?;
+        let context = prost::encoding::DecodeContext::default();
+        prost::encoding::skip_field(wire_type, number, &mut rest, context).ok()?;
+        if number != field {
+            out.extend_from_slice(&start[..start.len() - rest.len()]);
+        }
+    }
+    Some(out)
+}
+
 /// The files of a set by name.
 fn files(set: &[u8]) -> Result<BTreeMap<String, File>, Finding> {
     let unreadable = |why: String| {
@@ -89,7 +146,10 @@ fn files(set: &[u8]) -> Result<BTreeMap<String, File>, Finding> {
     for bytes in set.file {
         let file = FileDescriptorProto::decode(&*bytes).map_err(|it| unreadable(it.to_string()))?;
         let name = file.name().to_owned();
-        let imports = file.dependency;
+        let imports = Imports {
+            all: file.dependency,
+            public: file.public_dependency,
+        };
         // One of a name is enough, and protoc takes the first, too.
         files.entry(name).or_insert(File { bytes, imports });
     }
@@ -148,7 +208,7 @@ fn needed(files: &BTreeMap<String, File>, entry: &str) -> Result<Vec<(String, Ve
                         Finding::error(Rule::ProtoImportMissing, message).help(help)
                     })?;
                     met.insert(name.clone(), false);
-                    chain.push((name, bytes, imports.into_iter()));
+                    chain.push((name, bytes, imports.all.into_iter()));
                 }
             }
         }
@@ -166,14 +226,18 @@ fn needed(files: &BTreeMap<String, File>, entry: &str) -> Result<Vec<(String, Ve
 }
 
 /// A file of the set, or a built-in one.
-fn read(files: &BTreeMap<String, File>, name: &str) -> Option<(Vec<u8>, Vec<String>)> {
+fn read(files: &BTreeMap<String, File>, name: &str) -> Option<(Vec<u8>, Imports)> {
     if let Some(file) = files.get(name) {
         return Some((file.bytes.clone(), file.imports.clone()));
     }
     // The pool may have files of the program that this is part of, too.
     let global = imports::is_built_in(name).then(DescriptorPool::global)?;
     let file = global.get_file_by_name(name)?;
-    let imports = file.file_descriptor_proto().dependency.clone();
+    let descriptor = file.file_descriptor_proto();
+    let imports = Imports {
+        all: descriptor.dependency.clone(),
+        public: descriptor.public_dependency.clone(),
+    };
     Some((file.encode_to_vec(), imports))
 }
 

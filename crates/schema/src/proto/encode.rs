@@ -2,6 +2,8 @@
 //! they are numbered, and knows no extensions.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
+use prost_reflect::prost_types::FieldDescriptorProto;
+use prost_reflect::prost_types::field_descriptor_proto::Label;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MapKey, Value};
 
 /// Appends a message; `None` if it has fields that nothing describes.
@@ -16,7 +18,7 @@ pub(crate) fn encode(message: &DynamicMessage, out: &mut Vec<u8>) -> Option<()> 
     for (it, value) in extensions {
         let shape = Shape {
             number: it.number(),
-            is_packed: it.is_packed(),
+            is_packed: is_packed(it.is_packed(), it.field_descriptor_proto()),
             is_group: it.is_group(),
         };
         field(&shape, &it.kind(), value, out)?;
@@ -29,12 +31,22 @@ pub(crate) fn encode(message: &DynamicMessage, out: &mut Vec<u8>) -> Option<()> 
     for (it, value) in fields {
         let shape = Shape {
             number: it.number(),
-            is_packed: it.is_packed(),
+            is_packed: is_packed(it.is_packed(), it.field_descriptor_proto()),
             is_group: it.is_group(),
         };
         field(&shape, &it.kind(), value, out)?;
     }
     Some(())
+}
+
+/// prost-reflect asks for the option before it has read the options of a file that is compiled from its
+/// text, so that `[packed = false]` counts for nothing there.
+fn is_packed(told: bool, field: &FieldDescriptorProto) -> bool {
+    let options = field.options.as_ref();
+    let is_repeated = field.label() == Label::Repeated;
+    options
+        .and_then(|it| it.packed)
+        .map_or(told, |it| it && is_repeated)
 }
 
 struct Shape {

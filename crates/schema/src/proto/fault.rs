@@ -91,6 +91,7 @@ fn is_certain(text: &str, is_proto3: bool) -> bool {
     // Numbers with a name, and bytes that are no text.
     let is_rare = |name: &&str| matches!(*name, "inf" | "nan") || name.contains('\\');
     match &names[..] {
+        _ if text.contains("was listed twice") => true,
         // A gateway's compiler has more files built in.
         _ if text.contains("google/protobuf/") => false,
         _ if UNCERTAIN.iter().any(|part| text.contains(part)) => false,

@@ -71,6 +71,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, protox::Error> {
             (file.file_descriptor_proto().clone(), false)
         }
     };
+    as_gateways_describe(&mut descriptor);
     let is_renamed = tell_apart(&mut descriptor, is_edition);
     Ok(Parsed {
         descriptor,
@@ -79,6 +80,16 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, protox::Error> {
             edition: is_edition,
         },
     })
+}
+
+/// Gateways' compiler notes no weak imports, and of no extension that `optional` is written in proto3.
+fn as_gateways_describe(file: &mut FileDescriptorProto) {
+    file.weak_dependency.clear();
+    let plain = |it: &mut FieldDescriptorProto| it.proto3_optional = None;
+    file.extension.iter_mut().for_each(plain);
+    each_message(file, &mut |message| {
+        message.extension.iter_mut().for_each(plain)
+    });
 }
 
 // === names ===

@@ -44,9 +44,9 @@ pub(super) struct LinkedFile {
 
 /// `dependency` and `public_dependency` of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Imports {
-    pub(super) all: Vec<String>,
-    pub(super) public: Vec<i32>,
+pub(crate) struct Imports {
+    pub(crate) all: Vec<String>,
+    pub(crate) public: Vec<i32>,
 }
 
 /// Parses the entry file and, transitively, what it imports.

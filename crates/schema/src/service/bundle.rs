@@ -25,6 +25,30 @@ pub struct Contents {
     /// Each service of the entry file is one of its own.
     #[prost(bool, tag = "6")]
     pub splits: bool,
+    /// What the check knew of each service.
+    #[prost(message, repeated, tag = "7")]
+    pub checked: Vec<Checked>,
+    /// The hash of all the rest, by the checker that wrote it: a program with the same checker need not
+    /// compile and check the files again.
+    #[prost(string, tag = "8")]
+    pub seal: String,
+}
+
+/// What is known of a service that was checked.
+#[derive(Clone, PartialEq, Message)]
+pub struct Checked {
+    #[prost(string, tag = "1")]
+    pub namespace: String,
+    /// The canonical hash, and why it may be another one.
+    #[prost(string, tag = "2")]
+    pub hash: String,
+    #[prost(string, optional, tag = "3")]
+    pub doubt: Option<String>,
+    /// The path of a method that gateways route.
+    #[prost(string, optional, tag = "4")]
+    pub route: Option<String>,
+    #[prost(bool, tag = "5")]
+    pub has_operations: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -81,6 +105,37 @@ impl Contents {
         })
     }
 
+    /// Notes what was found out of services that passed the check, so that they need not be checked
+    /// again.
+    #[cfg(feature = "preflight")]
+    pub fn seal(&mut self, services: &[super::Resolved]) {
+        self.checked = services
+            .iter()
+            .filter_map(super::evidence::to_bundle)
+            .collect();
+        self.seal = self.sealed();
+    }
+
+    /// What the check of the build script knew, if nothing was changed since then and this is the same
+    /// checker.
+    pub(super) fn known(&self) -> &[Checked] {
+        #[cfg(feature = "preflight")]
+        if self.seal == self.sealed() {
+            return &self.checked;
+        }
+        &[]
+    }
+
+    #[cfg(feature = "preflight")]
+    fn sealed(&self) -> String {
+        let rest = Self {
+            seal: String::new(),
+            ..self.clone()
+        };
+        let checker = concat!("tower-gwag-schema ", env!("CARGO_PKG_VERSION"), "\n");
+        crate::hash::of_bytes(&[checker.as_bytes(), &rest.encode_to_vec()].concat())
+    }
+
     /// The allowed rules. One that this version does not know forbids nothing here.
     pub fn rules(&self) -> impl Iterator<Item = Rule> {
         self.allowed.iter().filter_map(|id| id.parse().ok())
@@ -114,6 +169,8 @@ mod tests {
             ],
             allowed: vec!["proto-two-services".into(), "of-the-future".into()],
             splits: false,
+            checked: Vec::new(),
+            seal: String::new(),
         }
     }
 
@@ -133,6 +190,44 @@ mod tests {
         assert_eq!(rules, [Rule::ProtoTwoServices]);
         let service = Service::proto_bundle(bytes);
         check(&[service]).unwrap();
+    }
+
+    /// A bundle that a check passed whatever its files say.
+    fn sealed() -> Contents {
+        let mut contents = contents();
+        contents.files[1].source = b"no proto".to_vec();
+        contents.seal(&[]);
+        contents.checked = vec![Checked {
+            namespace: "shop".into(),
+            hash: "ab".into(),
+            ..Checked::default()
+        }];
+        contents.seal = contents.sealed();
+        contents
+    }
+
+    #[test]
+    fn a_bundle_that_was_checked_is_not_compiled_again() {
+        let service = |contents: &Contents| Service::proto_bundle(contents.write());
+        let hash = |service: Service| service.hash().map(|it| it.to_string());
+        let good = sealed();
+        assert_eq!(hash(service(&good)).unwrap(), "ab");
+        check(&[service(&good)]).unwrap();
+        // What was changed afterwards is.
+        let mut edited = good.clone();
+        edited.files[0].source.push(b' ');
+        assert!(check(&[service(&edited)]).is_err());
+        let mut edited = good.clone();
+        edited.allowed.clear();
+        assert!(check(&[service(&edited)]).is_err());
+        assert!(check(&[service(&good).namespace("other")]).is_err());
+        assert!(check(&[service(&good).version("v4")]).is_err());
+        assert!(check(&[service(&good).import("shop/item.proto", "")]).is_err());
+        assert!(
+            service(&good)
+                .graphql_schema(crate::GatewayRelease::default())
+                .is_err()
+        );
     }
 
     #[test]

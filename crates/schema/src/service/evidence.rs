@@ -1,5 +1,7 @@
 //! What is known of a service's schema without asking a gateway.
 
+#[cfg(feature = "preflight")]
+use super::bundle::Checked;
 use super::{Resolved, ServiceKind};
 use crate::schema_hash::SchemaHash;
 
@@ -18,6 +20,47 @@ pub struct Evidence {
     /// The schema as it was read, for those that look at several services together.
     #[cfg(feature = "preflight")]
     pub(super) parsed: Option<std::sync::Arc<Parsed>>,
+}
+
+/// What a bundle keeps of it, if its hash is known.
+#[cfg(feature = "preflight")]
+pub(super) fn to_bundle(service: &Resolved) -> Option<Checked> {
+    let evidence = &service.evidence;
+    let hash = evidence.hash.as_ref()?;
+    Some(Checked {
+        namespace: service.namespace.clone(),
+        hash: hash.hex()?.to_owned(),
+        doubt: hash.doubt().map(str::to_owned),
+        route: evidence.route.clone(),
+        has_operations: evidence.has_operations,
+    })
+}
+
+#[cfg(feature = "preflight")]
+impl Evidence {
+    /// What a bundle has of a service that was checked before.
+    pub(super) fn of_bundle(checked: &Checked) -> Self {
+        let hex = checked.hash.clone();
+        let hash = match &checked.doubt {
+            None => SchemaHash::exact(hex),
+            Some(doubt) => SchemaHash::unsure(Some(hex), doubt),
+        };
+        Self {
+            hash: Some(hash),
+            route: checked.route.clone(),
+            has_operations: checked.has_operations,
+            ..Self::default()
+        }
+    }
+
+    /// Compiles a proto that was not, because its bundle was checked before.
+    pub(super) fn compile(&mut self, binding: &super::Binding) {
+        if self.parsed.is_none() && !binding.proto_source.is_empty() {
+            let (source, imports) = (&binding.proto_source, &binding.proto_imports);
+            let compiled = crate::proto::compile(&binding.namespace, source, imports);
+            self.parsed = compiled.ok().map(|it| Parsed::Proto(it).into());
+        }
+    }
 }
 
 /// A schema as it was read.

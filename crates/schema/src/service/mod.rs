@@ -60,6 +60,17 @@ pub struct Service {
     is_part: bool,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
+    /// What a build script found out, and of what.
+    #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
+    known: Option<Known>,
+}
+
+/// What the check of a bundle knew of it.
+#[derive(Clone)]
+struct Known {
+    version: String,
+    splits: bool,
+    services: Vec<bundle::Checked>,
 }
 
 /// A version as the user gave it: a [`Version`], or text that is checked later.
@@ -80,6 +91,7 @@ impl Service {
             is_part: false,
             max_concurrency: 0,
             max_concurrency_per_instance: 0,
+            known: None,
         }
     }
 
@@ -127,6 +139,11 @@ impl Service {
     /// service here goes before what the bundle says. Bytes that are no bundle are an error of the
     /// options.
     ///
+    /// The files are not compiled and checked again where the build script did so with this version of
+    /// the crate: a seal in the bundle tells. They are where the bundle was edited since then, where it
+    /// is given another namespace, version or import here, and, but for their hash, where several
+    /// services are registered together.
+    ///
     /// # Examples
     ///
     /// ```ignore
@@ -139,12 +156,18 @@ impl Service {
             Err(finding) => return Self::new(Schema::NoBundle(finding)),
         };
         let rules = contents.rules().collect();
+        let known = Some(Known {
+            version: contents.version.clone(),
+            splits: contents.splits,
+            services: contents.known().to_vec(),
+        });
         let files = contents.files.into_iter().map(|it| (it.path, it.source));
         Self {
             namespace: Some(contents.namespace).filter(|it| !it.is_empty()),
             version: VersionText(contents.version),
             allowed: rules,
             is_split: contents.splits,
+            known,
             ..Self::proto_dir(ProtoFiles::from_files(files), contents.entry)
         }
     }
@@ -220,6 +243,7 @@ impl Service {
     ///
     /// Has no meaning for OpenAPI and GraphQL, where it is an error of the options.
     pub fn import(mut self, path: impl Into<String>, source: impl Into<Vec<u8>>) -> Self {
+        self.known = None;
         self.schema.add_import(path.into(), source.into());
         self
     }

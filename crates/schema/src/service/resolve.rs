@@ -234,11 +234,26 @@ impl Service {
             given,
             introspection,
         };
+        if purpose != Purpose::Schema
+            && let Some(checked) = self.known_of(binding)
+        {
+            return Evidence::of_bundle(checked);
+        }
         let (schema, evidence) = super::evidence::inspect(&subject, purpose, checks.release());
         if checks.is_all() {
             found.extend(schema);
         }
         evidence
+    }
+
+    /// What a build script knew of the very same service.
+    #[cfg(feature = "preflight")]
+    fn known_of(&self, binding: &Binding) -> Option<&super::bundle::Checked> {
+        let known = self.known.as_ref()?;
+        let version = Version::parse(&known.version).ok()?.to_string();
+        let is_same = version == binding.version && known.splits == (self.is_split || self.is_part);
+        let mut services = known.services.iter();
+        services.find(|it| is_same && it.namespace == binding.namespace)
     }
 
     #[cfg(not(feature = "preflight"))]

@@ -91,6 +91,9 @@ pub fn resolve(
     #[cfg(feature = "preflight")]
     {
         if let (Checks::All(release), true) = (checks, all.len() > 1) {
+            for service in &mut all {
+                service.evidence.compile(&service.binding);
+            }
             found.extend(together(&all, release));
         }
         if purpose != Purpose::Schema {

@@ -24,10 +24,10 @@ pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     done.extend(components::rename(root));
     done.extend(enums::loosen(root));
     done.extend(twins::part(root));
-    // Behind the twins, whose parameters may be those of the path.
-    done.extend(shared::hand_down(root));
     // Before the operations, whose ids are made from paths.
     done.extend(parameters::rename(root));
+    // Behind the twins, whose parameters may be those of the path, and with names that are good.
+    done.extend(shared::hand_down(root));
     done.extend(operations::name(version, root));
     let findings = done.into_iter();
     findings

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::walk;
+use crate::name::is_name;
 use crate::openapi::METHODS;
 use crate::openapi::references::{decoded, path_item, target};
 
@@ -73,8 +74,18 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
     *left = left.checked_sub(shared.len().saturating_mul(methods.len()))?;
     // One that is no parameter is told by the check.
     shared.iter().try_for_each(|it| key(root, it).map(|_| ()))?;
+    // What would be refused in an operation does no harm where it is.
+    let (shared, stays): (Vec<&Value>, Vec<&Value>) =
+        shared.iter().partition(|it| can_be_argument(root, it));
+    if shared.is_empty() {
+        return None;
+    }
     let mut changed = item.as_object()?.clone();
     changed.remove("parameters");
+    if !stays.is_empty() {
+        let stays: Vec<Value> = stays.into_iter().cloned().collect();
+        changed.insert("parameters".to_owned(), stays.into());
+    }
     for method in methods {
         let operation = changed.get_mut(*method)?.as_object_mut()?;
         let own = match operation.get("parameters") {
@@ -85,11 +96,28 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
         // Those of the operation stand for those of the path, and keep their places in the list.
         let more = shared
             .iter()
+            .copied()
             .filter(|it| key(root, it).is_none_or(|it| !told.contains(&it)));
         let all: Vec<Value> = own.iter().chain(more).cloned().collect();
         operation.insert("parameters".to_owned(), all.into());
     }
     Some((changed.into(), shared.len()))
+}
+
+/// Whether gateways can make an argument of a parameter: of a good name, and no union.
+fn can_be_argument(root: &Value, parameter: &Value) -> bool {
+    let reference = |it: &Value| Some(it.get("$ref")?.as_str()?.to_owned());
+    let found = |it: Value| match reference(&it) {
+        Some(reference) => target(root, &reference).map(|(it, _)| it.clone()),
+        None => Some(it),
+    };
+    let Some(parameter) = found(parameter.clone()) else {
+        return false;
+    };
+    let schema = parameter.get("schema").cloned().and_then(found);
+    let is_union = |it: &Value| ["oneOf", "anyOf"].iter().any(|key| it.get(*key).is_some());
+    key(root, &parameter).is_some_and(|(_, name)| is_name(name))
+        && !schema.is_some_and(|it| is_union(&it))
 }
 
 /// What tells parameters apart.

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, ReflectMessage, Value};
 
+use crate::proto::link::Imports;
 use comments::Comments;
 pub(crate) use verify::difference;
 use writer::Writer;
@@ -32,13 +33,13 @@ pub(crate) struct Printed {
     pub(crate) lost: Vec<String>,
 }
 
-/// The text of a file that is part of a pool.
-pub(crate) fn print(file: &FileDescriptor) -> Printed {
+/// The text of a file that is part of a pool; with other imports than those that it has there.
+pub(crate) fn print(file: &FileDescriptor, imports: Option<&Imports>) -> Printed {
     let info = file.file_descriptor_proto().source_code_info.as_ref();
-    print_with(file, info.map(Comments::of).unwrap_or_default())
+    print_with(file, imports, info.map(Comments::of).unwrap_or_default())
 }
 
-fn print_with(file: &FileDescriptor, comments: Comments) -> Printed {
+fn print_with(file: &FileDescriptor, imports: Option<&Imports>, comments: Comments) -> Printed {
     let mut printer = Printer {
         writer: Writer::default(),
         comments,
@@ -46,7 +47,15 @@ fn print_with(file: &FileDescriptor, comments: Comments) -> Printed {
         lost: Vec::new(),
     };
     let dynamic = dynamic(file);
-    printer.file(file.file_descriptor_proto(), dynamic.as_ref());
+    match imports {
+        None => printer.file(file.file_descriptor_proto(), dynamic.as_ref()),
+        Some(imports) => {
+            let mut file = file.file_descriptor_proto().clone();
+            file.dependency.clone_from(&imports.all);
+            file.public_dependency.clone_from(&imports.public);
+            printer.file(&file, dynamic.as_ref());
+        }
+    }
     Printed {
         text: printer.writer.finish(),
         lost: printer.lost,

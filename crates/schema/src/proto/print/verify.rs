@@ -24,7 +24,7 @@ pub(crate) fn difference(a: &FileDescriptor, b: &FileDescriptor) -> Option<Strin
 }
 
 fn plain_text(file: &FileDescriptor) -> String {
-    let text = print_with(file, Comments::default()).text;
+    let text = print_with(file, None, Comments::default()).text;
     // Imports may be those with which it was compiled.
     let lines = text.lines().filter(|line| !line.starts_with("import "));
     let text = lines.fold(String::new(), |text, line| text + line + "\n");
@@ -48,6 +48,7 @@ fn plain(file: &FileDescriptor) -> FileDescriptorProto {
     file.source_code_info = None;
     file.dependency.clear();
     file.public_dependency.clear();
+    file.weak_dependency.clear();
     file.syntax = file.syntax.filter(|it| it != "proto2");
     drop_empty(&mut file.options);
     file.extension.iter_mut().for_each(plain_extension);
@@ -110,4 +111,5 @@ fn plain_field(field: &mut FieldDescriptorProto) {
 fn plain_extension(field: &mut FieldDescriptorProto) {
     plain_field(field);
     field.json_name = None;
+    field.proto3_optional = None;
 }
