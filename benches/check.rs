@@ -4,14 +4,15 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use tower_gwag::{Options, Service};
+use tower_gwag::{GatewayRelease, Options, Service};
 
 const FILES: usize = 200;
 const MESSAGES: usize = 20;
 const ROUNDS: usize = 11;
 
-/// What the check may take.
+/// What the check may take, and with the text of the GraphQL schema.
 const LONGEST: Duration = Duration::from_millis(300);
+const LONGEST_WITH_SCHEMA: Duration = Duration::from_millis(500);
 
 fn file(number: usize) -> String {
     let mut text = format!("// File {number}.\nsyntax = \"proto3\";\npackage tree.f{number};\n");
@@ -64,19 +65,37 @@ fn main() {
     files.push(("shop.proto".to_owned(), entry));
     let lines: usize = files.iter().map(|(_, text)| text.lines().count()).sum();
 
-    let options = Options::new("gateway:1").service(Service::proto_dir(files, "shop.proto"));
+    let service = Service::proto_dir(files, "shop.proto");
+    let options = Options::new("gateway:1").service(service.clone());
+    let size = format!("{FILES} files, {lines} lines");
+    let check = || {
+        let findings = options.check().expect("the tree is good");
+        assert!(findings.is_empty(), "{findings}");
+    };
+    let with_schema = || {
+        let schema = service.graphql_schema(GatewayRelease::default());
+        assert!(!schema.expect("the tree is good").to_string().is_empty());
+    };
+    let checked = measured(&format!("check of {size}"), check);
+    let rendered = measured(&format!("check and schema of {size}"), with_schema);
+    assert!(checked < LONGEST, "more than {LONGEST:?}");
+    assert!(
+        rendered < LONGEST_WITH_SCHEMA,
+        "more than {LONGEST_WITH_SCHEMA:?}"
+    );
+}
+
+/// The time in the middle of some rounds.
+fn measured(what: &str, run: impl Fn()) -> Duration {
     let mut times: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let begun = Instant::now();
-            let findings = options.check().expect("the tree is good");
-            assert!(findings.is_empty(), "{findings}");
+            run();
             begun.elapsed()
         })
         .collect();
     times.sort();
     let (least, median) = (times[0], times[ROUNDS / 2]);
-    println!(
-        "check of {FILES} files, {lines} lines: {least:.1?} at best, {median:.1?} in the middle"
-    );
-    assert!(median < LONGEST, "more than {LONGEST:?}");
+    println!("{what}: {least:.1?} at best, {median:.1?} in the middle");
+    median
 }

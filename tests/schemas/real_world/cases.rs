@@ -188,7 +188,7 @@ fn trees() -> Vec<Case> {
         tree("versions", "versions.proto", &[ProtoMethodName]),
         tree("unvendored", "api.proto", &[ProtoImportMissing]),
         tree("broken", "broken.proto", &[ProtoCompile]),
-        tree("modern", "modern.proto", &[]).warned(&[ProtoUnverified]),
+        tree("modern", "modern.proto", &[]),
         proto("monorepo", generated::monorepo(), "acme/api.proto", &[]),
     ]
 }

@@ -10,24 +10,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::shown::show;
-use crate::support::{until_state, within};
+use crate::support::within;
 use cases::{Case, Kind};
 use outcome::Outcome;
-use tower_gwag::{
-    ErrorKind, GwagRegistrationLayer, Hold, Options, Registration, Rule, Service, State,
-};
+use tower_gwag::{GwagRegistrationLayer, Hold, Options, Registration, Rule, Service, State};
 use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 /// What is refused although no gateway is known to: with the reason.
 const NOT_SHOWN: [(&str, &str); 1] = [(
     "unvendored",
     "a file is missing: there is nothing to send, whatever is checked",
-)];
-
-/// What passes although the embedded gateway cannot take it: with the reason.
-const NOT_TAKEN: [(&str, &str); 1] = [(
-    "modern",
-    "a gateway compiles editions, the compiler used here does not: it is a warning",
 )];
 
 #[test]
@@ -142,22 +134,13 @@ async fn what_is_refused_a_gateway_refuses_too() {
     }
 }
 
-#[tokio::test]
-async fn the_exceptions_are_exceptions() {
+#[test]
+fn the_exceptions_are_exceptions() {
     for (name, reason) in NOT_SHOWN {
         let case = named(name);
         assert!(!case.refused.is_empty(), "{name}: {reason}");
         let options = options("gateway:1", case.service).unchecked_schemas();
         assert!(options.check().is_err(), "{name} can be sent: {reason}");
-    }
-    for (name, reason) in NOT_TAKEN {
-        let gateway = gateway(Profile::Standalone).await;
-        let service = named(name).passing().expect("it passes");
-        let registration = start(&gateway, service).expect(name);
-        until_state(&registration, State::Refused).await;
-        let kind = registration.status().borrow().reason_kind();
-        assert_eq!(kind, Some(ErrorKind::InvalidProto), "{name}: {reason}");
-        within("the report", registration.leave()).await;
     }
 }
 
@@ -199,9 +182,7 @@ async fn repairs_keep_the_meaning() {
 /// What passes, and the embedded gateway can take.
 fn takeable() -> impl Iterator<Item = Case> {
     let cases = cases::all().into_iter();
-    cases.filter(|case| {
-        case.passing().is_some() && !NOT_TAKEN.iter().any(|(name, _)| *name == case.name)
-    })
+    cases.filter(|case| case.passing().is_some())
 }
 
 /// Registered, or what became of it instead.

@@ -152,7 +152,7 @@ fn what_has_no_hash_is_bundled_with_a_warning() {
     let tree = greeter();
     tree.add(
         "proto/new.proto",
-        "edition = \"2023\"; package x; message M {}\n",
+        "edition = \"2024\"; package x; message M {}\n",
     );
     let outcome = debug(&tree, &Bundle::new("proto/new.proto", ["proto"]));
     let warnings = told(&outcome, "warning");

@@ -88,7 +88,7 @@ fn as_gateways_describe(file: &mut FileDescriptorProto) {
     let plain = |it: &mut FieldDescriptorProto| it.proto3_optional = None;
     file.extension.iter_mut().for_each(plain);
     each_message(file, &mut |message| {
-        message.extension.iter_mut().for_each(plain)
+        message.extension.iter_mut().for_each(plain);
     });
 }
 

@@ -332,7 +332,7 @@ fn many_references_and_examples_end() {
 }
 
 /// A document of 3.1 whose request or answer has an example, and components.
-fn with_example(part: &str, schema: &Value, example: Value) -> Value {
+fn with_example(part: &str, schema: &Value, example: &Value) -> Value {
     let media = json!({"content": {"application/json": {"schema": schema, "example": example}}});
     let media = match part {
         "requestBody" => media,
@@ -366,7 +366,7 @@ fn examples_of_requests_have_nothing_read_only_and_of_answers_nothing_write_only
         // Where nothing is referred to in it, it is judged as JSON Schema has it.
         (request, &flat, json!({"id": "a", "secret": "a"}), true),
     ] {
-        let found = faults(&with_example(part, schema, example.clone()));
+        let found = faults(&with_example(part, schema, &example));
         assert_eq!(
             found.invalid.is_empty(),
             is_good,
@@ -376,7 +376,7 @@ fn examples_of_requests_have_nothing_read_only_and_of_answers_nothing_write_only
     // That of a schema that a reference leads to, judged where it is used.
     let used = json!({"$ref": "#/components/schemas/U"});
     for (part, is_good) in [(request, false), (answer, true)] {
-        let mut root = with_example(part, &used, json!({"id": "a"}));
+        let mut root = with_example(part, &used, &json!({"id": "a"}));
         root["components"]["schemas"]["U"] = json!({"allOf": [&flat], "example": {"id": "a"}});
         let media = match part {
             "requestBody" => &mut root["paths"]["/p/{id}"]["get"]["requestBody"],
