@@ -73,7 +73,7 @@
 //! | `preflight` | yes | the check of the schemas themselves, [`graphql`], `Options::graphql_schema` |
 //! | `tls-ring`, `tls-aws-lc` | no | `Options::tls`, `Tls`: TLS and mutual TLS towards the gateway, with the crypto provider ring or aws-lc |
 //! | `tls` | no | the same with the provider that the program has installed as rustls' default |
-//! | `utoipa` | no | [`Service::openapi`] takes a `utoipa` document |
+//! | `utoipa`, `utoipa5` | no | [`Service::openapi`] takes a document of utoipa 6, or 5 |
 //! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
 //! | `health` | no | `Registration::health_service`: gRPC health checking |
 //! | `metrics` | no | numbers for the `metrics` facade |
@@ -93,6 +93,10 @@ pub mod control;
 mod drain;
 mod driver;
 mod error;
+#[cfg_attr(
+    not(all(feature = "axum", feature = "health")),
+    allow(dead_code, reason = "for probes")
+)]
 mod health;
 mod lease;
 mod liveness;
@@ -147,8 +151,9 @@ pub use status::{
 #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
 pub use tower_gwag_schema::graphql;
 pub use tower_gwag_schema::{
-    CheckError, Finding, Findings, GatewayRelease, InvalidVersion, OpenApiDocument, ProtoFiles,
-    Rule, SchemaHash, Service, Severity, UnknownRule, Version, VersionText,
+    CheckError, Finding, Findings, GatewayRelease, IntoOpenApiDocument, InvalidVersion,
+    OpenApiDocument, ProtoFiles, Rule, SchemaHash, Service, Severity, UnknownRule, Version,
+    VersionText,
 };
 
 /// The bytes of the bundle that the build script of this crate wrote under this name, for

@@ -17,7 +17,7 @@ mod without {
 
     /// Counts nothing.
     #[derive(Debug, Default)]
-    pub(crate) struct Meter;
+    pub(crate) struct Meter(());
 
     #[allow(clippy::unused_self, reason = "as with the feature")]
     impl Meter {

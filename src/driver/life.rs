@@ -340,6 +340,10 @@ impl Life {
     }
 
     /// The task was started, or the server serves without it.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "health")),
+        allow(dead_code, reason = "for probes")
+    )]
     pub(crate) fn began(&self) -> bool {
         self.began.load(Ordering::Relaxed)
     }

@@ -87,6 +87,10 @@ impl Board {
     }
 
     /// A call of the gateway has come at least once.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "health")),
+        allow(dead_code, reason = "for probes")
+    )]
     pub(crate) fn was_routed(&self) -> bool {
         self.was_routed.load(Ordering::Relaxed)
     }

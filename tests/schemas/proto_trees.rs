@@ -333,3 +333,36 @@ async fn well_known_files_are_the_gateways_unless_they_are_given() {
     assert_eq!(imports.len(), 2, "{imports:?}");
     assert_ne!(hash, overridden);
 }
+
+/// Most often the program runs elsewhere than it was built, or the root is another one.
+#[test]
+fn a_missing_directory_and_a_misplaced_entry_say_what_to_do() {
+    let text = |service: Service| {
+        let error = Options::new("gateway:1").service(service).check();
+        error.unwrap_err().to_string()
+    };
+    let missing = text(Service::proto_dir("no/such/protos", "a.proto"));
+    let here = std::env::current_dir().unwrap().display().to_string();
+    for part in ["no directory `no/such/protos`", &here, "include_dir!"] {
+        assert!(missing.contains(part), "{part} is not in {missing}");
+    }
+    let missing = text(Service::proto_dir("/no/such/protos", "a.proto"));
+    assert!(
+        missing.contains("no directory `/no/such/protos`:"),
+        "{missing}"
+    );
+    let root = "tests/data/proto";
+    for misplaced in [
+        "money.proto",
+        "proto/common/money.proto",
+        "shop/money.proto",
+    ] {
+        let said = text(Service::proto_dir(root, misplaced));
+        assert!(said.contains("there is `common/money.proto`"), "{said}");
+    }
+    let said = text(Service::proto_dir(root, "nowhere.proto"));
+    assert!(said.contains("relative to the root"), "{said}");
+    let files = [("api/v1/a.proto", "syntax = \"proto3\";")];
+    let said = text(Service::proto_dir(ProtoFiles::from_files(files), "a.proto"));
+    assert!(said.contains("there is `api/v1/a.proto`"), "{said}");
+}

@@ -17,5 +17,6 @@ mod log;
 mod metrics;
 mod mixed;
 mod one_port;
+mod recipes;
 mod tls;
 mod tonic_server;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use prost_types::FileDescriptorSet;
 use tower_gwag_schema::service::bundle::{BundledFile, Contents};
 use tower_gwag_schema::service::{Checks, Purpose, Resolved, not_allowable, resolve, sizes};
 use tower_gwag_schema::{CheckError, Finding, Findings, ProtoFiles, Rule, Service, VersionText};
@@ -118,6 +119,38 @@ impl Bundle {
             println!("{line}");
         }
         outcome.result
+    }
+
+    /// As [`write`](Self::write), and returns the descriptors of the entry file and of everything that
+    /// it imports, from which `tonic_prost_build::compile_fds` makes the Rust code, without protoc.
+    ///
+    /// # Errors
+    ///
+    /// As [`bundle`](crate::bundle).
+    pub fn compile(&self) -> Result<FileDescriptorSet, CheckError> {
+        self.write()?;
+        let fault = |why: &dyn std::fmt::Display| {
+            let message = format!("`{}` cannot be compiled: {why}", self.shown_entry());
+            let mut found = Findings::default();
+            found.add(Finding::error(Rule::ProtoCompile, message));
+            found
+        };
+        let compiled = Environment::of_cargo().map(|environment| {
+            let in_crate = |path: &PathBuf| environment.manifest_dir.join(path);
+            let includes: Vec<PathBuf> = self.includes.iter().map(in_crate).collect();
+            protox::compile([in_crate(&self.entry)], includes)
+        });
+        let found = match compiled {
+            Ok(Ok(descriptors)) => return Ok(descriptors),
+            // Only of what changed since it was checked a moment ago.
+            Ok(Err(error)) => fault(&error),
+            Err(finding) => fault(&finding),
+        };
+        match found.into_result() {
+            Err(error) => Err(error),
+            // invariant: there is an error among the findings.
+            Ok(_) => Ok(FileDescriptorSet::default()),
+        }
     }
 
     pub(super) fn run(&self, environment: &Environment) -> Outcome {

@@ -48,6 +48,7 @@ mod tests;
 use std::path::Path;
 
 pub use bundle::Bundle;
+pub use prost_types::FileDescriptorSet;
 pub use tower_gwag_schema::{CheckError, Finding, Findings, Rule, Version, VersionText};
 
 /// Checks a proto file with all that it imports, and bundles it for `tower_gwag::include_bundle!`
@@ -74,4 +75,27 @@ pub fn bundle<P: AsRef<Path>>(
     includes: impl IntoIterator<Item = P>,
 ) -> Result<(), CheckError> {
     Bundle::new(entry, includes).write()
+}
+
+/// As [`bundle`], and returns the descriptors for `tonic_prost_build::compile_fds`: schema and Rust code
+/// from one build script, without protoc.
+///
+/// # Errors
+///
+/// As [`bundle`].
+///
+/// # Examples
+///
+/// ```ignore
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let descriptors = tower_gwag_build::compile("proto/greeter.proto", ["proto"])?;
+///     tonic_prost_build::compile_fds(descriptors)?;
+///     Ok(())
+/// }
+/// ```
+pub fn compile<P: AsRef<Path>>(
+    entry: impl AsRef<Path>,
+    includes: impl IntoIterator<Item = P>,
+) -> Result<FileDescriptorSet, CheckError> {
+    Bundle::new(entry, includes).compile()
 }

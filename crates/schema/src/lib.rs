@@ -58,5 +58,8 @@ pub use release::GatewayRelease;
 pub use schema_hash::SchemaHash;
 #[cfg(feature = "preflight")]
 pub use service::graphql_schema;
-pub use service::{Binding, OpenApiDocument, ProtoFiles, Service, VersionText, check, check_for};
+pub use service::{
+    Binding, IntoOpenApiDocument, OpenApiDocument, ProtoFiles, Service, VersionText, check,
+    check_for,
+};
 pub use version::{InvalidVersion, Version};

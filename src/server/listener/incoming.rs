@@ -25,8 +25,10 @@ pub struct Incoming<Io> {
 type Connections<Io> = Pin<Box<dyn Stream<Item = io::Result<Io>> + Send>>;
 
 /// What [`Registration::incoming`] takes: a `TcpListener` (TCP_NODELAY is set on its
-/// connections), tonic's `TcpIncoming` (its own settings are kept), and, with the feature `axum`,
-/// any `axum::serve::Listener` whose connections tonic can serve.
+/// connections), tonic's `TcpIncoming` (its own settings are kept), a `UnixListener` (say with
+/// `Options::advertise` how the gateway reaches it), a pair of any
+/// `Stream<Item = io::Result<Io>>` and the address that it is bound to, and, with the feature `axum`, any
+/// `axum::serve::Listener` whose connections tonic can serve.
 ///
 /// `Marker` only keeps them apart; it is inferred. The trait is sealed.
 pub trait IntoIncoming<Marker>: Sealed<Marker> {
@@ -36,6 +38,10 @@ pub trait IntoIncoming<Marker>: Sealed<Marker> {
     /// The stream of connections, and the address that it is bound to.
     fn into_incoming(self) -> (Connections<Self::Io>, Option<SocketAddr>);
 }
+
+/// Marks a stream of connections with its address.
+#[derive(Debug)]
+pub struct IsStream(());
 
 /// Marks what tonic itself can serve.
 #[derive(Debug)]
@@ -115,6 +121,50 @@ impl IntoIncoming<IsTcp> for tokio::net::TcpListener {
         TcpIncoming::from(self)
             .with_nodelay(Some(true))
             .into_incoming()
+    }
+}
+
+impl<S> Sealed<IsStream> for (S, SocketAddr) {}
+
+impl<S, Io> IntoIncoming<IsStream> for (S, SocketAddr)
+where
+    S: Stream<Item = io::Result<Io>> + Send + 'static,
+{
+    type Io = Io;
+
+    fn into_incoming(self) -> (Connections<Io>, Option<SocketAddr>) {
+        (Box::pin(self.0), Some(self.1))
+    }
+}
+
+#[cfg(all(unix, not(feature = "axum")))]
+mod of_unix {
+    use super::{
+        Connections, Context, IntoIncoming, IsTcp, Pin, Poll, Sealed, SocketAddr, Stream, io,
+    };
+    use tokio::net::{UnixListener, UnixStream};
+
+    /// The connections of a Unix socket.
+    struct Accepted(UnixListener);
+
+    impl Sealed<IsTcp> for UnixListener {}
+
+    /// With the feature `axum` a `UnixListener` is one of its listeners.
+    impl IntoIncoming<IsTcp> for UnixListener {
+        type Io = UnixStream;
+
+        fn into_incoming(self) -> (Connections<UnixStream>, Option<SocketAddr>) {
+            (Box::pin(Accepted(self)), None)
+        }
+    }
+
+    impl Stream for Accepted {
+        type Item = io::Result<UnixStream>;
+
+        fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let accepted = self.0.poll_accept(cx);
+            accepted.map(|accepted| Some(accepted.map(|(stream, _)| stream)))
+        }
     }
 }
 

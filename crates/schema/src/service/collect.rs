@@ -193,7 +193,7 @@ impl Collector<'_> {
                 let path = super::proto_files::normal(path);
                 let source = self.read(&path, &|| path.clone())?.ok_or_else(|| {
                     missing(format!("the entry file `{path}` is not in {files}"))
-                        .help("its path is relative to the root of the tree")
+                        .help(files.remedy_for_missing(&path))
                 })?;
                 Ok((path, source))
             }

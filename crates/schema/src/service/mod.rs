@@ -21,7 +21,7 @@ use crate::{CheckError, Finding, Findings, GatewayRelease, SchemaHash};
 pub use binding::Binding;
 pub use proto_files::ProtoFiles;
 pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
-pub use schema::OpenApiDocument;
+pub use schema::{IntoOpenApiDocument, OpenApiDocument};
 #[cfg(feature = "preflight")]
 pub use set::graphql_schema;
 #[cfg(feature = "preflight")]
@@ -199,8 +199,8 @@ impl Service {
     /// options.check()?;
     /// # Ok::<(), tower_gwag::Error>(())
     /// ```
-    pub fn openapi(document: impl Into<OpenApiDocument>) -> Self {
-        Self::new(Schema::OpenApi(document.into()))
+    pub fn openapi(document: impl IntoOpenApiDocument) -> Self {
+        Self::new(Schema::OpenApi(document.into_openapi()))
     }
 
     /// A GraphQL service, from its endpoint: an `http(s)` URL, or a path on this server

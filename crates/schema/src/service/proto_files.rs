@@ -100,6 +100,78 @@ impl ProtoFiles {
     }
 }
 
+/// Files that are looked at in search of one that is misplaced.
+const MOST_SEARCHED: usize = 2_000;
+
+impl ProtoFiles {
+    /// What to do about an entry file that is not there: directories that are none, or where there is
+    /// a file of its name.
+    pub(super) fn remedy_for_missing(&self, path: &str) -> String {
+        let usual = "its path is relative to the root of the tree".to_owned();
+        let name = Path::new(path).file_name().and_then(|name| name.to_str());
+        let found = match &self.0 {
+            Files::Memory(files) => files.keys().find(|it| name_of(it) == name).cloned(),
+            Files::Directories { base, roots } => {
+                let missing = roots.iter().find(|root| !base.join(root).is_dir());
+                if let Some(missing) = missing {
+                    return no_directory(base, missing);
+                }
+                let name = name.unwrap_or_default();
+                let in_root = |root: &PathBuf| search(&base.join(root), name);
+                roots.iter().find_map(in_root)
+            }
+        };
+        match found {
+            Some(found) => format!("there is `{found}`: write that as the entry file"),
+            None => usual,
+        }
+    }
+}
+
+fn name_of(path: &str) -> Option<&str> {
+    Path::new(path).file_name()?.to_str()
+}
+
+/// The directory is not there, most often because the program runs elsewhere than it was built.
+fn no_directory(base: &Path, missing: &Path) -> String {
+    let here = match std::env::current_dir() {
+        Ok(here) if base.as_os_str().is_empty() => here,
+        _ => base.to_owned(),
+    };
+    let missing = missing.display();
+    let place = match Path::new(&missing.to_string()).is_absolute() {
+        true => String::new(),
+        false => format!(" in the working directory `{}`", here.display()),
+    };
+    format!(
+        "there is no directory `{missing}`{place}: directories are read when the program runs; to embed \
+         the files use `include_dir!`, or a bundle of tower-gwag-build"
+    )
+}
+
+/// The path of a file of this name below `root`, the nearest to it first.
+fn search(root: &Path, name: &str) -> Option<String> {
+    let mut left = MOST_SEARCHED;
+    let mut folders = std::collections::VecDeque::from([root.to_owned()]);
+    while let Some(folder) = folders.pop_front() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            left = left.checked_sub(1)?;
+            // Of the entry itself: a link could lead around in a circle.
+            let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
+            if is_folder {
+                folders.push_back(entry.path());
+            } else if entry.file_name().to_str() == Some(name) {
+                let path = entry.path();
+                return Some(normal(path.strip_prefix(root).ok()?.to_str()?));
+            }
+        }
+    }
+    None
+}
+
 /// A regular file, up to what can be sent: a pipe or device has no end, or none comes.
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     // Before it is opened, because that alone waits for the other end of a pipe.

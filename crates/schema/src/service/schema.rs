@@ -13,6 +13,50 @@ use crate::finding::Finding;
 #[derive(Clone)]
 pub struct OpenApiDocument(pub(super) Vec<u8>);
 
+/// What [`Service::openapi`](crate::Service::openapi) takes: text or bytes in JSON or YAML, a
+/// `serde_json::Value`, or a document of utoipa's.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not taken as an OpenAPI document",
+    label = "neither text, bytes, a `serde_json::Value`, nor a utoipa document that is known",
+    note = "a utoipa document is taken with the feature `utoipa` (its version 6) or `utoipa5` (its version 5) \
+            of tower-gwag",
+    note = "anything that serializes, such as aide's, is taken as `serde_json::to_value(&document)?`"
+)]
+pub trait IntoOpenApiDocument {
+    /// The document.
+    fn into_openapi(self) -> OpenApiDocument;
+}
+
+macro_rules! documents {
+    ($($(#[$gate:meta])* $type:ty),+ $(,)?) => {$(
+        $(#[$gate])*
+        impl IntoOpenApiDocument for $type {
+            fn into_openapi(self) -> OpenApiDocument {
+                self.into()
+            }
+        }
+    )+};
+}
+
+documents!(
+    OpenApiDocument,
+    Vec<u8>,
+    &[u8],
+    String,
+    &str,
+    serde_json::Value,
+    #[cfg(feature = "utoipa")]
+    utoipa::openapi::OpenApi,
+    #[cfg(feature = "utoipa5")]
+    utoipa5::openapi::OpenApi,
+);
+
+impl<const N: usize> IntoOpenApiDocument for &[u8; N] {
+    fn into_openapi(self) -> OpenApiDocument {
+        self.into()
+    }
+}
+
 #[derive(Clone)]
 pub(super) enum Schema {
     Proto(ProtoSource),
@@ -209,13 +253,26 @@ pub(super) fn sorted(value: serde_json::Value) -> serde_json::Value {
 #[cfg(feature = "utoipa")]
 impl From<utoipa::openapi::OpenApi> for OpenApiDocument {
     fn from(document: utoipa::openapi::OpenApi) -> Self {
-        // invariant: an OpenApi holds nothing that JSON cannot express; an empty document is
-        // refused by the check like any other that is not OpenAPI.
-        let json = document.to_json().unwrap_or_default();
-        match serde_json::from_str::<serde_json::Value>(&json) {
-            Ok(value) => value.into(),
-            Err(_) => Self(json.into_bytes()),
-        }
+        of_json(document.to_json().ok())
+    }
+}
+
+/// As of version 6.
+#[cfg(feature = "utoipa5")]
+impl From<utoipa5::openapi::OpenApi> for OpenApiDocument {
+    fn from(document: utoipa5::openapi::OpenApi) -> Self {
+        of_json(document.to_json().ok())
+    }
+}
+
+#[cfg(any(feature = "utoipa", feature = "utoipa5"))]
+fn of_json(json: Option<String>) -> OpenApiDocument {
+    // invariant: an OpenApi holds nothing that JSON cannot express; an empty document is
+    // refused by the check like any other that is not OpenAPI.
+    let json = json.unwrap_or_default();
+    match serde_json::from_str::<serde_json::Value>(&json) {
+        Ok(value) => value.into(),
+        Err(_) => OpenApiDocument(json.into_bytes()),
     }
 }
 
