@@ -170,7 +170,7 @@ impl Picture {
                 let entry = (it.namespaces.join(", "), it.addr, it.instance_id, beat);
                 picture.registrations.insert(it.id, entry);
             }
-            for (name, count) in node.calls() {
+            for (name, count) in node.calls().into_iter().filter(|(_, it)| !is_probe(it)) {
                 let sum = picture.calls.entry(name).or_default();
                 sum.calls += count.calls;
                 sum.errors += count.errors;
@@ -263,6 +263,13 @@ impl Picture {
         );
         lines
     }
+}
+
+/// Services that register look for their routes with a message that no handler gets.
+fn is_probe(count: &CallCount) -> bool {
+    let why = count.last_error.as_deref().unwrap_or_default();
+    let is_unanswered = why.contains("ingress: no route") || why.contains("error unmarshalling");
+    count.errors == count.calls && is_unanswered
 }
 
 fn state_of(name: &str, routed: bool, deprecated: Option<&str>) -> String {

@@ -4,16 +4,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tower_gwag::{CheckError, Rule, SchemaHash};
+use tower_gwag::{CheckError, Finding, Rule, SchemaHash};
 use tower_gwag_build::lock as locks;
 use tower_gwag_schema::diff::{Change, Level, diff};
 use tower_gwag_schema::{check_for, graphql_schema};
 
 use crate::access::on_a_runtime;
 use crate::against::Registered;
+use crate::check::check;
 use crate::cli::{Diff, Explain, FailOn, How, Lock, SchemaArgs};
 use crate::output::{self, FAULTY, FILE, FINE, Fault, Style, USAGE, count, line, paint, say};
-use crate::sources::{Source, Sources, extension, text_of, write};
+use crate::sources::{Kind, Source, Sources, extension, text_of, write};
 
 pub(crate) fn schema(args: &SchemaArgs) -> Result<ExitCode, Fault> {
     let sources = Sources::read(&args.paths, &args.how)?;
@@ -28,26 +29,18 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<ExitCode, Fault> {
 
 /// What a check found, as the end of a command.
 fn faulty(sources: &Sources, error: CheckError) -> Fault {
-    let of = |file: Option<&str>| {
-        let all = sources.all.iter();
-        // Each source knows its own files only.
-        all.map(|it| it.on_disk(file.unwrap_or_default()))
-            .find(|it| Path::new(it).is_file())
-    };
-    let findings = error.into_findings();
-    let shown: Vec<String> = findings
-        .errors()
-        .map(|it| {
-            let place = of(it.file());
-            it.clone().for_command_line(|_| place.clone()).to_string()
-        })
-        .collect();
-    let rest = "`tower-gwag check` tells more";
-    Fault::new(
-        FAULTY,
-        format!("a gateway cannot serve this\n\n{}\n", shown.join("\n\n")),
-    )
-    .help(rest)
+    // Once more, source by source: only so it is known whose file is at fault.
+    let found = check(sources);
+    let of_sources = found.iter().map(|it| it.finding.clone());
+    let mut errors: Vec<Finding> = of_sources.filter(Finding::is_error).collect();
+    if errors.is_empty() {
+        let others = error.into_findings().into_iter();
+        let others = others.map(|it| it.for_command_line(|_| None));
+        errors.extend(others.filter(Finding::is_error));
+    }
+    let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let message = format!("a gateway cannot serve this\n\n{}\n", shown.join("\n\n"));
+    Fault::new(FAULTY, message).help("`tower-gwag check` tells more")
 }
 
 pub(crate) fn hash(args: &SchemaArgs) -> Result<ExitCode, Fault> {
@@ -243,9 +236,24 @@ fn with_gateway(args: &Diff, new: &Path, gateway: &str) -> Result<ExitCode, Faul
 fn tell(args: &Diff, changes: &[Change], new: &Sources, old: &Sources) -> ExitCode {
     let on_disk = |file: &str| {
         let name = file.split('#').next().unwrap_or(file);
-        let all = new.all.iter().chain(&old.all);
-        all.map(|it| it.on_disk(name))
-            .find(|it| Path::new(it).is_file())
+        let kind = match name {
+            "openapi" => Kind::OpenApi,
+            "graphql" => Kind::GraphQl,
+            _ => Kind::Proto,
+        };
+        let of_kind = |sources: &Sources| {
+            let all = sources.all.iter().filter(|it| it.kind == kind);
+            let files = all.map(|it| it.on_disk(name));
+            files
+                .filter(|it| Path::new(it).is_file())
+                .collect::<Vec<_>>()
+        };
+        match (kind, of_kind(new).as_slice(), of_kind(old).as_slice()) {
+            (Kind::Proto, [file, ..], _) | (Kind::Proto, [], [file, ..]) => Some(file.clone()),
+            // Which of several documents is not told.
+            (_, [file], _) => Some(file.clone()),
+            _ => None,
+        }
     };
     let place = |it: &Change| {
         it.file()

@@ -273,6 +273,13 @@ async fn changes_are_told_with_the_code_for_ci() {
         .ends_with(1)
         .json();
     assert_eq!(json["changes"][0]["level"], "breaking");
+    // Of several documents the one at fault is named.
+    std::fs::copy(data("bad/openapi.yaml"), folder.join("other.yaml")).unwrap();
+    let both = ["schema", "pets.yaml", "other.yaml"];
+    call(&folder, &both)
+        .await
+        .ends_with(1)
+        .says("--> other.yaml:");
     // What is wrong with one of the two is told of that one.
     std::fs::write(
         folder.join("old/greeter.proto"),
