@@ -24,14 +24,27 @@ const TOLD_LIMIT: Duration = Duration::from_millis(200);
 pub(crate) struct InFlight(Arc<Shared>);
 
 /// One request in flight, from its arrival until this is dropped.
+// Two words: it is moved with every response.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
     shared: Arc<Shared>,
+    /// Where it is woken when it is cut. Claimed when it first has to wait: many never do.
+    place: Option<Place>,
     lane: Lane,
     /// Arrived after the cut: short ones are still served.
     is_spared: bool,
-    /// Where it is woken when it is cut. Claimed when it first has to wait: many never do.
-    place: Option<Place>,
+    protocol: Protocol,
+    has_events: bool,
+}
+
+/// What the caller of a request speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    /// Its connection is not kept when leaving.
+    Http1,
+    /// Servers send GOAWAY by themselves.
+    Http2,
 }
 
 #[derive(Debug)]
@@ -92,7 +105,11 @@ impl InFlight {
     /// Counts a request in; `None` for a part of one that is counted already, because the layer
     /// is around a router and around parts of it.
     #[inline]
-    pub(crate) fn enter(&self, is_exempt: impl FnOnce() -> bool) -> Option<InFlightGuard> {
+    pub(crate) fn enter(
+        &self,
+        protocol: Protocol,
+        is_exempt: impl FnOnce() -> bool,
+    ) -> Option<InFlightGuard> {
         let shared = &self.0;
         if INSIDE.get().contains(&shared.id()) {
             return None;
@@ -110,6 +127,8 @@ impl InFlight {
             shared: Arc::clone(shared),
             lane,
             is_spared: signs & Sign::Cut as u8 != 0,
+            protocol,
+            has_events: false,
             place: None,
         })
     }
@@ -252,8 +271,20 @@ impl Shared {
 // === impl InFlightGuard ===
 
 impl InFlightGuard {
-    /// It turned out to be one that is not waited for.
-    pub(crate) fn exempt(&mut self) {
+    #[inline]
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether the answer is an event stream.
+    pub(crate) fn has_events(&self) -> bool {
+        self.has_events
+    }
+
+    /// The answer turned out to be an event stream, which is not waited for.
+    #[cold]
+    pub(crate) fn exempt_events(&mut self) {
+        self.has_events = true;
         if self.lane != Lane::Exempt {
             self.shared.gauge(Lane::Exempt).take_over();
             self.shared.gauge(self.lane).leave();
@@ -379,7 +410,7 @@ mod tests {
         let in_flight = in_flight.clone();
         tokio::spawn(async move {
             sleep(Duration::from_millis(wait)).await;
-            let guard = in_flight.enter(|| false);
+            let guard = in_flight.enter(Protocol::Http2, || false);
             sleep(Duration::from_millis(length)).await;
             drop(guard);
         });
@@ -420,9 +451,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn exempt_calls_are_counted_apart_and_not_waited_for() {
         let in_flight = InFlight::new();
-        let watch = in_flight.enter(|| true);
-        let mut events = in_flight.enter(|| false).expect("counted");
-        events.exempt();
+        let watch = in_flight.enter(Protocol::Http2, || true);
+        let mut events = in_flight.enter(Protocol::Http2, || false).expect("counted");
+        events.exempt_events();
         assert_eq!((in_flight.count(), in_flight.exempt()), (0, 2));
         assert_eq!(drained_after(&in_flight).await, QUIET);
         drop((watch, events));
@@ -432,24 +463,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_part_of_a_request_is_not_counted_again() {
         let (in_flight, other) = (InFlight::new(), InFlight::new());
-        let guard = in_flight.enter(|| false).expect("counted");
+        let guard = in_flight.enter(Protocol::Http2, || false).expect("counted");
         let inside = guard.inside();
-        assert!(in_flight.enter(|| false).is_none());
+        assert!(in_flight.enter(Protocol::Http2, || false).is_none());
         // Another server's layer counts for itself, and does not hide ours.
-        let its_guard = other.enter(|| false).expect("counted");
+        let its_guard = other.enter(Protocol::Http2, || false).expect("counted");
         let inside_of_both = its_guard.inside();
-        assert!(in_flight.enter(|| false).is_none());
-        assert!(other.enter(|| false).is_none());
+        assert!(in_flight.enter(Protocol::Http2, || false).is_none());
+        assert!(other.enter(Protocol::Http2, || false).is_none());
         drop(inside_of_both);
         drop(inside);
-        assert!(in_flight.enter(|| false).is_some());
+        assert!(in_flight.enter(Protocol::Http2, || false).is_some());
         assert_eq!((in_flight.count(), in_flight.arrived()), (1, 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_waits_is_woken_by_the_cut() {
         let in_flight = InFlight::new();
-        let mut guard = in_flight.enter(|| false).expect("counted");
+        let mut guard = in_flight.enter(Protocol::Http2, || false).expect("counted");
         let waiting = tokio::spawn(async move {
             std::future::poll_fn(|cx| guard.poll_cut(cx)).await;
         });
@@ -458,7 +489,7 @@ mod tests {
         assert_eq!(in_flight.open(), 0);
         waiting.await.expect("cut");
         // Those that come later are spared.
-        let mut late = in_flight.enter(|| false).expect("counted");
+        let mut late = in_flight.enter(Protocol::Http2, || false).expect("counted");
         let cut = std::future::poll_fn(|cx| late.poll_cut(cx));
         assert!(timeout(QUIET, cut).await.is_err());
     }

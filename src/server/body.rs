@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::drain::InFlightGuard;
+use crate::drain::{InFlightGuard, Protocol};
 
 pin_project! {
     /// A response body that counts as a request in flight until it has ended, failed or been
@@ -24,16 +24,7 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         guard: Option<InFlightGuard>,
-        kind: BodyKind,
     }
-}
-
-/// How a body is cut.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum BodyKind {
-    Grpc,
-    Events,
-    Other,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -41,12 +32,10 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 // === impl InFlightBody ===
 
 impl<B> InFlightBody<B> {
-    pub(super) fn new(inner: B, guard: Option<InFlightGuard>, kind: BodyKind) -> Self {
-        Self {
-            inner: Some(inner),
-            guard,
-            kind,
-        }
+    #[inline]
+    pub(super) fn new(inner: B, guard: Option<InFlightGuard>) -> Self {
+        let inner = Some(inner);
+        Self { inner, guard }
     }
 
     /// Empty; nothing is in flight.
@@ -54,7 +43,6 @@ impl<B> InFlightBody<B> {
         Self {
             inner: None,
             guard: None,
-            kind: BodyKind::Other,
         }
     }
 }
@@ -88,11 +76,11 @@ where
             }
             Poll::Pending => {}
         }
-        if !is_cut(this.guard, cx) {
+        let Some(cut) = take_if_cut(this.guard, cx) else {
             return Poll::Pending;
-        }
+        };
         this.inner.set(None);
-        Poll::Ready(last_frame(*this.kind))
+        Poll::Ready(last_frame(&cut))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -107,25 +95,23 @@ where
     }
 }
 
-/// Whether a request that is pending is cut; it is in flight no more then.
+/// The guard of a request that is pending, if it is cut: it is in flight no more then.
 #[inline(never)]
-pub(super) fn is_cut(guard: &mut Option<InFlightGuard>, cx: &mut Context<'_>) -> bool {
-    let is_cut = |guard: &mut InFlightGuard| guard.poll_cut(cx).is_ready();
-    let is_cut = guard.as_mut().is_some_and(is_cut);
-    if is_cut {
-        *guard = None;
-    }
-    is_cut
+pub(super) fn take_if_cut(
+    guard: &mut Option<InFlightGuard>,
+    cx: &mut Context<'_>,
+) -> Option<InFlightGuard> {
+    guard.take_if(|guard| guard.poll_cut(cx).is_ready())
 }
 
 /// With which a body that is cut ends.
 #[cold]
 #[inline(never)]
-fn last_frame<D>(kind: BodyKind) -> Option<Result<Frame<D>, BoxError>> {
-    match kind {
-        BodyKind::Grpc => Some(Ok(Frame::trailers(unavailable()))),
-        BodyKind::Events => None,
-        BodyKind::Other => Some(Err("the server has stopped".into())),
+fn last_frame<D>(cut: &InFlightGuard) -> Option<Result<Frame<D>, BoxError>> {
+    match cut.protocol() {
+        Protocol::Grpc => Some(Ok(Frame::trailers(unavailable()))),
+        _ if cut.has_events() => None,
+        _ => Some(Err("the server has stopped".into())),
     }
 }
 

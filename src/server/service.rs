@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::{BodyKind, InFlightBody, is_cut, unavailable};
-use crate::drain::InFlightGuard;
+use super::body::{InFlightBody, take_if_cut, unavailable};
+use crate::drain::{InFlightGuard, Protocol};
 use crate::driver::Handle;
 
 /// A service whose requests in flight are counted.
@@ -30,10 +30,6 @@ pin_project! {
         inner: F,
         // Moves into the response's body; dropped with the future if there is no response.
         guard: Option<InFlightGuard>,
-        is_grpc: bool,
-        // HTTP/1, whose connection is not kept when leaving; HTTP/2 has GOAWAY, which servers send
-        // by themselves.
-        keeps_alive: bool,
     }
 }
 
@@ -78,24 +74,18 @@ where
         let drain = &*life.drain;
         drain.wiring.check_listener();
         // Before the inner call, so that a panic in it counts out, too.
-        let keeps_alive = request.version() < Version::HTTP_2;
         let is_post = request.method() == Method::POST;
+        let protocol = protocol_of(&request, is_post);
         let is_exempt = || drain.exempt.holds(request.uri(), is_post);
-        let guard = drain.in_flight.enter(is_exempt);
-        // What is gRPC comes in no other way.
-        let is_grpc = !keeps_alive
-            && is_post
-            && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
+        let guard = drain.in_flight.enter(protocol, is_exempt);
         if guard.is_some() {
-            life.proof.saw_call(&request, is_grpc);
+            life.proof.saw_call(&request, protocol == Protocol::Grpc);
         }
         let _inside = guard.as_ref().map(InFlightGuard::inside);
         // Made where it is returned, which saves a copy.
         GwagRegistrationFuture {
             inner: self.inner.call(request),
             guard,
-            is_grpc,
-            keeps_alive,
         }
     }
 }
@@ -115,21 +105,25 @@ where
         match this.inner.poll(cx) {
             Poll::Ready(Ok(response)) => {
                 let mut response = response;
-                let kind = kind_of(response.headers(), this.guard.as_mut(), *this.is_grpc);
-                if *this.keeps_alive && this.guard.as_ref().is_some_and(InFlightGuard::is_closing) {
-                    close(&mut response);
+                if let Some(guard) = this.guard {
+                    if guard.protocol() != Protocol::Grpc && is_event_stream(response.headers()) {
+                        guard.exempt_events();
+                    }
+                    if guard.is_closing() && guard.protocol() == Protocol::Http1 {
+                        close(&mut response);
+                    }
                 }
                 // In one piece: a response is large, and taking it apart copies it.
                 let guard = this.guard.take();
-                Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard, kind))))
+                Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard))))
             }
             Poll::Ready(Err(error)) => {
                 *this.guard = None;
                 Poll::Ready(Err(error))
             }
-            Poll::Pending => match is_cut(this.guard, cx) {
-                true => Poll::Ready(Ok(refusal(*this.is_grpc, *this.keeps_alive))),
-                false => Poll::Pending,
+            Poll::Pending => match take_if_cut(this.guard, cx) {
+                Some(cut) => Poll::Ready(Ok(refusal(cut.protocol()))),
+                None => Poll::Pending,
             },
         }
     }
@@ -139,20 +133,21 @@ const GRPC: &[u8] = b"application/grpc";
 const EVENTS: &[u8] = b"text/event-stream";
 
 #[inline]
-fn kind_of(headers: &HeaderMap, guard: Option<&mut InFlightGuard>, is_grpc: bool) -> BodyKind {
-    if is_grpc {
-        // The caller understands nothing else.
-        return BodyKind::Grpc;
+fn protocol_of<B>(request: &Request<B>, is_post: bool) -> Protocol {
+    if request.version() < Version::HTTP_2 {
+        return Protocol::Http1;
     }
-    match content_type(headers) {
-        Some(kind) if kind.starts_with(EVENTS) => {
-            if let Some(guard) = guard {
-                guard.exempt();
-            }
-            BodyKind::Events
-        }
-        _ => BodyKind::Other,
+    // What is gRPC comes in no other way.
+    let is_grpc = is_post && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
+    match is_grpc {
+        true => Protocol::Grpc,
+        false => Protocol::Http2,
     }
+}
+
+#[inline]
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    content_type(headers).is_some_and(|it| it.starts_with(EVENTS))
 }
 
 #[cold]
@@ -167,16 +162,19 @@ fn close<B>(response: &mut Response<B>) {
 /// The answer to a request that is cut. Not a part of each poll, which would have room for it.
 #[cold]
 #[inline(never)]
-fn refusal<B>(is_grpc: bool, keeps_alive: bool) -> Response<InFlightBody<B>> {
+fn refusal<B>(protocol: Protocol) -> Response<InFlightBody<B>> {
     let mut response = Response::new(InFlightBody::empty());
-    if is_grpc {
-        *response.headers_mut() = unavailable();
-        let grpc = HeaderValue::from_static("application/grpc");
-        response.headers_mut().insert(header::CONTENT_TYPE, grpc);
-    } else {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    match protocol {
+        Protocol::Grpc => {
+            *response.headers_mut() = unavailable();
+            let grpc = HeaderValue::from_static("application/grpc");
+            response.headers_mut().insert(header::CONTENT_TYPE, grpc);
+        }
+        Protocol::Http1 | Protocol::Http2 => {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
     }
-    if keeps_alive {
+    if protocol == Protocol::Http1 {
         close(&mut response);
     }
     response
