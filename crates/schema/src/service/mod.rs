@@ -67,6 +67,7 @@ pub struct Service {
 
 /// What the check of a bundle knew of it.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 struct Known {
     version: String,
     splits: bool,
