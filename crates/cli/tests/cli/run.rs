@@ -308,11 +308,10 @@ async fn programs_that_do_not_behave() {
         .await
         .ends_with(2)
         .says("does not fit");
-    assert_eq!(
-        embedded.rpc_counts().of(Rpc::Register).received,
-        0,
-        "nothing was registered"
-    );
+    // What forks may have accepted before its end was seen.
+    let received = embedded.rpc_counts().of(Rpc::Register).received;
+    assert!(received <= 1, "{received}");
+    assert!(embedded.registrations().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
