@@ -21,6 +21,20 @@ written, 4 the gateway is away, is none, or said no. `run` ends with the program
 128 + N after signal N, 125 where it could not begin, 126 or 127 where the program cannot be \
 executed or does not exist.";
 
+const CHECK: &str = "\
+Example:
+  tower-gwag check proto/shop.proto openapi.yaml --format github
+
+A gwag.toml lists services, with paths relative to it:
+  gateway-release = \"1.4\"
+  [[service]]
+  proto = \"proto/shop/v1/shop.proto\"   # or openapi, or graphql = \"schema.graphql\"
+  include = [\"proto\"]
+  namespace = \"shop\"
+  version = \"v1\"
+  allow = [\"proto-streaming\"]
+  # also: split, repair, endpoint, max-concurrency, max-concurrency-per-instance";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start a gateway in this process, to develop against, with a live table.
@@ -32,7 +46,7 @@ pub(crate) enum Command {
     /// one that its name or title gives, and its version v1: --namespace and --version say another
     /// for a single file, a gwag.toml for several. Ends with 1 if there is an error.
     #[command(
-        after_help = "Example:\n  tower-gwag check proto/shop.proto openapi.yaml --format github"
+        after_help = CHECK
     )]
     Check(Check),
     /// Say what callers get from a service, per operation and ingress; or explain a rule.
