@@ -25,7 +25,7 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
-use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
+use tower_gwag::{GwagRegistrationLayer, Options, Registration, Rule, Service, stop_signal};
 
 const PROTO: &str = include_str!("proto/greeter.proto");
 
@@ -94,10 +94,11 @@ async fn main() -> Result<(), BoxError> {
     let start = Instant::now();
     let gateway = Gateway::find().await?;
 
-    // What to register, and with whom.
-    let layer = GwagRegistrationLayer::new(
-        Options::new(&gateway.control_plane).service(Service::proto(PROTO).namespace("greeter")),
-    );
+    // What to register, and with whom. Callers through a gateway see a stream end with OK, also one
+    // that was cut: ours says goodbye.
+    let service = Service::proto(PROTO).namespace("greeter");
+    let service = service.allow(Rule::CallsStreamStatus);
+    let layer = GwagRegistrationLayer::new(Options::new(&gateway.control_plane).service(service));
     let registration = layer.registration();
     let statuses = print_status(&registration, start);
     let caller = tokio::spawn(call_myself(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio_stream::Stream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
-use tower_gwag::Service;
+use tower_gwag::{Rule, Service};
 use utoipa::{OpenApi, ToSchema};
 
 use super::greeter::greeter_server::{Greeter, GreeterServer};
@@ -27,10 +27,14 @@ const INTROSPECTION: &str = include_str!("introspection.json");
 /// The three services, for one registration: namespaces `greeter`, `Petstore` and `shop`.
 pub(crate) fn services() -> [Service; 3] {
     [
-        Service::proto_dir(&PROTO, "greeter.proto"),
+        // Callers through a gateway do not see how a stream ended; this one has nothing to tell.
+        Service::proto_dir(&PROTO, "greeter.proto").allow(Rule::CallsStreamStatus),
         Service::openapi(ApiDoc::openapi()),
         // A path on this server: it is completed with the address that is advertised.
-        Service::graphql("/graphql").namespace("shop"),
+        // With its schema, so that it is checked before it runs.
+        Service::graphql("/graphql")
+            .namespace("shop")
+            .schema(introspection()),
     ]
 }
 
@@ -81,7 +85,7 @@ fn reply(name: &str) -> HelloReply {
 
 #[derive(Serialize, ToSchema)]
 struct Pet {
-    id: i64,
+    id: i32,
     name: String,
 }
 
@@ -95,10 +99,10 @@ struct ApiDoc;
 
 /// One pet.
 #[utoipa::path(get, path = "/pets/{id}", operation_id = "getPet",
-    params(("id" = i64, Path, description = "The pet's number")),
+    params(("id" = i32, Path, description = "The pet's number")),
     responses((status = 200, description = "The pet", body = Pet),
               (status = 404, description = "There is no such pet")))]
-async fn get_pet(Path(id): Path<i64>) -> Result<Json<Pet>, StatusCode> {
+async fn get_pet(Path(id): Path<i32>) -> Result<Json<Pet>, StatusCode> {
     let name = match id {
         1 => "Rex".to_owned(),
         2 => "Tom".to_owned(),

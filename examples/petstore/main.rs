@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 
 #[derive(Clone, Serialize, ToSchema)]
 struct Pet {
-    id: i64,
+    id: i32,
     name: String,
 }
 
@@ -56,10 +56,10 @@ async fn list_pets() -> Json<Vec<Pet>> {
 
 /// One pet.
 #[utoipa::path(get, path = "/pets/{id}", operation_id = "getPet",
-    params(("id" = i64, Path, description = "The pet's number")),
+    params(("id" = i32, Path, description = "The pet's number")),
     responses((status = 200, description = "The pet", body = Pet),
               (status = 404, description = "There is no such pet")))]
-async fn get_pet(Path(id): Path<i64>) -> Result<Json<Pet>, StatusCode> {
+async fn get_pet(Path(id): Path<i32>) -> Result<Json<Pet>, StatusCode> {
     let pet = pets().into_iter().find(|pet| pet.id == id);
     pet.map(Json).ok_or(StatusCode::NOT_FOUND)
 }

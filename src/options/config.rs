@@ -91,6 +91,10 @@ impl Config {
         found.keep(options.credentials.check());
         let gateway_http = found.keep(checks::gateway_http(options)).flatten();
         found.extend(checks::advertised(options, &services));
+        // Whoever advertises a path has read `servers`.
+        if options.advertise.has_path() {
+            found.allow(&[Rule::CallsBasePath]);
+        }
         found.extend(sizes(&services));
         found.extend(checks::unchecked(options));
         found.extend(options.noted.iter().cloned());

@@ -125,6 +125,18 @@ pub(crate) enum Advertise {
     Exactly(String),
 }
 
+impl Advertise {
+    /// Whether it is a base URL with a path.
+    pub(crate) fn has_path(&self) -> bool {
+        let Self::Exactly(address) = self else {
+            return false;
+        };
+        let host_and_path = address.split_once("://").map(|(_, rest)| rest);
+        let path = host_and_path.and_then(|it| it.split_once('/'));
+        path.is_some_and(|(_, path)| !path.trim_matches('/').is_empty())
+    }
+}
+
 impl fmt::Debug for Advertise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

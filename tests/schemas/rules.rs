@@ -240,7 +240,12 @@ fn what_only_warns_is_returned_and_logged_once() {
 #[test]
 fn a_false_alarm_can_be_allowed_and_structure_cannot() {
     let service = || Service::proto(TWO).namespace("shop");
-    let two = [Rule::ProtoTwoServices, Rule::ProtoFreeJson];
+    // The map in the request is a warning, too.
+    let two = [
+        Rule::ProtoTwoServices,
+        Rule::ProtoFreeJson,
+        Rule::CallsHttpValues,
+    ];
     let allowed = two
         .iter()
         .fold(of(service()), |options, rule| options.allow(*rule));

@@ -16,6 +16,8 @@ async fn three_kinds_are_one_registration_and_called_through_the_gateway() {
     let gateway = gateway().await;
     let options = Options::new(gateway.target()).seed(7);
     let options = app::services().into_iter().fold(options, Options::service);
+    let found = options.check().expect("good");
+    assert!(found.is_empty(), "{found}");
     let server = axum_app(options, app::router()).await;
     registered(&server.registration).await;
     let entries = listed(&gateway, 1).await;

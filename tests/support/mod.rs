@@ -75,7 +75,8 @@ pub async fn gateway() -> EmbeddedGateway {
 }
 
 pub fn greeter_service() -> Service {
-    Service::proto(GREETER_PROTO).namespace("greeter")
+    let service = Service::proto(GREETER_PROTO).namespace("greeter");
+    service.allow(tower_gwag::Rule::CallsStreamStatus)
 }
 
 pub fn pets_service() -> Service {

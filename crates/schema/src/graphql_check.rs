@@ -1,5 +1,6 @@
 //! What of the schema of a GraphQL endpoint is found before the endpoint is registered.
 
+use crate::calls;
 use crate::finding::Rule;
 use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
@@ -51,7 +52,11 @@ pub(crate) fn check(
     };
     let found = judged.found.iter().take(MOST_FINDINGS);
     let found = found.map(|it| explain(it, version).at(place(&it.site)));
-    (found.collect(), Some(introspection))
+    let mut found: Vec<_> = found.collect();
+    let operations = calls::of_graphql((namespace, version), &introspection, &judged.schema);
+    let of_calls = calls::findings(&operations).into_iter();
+    found.extend(of_calls.map(|(finding, site)| finding.at(place(&site))));
+    (found, Some(introspection))
 }
 
 /// A schema, or why it is none and where.

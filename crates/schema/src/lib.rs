@@ -20,6 +20,8 @@
 )]
 
 #[cfg(feature = "preflight")]
+pub mod calls;
+#[cfg(feature = "preflight")]
 pub mod diff;
 #[doc(hidden)]
 pub mod finding;

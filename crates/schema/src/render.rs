@@ -59,6 +59,7 @@ pub enum Site {
 pub(crate) struct Judged {
     pub(crate) found: Vec<Unrenderable>,
     pub(crate) has_operations: bool,
+    pub(crate) schema: Schema,
 }
 
 impl fmt::Display for Unrenderable {
@@ -148,7 +149,7 @@ pub(crate) fn judge_proto(
         found.extend(more_services(compiled, Effect::Loses, ""));
     }
     found.extend(schema.flaws().iter().map(of_flaw));
-    Judged::of(&schema, found)
+    Judged::of(schema, found)
 }
 
 /// Every service but the first, whose operations are where those of the first should be.
@@ -208,6 +209,9 @@ pub(crate) fn judge_openapi(
         let place = place_of(failure);
         let name = failure.name.clone();
         let rule = match (failure.kind, place) {
+            (FailureKind::Name, Place::OpenApi(pointer)) if is_header(document, pointer) => {
+                Rule::CallsHeaderName
+            }
             (FailureKind::Name, Place::OpenApi(pointer)) => rule_of_name(pointer),
             (FailureKind::Name, _) => continue,
             (FailureKind::UnionAsInput, _) => Rule::OpenApiUnionInput,
@@ -226,7 +230,7 @@ pub(crate) fn judge_openapi(
         }
     }
     found.extend(schema.flaws().iter().map(of_flaw));
-    Judged::of(&schema, found)
+    Judged::of(schema, found)
 }
 
 /// A component is told under its own name.
@@ -242,6 +246,15 @@ fn component_at(rule: Rule, place: &Place) -> Option<String> {
 /// The names of a document that GraphQL does not have, where that does harm.
 pub(crate) fn names(document: &Document) -> Vec<Unrenderable> {
     judge_openapi("s", "v1", document, GatewayRelease::default()).found
+}
+
+/// Whether a name is that of a header or cookie, which only release 1.1 makes arguments of.
+fn is_header(document: &Document, pointer: &Pointer) -> bool {
+    let pointer = pointer.to_string();
+    let holder = pointer.strip_suffix("/name");
+    let parameter = holder.and_then(|it| document.as_json().pointer(it));
+    let place = parameter.and_then(|it| it.get("in")?.as_str());
+    matches!(place, Some("header" | "cookie"))
 }
 
 /// What a name at a JSON pointer is.
@@ -279,7 +292,7 @@ pub(crate) fn judge_graphql(
     });
     let mut found: Vec<_> = told.collect();
     found.extend(schema.flaws().iter().map(of_flaw));
-    Judged::of(&schema, found)
+    Judged::of(schema, found)
 }
 
 fn judge(
@@ -348,7 +361,7 @@ fn method_at(compiled: &Compiled, place: &Place) -> String {
 // === impl Judged ===
 
 impl Judged {
-    fn of(schema: &Schema, mut found: Vec<Unrenderable>) -> Self {
+    fn of(schema: Schema, mut found: Vec<Unrenderable>) -> Self {
         let mut told = HashSet::new();
         found.retain(|it| told.insert((it.rule, it.name.clone(), it.site.clone())));
         let has_operations = schema.mutation().is_some()
@@ -360,6 +373,7 @@ impl Judged {
         Self {
             found,
             has_operations,
+            schema,
         }
     }
 }

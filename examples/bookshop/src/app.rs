@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::value::RawValue;
+use tower_gwag::{Rule, Service};
 
 use crate::BoxError;
 use crate::shop::{Shop, shop};
@@ -31,6 +32,15 @@ impl Introspection {
         }
         Ok(hash)
     }
+}
+
+/// What is registered: a path on this server, which the gateway introspects, and the schema, so that
+/// it is checked before it runs.
+pub(crate) fn service() -> Service {
+    let service = Service::graphql("/graphql").namespace("shop");
+    let service = service.schema(shop().sdl());
+    // Gateways do not offer `price(currency:)`; their callers get Euros.
+    service.allow(Rule::CallsUpstream)
 }
 
 pub(crate) fn router(introspection: Introspection) -> Router {

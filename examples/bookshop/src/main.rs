@@ -17,7 +17,7 @@ use std::time::Instant;
 use app::Introspection;
 use support::{BoxError, Gateway, print_report, print_status, until_answered};
 use tokio::net::TcpListener;
-use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
+use tower_gwag::{GwagRegistrationLayer, Options, Registration, stop_signal};
 use tower_gwag_gateway::EmbeddedGateway;
 
 #[tokio::main]
@@ -27,8 +27,8 @@ async fn main() -> Result<(), BoxError> {
     let gateway = Arc::new(Gateway::find().await?);
     let introspection = Introspection::default();
 
-    // What to register, and with whom: a path on this server, which the gateway introspects.
-    let service = Service::graphql("/graphql").namespace("shop");
+    // What to register, and with whom.
+    let service = app::service();
     let layer = GwagRegistrationLayer::new(Options::new(&gateway.control_plane).service(service));
     let registration = layer.registration();
     let statuses = print_status(&registration, start);

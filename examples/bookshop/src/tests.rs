@@ -23,7 +23,7 @@ impl Running {
     async fn start() -> Self {
         let gateway = EmbeddedGateway::builder().start().await.expect("a gateway");
         let introspection = Introspection::default();
-        let service = Service::graphql("/graphql").namespace("shop");
+        let service = app::service();
         let options = Options::new(gateway.target()).service(service);
         let layer = GwagRegistrationLayer::new(options);
         let registration = layer.registration();

@@ -179,7 +179,7 @@ fn trees() -> Vec<Case> {
         tree("legacy_search", "search.proto", &[]),
         tree("facade", "api.proto", &[]),
         tree("backend", "backend.proto", &[ProtoTwoServices]),
-        tree("live", "live.proto", &[]).warned(&[ProtoStreaming]),
+        tree("live", "live.proto", &[CallsFatalStream]).warned(&[ProtoStreaming]),
         tree("billing", "billing.proto", &[ProtoTypeName]),
         tree("notes", "notes.proto", &[]),
         notes_with_windows_line_ends(),

@@ -22,6 +22,12 @@ const NOT_SHOWN: [(&str, &str); 1] = [(
     "a file is missing: there is nothing to send, whatever is checked",
 )];
 
+/// What is refused although gateways take it: with the reason.
+const TAKEN: [(&str, &str); 1] = [(
+    "live",
+    "gateways serve it, and one call with the field set ends their process",
+)];
+
 #[test]
 fn each_ends_where_it_is_expected() {
     let cases = cases::all();
@@ -37,6 +43,23 @@ fn each_ends_where_it_is_expected() {
     for kind in [Kind::OpenApi, Kind::Proto] {
         assert!(cases.iter().filter(|it| it.kind == kind).count() >= 12);
     }
+}
+
+/// What becomes of calls is told in a few lines a service, or nobody reads them.
+#[test]
+fn warnings_about_calls_are_few() {
+    let cases = cases::all();
+    let outcomes: Vec<_> = cases.iter().map(Outcome::of).collect();
+    show(outcome::calls_table(&outcomes));
+    let mut counts: Vec<usize> = outcomes.iter().map(|it| it.calls().count()).collect();
+    counts.sort_unstable();
+    // An ordinary document, and the worst.
+    assert!(counts[counts.len() / 2] <= 3, "{counts:?}");
+    assert!(counts[counts.len() - 1] <= 8, "{counts:?}");
+    assert!(
+        counts.iter().filter(|it| **it > 3).count() <= 3,
+        "{counts:?}"
+    );
 }
 
 /// A repair says all that it did, and does nothing to what is good or not to be repaired.
@@ -110,7 +133,8 @@ async fn what_passes_is_listed_and_routed() {
 #[tokio::test]
 async fn what_is_refused_a_gateway_refuses_too() {
     for case in cases::all() {
-        let is_shown = !NOT_SHOWN.iter().any(|(name, _)| *name == case.name);
+        let exceptions = NOT_SHOWN.iter().chain(&TAKEN);
+        let is_shown = !exceptions.into_iter().any(|(name, _)| *name == case.name);
         if case.refused.is_empty() || !is_shown {
             continue;
         }
@@ -134,13 +158,23 @@ async fn what_is_refused_a_gateway_refuses_too() {
     }
 }
 
-#[test]
-fn the_exceptions_are_exceptions() {
+#[tokio::test]
+async fn the_exceptions_are_exceptions() {
     for (name, reason) in NOT_SHOWN {
         let case = named(name);
         assert!(!case.refused.is_empty(), "{name}: {reason}");
         let options = options("gateway:1", case.service).unchecked_schemas();
         assert!(options.check().is_err(), "{name} can be sent: {reason}");
+    }
+    for (name, reason) in TAKEN {
+        let case = named(name);
+        assert!(!case.refused.is_empty(), "{name}: {reason}");
+        let gateway = gateway(Profile::Standalone).await;
+        let allowed = case.refused.iter();
+        let service = allowed.fold(case.service, |it, rule| it.allow(*rule));
+        let registration = start(&gateway, service).expect(name);
+        taken(name, &registration).await;
+        within("the report", registration.leave()).await;
     }
 }
 

@@ -36,11 +36,22 @@ impl Outcome {
         let mut warned = rules(self.at_once.warnings());
         // Many documents have such parameters, and every repair hands them down.
         warned.remove(&Rule::OpenApiPathItemParameters);
+        // Counted elsewhere.
+        warned.retain(|rule| !rule.is_about_calls());
         let is_left = |it: &Finding| it.rule() == Rule::OpenApiPathItemParameters;
         !self.repaired.iter().any(is_left)
             && rules(self.at_once.errors()) == set(case.refused)
             && rules(self.repaired.errors()) == set(case.left)
             && warned == set(case.warned)
+    }
+
+    /// What is said about calls of what is registered, or would be.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Finding> {
+        let said = match self.end() {
+            End::AtOnce => &self.at_once,
+            End::AfterRepair | End::Never => &self.repaired,
+        };
+        said.iter().filter(|it| it.rule().is_about_calls())
     }
 
     fn end(&self) -> End {
@@ -67,6 +78,18 @@ pub(crate) fn rules<'a>(findings: impl Iterator<Item = &'a Finding>) -> BTreeSet
 fn found(service: Service) -> Findings {
     let checked = Options::new("gateway:1").service(service).check();
     checked.unwrap_or_else(|error| error.findings().cloned().expect("findings"))
+}
+
+/// How many lines each document has about calls, and of which rules.
+pub(crate) fn calls_table(outcomes: &[Outcome]) -> String {
+    let mut text = format!("{:<16} {:>5}\n", "document", "lines");
+    for outcome in outcomes {
+        let rules: Vec<_> = outcome.calls().map(|it| it.rule().id()).collect();
+        let (name, lines) = (outcome.name, rules.len());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<16} {lines:>5}  {}", rules.join(", "));
+    }
+    text
 }
 
 /// Kinds with their shares, then rules with the documents that break them.

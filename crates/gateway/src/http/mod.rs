@@ -19,6 +19,9 @@ use super::node::life::Life;
 
 pub(super) type HttpBody = BoxBody<Bytes, std::io::Error>;
 
+/// The schema for people, which a gateway of any profile has here.
+const SCHEMA: &str = "/schema.graphql";
+
 /// Answers one request of the HTTP port.
 pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Response<HttpBody> {
     if visitor::is_foreign(request.headers(), life.is_local) {
@@ -39,6 +42,7 @@ pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Respo
     }
     match (request.method(), path.as_str()) {
         (&Method::GET, "/") => console(life),
+        (&Method::GET, SCHEMA) => schema::whole(life),
         (&Method::GET, "/api/health") => {
             let node_id = life.membership.as_ref().map(|it| &it.node_id);
             let health = json!({ "active_streams": 0, "node_id": node_id, "status": "serving" });
@@ -67,7 +71,7 @@ pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Respo
 
 /// The embedded gateway's own pages, for people.
 fn is_our_own(path: &str) -> bool {
-    matches!(path, "/" | "/api/services" | "/api/graphql")
+    matches!(path, "/" | SCHEMA | "/api/services" | "/api/graphql")
 }
 
 /// The page with the services and a console; it loads nothing from elsewhere.

@@ -1,7 +1,5 @@
 //! What the gateway shows of itself: the services as JSON and as a page for people.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use crate::node::life::Life;
@@ -48,37 +46,26 @@ pub(super) fn admin_services(life: &Life) -> Value {
     json!({ "services": services.collect::<Vec<_>>() })
 }
 
+/// The page for people; its script fills in the services. Without scripts there is the list.
 pub(super) fn html(life: &Life) -> String {
     let services = life.registry().view_services();
     let rows: String = services.iter().map(row).collect();
-    let table = if rows.is_empty() {
-        "<p>No service is registered.</p>".to_owned()
-    } else {
-        format!(
-            "<table><tr><th>service</th><th>replicas</th><th>schema</th><th></th></tr>{rows}</table>"
-        )
+    let list = match rows.is_empty() {
+        true => "<p>No service is registered.</p>".to_owned(),
+        false => format!("<ul>{rows}</ul>"),
     };
-    include_str!("console.html").replace("<!-- services -->", &table)
+    include_str!("console.html").replace("<!-- services -->", &list)
 }
 
 fn row(service: &ServiceView) -> String {
-    let mut row = String::new();
     let replicas: Vec<String> = service.replicas.iter().map(|addr| escape(addr)).collect();
-    let note = match (&service.deprecation, service.routed) {
-        (Some(reason), _) => format!("deprecated: {}", escape(reason)),
-        (None, false) => "not routed".to_owned(),
-        (None, true) => String::new(),
-    };
-    // Writing to a String cannot fail.
-    let _ = write!(
-        row,
-        "<tr><td>{}/{}</td><td>{}</td><td><code>{}</code></td><td>{note}</td></tr>",
+    let state = if service.routed { "" } else { ", not routed" };
+    format!(
+        "<li>{}/{}: {}{state}</li>",
         escape(&service.namespace),
         escape(&service.version),
-        replicas.join("<br>"),
-        service.hash.get(..12).unwrap_or_default(),
-    );
-    row
+        replicas.join(", "),
+    )
 }
 
 fn escape(text: &str) -> String {

@@ -23,8 +23,6 @@ pub(crate) struct Routes {
     templates: Vec<(String, Template, HttpTarget)>,
     /// `/namespace.version.Service/operationId`: operations have gRPC routes, too.
     operations: HashSet<String>,
-    /// What the whole schema is made of.
-    served: Vec<Arc<Binding>>,
     mounted: Vec<Mounted>,
     stable: Vec<(String, u64)>,
     /// Made when it is first asked for.
@@ -71,13 +69,8 @@ impl Registry {
         let mut by_http = Vec::new();
         for slot in slots {
             slot.routed = true;
-            routes.served.push(Arc::clone(&slot.binding));
             routes.operations.extend(operations(&slot.binding));
-            routes.mounted.push(Mounted {
-                binding: Arc::clone(&slot.binding),
-                pool: Arc::clone(&slot.pool),
-                deprecation: slot.deprecation.clone(),
-            });
+            routes.mounted.push(slot.mounted());
             for route in grpc_routes(slot) {
                 let method = match route.method.is_server_streaming() {
                     true => "GET",
@@ -100,6 +93,26 @@ impl Registry {
             }
         }
         Some(routes)
+    }
+}
+
+impl Registry {
+    /// What is registered now, in the order in which it came, and what `stable` stands for.
+    pub(crate) fn mounted(&self) -> (Vec<Mounted>, Vec<(String, u64)>) {
+        let mut slots: Vec<&Slot> = self.slots.values().collect();
+        slots.sort_by_key(|slot| slot.filled);
+        let stable = self.lasting().stable.clone().into_iter().collect();
+        (slots.into_iter().map(Slot::mounted).collect(), stable)
+    }
+}
+
+impl Slot {
+    fn mounted(&self) -> Mounted {
+        Mounted {
+            binding: Arc::clone(&self.binding),
+            pool: Arc::clone(&self.pool),
+            deprecation: self.deprecation.clone(),
+        }
     }
 }
 
@@ -201,11 +214,6 @@ impl Routes {
     /// Whether a gRPC method is an operation of an OpenAPI service.
     pub(crate) fn is_operation(&self, path: &str) -> bool {
         self.operations.contains(path)
-    }
-
-    /// What the whole schema shows, which is as old as the routes.
-    pub(crate) fn served(&self) -> &[Arc<Binding>] {
-        &self.served
     }
 
     /// What a path leads to, and its parameters: a path without parameters goes before a template.

@@ -186,9 +186,9 @@ async fn the_schema_endpoints_answer_per_namespace_also_while_blocked() {
     settled(&gateway).await;
     let url = gateway.http_url();
     for (path, status, part) in [
-        ("graphql?service=demo", 200, "type demo_Resp"),
+        ("graphql?service=demo", 200, "type Demo_V1_Resp"),
         ("graphql?service=poison", 500, "collides with op"),
-        ("graphql?service=demo:v1,admin", 200, "type demo_Resp"),
+        ("graphql?service=demo:v1,admin", 200, "type Demo_V1_Resp"),
         ("graphql?service=demo,poison:v1", 500, "collides with op"),
         (
             "graphql?service=demo:v2",

@@ -1,6 +1,7 @@
 //! The embedded gateway on real sockets: both ingresses, and the hooks.
 
 mod backend;
+mod browser;
 mod caller;
 
 mod cluster;

@@ -284,13 +284,17 @@ impl fmt::Display for Finding {
         if let Some(remedy) = &self.remedy {
             write!(f, "\n {:margin$} = help: {remedy}", "")?;
         }
-        if self.is_error() && self.rule.is_allowable() {
+        if self.rule.is_allowable() && (self.is_error() || self.rule.is_about_calls()) {
             let (owner, rule) = (self.allowed_by, self.rule);
-            let how = match owner {
+let how = match owner {
                 COMMAND_LINE => format!("--allow {rule}"),
                 owner => format!("{owner}::allow(Rule::{rule:?})"),
             };
-            write!(f, "\n {:margin$} = note: a false alarm? `{how}`", "")?;
+            let why = match self.is_error() {
+                true => "a false alarm?",
+                false => "known and wanted?",
+            };
+            write!(f, "\n {:margin$} = note: {why} `{how}`", "")?;
         }
         Ok(())
     }

@@ -184,6 +184,35 @@ rules! {
     /// The types of services that are registered together differ in name.
     TypesTogether = "types-together", Schema;
 
+    /// No stream has uint64 or fixed64, nor a map in its request: one call ends a gateway's process.
+    CallsFatalStream = "calls-fatal-stream", Schema;
+    /// For release 1.1: header and cookie parameters are names, or no schema change of anybody is served.
+    CallsHeaderName = "calls-header-name", Schema;
+    /// Warning: gateways drop streamed messages with uint32 and fixed32.
+    CallsStreamUnsigned = "calls-stream-unsigned", Schema;
+    /// Warning: every stream ends with OK for its caller.
+    CallsStreamStatus = "calls-stream-status", Schema;
+    /// Warning: two services have a route in common, so that calls reach one of the two.
+    CallsSharedRoutes = "calls-shared-routes", Schema;
+    /// Warning: operations of a document that no caller reaches by HTTP.
+    CallsUnreachable = "calls-unreachable", Schema;
+    /// Warning: gateways do not look at the base path in `servers`.
+    CallsBasePath = "calls-base-path", Schema;
+    /// Warning: parts of requests do not reach an OpenAPI service, or not as they were sent.
+    CallsRequests = "calls-requests", Schema;
+    /// Warning: answers of an OpenAPI service that are not JSON are errors.
+    CallsAnswerTypes = "calls-answer-types", Schema;
+    /// Warning: statuses, headers and big numbers of OpenAPI answers do not reach callers as they are.
+    CallsAnswers = "calls-answers", Schema;
+    /// Warning: bytes, uint64 and maps of a proto do not survive HTTP.
+    CallsHttpValues = "calls-http-values", Schema;
+    /// Warning: fields that callers by GraphQL cannot give or never get.
+    CallsGraphQlFields = "calls-graphql-fields", Schema;
+    /// Warning: defaults of proto2 do not survive HTTP and GraphQL.
+    CallsProto2Defaults = "calls-proto2-defaults", Schema;
+    /// Warning: parts of a GraphQL endpoint that callers of a gateway cannot ask for.
+    CallsUpstream = "calls-graphql-upstream", Schema;
+
     /// In a build script: a vN keeps the schema that `gwag.lock` has of it.
     VersionLocked = "version-locked", Structure;
     /// In a build script: `gwag.lock` can be read.
@@ -217,6 +246,14 @@ impl Rule {
     #[must_use]
     pub const fn is_allowable(self) -> bool {
         matches!(self.reach(), Reach::Schema)
+    }
+}
+
+impl Rule {
+    /// Whether it is about what becomes of calls, behind a gateway that serves the schema.
+    #[must_use]
+    pub fn is_about_calls(self) -> bool {
+        self.id().starts_with("calls-")
     }
 }
 

@@ -230,7 +230,7 @@ pub enum OperationKind {
 }
 
 /// What an operation calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A gRPC method.
     Grpc {
@@ -323,6 +323,11 @@ impl Schema {
     /// Every type that can be reached, by name, built-in scalars included.
     pub fn types(&self) -> impl Iterator<Item = &Type> {
         self.by_name.values().map(|id| self.get(*id))
+    }
+
+    /// The same with their ids.
+    pub(crate) fn types_with_ids(&self) -> impl Iterator<Item = (TypeId, &Type)> {
+        self.by_name.values().map(|id| (*id, self.get(*id)))
     }
 
     /// The type `Query`.

@@ -49,7 +49,9 @@ impl Selection {
         Ok(selection)
     }
 
-    pub(super) fn has(&self, namespace: &str, version: Version) -> bool {
+    /// Whether it has a version of a namespace.
+    #[must_use]
+    pub fn has(&self, namespace: &str, version: Version) -> bool {
         self.0.is_empty()
             || self
                 .0

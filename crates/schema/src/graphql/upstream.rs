@@ -66,6 +66,35 @@ pub(super) struct UpstreamRef {
     pub(super) items_non_null: bool,
 }
 
+/// An operation of an upstream, and what of it does not survive a gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamOperation {
+    pub(crate) kind: OperationKind,
+    /// The groups around it, and its own name.
+    pub(crate) path: Vec<String>,
+    pub(crate) place: Place,
+    pub(crate) has_arguments: bool,
+    /// Arguments of input and enum types.
+    pub(crate) typed_arguments: Vec<String>,
+    /// Its type is that of a group, and JSON here.
+    pub(crate) is_opaque: bool,
+    /// Some fields below it that have arguments, as `Type.field`.
+    pub(crate) nested_arguments: Vec<String>,
+    /// The interface that it returns.
+    pub(crate) interfaces: Vec<String>,
+    /// Whether there is more below it than scalars.
+    pub(crate) has_nested: bool,
+}
+
+const KINDS: [OperationKind; 3] = [
+    OperationKind::Query,
+    OperationKind::Mutation,
+    OperationKind::Subscription,
+];
+
+/// So many fields with arguments are told of an operation.
+const MOST_NESTED: usize = 4;
+
 /// Groups that lead to more operations than these are not followed.
 const MAX_OPERATIONS: usize = 100_000;
 
@@ -85,6 +114,31 @@ impl Introspection {
             subscription: root("subscriptionType"),
             types: types.iter().filter_map(UpstreamType::from_json).collect(),
         })
+    }
+
+    /// Every operation that gateways offer, groups followed.
+    pub(crate) fn operations(&self) -> Vec<UpstreamOperation> {
+        let mut upstream = Upstream::new(self);
+        let mut entries = Vec::new();
+        for kind in KINDS {
+            if let Some(root) = self.root(kind) {
+                upstream.removed.insert(root.to_owned());
+                entries.extend(upstream.entries(kind, root, &mut Vec::new(), &mut Vec::new()));
+            }
+        }
+        let nested = upstream.nested_arguments();
+        let mut operations = Vec::new();
+        while !entries.is_empty() {
+            let mut inner = Vec::new();
+            for entry in entries {
+                match entry {
+                    Entry::Operation(it) => operations.extend(upstream.operation(it, &nested)),
+                    Entry::Group(group) => inner.extend(group.entries),
+                }
+            }
+            entries = inner;
+        }
+        operations
     }
 
     pub(crate) fn has_query(&self) -> bool {
@@ -213,12 +267,7 @@ pub(super) fn service(
 ) -> Service {
     let mut upstream = Upstream::new(introspection);
     let mut entries = Vec::new();
-    let kinds = [
-        OperationKind::Query,
-        OperationKind::Mutation,
-        OperationKind::Subscription,
-    ];
-    for kind in kinds {
+    for kind in KINDS {
         if let Some(root) = introspection.root(kind) {
             upstream.removed.insert(root.to_owned());
             entries.extend(upstream.entries(kind, root, &mut Vec::new(), &mut Vec::new()));
@@ -283,6 +332,84 @@ impl<'a> Upstream<'a> {
             }
         }
         reaching
+    }
+
+    /// Fields with arguments, by the types that lead to them through fields of any kind.
+    fn nested_arguments(&self) -> HashMap<&'a str, Vec<String>> {
+        let mut referring: HashMap<&str, Vec<&'a str>> = HashMap::new();
+        let mut names: Vec<&str> = self.types.keys().copied().collect();
+        names.sort_unstable();
+        let mut having = Vec::new();
+        for name in names {
+            for field in self.fields(name) {
+                referring.entry(&field.of.name).or_default().push(name);
+                if !field.arguments.is_empty() && !self.removed.contains(name) {
+                    having.push((name, format!("{name}.{}", field.name)));
+                }
+            }
+            if let Some(UpstreamKind::Abstract(members)) = self.types.get(name).map(|it| &it.kind) {
+                for member in members {
+                    referring.entry(member).or_default().push(name);
+                }
+            }
+        }
+        let mut found: HashMap<&str, Vec<String>> = HashMap::new();
+        for (of, field) in having {
+            let mut open = vec![of];
+            while let Some(of) = open.pop() {
+                let known = found.entry(of).or_default();
+                if known.len() >= MOST_NESTED || known.contains(&field) {
+                    continue;
+                }
+                known.push(field.clone());
+                open.extend(referring.get(of).into_iter().flatten());
+            }
+        }
+        found
+    }
+
+    fn operation(
+        &self,
+        operation: Operation,
+        nested: &HashMap<&str, Vec<String>>,
+    ) -> Option<UpstreamOperation> {
+        let Target::GraphQl { path } = operation.target else {
+            return None;
+        };
+        let result = match operation.result.to {
+            To::Named(name) => name,
+            To::Scalar(_) => String::new(),
+        };
+        let kind_of = |name: &str| self.types.get(name).map(|it| &it.kind);
+        let is_typed = |of: &Ref| match &of.to {
+            To::Named(name) => matches!(
+                kind_of(name),
+                Some(UpstreamKind::Input(_) | UpstreamKind::Enum(_))
+            ),
+            To::Scalar(_) => false,
+        };
+        let typed = operation.arguments.iter().filter(|it| is_typed(&it.of));
+        let is_leaf = |name: &str| {
+            let kind = kind_of(name);
+            kind.is_none_or(|it| matches!(it, UpstreamKind::Scalar | UpstreamKind::Enum(_)))
+        };
+        let is_opaque = self.removed.contains(&result);
+        let is_abstract = matches!(kind_of(&result), Some(UpstreamKind::Abstract(_)));
+        let fields = self.fields(&result).iter();
+        Some(UpstreamOperation {
+            kind: operation.kind,
+            path,
+            place: operation.place,
+            has_arguments: !operation.arguments.is_empty(),
+            typed_arguments: typed.map(|it| it.name.clone()).collect(),
+            is_opaque,
+            nested_arguments: match is_opaque {
+                true => Vec::new(),
+                false => nested.get(&*result).cloned().unwrap_or_default(),
+            },
+            has_nested: is_abstract || fields.into_iter().any(|it| !is_leaf(&it.of.name)),
+            interfaces: is_abstract.then_some(result).into_iter().collect(),
+        })
     }
 
     /// The operations and groups of a type, in the groups that lead to it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
+use crate::calls;
 use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
 use crate::finding::location::Spot;
@@ -58,6 +59,8 @@ pub(crate) fn check(
                 found.push(no_operations());
             }
             found.extend(shared_parameters(&document));
+            let operations = calls::of_openapi(&document, &judged.schema);
+            found.extend(calls::findings(&operations));
             // A parameter that many operations share is told once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
@@ -262,6 +265,15 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
                  its alias `stable`"
             ),
             format!("rename it, {REPAIR}"),
+        ),
+        Rule::CallsHeaderName => (
+            format!(
+                "the header or cookie parameter `{name}` is no name: {names}; release 1.1 of gateways \
+                 cannot make a schema of it, and serves no change of anybody (1.4 leaves it out)"
+            ),
+            "leave it out of the document, because gateways send no such parameter, or register with \
+             releases from 1.4 on only"
+                .to_owned(),
         ),
         Rule::OpenApiParameterName if is_in_path(document, &found.site) => (
             format!("the path parameter `{name}` is no name: {names}"),

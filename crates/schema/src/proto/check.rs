@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use crate::calls;
 use crate::finding::Rule;
 use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
 use crate::proto::{CompileFault, Compiled, path_of};
 use crate::release::GatewayRelease;
-use crate::render::{self, Effect, Site, Unrenderable};
+use crate::render::{self, Effect, Judged, Site, Unrenderable};
 
 /// More of one source are not told.
 const MOST_FINDINGS: usize = 100;
@@ -29,7 +30,7 @@ pub(crate) fn check(
     match outcome {
         Ok(compiled) => {
             let judged = render::judge_proto(namespace, version, compiled, release);
-            let found = of_compiled(version, compiled, &judged.found, &shown);
+            let found = of_compiled(version, compiled, &judged, &shown);
             (found, judged.has_operations)
         }
         Err(fault) => (of_fault(fault, &shown), false),
@@ -65,7 +66,7 @@ fn of_fault(fault: &CompileFault, shown: &dyn Fn(&str) -> String) -> Vec<Finding
 fn of_compiled(
     version: &str,
     compiled: &Compiled,
-    judged: &[Unrenderable],
+    judged: &Judged,
     shown: &dyn Fn(&str) -> String,
 ) -> Vec<Finding> {
     let mut places = Places {
@@ -73,6 +74,7 @@ fn of_compiled(
         lines: HashMap::new(),
     };
     let mut found: Vec<Finding> = judged
+        .found
         .iter()
         .take(MOST_FINDINGS)
         .map(|it| explain(it, version).at(places.find(&it.site, shown)))
@@ -86,6 +88,10 @@ fn of_compiled(
         let help = "callers reach it at the service itself; for the gateway give it a unary or \
                     server-streaming method";
         let finding = Finding::warning(Rule::ProtoStreaming, message).help(help);
+        found.push(finding.at(places.find(&site, shown)));
+    }
+    let of_calls = calls::findings(&calls::of_proto(compiled, &judged.schema));
+    for (finding, site) in of_calls.into_iter().take(MOST_FINDINGS) {
         found.push(finding.at(places.find(&site, shown)));
     }
     found
@@ -122,8 +128,8 @@ fn explain(found: &Unrenderable, version: &str) -> Finding {
         ),
         Rule::ProtoFreeJson => (
             format!("the map `{name}` becomes free JSON, which gateways cannot render"),
-            "write a repeated message with a key and a value; only in a request itself is a map \
-             harmless"
+            "write a repeated message with a key and a value; only in a request of a unary \
+             method is a map harmless to others"
                 .to_owned(),
         ),
         Rule::ProtoTypeName => (

@@ -24,9 +24,9 @@ pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
 pub use schema::{IntoOpenApiDocument, OpenApiDocument};
 #[cfg(feature = "preflight")]
 pub use set::graphql_schema;
-#[cfg(feature = "preflight")]
-pub(crate) use set::schema_of;
 pub use set::{check, check_for, not_allowable, resolve, sizes};
+#[cfg(feature = "preflight")]
+pub(crate) use set::{schema_of, unknown_schemas};
 
 use schema::{ProtoSource, Schema};
 

@@ -64,8 +64,11 @@ pub fn resolve(
 ) -> Vec<Resolved> {
     let mut names = HashSet::new();
     let mut all = Vec::new();
-    for (service, position) in services.iter().zip(1..) {
-        let (resolved, of_service) = service.resolve(position, checks, purpose);
+    // Which of them may have a route in common with others.
+    #[cfg(feature = "preflight")]
+    let mut may_share = Vec::new();
+    for (given, position) in services.iter().zip(1..) {
+        let (resolved, of_service) = given.resolve(position, checks, purpose);
         found.extend(of_service);
         let mut names_of_parts = HashSet::new();
         for service in resolved {
@@ -85,6 +88,8 @@ pub fn resolve(
                     format!("service `{name}` is given twice: change a namespace or a version"),
                 ));
             }
+            #[cfg(feature = "preflight")]
+            may_share.push(given.allowed().contains(&Rule::CallsSharedRoutes));
             all.push(service);
         }
     }
@@ -95,6 +100,7 @@ pub fn resolve(
                 service.evidence.compile(&service.binding);
             }
             found.extend(together(&all, release));
+            found.extend(crate::calls::shared::findings(&all, &may_share));
         }
         if purpose != Purpose::Schema {
             for service in &mut all {
@@ -119,15 +125,7 @@ pub fn graphql_schema(
 ) -> Result<crate::graphql::Schema, CheckError> {
     let mut found = Findings::default();
     let resolved = resolve(services, Checks::All(release), Purpose::Schema, &mut found);
-    for service in resolved.iter().filter(|it| it.evidence.parsed.is_none()) {
-        if service.kind == ServiceKind::GraphQl {
-            let message = "the schema of a GraphQL endpoint is not known before it runs";
-            let help = "give it with `Service::schema`, as SDL or as the reply to an introspection";
-            let mut finding = Finding::error(Rule::GraphQlUnchecked, message).help(help);
-            finding.name(&service.namespace);
-            found.add(finding);
-        }
-    }
+    found.extend(unknown_schemas(&resolved));
     let found = found.into_result()?;
     let failures = match sources(&resolved, release).schema(&Selection::ALL) {
         Ok(schema) => return Ok(schema),
@@ -141,6 +139,24 @@ pub fn graphql_schema(
             .map(|it| Finding::error(Rule::TypesTogether, it.to_string())),
     );
     Err(CheckError::new(Rule::TypesTogether, found))
+}
+
+/// A finding for each service whose schema only the running endpoint has.
+#[cfg(feature = "preflight")]
+pub(crate) fn unknown_schemas<'a>(
+    services: impl IntoIterator<Item = &'a Resolved>,
+) -> Vec<Finding> {
+    let unknown = services
+        .into_iter()
+        .filter(|it| it.kind == ServiceKind::GraphQl && it.evidence.parsed.is_none());
+    let finding = |service: &Resolved| {
+        let message = "the schema of a GraphQL endpoint is not known before it runs";
+        let help = "give it with `Service::schema`, as SDL or as the reply to an introspection";
+        let mut finding = Finding::error(Rule::GraphQlUnchecked, message).help(help);
+        finding.name(&service.namespace);
+        finding
+    };
+    unknown.map(finding).collect()
 }
 
 /// The schema of services that were resolved for it, as far as it can be made.

@@ -29,6 +29,47 @@ pub(crate) struct Graph {
     services: HashMap<(String, String), Service>,
 }
 
+/// The schema of a selection of what is mounted, or why there is none.
+pub(crate) fn schema_of(
+    mounted: &[Mounted],
+    stable: &[(String, u64)],
+    selection: &Selection,
+) -> Result<Schema, String> {
+    let introspections: Vec<Option<Introspection>> = mounted
+        .iter()
+        .map(|it| match &it.binding.schema {
+            Registered::GraphQl {
+                data: Some(data), ..
+            } => Introspection::from_json(&serde_json::from_str::<Json>(data).ok()?),
+            _ => None,
+        })
+        .collect();
+    let mut sources = Sources::of(GatewayRelease::V1_4);
+    for (it, introspection) in mounted.iter().zip(&introspections) {
+        let (namespace, version) = &it.binding.key;
+        let Ok(version) = Version::parse(version) else {
+            continue;
+        };
+        let source = match (&it.binding.schema, introspection) {
+            (Registered::Proto(compiled), _) => Source::Proto(compiled),
+            (Registered::OpenApi(document), _) => Source::OpenApi(document.as_json()),
+            (Registered::GraphQl { .. }, Some(introspection)) => Source::GraphQl(introspection),
+            _ => continue,
+        };
+        sources.add(namespace, version, source);
+        if let Some(reason) = &it.deprecation {
+            sources.deprecate(namespace, version, reason);
+        }
+    }
+    for (namespace, number) in stable {
+        sources.stable(namespace.clone(), *number);
+    }
+    sources.schema(selection).map_err(|failures| {
+        let first = failures.first().map(ToString::to_string);
+        first.unwrap_or_default()
+    })
+}
+
 /// Where the calls of a service go.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -44,42 +85,9 @@ pub(super) struct Service {
 impl Graph {
     /// The graph of what is mounted; none while a gateway could make none.
     pub(crate) fn new(mounted: &[Mounted], stable: &[(String, u64)]) -> Option<Self> {
-        let introspections: Vec<Option<Introspection>> = mounted
-            .iter()
-            .map(|it| match &it.binding.schema {
-                Registered::GraphQl {
-                    data: Some(data), ..
-                } => Introspection::from_json(&serde_json::from_str::<Json>(data).ok()?),
-                _ => None,
-            })
-            .collect();
-        let mut sources = Sources::of(GatewayRelease::V1_4);
-        for (it, introspection) in mounted.iter().zip(&introspections) {
-            let (namespace, version) = &it.binding.key;
-            let Ok(version) = Version::parse(version) else {
-                continue;
-            };
-            let source = match (&it.binding.schema, introspection) {
-                (Registered::Proto(compiled), _) => Source::Proto(compiled),
-                (Registered::OpenApi(document), _) => Source::OpenApi(document.as_json()),
-                (Registered::GraphQl { .. }, Some(introspection)) => Source::GraphQl(introspection),
-                _ => continue,
-            };
-            sources.add(namespace, version, source);
-            if let Some(reason) = &it.deprecation {
-                sources.deprecate(namespace, version, reason);
-            }
-        }
-        for (namespace, number) in stable {
-            sources.stable(namespace.clone(), *number);
-        }
-        let schema = match sources.schema(&Selection::ALL) {
+        let schema = match schema_of(mounted, stable, &Selection::ALL) {
             Ok(schema) => schema,
-            Err(failures) => {
-                let why = failures
-                    .first()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
+            Err(why) => {
                 tracing::warn!(why, "the embedded gateway can make no GraphQL schema");
                 return None;
             }
@@ -101,6 +109,11 @@ impl Graph {
             }
         }
         Some(Self { schema, services })
+    }
+
+    /// The text that callers of the schema get.
+    pub(crate) fn sdl(&self) -> String {
+        self.schema.to_string()
     }
 
     pub(super) fn service(&self, namespace: &str, version: Version) -> Option<&Service> {

@@ -1,0 +1,512 @@
+//! The features that do not survive a gateway: each with what becomes of it by which ingress, and the
+//! rule that tells it. `{}` stands for what has the feature.
+
+use super::{Fate, Ingress, Note, Seen};
+use crate::finding::Rule;
+use Fate::{Changed, EndsGateway, Fails, Lost};
+use Ingress::{GraphQl, Grpc, Http};
+
+/// What an operation can have that does not survive a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Feature {
+    // Proto: streams.
+    Unsigned64InStream,
+    Unsigned64ToStream,
+    MapToStream,
+    Unsigned32InStream,
+    Unsigned32ToStream,
+    StreamStatus,
+    BytesInStream,
+    BoolInQuery,
+    RepeatedInQuery,
+    ClientStream,
+    // Proto: unary methods.
+    Unsigned64InAnswer,
+    Unsigned64InRequest,
+    MapInRequest,
+    BytesInAnswer,
+    BytesInRequest,
+    NumberInRequest,
+    WellKnownInRequest,
+    EnumInAnswer,
+    OptionalInAnswer,
+    Proto2Default,
+    UnderscoredArgument,
+    RepeatedArgument,
+    // OpenAPI.
+    UnservedMethod,
+    PartialTemplate,
+    PathParameter,
+    BasePath,
+    RequiredParameter,
+    OptionalParameter,
+    ApiKey,
+    Body,
+    ArrayInQuery,
+    ObjectInQuery,
+    AnswerType,
+    Status,
+    ErrorStatus,
+    Header,
+    Redirect,
+    BigNumber,
+    SnakeInAnswer,
+    SnakeInBody,
+    OverGrpc,
+    // GraphQL.
+    Opaque,
+    NestedArguments,
+    TypedVariables,
+    Interface,
+    NestedByHttp,
+    MutationByHttp,
+    RemoteOverGrpc,
+    RemoteSubscription,
+}
+
+/// All that is known of a feature.
+pub(super) struct Facts {
+    pub(super) rule: Option<Rule>,
+    /// In a finding, as part of what its rule says.
+    pub(super) summary: &'static str,
+    pub(super) effects: &'static [(Ingress, Fate, &'static str)],
+}
+
+/// What no operation escapes.
+pub(super) const OF_EVERY_CALL: [(Ingress, &str); 3] = [
+    (
+        Grpc,
+        "metadata other than that of tracing is lost, `authorization` included, and so are the \
+         service's headers and trailers; messages have at most 4 MiB; compressed messages fail in \
+         either direction",
+    ),
+    (
+        Http,
+        "proto services get the headers of tracing only, OpenAPI and GraphQL services \
+         `authorization`, too; headers of answers are lost; a gRPC error is a 500",
+    ),
+    (
+        GraphQl,
+        "named fragments give `{}`; an error is a text, without details",
+    ),
+];
+
+const ENDS: &str = "one that is set ends the gateway's process, for everybody: `{}`";
+
+impl Feature {
+    pub(super) fn facts(self) -> Facts {
+        let facts = |rule: Option<Rule>, summary, effects| Facts {
+            rule,
+            summary,
+            effects,
+        };
+        match self {
+            Self::Unsigned64InStream => facts(
+                Some(Rule::CallsFatalStream),
+                "is uint64 or fixed64, in an answer of the stream",
+                &[
+                    (Grpc, EndsGateway, ENDS),
+                    (Http, EndsGateway, ENDS),
+                    (GraphQl, EndsGateway, ENDS),
+                ],
+            ),
+            Self::Unsigned64ToStream => facts(
+                Some(Rule::CallsFatalStream),
+                "is uint64 or fixed64, in a request of the stream",
+                &[(Grpc, EndsGateway, ENDS)],
+            ),
+            Self::MapToStream => facts(
+                Some(Rule::CallsFatalStream),
+                "is a map, in a request of the stream",
+                &[
+                    (Grpc, EndsGateway, ENDS),
+                    (GraphQl, Fails, "maps cannot be given: `{}`"),
+                ],
+            ),
+            Self::Unsigned32InStream => facts(
+                Some(Rule::CallsStreamUnsigned),
+                "gRPC drops each message with {} set, without a word, and GraphQL shows null",
+                &[
+                    (
+                        Grpc,
+                        Lost,
+                        "each message with one that is set is dropped: `{}`",
+                    ),
+                    (GraphQl, Lost, "always null: `{}`"),
+                ],
+            ),
+            Self::Unsigned32ToStream => facts(
+                Some(Rule::CallsStreamUnsigned),
+                "calls by gRPC with {} set are INTERNAL",
+                &[(Grpc, Fails, "INTERNAL where one is set: `{}`")],
+            ),
+            Self::StreamStatus => facts(
+                Some(Rule::CallsStreamStatus),
+                "{}",
+                &[
+                    (Grpc, Lost, END_LOST),
+                    (Http, Lost, END_LOST),
+                    (GraphQl, Lost, END_LOST),
+                ],
+            ),
+            Self::BytesInStream => facts(
+                Some(Rule::CallsHttpValues),
+                "bytes of streamed answers are destroyed ({})",
+                &[(Http, Lost, DESTROYED), (GraphQl, Lost, DESTROYED)],
+            ),
+            Self::BoolInQuery => facts(
+                None,
+                "",
+                &[(Http, Fails, "500 where one is given in the query: `{}`")],
+            ),
+            Self::RepeatedInQuery => facts(
+                None,
+                "",
+                &[(
+                    Http,
+                    Fails,
+                    "500 where one value is given in the query, two work: `{}`",
+                )],
+            ),
+            // `proto-streaming` warns of it.
+            Self::ClientStream => facts(
+                None,
+                "",
+                &[
+                    (
+                        Grpc,
+                        Fails,
+                        "UNIMPLEMENTED: gateways do not route methods that clients stream to",
+                    ),
+                    (
+                        Http,
+                        Fails,
+                        "404: gateways do not route methods that clients stream to",
+                    ),
+                    (GraphQl, Fails, "the schema has it, and a call is an error"),
+                ],
+            ),
+            Self::Unsigned64InAnswer => facts(
+                Some(Rule::CallsHttpValues),
+                "the connection is closed without an answer where uint64 or fixed64 is set ({})",
+                &[(
+                    Http,
+                    Fails,
+                    "the connection is closed without an answer where one is set: `{}`",
+                )],
+            ),
+            Self::Unsigned64InRequest => facts(
+                Some(Rule::CallsHttpValues),
+                "uint64 above 2^63−1 cannot be sent, by GraphQL neither ({})",
+                &[
+                    (Http, Fails, "above 2^63−1: `{}`"),
+                    (GraphQl, Fails, "above 2^63−1: `{}`"),
+                ],
+            ),
+            Self::MapInRequest => facts(
+                Some(Rule::CallsHttpValues),
+                "the connection is closed where a map is set ({})",
+                &[
+                    (
+                        Http,
+                        Fails,
+                        "the connection is closed where one is set: `{}`",
+                    ),
+                    (GraphQl, Fails, "maps cannot be given: `{}`"),
+                ],
+            ),
+            Self::BytesInAnswer => facts(
+                Some(Rule::CallsHttpValues),
+                "bytes of answers are destroyed ({})",
+                &[(Http, Lost, DESTROYED)],
+            ),
+            Self::BytesInRequest => facts(
+                Some(Rule::CallsHttpValues),
+                "bytes are sent as the text itself, not as base64, by GraphQL, too ({})",
+                &[(Http, Changed, AS_TEXT), (GraphQl, Changed, AS_TEXT)],
+            ),
+            Self::NumberInRequest => facts(
+                None,
+                "",
+                &[(
+                    Http,
+                    Changed,
+                    "numbers are given as strings, others are a 500: `{}`",
+                )],
+            ),
+            Self::WellKnownInRequest => facts(
+                None,
+                "",
+                &[(
+                    Http,
+                    Changed,
+                    "given as an object of its fields, RFC 3339 and the like are a 500: `{}`",
+                )],
+            ),
+            Self::EnumInAnswer => {
+                facts(None, "", &[(Http, Changed, "answered as its number: `{}`")])
+            }
+            Self::OptionalInAnswer => facts(
+                None,
+                "",
+                &[(GraphQl, Changed, "the zero value where it is not set: `{}`")],
+            ),
+            Self::Proto2Default => facts(
+                Some(Rule::CallsProto2Defaults),
+                "{}",
+                &[
+                    (Http, Lost, "left out where it is not set: `{}`"),
+                    (GraphQl, Lost, "the zero value where it is not set: `{}`"),
+                ],
+            ),
+            Self::UnderscoredArgument => facts(
+                Some(Rule::CallsGraphQlFields),
+                "{} is taken and never sent, because its name has an underscore",
+                &[(GraphQl, Lost, "taken and never sent: `{}`")],
+            ),
+            Self::RepeatedArgument => facts(
+                Some(Rule::CallsGraphQlFields),
+                "the repeated {} cannot be given",
+                &[(GraphQl, Fails, "cannot be given: `{}`")],
+            ),
+            Self::UnservedMethod => facts(
+                Some(Rule::CallsUnreachable),
+                "HEAD, OPTIONS and TRACE are a 404 ({})",
+                &[
+                    (Grpc, Fails, "there is no route"),
+                    (
+                        Http,
+                        Fails,
+                        "404: gateways serve GET, POST, PUT, PATCH and DELETE",
+                    ),
+                    (GraphQl, Fails, "the schema does not have it"),
+                ],
+            ),
+            Self::PartialTemplate => facts(
+                Some(Rule::CallsUnreachable),
+                "a template that is part of a segment never matches ({})",
+                &[(
+                    Http,
+                    Fails,
+                    "404: a template that is part of a segment never matches",
+                )],
+            ),
+            // `openapi-path-item-parameters` warns of it.
+            Self::PathParameter => facts(
+                None,
+                "",
+                &[
+                    (
+                        Http,
+                        Lost,
+                        "a parameter of the path itself is not known: `{}`",
+                    ),
+                    (
+                        GraphQl,
+                        Lost,
+                        "a parameter of the path itself is not known: `{}`",
+                    ),
+                ],
+            ),
+            Self::BasePath => facts(
+                Some(Rule::CallsBasePath),
+                "{}",
+                &[
+                    (Http, Changed, "`servers` is ignored: `{}`"),
+                    (GraphQl, Changed, "`servers` is ignored: `{}`"),
+                ],
+            ),
+            Self::RequiredParameter => facts(
+                Some(Rule::CallsRequests),
+                "required headers and cookies are never sent ({})",
+                &[
+                    (Http, Lost, "required, and never sent: `{}`"),
+                    (GraphQl, Lost, "required, and never sent: `{}`"),
+                ],
+            ),
+            Self::OptionalParameter => facts(
+                None,
+                "",
+                &[
+                    (Http, Lost, "headers and cookies are never sent: `{}`"),
+                    (GraphQl, Lost, "headers and cookies are never sent: `{}`"),
+                ],
+            ),
+            Self::ApiKey => facts(
+                Some(Rule::CallsRequests),
+                "API keys are never sent ({})",
+                &[
+                    (Http, Lost, "the API key is never sent: `{}`"),
+                    (GraphQl, Lost, "the API key is never sent: `{}`"),
+                ],
+            ),
+            Self::Body => facts(
+                Some(Rule::CallsRequests),
+                "of bodies other than JSON and multipart the service gets nothing ({})",
+                &[
+                    (Http, Lost, "the service gets an empty body: `{}`"),
+                    (GraphQl, Lost, "there is no argument for the body: `{}`"),
+                ],
+            ),
+            Self::ArrayInQuery => facts(
+                Some(Rule::CallsRequests),
+                "two or more values of an array in the query arrive as one, `[a b]` ({})",
+                &[
+                    (
+                        Http,
+                        Changed,
+                        "two or more values arrive as one, `[a b]`: `{}`",
+                    ),
+                    (GraphQl, Changed, "a single String, lists are refused: `{}`"),
+                ],
+            ),
+            Self::ObjectInQuery => facts(
+                Some(Rule::CallsRequests),
+                "objects in the query are dropped ({})",
+                &[
+                    (Http, Lost, "objects in the query are dropped: `{}`"),
+                    (GraphQl, Changed, "arrives as `map[a:x]`: `{}`"),
+                ],
+            ),
+            Self::AnswerType => facts(
+                Some(Rule::CallsAnswerTypes),
+                "{}",
+                &[
+                    (Http, Fails, "500, because the answer is not JSON: `{}`"),
+                    (
+                        GraphQl,
+                        Fails,
+                        "the whole answer is not JSON any more: `{}`",
+                    ),
+                ],
+            ),
+            Self::Status => facts(
+                Some(Rule::CallsAnswers),
+                "a status other than 200 becomes 200 ({})",
+                &[(
+                    Http,
+                    Changed,
+                    "becomes 200, and `null` where there is no body: `{}`",
+                )],
+            ),
+            Self::ErrorStatus => facts(None, "", &[(Http, Changed, "becomes 400 or 500: `{}`")]),
+            Self::Header => facts(
+                Some(Rule::CallsAnswers),
+                "headers are lost ({})",
+                &[
+                    (Http, Lost, "headers of the answer: `{}`"),
+                    (GraphQl, Lost, "headers of the answer: `{}`"),
+                ],
+            ),
+            Self::Redirect => facts(
+                Some(Rule::CallsAnswers),
+                "the gateway follows redirects itself ({})",
+                &[(
+                    Http,
+                    Changed,
+                    "the gateway follows the redirect itself: `{}`",
+                )],
+            ),
+            Self::BigNumber => facts(
+                Some(Rule::CallsAnswers),
+                "integers above 2^53 are rounded by HTTP ({})",
+                &[(Http, Changed, "rounded above 2^53: `{}`")],
+            ),
+            Self::SnakeInAnswer => facts(
+                Some(Rule::CallsGraphQlFields),
+                "{} is always null",
+                &[(GraphQl, Lost, "always null: `{}`")],
+            ),
+            Self::SnakeInBody => facts(
+                Some(Rule::CallsGraphQlFields),
+                "{} is sent under its name in lowerCamel, which the service does not know",
+                &[(GraphQl, Lost, "sent under its name in lowerCamel: `{}`")],
+            ),
+            Self::OverGrpc => facts(
+                None,
+                "",
+                &[(
+                    Grpc,
+                    Fails,
+                    "not to be relied on: some documents have a route, others none",
+                )],
+            ),
+            Self::Opaque => facts(
+                Some(Rule::CallsUpstream),
+                "{} gives opaque JSON, because its type leads to fields with arguments and is a \
+                 namespace elsewhere",
+                &[(
+                    GraphQl,
+                    Fails,
+                    "opaque JSON that nothing can be selected of: its type `{}` is a namespace elsewhere",
+                )],
+            ),
+            Self::NestedArguments => facts(
+                Some(Rule::CallsUpstream),
+                "arguments below the root are not offered ({})",
+                &[(
+                    GraphQl,
+                    Lost,
+                    "arguments below the root are not offered: `{}`",
+                )],
+            ),
+            Self::TypedVariables => facts(
+                None,
+                "",
+                &[(
+                    GraphQl,
+                    Fails,
+                    "as a variable: the service does not know the gateway's name of its type, a literal works: `{}`",
+                )],
+            ),
+            Self::Interface => facts(
+                None,
+                "",
+                &[(
+                    GraphQl,
+                    Changed,
+                    "fields only in inline fragments on the types: `{}`",
+                )],
+            ),
+            Self::NestedByHttp => facts(
+                None,
+                "",
+                &[(Http, Lost, "the scalars of the object only, nothing nested")],
+            ),
+            Self::MutationByHttp => facts(
+                None,
+                "",
+                &[(Http, Fails, "arguments of mutations are not looked at")],
+            ),
+            Self::RemoteOverGrpc => facts(None, "", &[(Grpc, Fails, "there is no route")]),
+            Self::RemoteSubscription => facts(
+                None,
+                "",
+                &[
+                    (Http, Fails, "there is no route"),
+                    (GraphQl, Lost, "an error at its end: callers see `complete`"),
+                ],
+            ),
+        }
+    }
+}
+
+const END_LOST: &str =
+    "an error at the end, and that the service died in the middle: callers see OK";
+const DESTROYED: &str = "bytes come as text, destroyed where they are none: `{}`";
+const AS_TEXT: &str = "bytes are sent as the text itself, not as base64: `{}`";
+
+impl Seen {
+    /// What it means for callers by an ingress.
+    pub(super) fn note(&self, ingress: Ingress) -> Option<Note> {
+        let facts = self.feature.facts();
+        let mut effects = facts.effects.iter();
+        let (_, fate, text) = effects.find(|effect| effect.0 == ingress)?;
+        let names = self.subjects.iter().map(|it| it.name.as_str());
+        Some(Note {
+            fate: *fate,
+            rule: facts.rule,
+            text: text.replace("{}", &names.collect::<Vec<_>>().join("`, `")),
+        })
+    }
+}
