@@ -52,6 +52,7 @@ pages! {
     life = "manual/life.md";
     shutdown = "manual/shutdown.md";
     schemas = "manual/schemas.md";
+    calls = "manual/calls.md";
     status = "status.md";
     rollouts = "manual/rollouts.md";
     addresses = "manual/addresses.md";

@@ -18,11 +18,11 @@ use tonic::{Code, Status};
 use super::fatal::Ingress;
 use super::message::{self, Deadly, Misfit};
 use super::piped::{PipedBody, pipe};
-use super::{headers, wire};
+use super::{headers, over_grpc, wire};
 use crate::node::life::Life;
 use crate::proxy::upstream::{CallFault, OneMessage, Upstream};
 use crate::proxy::{AGENT, MAX_MESSAGE, status_of};
-use crate::registry::routes::GrpcRoute;
+use crate::registry::routes::{GrpcRoute, OperationRoute};
 use crate::registry::slot::Chosen;
 
 /// The flag and the length in front of a message.
@@ -67,8 +67,10 @@ where
     let path = parts.uri.path();
     let routes = life.routes();
     let Some(route) = routes.grpc(path) else {
-        if routes.is_operation(path) {
-            return Err(operation_of(&read_request(body).await?));
+        if let Some(route) = routes.operation(path) {
+            let route = route.clone();
+            drop(routes);
+            return operation(life, &route, &parts.headers, body).await;
         }
         return Err(Status::unimplemented(format!(
             "ingress: no route for {path}"
@@ -152,22 +154,45 @@ where
             }
         }
     });
-    let mut response = Response::new(body_out);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    Ok(response)
+    Ok(grpc_response(body_out))
 }
 
-/// A gRPC call of an OpenAPI operation: a gateway decodes the request first. What can be decoded is
-/// not passed on here; a real gateway calls the service.
-fn operation_of(message: &[u8]) -> Status {
-    match wire::is_message(message) {
-        false => Status::internal("grpc: error unmarshalling request: invalid wire type"),
-        true => Status::unimplemented(
-            "the embedded gateway calls OpenAPI services over HTTP only, at /api/ingress",
-        ),
+/// A gRPC call of an operation of an OpenAPI document (grpc-oasbase-get).
+async fn operation<B>(
+    life: &Arc<Life>,
+    route: &OperationRoute,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Response<PipedBody>, Status>
+where
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
+{
+    if let Some(encoding) = headers.get("grpc-encoding")
+        && encoding != "identity"
+    {
+        return Err(Status::unimplemented(no_decompressor(encoding)));
     }
+    let message = within(deadline(headers), async {
+        let request = decode(&route.method.input(), read_request(body).await?)?;
+        let answer = over_grpc::call(life, route, &request).await?;
+        Ok(prost::Message::encode_to_vec(&answer))
+    })
+    .await?;
+    let (writer, body_out) = pipe();
+    life.tasks.spawn(async move {
+        if writer.data(framed(&message)).await {
+            let end = Status::new(Code::Ok, "");
+            writer.trailers(trailers_of(&end)).await;
+        }
+    });
+    Ok(grpc_response(body_out))
+}
+
+fn grpc_response(body: PipedBody) -> Response<PipedBody> {
+    let mut response = Response::new(body);
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 enum Answered {

@@ -228,7 +228,11 @@ fn one_value(field: &FieldDescriptor, value: &Value) -> Result<prost_reflect::Va
             other => return Err(expected("object", other)),
         },
         Kind::Enum(inner) => match value {
-            Value::String(name) => match inner.get_value_by_name(name) {
+            // Those of OpenAPI documents have the name of the enum in front.
+            Value::String(name) => match inner
+                .get_value_by_name(name)
+                .or_else(|| inner.get_value_by_name(&format!("{}_{name}", inner.name())))
+            {
                 Some(it) => prost_reflect::Value::EnumNumber(it.number()),
                 None => {
                     return Err(Misfit::Text(format!(

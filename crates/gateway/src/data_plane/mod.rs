@@ -13,6 +13,7 @@ mod json;
 mod message;
 mod multipart;
 pub(crate) mod openapi;
+mod over_grpc;
 pub(crate) mod paths;
 mod piped;
 pub(crate) mod remote;

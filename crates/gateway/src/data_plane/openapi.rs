@@ -125,6 +125,14 @@ impl Operation {
         })
     }
 
+    pub(super) fn path_names(&self) -> impl Iterator<Item = &str> {
+        self.path_parameters.iter().map(String::as_str)
+    }
+
+    pub(super) fn query_names(&self) -> impl Iterator<Item = &str> {
+        self.query_parameters.iter().map(String::as_str)
+    }
+
     /// The path with its parameters; what is not known stays as it is written.
     fn path_of(&self, arguments: &Arguments) -> String {
         let mut path = self.path.clone();

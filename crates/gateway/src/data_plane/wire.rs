@@ -19,20 +19,6 @@ pub(super) fn check(descriptor: &MessageDescriptor, bytes: &[u8]) -> Result<(), 
     }
 }
 
-/// Whether bytes are a message of some type.
-pub(super) fn is_message(bytes: &[u8]) -> bool {
-    let mut reader = Reader(bytes);
-    while !reader.0.is_empty() {
-        let skipped = reader
-            .tag()
-            .and_then(|(number, wire)| reader.skip(number, wire, 0));
-        if skipped.is_none() {
-            return false;
-        }
-    }
-    true
-}
-
 /// The same message with unknown fields behind the known ones, as a gateway writes it anew.
 pub(super) fn unknown_last(descriptor: &MessageDescriptor, bytes: Bytes) -> Bytes {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());

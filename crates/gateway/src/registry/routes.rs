@@ -1,12 +1,13 @@
 //! Routes: which service a gRPC method or an HTTP path belongs to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use prost_reflect::MethodDescriptor;
+use tower_gwag_schema::graphql::grpc_methods;
 
 use super::Registry;
-use super::binding::{Binding, Kind, Schema};
+use super::binding::{Kind, Schema};
 use super::slot::{Pool, Slot};
 use crate::data_plane::graphql::graph::{Graph, Mounted};
 use crate::data_plane::openapi::Operation;
@@ -21,8 +22,8 @@ pub(crate) struct Routes {
     /// Paths without parameters, by method and path.
     fixed: HashMap<(String, String), HttpTarget>,
     templates: Vec<(String, Template, HttpTarget)>,
-    /// `/namespace.version.Service/operationId`: operations have gRPC routes, too.
-    operations: HashSet<String>,
+    /// Operations of OpenAPI documents, by `/namespace.version.Service/operationId`.
+    operations: HashMap<String, OperationRoute>,
     mounted: Vec<Mounted>,
     stable: Vec<(String, u64)>,
     /// Made when it is first asked for.
@@ -38,6 +39,16 @@ pub(crate) struct GrpcRoute {
     pub(crate) path: String,
     pub(crate) method: MethodDescriptor,
     pub(crate) pool: Arc<Pool>,
+}
+
+/// An operation of an OpenAPI document that is called by gRPC.
+#[derive(Clone, Debug)]
+pub(crate) struct OperationRoute {
+    pub(crate) path: String,
+    pub(crate) method: MethodDescriptor,
+    /// Whether its answers are the field `value` of a message.
+    pub(crate) is_wrapped: bool,
+    pub(crate) operation: Arc<Operation>,
 }
 
 /// What an HTTP path leads to.
@@ -69,7 +80,7 @@ impl Registry {
         let mut by_http = Vec::new();
         for slot in slots {
             slot.routed = true;
-            routes.operations.extend(operations(&slot.binding));
+            routes.operations.extend(operation_routes(slot));
             routes.mounted.push(slot.mounted());
             for route in grpc_routes(slot) {
                 let method = match route.method.is_server_streaming() {
@@ -129,36 +140,34 @@ fn grpc_routes(slot: &Slot) -> Vec<GrpcRoute> {
 }
 
 /// The gRPC routes of an OpenAPI service.
-fn operations(binding: &Binding) -> Vec<String> {
-    let Schema::OpenApi(document) = &binding.schema else {
+fn operation_routes(slot: &Slot) -> Vec<(String, OperationRoute)> {
+    let Schema::OpenApi(document) = &slot.binding.schema else {
         return Vec::new();
     };
-    // grpc-oas-text: with a union there are no routes by gRPC.
-    if has_union(document.as_json()) {
-        return Vec::new();
-    }
-    let (namespace, version) = &binding.key;
-    let ids = document.operations().into_iter().filter_map(|it| it.id);
-    ids.map(|id| format!("/{namespace}.{version}.Service/{id}"))
+    let (namespace, version) = &slot.binding.key;
+    let root = document.as_json();
+    let pointers = document.operations().into_iter();
+    let pointers: HashMap<(String, String), String> = pointers
+        .map(|it| ((it.method, it.path), it.pointer))
+        .collect();
+    let methods = grpc_methods(namespace, version, root).into_iter();
+    methods
+        .filter_map(|it| {
+            let key = (it.http_method.to_owned(), it.path.clone());
+            let declared = root.pointer(pointers.get(&key)?)?;
+            let name = slot.binding.name();
+            let operation =
+                Operation::new(&name, &slot.pool, root, it.http_method, &it.path, declared)?;
+            let path = format!("/{namespace}.{version}.Service/{}", it.method.name());
+            let route = OperationRoute {
+                path: path.clone(),
+                method: it.method,
+                is_wrapped: it.is_wrapped,
+                operation: Arc::new(operation),
+            };
+            Some((path, route))
+        })
         .collect()
-}
-
-/// Whether a document has `anyOf` or `oneOf` somewhere.
-fn has_union(document: &serde_json::Value) -> bool {
-    let mut open = vec![document];
-    while let Some(value) = open.pop() {
-        match value {
-            serde_json::Value::Object(map) => {
-                if map.contains_key("anyOf") || map.contains_key("oneOf") {
-                    return true;
-                }
-                open.extend(map.values());
-            }
-            serde_json::Value::Array(all) => open.extend(all),
-            _ => {}
-        }
-    }
-    false
 }
 
 /// What OpenAPI and GraphQL services offer by HTTP: method, path and target.
@@ -211,9 +220,9 @@ impl Routes {
         self.grpc.get(path)
     }
 
-    /// Whether a gRPC method is an operation of an OpenAPI service.
-    pub(crate) fn is_operation(&self, path: &str) -> bool {
-        self.operations.contains(path)
+    /// The operation of an OpenAPI service that is behind a gRPC method.
+    pub(crate) fn operation(&self, path: &str) -> Option<&OperationRoute> {
+        self.operations.get(path)
     }
 
     /// What a path leads to, and its parameters: a path without parameters goes before a template.

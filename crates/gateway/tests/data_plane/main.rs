@@ -27,10 +27,6 @@ const MORE: &str = include_str!("../data/data-plane-more.json");
 
 /// Cases in which the embedded gateway is known to differ, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    (
-        "grpc-oasbase-get",
-        "it calls OpenAPI services by HTTP and GraphQL only",
-    ),
     ("more-oas-host-header", "it refuses pages of other sites"),
     (
         "more-graphql-http-origin",

@@ -199,15 +199,22 @@ impl Reader<'_> {
         operation.see(Feature::ApiKey, self.api_keys(at.0, &queried));
     }
 
-    fn parameters_of<'a>(&'a self, holder: &At<'a>) -> Vec<Parameter<'a>> {
+    fn parameters_of<'a>(&'a self, holder: &'a At<'a>) -> Vec<Parameter<'a>> {
         let list = holder.0.get("parameters").and_then(Value::as_array);
         let list = list.into_iter().flatten().enumerate();
         list.filter_map(|(number, value)| {
-            let pointer = format!("{}/parameters/{number}", holder.1);
-            let (value, pointer) = self.follow((value, pointer));
+            let (value, referred) = match value.get("$ref") {
+                Some(_) => {
+                    let (value, pointer) = self.follow((value, String::new()));
+                    (value, Some(pointer))
+                }
+                None => (value, None),
+            };
             Some(Parameter {
                 value,
-                pointer,
+                referred,
+                holder: &holder.1,
+                number,
                 place: value.get("in")?.as_str()?,
                 name: value.get("name")?.as_str()?,
             })
@@ -369,16 +376,22 @@ impl Reader<'_> {
 
 struct Parameter<'a> {
     value: &'a Value,
-    pointer: String,
+    /// Where it is, if it is referred to.
+    referred: Option<String>,
+    /// The pointer of what has it, and its number there: put together only where it is told of, because a
+    /// path may be as long as the document.
+    holder: &'a str,
+    number: usize,
     place: &'a str,
     name: &'a str,
 }
 
 impl Parameter<'_> {
     fn subject(&self) -> Subject {
+        let own = || format!("{}/parameters/{}", self.holder, self.number);
         Subject {
             name: self.name.to_owned(),
-            site: Site::OpenApi(self.pointer.clone()),
+            site: Site::OpenApi(self.referred.clone().unwrap_or_else(own)),
         }
     }
 

@@ -286,7 +286,7 @@ impl fmt::Display for Finding {
         }
         if self.rule.is_allowable() && (self.is_error() || self.rule.is_about_calls()) {
             let (owner, rule) = (self.allowed_by, self.rule);
-let how = match owner {
+            let how = match owner {
                 COMMAND_LINE => format!("--allow {rule}"),
                 owner => format!("{owner}::allow(Rule::{rule:?})"),
             };

@@ -207,18 +207,24 @@ impl<'a> Builder<'a> {
     }
 
     fn scalar(&mut self, scalar: Scalar) -> TypeId {
+        // What only gRPC tells apart.
+        let scalar = match scalar {
+            Scalar::Single => Scalar::Float,
+            Scalar::JsonMap => Scalar::Json,
+            scalar => scalar,
+        };
         if let Some(id) = self.scalars.get(&scalar) {
             return *id;
         }
         let (name, description) = match scalar {
             Scalar::Int => ("Int", None),
-            Scalar::Float => ("Float", None),
+            Scalar::Float | Scalar::Single => ("Float", None),
             Scalar::String => ("String", None),
             Scalar::Boolean => ("Boolean", None),
             Scalar::Id => ("ID", None),
             Scalar::Upload => ("Upload", Some(UPLOAD)),
             Scalar::Long => ("Long", Some(LONG)),
-            Scalar::Json => ("JSON", Some(JSON)),
+            Scalar::Json | Scalar::JsonMap => ("JSON", Some(JSON)),
             Scalar::ProtoJson => ("JSON", Some(PROTO_JSON)),
         };
         let id = self.add(Type {

@@ -84,6 +84,8 @@ pub(super) enum To {
 pub(super) enum Scalar {
     Int,
     Float,
+    /// The same in the schema; gRPC tells them apart.
+    Single,
     String,
     Boolean,
     Id,
@@ -91,6 +93,8 @@ pub(super) enum Scalar {
     Long,
     /// Of OpenAPI and GraphQL sources.
     Json,
+    /// The same in the schema, of OpenAPI objects whose properties have any name; gRPC tells them apart.
+    JsonMap,
     /// Of proto maps: another type of the same name.
     ProtoJson,
 }

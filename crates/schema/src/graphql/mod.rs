@@ -6,6 +6,7 @@
 
 mod assemble;
 mod failure;
+mod grpc;
 mod ir;
 mod model;
 mod names;
@@ -26,6 +27,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use failure::{Failure, FailureKind};
+#[doc(hidden)]
+pub use grpc::{GrpcMethod, grpc_methods};
 pub use model::{
     EnumValue, Field, FieldSource, Flaw, FlawKind, InputValue, Location, Operation, OperationKind,
     Origin, Place, Schema, Target, Type, TypeId, TypeKind, TypeRef,
