@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, Kind};
 
 use super::fatal::Ingress;
 use super::grpc::{self, Caller};
@@ -254,7 +254,22 @@ async fn events(
     route: &GrpcRoute,
     request: &Request<Incoming>,
 ) -> Response<HttpBody> {
-    let values = paths::query(request.uri().query().unwrap_or_default());
+    let query = request.uri().query().unwrap_or_default();
+    // new-sse-tree-query-9
+    let no_text = paths::no_text(query);
+    let input = route.method.input();
+    let mut fields = input.fields();
+    if let Some(field) = fields
+        .find(|it| it.kind() == Kind::String && no_text.contains(&message::lower_camel(it.name())))
+    {
+        let text = format!(
+            "rpc error: code = Internal desc = grpc: error while marshaling: proto: field {} contains \
+             invalid UTF-8",
+            field.full_name()
+        );
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, &text);
+    }
+    let values = paths::query(query);
     let bytes = match request_of(route, &values) {
         Ok(bytes) => bytes,
         Err(Misfit::Text(text)) => return refused(StatusCode::INTERNAL_SERVER_ERROR, &text),

@@ -114,6 +114,16 @@ impl Value {
         Some(out)
     }
 
+    /// The first number that has no JSON.
+    pub(super) fn first_unfit(&self) -> Option<String> {
+        match self {
+            Self::Float(it) if !it.is_finite() => Some(general(*it)),
+            Self::Array(all) => all.iter().find_map(Self::first_unfit),
+            Self::Object(map) => map.values().find_map(Self::first_unfit),
+            _ => None,
+        }
+    }
+
     fn encode_to(&self, out: &mut String) -> Option<()> {
         match self {
             Self::Null => out.push_str("null"),

@@ -99,6 +99,11 @@ fn unsigned(message: &DynamicMessage) -> Option<String> {
 /// Drops what the schema does not know, at every level (grpc-stream-unknown-fields).
 pub(super) fn forget_unknown(message: &mut DynamicMessage) {
     message.take_unknown_fields().for_each(drop);
+    // What is declared elsewhere is not known either (new-grpc-old-extension-stream).
+    let extensions: Vec<_> = message.extensions().map(|(it, _)| it).collect();
+    for extension in extensions {
+        message.clear_extension(&extension);
+    }
     for (_, value) in message.fields_mut() {
         match value {
             prost_reflect::Value::Message(inner) => forget_unknown(inner),
@@ -284,6 +289,10 @@ fn float(value: &Value) -> Result<f64, Misfit> {
             let fault =
                 |why: &str| Misfit::Text(format!("strconv.ParseFloat: parsing {text:?}: {why}"));
             let number: f64 = text.parse().map_err(|_| fault("invalid syntax"))?;
+            if number.is_nan() {
+                // The gateway's own, bit by bit (new-grpc-oas-answer-24).
+                return Ok(f64::from_bits(0x7ff8_0000_0000_0001));
+            }
             let is_named = text
                 .trim_start_matches(['+', '-'])
                 .starts_with(|c: char| c.is_alphabetic());

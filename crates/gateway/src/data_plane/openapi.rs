@@ -189,7 +189,12 @@ pub(super) async fn call(
         None | Some(Content::Json(Value::Null)) => Bytes::new(),
         Some(Content::Json(value)) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            value.encode().unwrap_or_default().into()
+            let body = value.encode().ok_or_else(|| {
+                let number = value.first_unfit().unwrap_or_default();
+                let text = format!("openapi: marshal body: json: unsupported value: {number}");
+                Fault::of("INVALID_ARGUMENT", text)
+            })?;
+            body.into()
         }
         Some(Content::Multipart(parts)) => {
             let boundary = format!(

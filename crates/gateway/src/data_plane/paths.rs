@@ -95,6 +95,17 @@ pub(super) fn query(text: &str) -> BTreeMap<String, Value> {
         .collect()
 }
 
+/// The names of a query whose values are no UTF-8.
+pub(super) fn no_text(text: &str) -> Vec<String> {
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    let broken = pairs.filter_map(|(name, value)| {
+        let value = unescape(value.as_bytes(), true)?;
+        let name = unescape(name.as_bytes(), true)?;
+        std::str::from_utf8(&value).is_err().then(|| lossy(&name))
+    });
+    broken.collect()
+}
+
 /// A path with `{parameters}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template(Vec<Part>);

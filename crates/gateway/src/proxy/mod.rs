@@ -32,10 +32,38 @@ pub(super) fn too_large() -> Status {
 /// What the caller gets when the exchange with a service breaks.
 pub(super) fn status_of(error: hyper::Error) -> Status {
     let text = error.to_string();
+    let reset = reset_of(&error);
     // Knows the HTTP/2 reset codes; what is none of them is a lost connection.
     let status = Status::from_error(Box::new(error));
     match status.code() {
         Code::Unknown => Status::unavailable(format!("error reading from server: {text}")),
-        code => Status::new(code, format!("stream terminated by RST_STREAM: {text}")),
+        code => {
+            let text = format!("stream terminated by RST_STREAM with error code: {reset}");
+            Status::new(code, text)
+        }
     }
+}
+
+/// The name of the reset code behind an error, which HTTP/2 libraries tell in words.
+fn reset_of(error: &hyper::Error) -> &'static str {
+    const CODES: [(&str, &str); 8] = [
+        ("stream no longer needed", "CANCEL"),
+        ("refused stream", "REFUSED_STREAM"),
+        ("unspecific protocol error", "PROTOCOL_ERROR"),
+        ("unexpected internal error", "INTERNAL_ERROR"),
+        ("flow-control protocol violated", "FLOW_CONTROL_ERROR"),
+        ("excessive load", "ENHANCE_YOUR_CALM"),
+        ("security properties", "INADEQUATE_SECURITY"),
+        ("half-closed", "STREAM_CLOSED"),
+    ];
+    let mut texts = Vec::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(it) = cause {
+        texts.push(it.to_string());
+        cause = it.source();
+    }
+    let found = CODES
+        .iter()
+        .find(|(words, _)| texts.iter().any(|it| it.contains(words)));
+    found.map_or("NO_ERROR", |(_, code)| code)
 }

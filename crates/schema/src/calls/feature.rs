@@ -52,7 +52,8 @@ pub(super) enum Feature {
     BigNumber,
     SnakeInAnswer,
     SnakeInBody,
-    OverGrpc,
+    MapOverGrpc,
+    NotOverGrpc,
     // GraphQL.
     Opaque,
     NestedArguments,
@@ -422,13 +423,18 @@ impl Feature {
                 "{} is sent under its name in lowerCamel, which the service does not know",
                 &[(GraphQl, Lost, "sent under its name in lowerCamel: `{}`")],
             ),
-            Self::OverGrpc => facts(
+            Self::MapOverGrpc => facts(
+                Some(Rule::CallsFatalMap),
+                "{}",
+                &[(Grpc, EndsGateway, ENDS)],
+            ),
+            Self::NotOverGrpc => facts(
                 None,
                 "",
                 &[(
                     Grpc,
                     Fails,
-                    "not to be relied on: some documents have a route, others none",
+                    "there is no route: the document has a union, or a name that is none",
                 )],
             ),
             Self::Opaque => facts(

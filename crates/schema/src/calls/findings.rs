@@ -98,6 +98,11 @@ fn names(subjects: &[&Subject]) -> String {
 /// How a warning begins, and what to do about it.
 fn words(rule: Rule) -> (&'static str, &'static str) {
     match rule {
+        Rule::CallsFatalMap => (
+            "gateways (1.1 and 1.4) give each operation a gRPC method, too, and one call of it with an \
+             object of free properties in its body or answer ends their process: ",
+            "name the properties, or make sure that nobody calls it by gRPC: HTTP and GraphQL carry it",
+        ),
         Rule::CallsStreamUnsigned => (
             "gateways (1.1 and 1.4) lose uint32 and fixed32 in streams: ",
             "make them int32, int64 or strings",

@@ -229,7 +229,7 @@ fn calls_of(service: &Resolved) -> Vec<CallsOf> {
     let version = service.version.to_string();
     let operations = match parsed {
         Parsed::Proto(compiled) => of_proto(compiled, &schema),
-        Parsed::OpenApi(document) => of_openapi(document, &schema),
+        Parsed::OpenApi(document) => of_openapi((&service.namespace, &version), document, &schema),
         Parsed::GraphQl(it) => of_graphql((&service.namespace, &version), it, &schema),
     };
     let of = |operation: Operation| CallsOf::new(service.name(), operation);

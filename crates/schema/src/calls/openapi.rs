@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::Value;
 
 use super::feature::Feature;
 use super::reach::reach;
 use super::{Operation, Subject, graphql_addresses};
 use crate::graphql::{
-    self, FieldSource, Location, OperationKind, Schema, Target, TypeId, TypeKind,
+    self, FieldSource, GrpcMethod, Location, OperationKind, Schema, Target, TypeId, TypeKind,
+    grpc_methods,
 };
 use crate::openapi::references::{is_data, is_map, path_item, target};
 use crate::openapi::{Document, step};
@@ -41,9 +43,20 @@ pub(crate) fn is_served(method: &str) -> bool {
     SERVED.contains(&method)
 }
 
-pub(crate) fn operations(document: &Document, schema: &Schema) -> Vec<Operation> {
+pub(crate) fn operations(
+    (namespace, version): (&str, &str),
+    document: &Document,
+    schema: &Schema,
+) -> Vec<Operation> {
+    let methods = grpc_methods(namespace, version, document.as_json());
+    let maps = maps(&methods);
+    let methods = methods.into_iter();
     let reader = Reader {
         root: document.as_json(),
+        methods: methods
+            .map(|it| ((it.http_method.to_owned(), it.path.clone()), it))
+            .collect(),
+        maps,
         big_numbers: big_numbers(document.as_json()),
         renamed: renamed(schema),
         addresses: graphql_addresses(schema),
@@ -57,6 +70,10 @@ pub(crate) fn operations(document: &Document, schema: &Schema) -> Vec<Operation>
 
 struct Reader<'a> {
     root: &'a Value,
+    /// What gateways make gRPC methods of.
+    methods: HashMap<(String, String), GrpcMethod>,
+    /// The maps that a message leads to.
+    maps: HashMap<String, Vec<Subject>>,
     /// Of each component schema.
     big_numbers: HashMap<String, Vec<Subject>>,
     /// Properties that GraphQL calls otherwise, by the types that lead to them.
@@ -95,7 +112,7 @@ impl Reader<'_> {
             operation.see_itself(Feature::UnservedMethod);
             return Some(operation);
         }
-        operation.see_itself(Feature::OverGrpc);
+        self.over_grpc(&mut operation, method, path);
         let kind = match method {
             "GET" => OperationKind::Query,
             _ => OperationKind::Mutation,
@@ -116,9 +133,10 @@ impl Reader<'_> {
         self.base_path(&mut operation, path, value);
         let item = self.root.pointer("/paths").and_then(|it| it.get(path))?;
         let item = path_item(self.root, path, item);
-        self.parameters(&mut operation, (value, found.pointer.clone()), item);
-        self.body(&mut operation, (value, found.pointer.clone()));
-        self.answers(&mut operation, (value, found.pointer.clone()));
+        let at = (value, found.pointer.clone());
+        self.parameters(&mut operation, &at, &item);
+        self.body(&mut operation, &at);
+        self.answers(&mut operation, &at);
         if let Some((_, field)) = address {
             operation.see(Feature::SnakeInAnswer, self.renamed_below(field.of.id));
             let bodies = field.arguments.values();
@@ -127,6 +145,28 @@ impl Reader<'_> {
             operation.see(Feature::SnakeInBody, renamed.collect());
         }
         Some(operation)
+    }
+
+    /// Where gRPC callers find it, and the maps that end the gateway there.
+    fn over_grpc(&self, operation: &mut Operation, method: &str, path: &str) {
+        let found = self.methods.get(&(method.to_owned(), path.to_owned()));
+        let Some(found) = found else {
+            operation.see_itself(Feature::NotOverGrpc);
+            return;
+        };
+        let service = found.method.parent_service();
+        operation.grpc = Some(format!("/{}/{}", service.full_name(), found.method.name()));
+        let of = |message: &MessageDescriptor| {
+            let maps = self.maps.get(message.full_name());
+            let maps = maps.into_iter().flatten();
+            let here = |it: &Subject| Subject {
+                name: it.name.clone(),
+                site: operation.site.clone(),
+            };
+            maps.map(here).collect::<Vec<_>>()
+        };
+        let (asked, answered) = (of(&found.method.input()), of(&found.method.output()));
+        operation.see(Feature::MapOverGrpc, [answered, asked].concat());
     }
 
     fn renamed_below(&self, of: TypeId) -> Vec<Subject> {
@@ -157,10 +197,10 @@ impl Reader<'_> {
         }
     }
 
-    fn parameters(&self, operation: &mut Operation, at: At<'_>, item: At<'_>) {
-        let own = self.parameters_of(&at);
+    fn parameters(&self, operation: &mut Operation, at: &At<'_>, item: &At<'_>) {
+        let own = self.parameters_of(at);
         let known: HashSet<(&str, &str)> = own.iter().map(|it| (it.place, it.name)).collect();
-        let of_path = self.parameters_of(&item);
+        let of_path = self.parameters_of(item);
         let inherited: Vec<_> = of_path
             .iter()
             .filter(|it| !known.contains(&(it.place, it.name)))
@@ -277,7 +317,7 @@ impl Reader<'_> {
         }
     }
 
-    fn body(&self, operation: &mut Operation, at: At<'_>) {
+    fn body(&self, operation: &mut Operation, at: &At<'_>) {
         let Some(body) = at.0.get("requestBody") else {
             return;
         };
@@ -299,7 +339,7 @@ impl Reader<'_> {
         operation.see(Feature::Body, names.collect());
     }
 
-    fn answers(&self, operation: &mut Operation, at: At<'_>) {
+    fn answers(&self, operation: &mut Operation, at: &At<'_>) {
         let responses = at.0.get("responses").and_then(Value::as_object);
         let Some(responses) = responses else { return };
         let at = format!("{}/responses", at.1);
@@ -533,6 +573,37 @@ fn big_numbers(root: &Value) -> HashMap<String, Vec<Subject>> {
         having.extend(scan.big_numbers.into_iter().map(|it| (pointer.clone(), it)));
         for reference in scan.references {
             users.entry(reference).or_default().push(pointer.clone());
+        }
+    }
+    reach(having, &users)
+}
+
+// === maps ===
+
+/// The maps that each message of the methods leads to, by its full name.
+fn maps(methods: &[GrpcMethod]) -> HashMap<String, Vec<Subject>> {
+    let (mut having, mut users) = (Vec::new(), HashMap::<String, Vec<String>>::new());
+    let Some(first) = methods.first() else {
+        return HashMap::new();
+    };
+    let pool = first.method.parent_pool().clone();
+    for message in pool.all_messages() {
+        for field in message.fields() {
+            let name = message.full_name().to_owned();
+            match field.kind() {
+                _ if field.is_map() => {
+                    let package = format!("{}.", message.package_name());
+                    let shown = field.full_name();
+                    let shown = shown.strip_prefix(&package).unwrap_or(shown).to_owned();
+                    let site = Site::Nowhere;
+                    having.push((name, Subject { name: shown, site }));
+                }
+                Kind::Message(of) => {
+                    let users = users.entry(of.full_name().to_owned()).or_default();
+                    users.push(name);
+                }
+                _ => {}
+            }
         }
     }
     reach(having, &users)

@@ -15,7 +15,9 @@ const MOST_TEMPLATES: usize = 2_000;
 pub(crate) fn findings(services: &[Resolved], may_share: &[bool]) -> Vec<Finding> {
     let mut shared: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
     let mut fixed: HashMap<(String, String), Vec<usize>> = HashMap::new();
-    let mut templates: HashMap<(String, usize), Vec<(usize, Vec<String>)>> = HashMap::new();
+    // By method and number of segments; a template with the number of its service.
+    type Owned = (usize, Vec<String>);
+    let mut templates: HashMap<(String, usize), Vec<Owned>> = HashMap::new();
     for (number, service) in services.iter().enumerate() {
         if may_share.get(number) == Some(&true) {
             continue;

@@ -74,19 +74,19 @@ fn said(services: &[Service]) -> Vec<Finding> {
 
 #[track_caller]
 fn refused(rule: Rule, bad: Service, good: Service) {
-    one(rule, Severity::Error, &bad);
+    one(rule, Severity::Error, bad);
     assert_eq!(said(&[good]), []);
 }
 
 #[track_caller]
 fn warned(rule: Rule, bad: Service, good: Service) {
-    one(rule, Severity::Warning, &bad);
+    one(rule, Severity::Warning, bad);
     assert_eq!(said(&[good]), []);
 }
 
 #[track_caller]
-fn one(rule: Rule, severity: Severity, bad: &Service) {
-    let found = said(std::slice::from_ref(bad));
+fn one(rule: Rule, severity: Severity, bad: Service) {
+    let found = said(std::slice::from_ref(&bad));
     let [finding] = &found[..] else {
         panic!("{found:#?}");
     };
@@ -99,9 +99,9 @@ fn one(rule: Rule, severity: Severity, bad: &Service) {
     );
     assert_eq!(said(&[bad.clone().allow(rule)]), []);
     // The table has the same, allowed or not.
-    let calls = bad.clone().allow(rule).calls().expect("a table");
+    let calls = bad.allow(rule).calls().expect("a table");
     let noted = calls.operations().flat_map(CallsOf::ways);
-    let mut noted = noted.flat_map(|it| it.notes());
+    let mut noted = noted.flat_map(Way::notes);
     assert!(noted.any(|it| it.rule() == Some(rule)), "{calls}");
 }
 
@@ -197,6 +197,28 @@ fn each_field_that_ends_a_gateway_is_told_with_its_place() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
+}
+
+/// Only gRPC callers can do it to a document.
+#[test]
+fn what_ends_a_gateway_by_a_document_is_warned_of() {
+    let rule = Rule::CallsFatalMap;
+    let free = r#"{"type":"object","additionalProperties":{"type":"string"}}"#;
+    let named = r#"{"type":"object","properties":{"name":{"type":"string"}}}"#;
+    let answer = |schema: &str| document(&answering(schema), "");
+    warned(rule, answer(free), answer(named));
+    let nested = |schema: &str| {
+        answer(&format!(
+            r#"{{"type":"object","properties":{{"labels":{schema}}}}}"#
+        ))
+    };
+    warned(rule, nested(free), nested(named));
+    let body = |schema: &str| {
+        let body =
+            format!(r#""requestBody":{{"content":{{"application/json":{{"schema":{schema}}}}}}}"#);
+        at("post", "/pets", &body, "")
+    };
+    warned(rule, body(free), body(named));
 }
 
 #[test]

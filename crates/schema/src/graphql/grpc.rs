@@ -181,7 +181,7 @@ impl Maker<'_> {
         name
     }
 
-    /// Whether the operation says what it answers, by a schema of JSON or as text.
+    /// Whether the operation says what it answers, by a schema of JSON.
     fn has_value(&self, operation: &Operation) -> bool {
         let Target::Http { method, path } = &operation.target else {
             return false;
@@ -192,18 +192,18 @@ impl Maker<'_> {
         let responses = item
             .get(method.to_ascii_lowercase())
             .and_then(|it| it.get("responses"));
-        let schema_of = |status: &str, media: &str| {
+        let schema_of = |status: &str| {
             let response = responses?.get(status)?;
             let reference = response.get("$ref").and_then(Value::as_str);
             let followed = reference.and_then(|it| references::target(self.root, it));
             let response = followed.map_or(response, |it| it.0);
-            response.get("content")?.get(media)?.get("schema")
+            response
+                .get("content")?
+                .get("application/json")?
+                .get("schema")
         };
-        let statuses = ["200", "2XX", "201", "default"];
-        statuses.into_iter().any(|status| {
-            let text = schema_of(status, "text/plain").and_then(|it| it.get("type"));
-            schema_of(status, "application/json").is_some() || text.is_some_and(|it| it == "string")
-        })
+        let mut statuses = ["200", "2XX", "201", "default"].into_iter();
+        statuses.any(|status| schema_of(status).is_some())
     }
 
     fn message(&self, name: &str, fields: Vec<(&str, &Ref)>) -> DescriptorProto {

@@ -383,15 +383,15 @@ impl Lexer<'_> {
                             let Ok(code) = u32::from_str_radix(digits, 16) else {
                                 let what =
                                     format!("Invalid character escape sequence: \\u{digits}");
-                                return Err(self.fault(at, &what));
+                                return Err(self.fault(at + 1, &what));
                             };
                             self.at += 4;
                             char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
                         }
                         other => {
                             let shown = other.map(String::from).unwrap_or_default();
-                            let what = format!("Invalid character escape sequence: \\{shown}.");
-                            return Err(self.fault(at, &what));
+                            let what = format!("Invalid character escape sequence: \\\\{shown}.");
+                            return Err(self.fault(at + 1, &what));
                         }
                     });
                 }
@@ -428,7 +428,8 @@ impl Lexer<'_> {
     }
 }
 
-/// The value of a block string: without what all lines but the first are indented by.
+/// The value of a block string: without what all lines but the first are indented by; the first one,
+/// which is not, loses as much (new-graphql-tree-arg-22).
 fn dedented(raw: &str) -> String {
     let raw = raw.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines: Vec<&str> = raw.split('\n').collect();
@@ -440,8 +441,9 @@ fn dedented(raw: &str) -> String {
         .filter(|it| !is_blank(it))
         .map(|it| indent(it))
         .min();
-    for line in lines.iter_mut().skip(1) {
-        *line = line.get(common.unwrap_or(0)..).unwrap_or_default();
+    for line in &mut lines {
+        // A shorter line stays as it is, and so does one that would be cut within a letter.
+        *line = line.get(common.unwrap_or(0)..).unwrap_or(line);
     }
     while lines.first().is_some_and(|it| is_blank(it)) {
         lines.remove(0);

@@ -24,7 +24,7 @@ use super::document::{
 };
 use super::graph::{Graph, Service};
 use super::introspect::Introspected;
-use super::types::Wrapped;
+use super::types::{self, Named, Wrapped};
 use super::values::{Variables, value_of};
 use crate::node::life::Life;
 
@@ -235,7 +235,8 @@ impl Execution {
                     Ok(text) => out.push_str(&text),
                     Err(fault) => {
                         if let Some(Fault { text, code }) = fault {
-                            errors.push(error_with(&self.source, &text, &[field.at], &path, code));
+                            let places: Vec<usize> = merged.iter().map(|it| it.at).collect();
+                            errors.push(error_with(&self.source, &text, &places, &path, code));
                         }
                         if declared.of.non_null {
                             return Err(Null);
@@ -263,8 +264,11 @@ impl Execution {
                     },
                     _ => None,
                 };
-                name.and_then(|name| self.graph.schema.by_name(&name))
-                    .map(Introspected::Type)
+                name.and_then(|name| types::named(&self.graph.schema, &name))
+                    .map(|named| match named {
+                        Named::Known(of) => Introspected::Type(of),
+                        Named::Meta(of) => Introspected::Meta(of),
+                    })
             }
             _ => Some(Introspected::Schema),
         };
@@ -595,8 +599,14 @@ impl Execution {
                     return Value::Null;
                 };
                 let found = enums.and_then(|pool| pool.get_enum_by_name(name));
-                let found = found.and_then(|it| it.get_value(i32::try_from(number).ok()?));
-                found.map_or(Value::Null, |it| Value::String(it.name().to_owned()))
+                // Of several names of one number the last (new-ws-lots).
+                let number = i32::try_from(number).ok();
+                let named = found.and_then(|it| {
+                    let values = it.enum_descriptor_proto().value.iter();
+                    let named = values.filter(|it| it.number == number).next_back();
+                    named.map(|it| it.name().to_owned())
+                });
+                named.map_or(Value::Null, Value::String)
             }
             // graphql-ws-proto-types: beyond 32 bits there is no Int.
             Value::Unsigned(number) => {
@@ -667,6 +677,8 @@ fn project_fields(
 ) {
     for it in selections {
         match it {
+            // What stands for no field is no member (new-graphql-void-void).
+            Selection::Field(field) if field.name == "_void" => {}
             Selection::Field(field) => {
                 begin_member(field, is_first, out);
                 if field.name == "__typename" {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tower_gwag_schema::graphql::{InputValue, Type, TypeKind};
+use tower_gwag_schema::graphql::{InputValue, Place, Type, TypeKind};
 
 use super::super::json::Value;
 use super::document::{Field, LiteralValue};
 use super::execute::Execution;
-use super::types::Wrapped;
+use super::types::{self, META, Meta, OLD_FIELDS, Wrapped};
 
 /// A thing that can be introspected.
 #[derive(Clone, Copy)]
@@ -19,10 +19,15 @@ pub(super) enum Introspected<'a> {
     Field(&'a str, &'a tower_gwag_schema::graphql::Field),
     Input(&'a str, &'a InputValue),
     EnumValue(&'a str, &'a tower_gwag_schema::graphql::EnumValue),
-    /// `skip` or `include`.
+    /// `include`, `skip` or `deprecated`.
     Directive(&'static str),
-    /// The argument `if` of a directive.
-    Condition,
+    /// The one argument of a directive.
+    Condition(&'static str),
+    /// A type of introspection, its fields and what they take.
+    Meta(&'static Meta),
+    MetaField(&'static str, &'static str, bool),
+    MetaValue(&'static str),
+    IncludeDeprecated,
 }
 
 fn text(it: &str) -> Value {
@@ -33,14 +38,31 @@ fn optional(it: Option<&String>) -> Value {
     it.map_or(Value::Null, |it| text(it))
 }
 
+/// What has no description has an empty one.
+fn described(it: Option<&String>) -> Value {
+    text(it.map_or("", |it| it))
+}
+
+/// Where a value is in its source: the places of OpenAPI values are numbers at the end of pointers.
+fn order(place: &Place) -> (Place, usize) {
+    match place {
+        Place::OpenApi(pointer) => {
+            let pointer = pointer.to_string();
+            let number = pointer.rsplit('/').next().and_then(|it| it.parse().ok());
+            (Place::Nowhere, number.unwrap_or_default())
+        }
+        other => (other.clone(), 0),
+    }
+}
+
 impl Introspected<'_> {
     fn type_name(self) -> &'static str {
         match self {
             Self::Schema => "__Schema",
-            Self::Type(_) | Self::Wrapped(_) => "__Type",
-            Self::Field(..) => "__Field",
-            Self::Input(..) | Self::Condition => "__InputValue",
-            Self::EnumValue(..) => "__EnumValue",
+            Self::Type(_) | Self::Wrapped(_) | Self::Meta(_) => "__Type",
+            Self::Field(..) | Self::MetaField(..) => "__Field",
+            Self::Input(..) | Self::Condition(_) | Self::IncludeDeprecated => "__InputValue",
+            Self::EnumValue(..) | Self::MetaValue(_) => "__EnumValue",
             Self::Directive(_) => "__Directive",
         }
     }
@@ -66,12 +88,11 @@ impl Introspected<'_> {
             return text(self.type_name());
         }
         match (self, name) {
-            (Self::Schema, "types") => Value::Array(
-                schema
-                    .types()
-                    .map(|it| one(Introspected::Type(it)))
-                    .collect(),
-            ),
+            (Self::Schema, "types") => {
+                let own = schema.types().map(Introspected::Type);
+                let metas = META.iter().map(Introspected::Meta);
+                Value::Array(own.chain(metas).map(one).collect())
+            }
             (Self::Schema, "queryType") => one(Introspected::Type(schema.query())),
             (Self::Schema, "mutationType") => schema
                 .mutation()
@@ -80,7 +101,7 @@ impl Introspected<'_> {
                 .subscription()
                 .map_or(Value::Null, |it| one(Introspected::Type(it))),
             (Self::Schema, "directives") => Value::Array(
-                ["include", "skip"]
+                ["include", "skip", "deprecated"]
                     .into_iter()
                     .map(|it| one(Introspected::Directive(it)))
                     .collect(),
@@ -98,8 +119,8 @@ impl Introspected<'_> {
                 }
             }
             (Self::Wrapped(of), _) => match of.named {
-                super::types::Named::Known(of) => Self::Type(of).field(execution, field),
-                super::types::Named::Meta(_) => Value::Null,
+                types::Named::Known(of) => Self::Type(of).field(execution, field),
+                types::Named::Meta(of) => Self::Meta(of).field(execution, field),
             },
             (Self::Type(of), "kind") => text(match of.kind {
                 TypeKind::Object(_) => "OBJECT",
@@ -109,7 +130,7 @@ impl Introspected<'_> {
                 TypeKind::Scalar => "SCALAR",
             }),
             (Self::Type(of), "name") => text(&of.name),
-            (Self::Type(of), "description") => optional(of.description.as_ref()),
+            (Self::Type(of), "description") => described(of.description.as_ref()),
             (Self::Type(of), "fields") => of.fields().map_or(Value::Null, |fields| {
                 let shown = fields
                     .iter()
@@ -139,6 +160,10 @@ impl Introspected<'_> {
                     let shown = values
                         .iter()
                         .filter(|(_, it)| deprecated_too || it.deprecated.is_none());
+                    let mut shown: Vec<_> = shown.collect();
+                    // In the order of the source.
+                    shown.sort_by_key(|(_, it)| order(&it.place));
+                    let shown = shown.into_iter();
                     Value::Array(
                         shown
                             .map(|(name, it)| one(Introspected::EnumValue(name, it)))
@@ -151,33 +176,69 @@ impl Introspected<'_> {
             | (Self::Input(name, _), "name")
             | (Self::EnumValue(name, _), "name")
             | (Self::Directive(name), "name") => text(name),
-            (Self::Field(_, it), "description") => optional(it.description.as_ref()),
+            (Self::Field(_, it), "description") => described(it.description.as_ref()),
             (Self::Field(_, it), "args") => inputs(&it.arguments),
             (Self::Field(_, it), "type") => wrapped(Wrapped::of(schema, it.of)),
             (Self::Field(_, it), "isDeprecated") => Value::Bool(it.deprecated.is_some()),
             (Self::Field(_, it), "deprecationReason") => optional(it.deprecated.as_ref()),
-            (Self::Input(_, it), "description") => optional(it.description.as_ref()),
+            (Self::Input(_, it), "description") => described(it.description.as_ref()),
             (Self::Input(_, it), "type") => wrapped(Wrapped::of(schema, it.of)),
-            (Self::EnumValue(_, it), "description") => optional(it.description.as_ref()),
+            (Self::EnumValue(_, it), "description") => described(it.description.as_ref()),
             (Self::EnumValue(_, it), "isDeprecated") => Value::Bool(it.deprecated.is_some()),
             (Self::EnumValue(_, it), "deprecationReason") => optional(it.deprecated.as_ref()),
-            (Self::Directive(_), "locations") => {
-                let places = ["FIELD", "FRAGMENT_SPREAD", "INLINE_FRAGMENT"];
-                Value::Array(places.into_iter().map(text).collect())
+            (Self::Directive(name), "locations") => {
+                let places: &[&str] = match name {
+                    "deprecated" => &["FIELD_DEFINITION", "ENUM_VALUE"],
+                    _ => &["FIELD", "FRAGMENT_SPREAD", "INLINE_FRAGMENT"],
+                };
+                Value::Array(places.iter().map(|it| text(it)).collect())
             }
-            (Self::Directive(_), "args") => Value::Array(vec![one(Introspected::Condition)]),
+            (Self::Directive(name), "args") => {
+                Value::Array(vec![one(Introspected::Condition(name))])
+            }
             (Self::Directive(_), "onOperation") => Value::Bool(false),
-            (Self::Directive(_), "onFragment" | "onField") => Value::Bool(true),
-            (Self::Condition, "name") => text("if"),
-            (Self::Condition, "type") => {
-                let of = super::types::named(schema, "Boolean").map(|named| Wrapped {
-                    named,
-                    is_list: false,
-                    items_non_null: false,
-                    non_null: true,
-                });
-                of.map_or(Value::Null, wrapped)
+            (Self::Directive(name), "onFragment" | "onField") => Value::Bool(name != "deprecated"),
+            (Self::Condition("deprecated"), "name") => text("reason"),
+            (Self::Condition(_), "name") => text("if"),
+            (Self::Condition("deprecated"), "defaultValue") => text("\"No longer supported\""),
+            (Self::Condition("deprecated"), "type") => {
+                types::wrapped(schema, "String").map_or(Value::Null, wrapped)
             }
+            (Self::Condition(_), "type") => {
+                types::wrapped(schema, "Boolean!").map_or(Value::Null, wrapped)
+            }
+            (Self::Meta(of), "kind") => text(match of.fields.is_empty() {
+                true => "ENUM",
+                false => "OBJECT",
+            }),
+            (Self::Meta(of), "name") => text(of.name),
+            (Self::Meta(of), "fields") if !of.fields.is_empty() => {
+                let shown = of.fields.iter();
+                let shown = shown.filter(|it| deprecated_too || !OLD_FIELDS.contains(&it.0));
+                let shown = shown.map(|it| one(Introspected::MetaField(it.0, it.1, it.2)));
+                Value::Array(shown.collect())
+            }
+            (Self::Meta(of), "interfaces") if !of.fields.is_empty() => Value::Array(Vec::new()),
+            (Self::Meta(of), "enumValues") if !of.values.is_empty() => {
+                let values = of.values.iter();
+                Value::Array(values.map(|it| one(Introspected::MetaValue(it))).collect())
+            }
+            (Self::MetaField(name, ..) | Self::MetaValue(name), "name") => text(name),
+            (Self::MetaField(name, ..), "isDeprecated") => Value::Bool(OLD_FIELDS.contains(&name)),
+            (Self::MetaValue(_), "isDeprecated") => Value::Bool(false),
+            (Self::MetaField(_, _, takes), "args") => Value::Array(match takes {
+                true => vec![one(Introspected::IncludeDeprecated)],
+                false => Vec::new(),
+            }),
+            (Self::MetaField(_, of, _), "type") => {
+                types::wrapped(schema, of).map_or(Value::Null, wrapped)
+            }
+            (Self::IncludeDeprecated, "name") => text("includeDeprecated"),
+            (Self::IncludeDeprecated, "type") => {
+                types::wrapped(schema, "Boolean").map_or(Value::Null, wrapped)
+            }
+            (Self::IncludeDeprecated, "defaultValue") => text("false"),
+            (_, "description") => text(""),
             _ => Value::Null,
         }
     }

@@ -14,8 +14,9 @@ pub(super) enum Named<'s> {
 #[derive(Debug)]
 pub(super) struct Meta {
     pub(super) name: &'static str,
-    /// Name, type and whether it takes `includeDeprecated`; none for enums.
-    fields: &'static [(&'static str, &'static str, bool)],
+    /// Name, type and whether it takes `includeDeprecated`, by name; none for enums.
+    pub(super) fields: &'static [(&'static str, &'static str, bool)],
+    pub(super) values: &'static [&'static str],
 }
 
 /// A type with its wrappers.
@@ -34,83 +35,130 @@ pub(super) struct FieldOf<'s> {
     pub(super) arguments: Vec<(&'s str, Wrapped<'s>)>,
 }
 
-const METAS: [Meta; 8] = [
+const fn object(name: &'static str, fields: &'static [(&'static str, &'static str, bool)]) -> Meta {
+    let values = &[];
     Meta {
-        name: "__Schema",
-        fields: &[
-            ("types", "[__Type!]!", false),
-            ("queryType", "__Type!", false),
-            ("mutationType", "__Type", false),
-            ("subscriptionType", "__Type", false),
-            ("directives", "[__Directive!]!", false),
-        ],
-    },
+        name,
+        fields,
+        values,
+    }
+}
+
+const fn enumeration(name: &'static str, values: &'static [&'static str]) -> Meta {
+    let fields = &[];
     Meta {
-        name: "__Type",
-        fields: &[
-            ("kind", "__TypeKind!", false),
-            ("name", "String", false),
-            ("description", "String", false),
-            ("fields", "[__Field!]", true),
-            ("interfaces", "[__Type!]", false),
-            ("possibleTypes", "[__Type!]", false),
-            ("enumValues", "[__EnumValue!]", true),
-            ("inputFields", "[__InputValue!]", false),
-            ("ofType", "__Type", false),
-        ],
-    },
-    Meta {
-        name: "__Field",
-        fields: &[
-            ("name", "String!", false),
-            ("description", "String", false),
+        name,
+        fields,
+        values,
+    }
+}
+
+pub(super) static META: [Meta; 8] = [
+    object(
+        "__Directive",
+        &[
             ("args", "[__InputValue!]!", false),
-            ("type", "__Type!", false),
-            ("isDeprecated", "Boolean!", false),
-            ("deprecationReason", "String", false),
-        ],
-    },
-    Meta {
-        name: "__InputValue",
-        fields: &[
-            ("name", "String!", false),
-            ("description", "String", false),
-            ("type", "__Type!", false),
-            ("defaultValue", "String", false),
-        ],
-    },
-    Meta {
-        name: "__EnumValue",
-        fields: &[
-            ("name", "String!", false),
-            ("description", "String", false),
-            ("isDeprecated", "Boolean!", false),
-            ("deprecationReason", "String", false),
-        ],
-    },
-    Meta {
-        name: "__Directive",
-        fields: &[
-            ("name", "String!", false),
             ("description", "String", false),
             ("locations", "[__DirectiveLocation!]!", false),
-            ("args", "[__InputValue!]!", false),
-            ("onOperation", "Boolean!", false),
-            ("onFragment", "Boolean!", false),
+            ("name", "String!", false),
             ("onField", "Boolean!", false),
+            ("onFragment", "Boolean!", false),
+            ("onOperation", "Boolean!", false),
         ],
-    },
-    Meta {
-        name: "__TypeKind",
-        fields: &[],
-    },
-    Meta {
-        name: "__DirectiveLocation",
-        fields: &[],
-    },
+    ),
+    enumeration(
+        "__DirectiveLocation",
+        &[
+            "QUERY",
+            "MUTATION",
+            "SUBSCRIPTION",
+            "FIELD",
+            "FRAGMENT_DEFINITION",
+            "FRAGMENT_SPREAD",
+            "INLINE_FRAGMENT",
+            "SCHEMA",
+            "SCALAR",
+            "OBJECT",
+            "FIELD_DEFINITION",
+            "ARGUMENT_DEFINITION",
+            "INTERFACE",
+            "UNION",
+            "ENUM",
+            "ENUM_VALUE",
+            "INPUT_OBJECT",
+            "INPUT_FIELD_DEFINITION",
+        ],
+    ),
+    object(
+        "__EnumValue",
+        &[
+            ("deprecationReason", "String", false),
+            ("description", "String", false),
+            ("isDeprecated", "Boolean!", false),
+            ("name", "String!", false),
+        ],
+    ),
+    object(
+        "__Field",
+        &[
+            ("args", "[__InputValue!]!", false),
+            ("deprecationReason", "String", false),
+            ("description", "String", false),
+            ("isDeprecated", "Boolean!", false),
+            ("name", "String!", false),
+            ("type", "__Type!", false),
+        ],
+    ),
+    object(
+        "__InputValue",
+        &[
+            ("defaultValue", "String", false),
+            ("description", "String", false),
+            ("name", "String!", false),
+            ("type", "__Type!", false),
+        ],
+    ),
+    object(
+        "__Schema",
+        &[
+            ("directives", "[__Directive!]!", false),
+            ("mutationType", "__Type", false),
+            ("queryType", "__Type!", false),
+            ("subscriptionType", "__Type", false),
+            ("types", "[__Type!]!", false),
+        ],
+    ),
+    object(
+        "__Type",
+        &[
+            ("description", "String", false),
+            ("enumValues", "[__EnumValue!]", true),
+            ("fields", "[__Field!]", true),
+            ("inputFields", "[__InputValue!]", false),
+            ("interfaces", "[__Type!]", false),
+            ("kind", "__TypeKind!", false),
+            ("name", "String", false),
+            ("ofType", "__Type", false),
+            ("possibleTypes", "[__Type!]", false),
+        ],
+    ),
+    enumeration(
+        "__TypeKind",
+        &[
+            "SCALAR",
+            "OBJECT",
+            "INTERFACE",
+            "UNION",
+            "ENUM",
+            "INPUT_OBJECT",
+            "LIST",
+            "NON_NULL",
+        ],
+    ),
 ];
 
-static META: [Meta; 8] = METAS;
+/// Fields of introspection that are deprecated themselves.
+pub(super) const OLD_FIELDS: [&str; 3] = ["onField", "onFragment", "onOperation"];
 
 impl<'s> Named<'s> {
     pub(super) fn name(self) -> &'s str {
@@ -213,7 +261,7 @@ pub(super) fn named<'s>(schema: &'s Schema, name: &str) -> Option<Named<'s>> {
     }
 }
 
-fn wrapped<'s>(schema: &'s Schema, text: &str) -> Option<Wrapped<'s>> {
+pub(super) fn wrapped<'s>(schema: &'s Schema, text: &str) -> Option<Wrapped<'s>> {
     let (text, non_null) = match text.strip_suffix('!') {
         Some(text) => (text, true),
         None => (text, false),

@@ -153,21 +153,20 @@ impl<'a> Rules<'a> {
                 let Some(operation) = operations.next() else {
                     continue;
                 };
-                match &operation.name {
-                    None if document.operations.len() > 1 => {
-                        let text = "This anonymous operation must be the only defined operation.";
-                        self.wrong(text, &[operation.at]);
+                if operation.name.is_none() && document.operations.len() > 1 {
+                    let text = "This anonymous operation must be the only defined operation.";
+                    self.wrong(text, &[operation.at]);
+                }
+                // Those without a name share one, the empty one (new-graphql-doc-52).
+                let name = operation.name.as_ref();
+                let (name, at) = name.map_or(("", operation.at), |it| (&*it.text, it.at));
+                match names.iter().find(|(known, _)| *known == name) {
+                    Some((_, first)) => {
+                        let text = format!("There can only be one operation named \"{name}\".");
+                        let places = [*first, at];
+                        self.wrong(text, &places);
                     }
-                    None => {}
-                    Some(name) => match names.iter().find(|(known, _)| *known == name.text) {
-                        Some((_, first)) => {
-                            let text =
-                                format!("There can only be one operation named \"{}\".", name.text);
-                            let places = [*first, name.at];
-                            self.wrong(text, &places);
-                        }
-                        None => names.push((&name.text, name.at)),
-                    },
+                    None => names.push((name, at)),
                 }
                 self.operation(operation);
             } else {

@@ -275,7 +275,10 @@ fn coerced(
         let mut out = BTreeMap::new();
         for (name, field) in fields {
             let (value, mut found) = (members.get(name).unwrap_or(&Value::Null), Vec::new());
-            if let Some(value) = coerced(schema, Wrapped::of(schema, field.of), value, &mut found) {
+            // `null` within an object is handed on (new-graphql-tree-var-10).
+            let is_given = members.contains_key(name);
+            let coerced = coerced(schema, Wrapped::of(schema, field.of), value, &mut found);
+            if let Some(value) = coerced.or(is_given.then_some(Value::Null)) {
                 out.insert(name.clone(), value);
             }
             wrong.extend(
