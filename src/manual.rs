@@ -58,7 +58,6 @@ pages! {
     addresses = "manual/addresses.md";
     gateways = "manual/gateways.md";
     operations = "manual/operations.md";
-    calls = "manual/calls.md";
     kubernetes = "manual/kubernetes.md";
     testing = "manual/testing.md";
     troubleshooting = "manual/troubleshooting.md";

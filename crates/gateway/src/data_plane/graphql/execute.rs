@@ -602,8 +602,8 @@ impl Execution {
                 // Of several names of one number the last (new-ws-lots).
                 let number = i32::try_from(number).ok();
                 let named = found.and_then(|it| {
-                    let values = it.enum_descriptor_proto().value.iter();
-                    let named = values.filter(|it| it.number == number).next_back();
+                    let mut values = it.enum_descriptor_proto().value.iter();
+                    let named = values.rfind(|it| it.number == number);
                     named.map(|it| it.name().to_owned())
                 });
                 named.map_or(Value::Null, Value::String)
