@@ -19,8 +19,7 @@ use tower_gwag_gateway::{EmbeddedGateway, Rpc, Tier};
 
 use crate::support::servers::bind;
 use crate::support::{
-    GREETER_PROTO, PETS_OPENAPI, gateway, greeter_service, registered, tonic_greeter, until_state,
-    within,
+    PETS_OPENAPI, gateway, greeter_service, registered, tonic_greeter, until_state, within,
 };
 use crate::tls_proxy::{Authority, TlsProxy};
 
@@ -199,7 +198,7 @@ async fn a_refusal_names_the_service_and_the_remedy() {
 #[tokio::test]
 async fn a_finding_need_not_stop_the_start() {
     let gateway = gateway().await;
-    let faulty = Service::proto(GREETER_PROTO).namespace("my-greeter");
+    let faulty = greeter_service().namespace("my-greeter");
     let options = Options::new(gateway.target()).service(faulty);
     let refusing = GwagRegistrationLayer::new(options.clone()).registration();
     let refused = refusing.start(([127, 0, 0, 1], 1).into());

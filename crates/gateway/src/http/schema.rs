@@ -1,12 +1,14 @@
 //! The schemas that a gateway makes of what is registered: the whole, as last made, and selections.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::{HttpBody, page, text};
 use crate::data_plane::graphql::graph::schema_of;
 use crate::node::life::Life;
-use crate::registry::binding::{Binding, Schema};
+use crate::registry::binding::{Binding, Key, Schema};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::graphql::Selection;
 use tower_gwag_schema::hash;
