@@ -34,7 +34,7 @@ struct Verdict {
 // === impl Options ===
 
 impl Options {
-    /// When the server counts as ready for [`Registration::readyz`] and the gRPC health service.
+    /// When the server counts as ready for [`Registration::readyz`](crate::Registration::readyz) and the gRPC health service.
     /// Default: [`Readiness::Serving`].
     pub fn readiness(mut self, when: Readiness) -> Self {
         self.readiness = Some(when);
