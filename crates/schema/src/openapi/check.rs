@@ -257,7 +257,7 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
         ),
         Rule::OpenApiOperationIdName => (
             format!("the operationId `{name}` is no name: {names}"),
-            format!("`{suggestion}` would do, {REPAIR}"),
+            format!("write `\"operationId\": \"{suggestion}\"`, {REPAIR}"),
         ),
         Rule::OpenApiOperationIdCollision => (
             format!(
@@ -277,7 +277,9 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
         ),
         Rule::OpenApiParameterName if is_in_path(document, &found.site) => (
             format!("the path parameter `{name}` is no name: {names}"),
-            format!("`{suggestion}` would do, {REPAIR}"),
+            format!(
+                "write `\"name\": \"{suggestion}\"`, and `{{{suggestion}}}` in the path, {REPAIR}"
+            ),
         ),
         Rule::OpenApiParameterName => (
             format!("the query parameter `{name}` is no name: {names}"),

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use prost_reflect::Kind;
+
 use crate::calls;
 use crate::finding::Rule;
 use crate::finding::location::Lines;
@@ -77,7 +79,7 @@ fn of_compiled(
         .found
         .iter()
         .take(MOST_FINDINGS)
-        .map(|it| explain(it, version).at(places.find(&it.site, shown)))
+        .map(|it| explain(it, version, compiled).at(places.find(&it.site, shown)))
         .collect();
     let streaming = compiled.streaming_methods().take(MOST_FINDINGS);
     for (method, site) in streaming {
@@ -97,7 +99,7 @@ fn of_compiled(
     found
 }
 
-fn explain(found: &Unrenderable, version: &str) -> Finding {
+fn explain(found: &Unrenderable, version: &str, compiled: &Compiled) -> Finding {
     let name = &found.name;
     let (message, help) = match found.rule {
         Rule::ProtoTwoServices if found.effect == Effect::Loses => (
@@ -128,9 +130,12 @@ fn explain(found: &Unrenderable, version: &str) -> Finding {
         ),
         Rule::ProtoFreeJson => (
             format!("the map `{name}` becomes free JSON, which gateways cannot render"),
-            "write a repeated message with a key and a value; only in a request of a unary \
-             method is a map harmless to others"
-                .to_owned(),
+            format!(
+                "write {}; only in a request of a unary method is a map harmless to others",
+                instead_of_map(compiled, name)
+                    .as_deref()
+                    .unwrap_or("a repeated message with a key and a value")
+            ),
         ),
         Rule::ProtoTypeName => (
             format!(
@@ -146,6 +151,27 @@ fn explain(found: &Unrenderable, version: &str) -> Finding {
         Effect::Blocks | Effect::BreaksText => Finding::error(found.rule, message),
     }
     .help(help)
+}
+
+/// The lines that a map is written as, by its full name.
+fn instead_of_map(compiled: &Compiled, name: &str) -> Option<String> {
+    let (owner, field) = name.rsplit_once('.')?;
+    let field = compiled.message(owner)?.get_field_by_name(field)?;
+    let Kind::Message(entry) = field.kind() else {
+        return None;
+    };
+    if !entry.is_map_entry() {
+        return None;
+    }
+    let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+    Some(format!(
+        "`repeated {0} {1} = {2};` with `message {0} {{ {3:?} key = 1; {4:?} value = 2; }}`",
+        entry.name().replace("Entry", "Item"),
+        field.name(),
+        field.number(),
+        key.kind(),
+        value.kind()
+    ))
 }
 
 /// Finds declarations in the sources.
@@ -171,5 +197,20 @@ impl Places<'_> {
             file: shown(file),
             at: spot,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Service, check};
+
+    #[test]
+    fn the_help_about_a_map_has_the_lines_as_they_should_be() {
+        let source = "syntax = \"proto3\"; package p; service S { rpc Get(Q) returns (R); }
+            message Q { string id = 1; } message R { map<string, int64> labels = 3; }";
+        let error = check(&[Service::proto(source).namespace("s")]).unwrap_err();
+        let wanted = "write `repeated LabelsItem labels = 3;` with `message LabelsItem { string key = 1; \
+                      int64 value = 2; }`";
+        assert!(error.to_string().contains(wanted), "{error}");
     }
 }
