@@ -1,8 +1,8 @@
 //! What operators see of a service: JSON logs, events, probes and a scrape of its metrics.
 //!
 //! `cargo run --example observed` prints the log of a short life and ends with the scrape. With
-//! `GWAG_GATEWAY=host:port` it registers with that gateway, otherwise with an embedded one, and every
-//! other `GWAG_*` variable counts as well.
+//! `GWAG_GATEWAY=host:port` it registers with that gateway and serves until Ctrl-C, otherwise with an
+//! embedded one, and every other `GWAG_*` variable counts as well. `LISTEN=0.0.0.0:0` is where it listens.
 
 use std::time::Duration;
 
@@ -39,8 +39,10 @@ async fn main() -> Result<(), BoxError> {
 
     let layer = GwagRegistrationLayer::new(options);
     let registration = layer.registration();
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let listen = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
+    let listener = TcpListener::bind(listen).await?;
+    let port = listener.local_addr()?.port();
+    println!("RESULT listens on port {port}");
     let listener = registration.listener(listener)?;
     let scrape = metrics.clone();
     let app = Router::new()
@@ -58,10 +60,11 @@ async fn main() -> Result<(), BoxError> {
     let server = axum::serve(listener, app).with_graceful_shutdown(registration.shutdown(stop));
     let life = async {
         let _ = tokio::time::timeout(Duration::from_secs(5), registration.registered()).await;
-        println!(
-            "RESULT readyz {}",
-            fetch(address, "/readyz").await?.trim_end()
-        );
+        println!("RESULT readyz {}", fetch(port, "/readyz").await?.trim_end());
+        if embedded.is_none() {
+            // Until a signal comes.
+            registration.leaving().await;
+        }
         drop(seen);
         Ok::<_, BoxError>(())
     };
@@ -74,11 +77,11 @@ async fn main() -> Result<(), BoxError> {
 }
 
 /// A GET as simple as can be.
-async fn fetch(address: std::net::SocketAddr, path: &str) -> Result<String, BoxError> {
+async fn fetch(port: u16, path: &str) -> Result<String, BoxError> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
