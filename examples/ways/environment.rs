@@ -1,0 +1,18 @@
+//! The environment says everything; without `GWAG_GATEWAY` it serves alone.
+
+use axum::{Router, routing::get};
+use tokio::net::TcpListener;
+use tower_gwag::{Options, Service, no_gateway};
+
+pub(crate) async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let app = Router::new().route("/pets", get(|| async { "\"Rex, Tom\"" }));
+    let options = Options::from_env()?
+        .disabled_if(no_gateway)
+        .service(Service::openapi(crate::PETS));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!(
+        "{}",
+        tower_gwag::serve(listener, app, crate::told(options)).await?
+    );
+    Ok(())
+}
