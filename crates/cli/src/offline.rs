@@ -397,10 +397,12 @@ fn explain_rule(rule: Rule) {
     output::print(&text);
 }
 
+/// What becomes of calls, by operation and ingress.
 fn explain_calls(sources: &Sources) -> Result<ExitCode, Fault> {
-    let _ = sources;
-    Err(Fault::new(
-        FILE,
-        "what callers get is not told yet: only rules are",
-    ))
+    for source in &sources.all {
+        let calls = source.service.calls();
+        let calls = calls.map_err(|error| faulty(sources, error))?;
+        line(calls);
+    }
+    Ok(ExitCode::from(FINE))
 }

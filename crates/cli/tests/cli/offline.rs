@@ -359,6 +359,22 @@ async fn every_rule_is_explained() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_calls_is_explained() {
+    let done = call(
+        &data("good"),
+        &["explain", "pets.yaml", "proto/greeter.proto"],
+    )
+    .await;
+    let done = done
+        .ends_with(0)
+        .says("GET /pets")
+        .says("/greeter.v1.Greeter/Greet");
+    for ingress in ["gRPC", "HTTP", "GraphQL"] {
+        assert!(done.out.contains(ingress), "{done:?}");
+    }
+}
+
+#[tokio::test]
 async fn imports_are_found_above_the_file() {
     let folder = folder("");
     std::fs::create_dir_all(folder.join("proto/shop/v1")).unwrap();
