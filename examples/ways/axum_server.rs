@@ -4,9 +4,7 @@ use axum::{Router, routing::get};
 use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
 
 pub(crate) async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let options = Options::new("127.0.0.1:50090")
-        .or_env()?
-        .service(Service::openapi(crate::PETS));
+    let options = Options::from_env()?.service(Service::openapi(crate::PETS));
     let layer = GwagRegistrationLayer::new(crate::told(options));
     let registration = layer.registration();
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;

@@ -5,9 +5,7 @@ use tokio::net::TcpListener;
 use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
 
 pub(crate) async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let options = Options::new("127.0.0.1:50090")
-        .or_env()?
-        .service(Service::openapi(crate::PETS));
+    let options = Options::from_env()?.service(Service::openapi(crate::PETS));
     let layer = GwagRegistrationLayer::new(crate::told(options));
     let registration = layer.registration();
     let listener = registration.listener(TcpListener::bind("127.0.0.1:0").await?)?;
