@@ -103,14 +103,17 @@ fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
         Err(why) => return text(StatusCode::BAD_REQUEST, why),
     };
     let (mounted, stable) = life.registry().mounted();
+    let has_admin = selection.has("admin", Version::V1);
     // What cannot be rendered by itself is a fault of the selection that has it.
     let guilty = mounted.iter().find_map(|it| {
         let (namespace, version) = &it.binding.key;
         let version = Version::parse(version).ok()?;
         let reason = it.binding.unrenderable.as_ref()?;
         let is_chosen = selection.has(namespace, version);
-        // Free JSON of a proto is one beside that of an OpenAPI document only, which the model knows.
-        (is_chosen && reason.rule != Rule::ProtoFreeJson).then(|| reason.to_string())
+        // Free JSON of a proto is one beside that of an OpenAPI document only: the model knows those that
+        // are registered, and gateways have `admin` themselves.
+        let is_fault = reason.rule != Rule::ProtoFreeJson || has_admin;
+        (is_chosen && is_fault).then(|| reason.to_string())
     });
     let made = match guilty {
         Some(reason) => Err(reason),
