@@ -77,6 +77,8 @@ pub enum ErrorKind {
     /// No gateway's schema can be made from this one; found before any network call where it can
     /// be, else told by a gateway.
     Unrenderable,
+    /// A gateway would serve it, but calls of it would end the gateway, or never succeed.
+    FatalCalls,
     /// A call in the wrong order, such as a second listener for one registration.
     Misuse,
     /// The server that [`serve_tonic`](crate::serve_tonic) runs failed.
@@ -260,6 +262,7 @@ impl ErrorKind {
             | Rule::OpenApiNoOperations
             | Rule::OpenApiPathItemParameters
             | Rule::OpenApiRepaired => Self::InvalidOpenApi,
+            rule if rule.is_about_calls() => Self::FatalCalls,
             // What is left are misuses, and faults of build scripts, which never come here.
             _ => Self::Misuse,
         }
