@@ -1,4 +1,4 @@
-//! What of the schema of a GraphQL endpoint is found before the endpoint is registered.
+//! Checks the schema of a GraphQL endpoint before the endpoint is registered.
 
 use crate::calls;
 use crate::finding::Rule;
@@ -8,13 +8,13 @@ use crate::graphql::Introspection;
 use crate::release::GatewayRelease;
 use crate::render::{self, Effect, Site, Unrenderable};
 
-/// What findings call the schema.
+/// The file name of the schema in findings.
 const FILE: &str = "graphql";
 
-/// More of one schema are not told.
+/// Further findings about one schema are dropped.
 const MOST_FINDINGS: usize = 100;
 
-/// Everything to say about a schema, and the schema, if it can be read.
+/// All findings about a schema, and the schema itself if it is readable.
 pub(crate) fn check(
     namespace: &str,
     version: &str,
@@ -59,7 +59,7 @@ pub(crate) fn check(
     (found, Some(introspection))
 }
 
-/// A schema, or why it is none and where.
+/// A schema, or the reason and place of the syntax error.
 type Read = Result<Introspection, (String, Option<(usize, usize)>)>;
 
 fn read(text: &str) -> Read {

@@ -1,17 +1,17 @@
-//! What a gwag gateway accepts and how it judges it: services, their schemas, and what is wrong
-//! with them, without a network.
+//! What a gwag gateway accepts: describes services and their schemas, and checks them without a
+//! network.
 //!
 //! Servers use this crate through `tower-gwag`, build scripts through `tower-gwag-build`. Tools that
-//! only check schemas use it alone: [`Service`] describes what is registered, [`check`] returns
+//! only check schemas use it directly: [`Service`] describes what to register, [`check`] returns
 //! [`Findings`].
 //!
 //! # Features
 //!
 //! `preflight` (on by default) compiles proto sources, reads OpenAPI documents and hashes schemas as
-//! gateways do. `utoipa` and `include_dir` accept these crates' types.
+//! gateways do. `utoipa` and `include_dir` let these crates' types be passed in.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// In the library only: tests may.
+// Only in the library: tests may use these.
 #![warn(
     clippy::expect_used,
     clippy::print_stderr,

@@ -1,13 +1,13 @@
 //! Releases of the gateway.
 
-/// A release of the gateway, as far as what it makes of schemas differs.
+/// A release of the gateway; listed are only those that treat schemas differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum GatewayRelease {
-    /// 1.1: what comes from OpenAPI has nullable items in its lists, and headers and cookies must be
-    /// GraphQL names.
+    /// 1.1: lists that come from OpenAPI have nullable items, and headers and cookies must be GraphQL
+    /// names.
     V1_1,
-    /// 1.4, the newest that is known.
+    /// 1.4, the newest known release.
     #[default]
     V1_4,
 }

@@ -1,8 +1,8 @@
-//! What a gateway cannot make its GraphQL schema of (contract § 2, What cannot be rendered), and what
-//! it serves with a schema that is not what it should be: findings of the model in `graphql`.
+//! Schemas that a gateway cannot turn into GraphQL (contract § 2, What cannot be rendered), and schemas
+//! that it serves with defects: findings from the model in `graphql`.
 //!
-//! A standalone gateway refuses the former; a clustered one takes it and then serves no schema change
-//! of anybody until it is gone.
+//! A standalone gateway refuses the former; a clustered one accepts it and then serves no schema
+//! changes of any service until it is removed.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,30 +19,30 @@ use crate::proto::Compiled;
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
-/// One thing that is wrong with the schema that a source becomes.
+/// One defect of the GraphQL schema generated from a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unrenderable {
     pub rule: Rule,
-    /// What is not named as it should be, or what the rule is about.
+    /// The name at fault, or the subject of the rule.
     pub name: String,
     pub site: Site,
     pub effect: Effect,
-    /// What a standalone gateway says.
+    /// The error text of a standalone gateway.
     pub(crate) text: String,
 }
 
-/// What becomes of a schema with something wrong.
+/// The effect of a defect on the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// It cannot be made.
+    /// The schema cannot be built.
     Blocks,
-    /// It is served, and its text is no GraphQL.
+    /// The schema is served, but its text is not valid GraphQL.
     BreaksText,
-    /// It is served, and something is missing in it.
+    /// The schema is served with something missing.
     Loses,
 }
 
-/// Where in a schema something is.
+/// A place in a schema.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Site {
     Nowhere,
@@ -54,7 +54,7 @@ pub enum Site {
     Mark(usize, usize),
 }
 
-/// What a source becomes, and all that is wrong with it.
+/// The schema generated from a source, and all its defects.
 #[derive(Debug)]
 pub(crate) struct Judged {
     pub(crate) found: Vec<Unrenderable>,
@@ -68,7 +68,7 @@ impl fmt::Display for Unrenderable {
     }
 }
 
-/// What of a namespace alone cannot be rendered.
+/// Defects of the namespace itself.
 #[must_use]
 pub fn namespace(namespace: &str) -> Option<Unrenderable> {
     (!is_name(namespace)).then(|| Unrenderable {
@@ -83,14 +83,14 @@ pub fn namespace(namespace: &str) -> Option<Unrenderable> {
     })
 }
 
-/// What of a proto blocks gateways.
+/// Defects of a proto that block gateways.
 #[must_use]
 pub fn proto(namespace: &str, version: &str, compiled: &Compiled) -> Vec<Unrenderable> {
     let judged = judge_proto(namespace, version, compiled, GatewayRelease::default());
     blocking(judged.found)
 }
 
-/// What of an OpenAPI document blocks gateways.
+/// Defects of an OpenAPI document that block gateways.
 #[must_use]
 pub fn openapi(namespace: &str, version: &str, document: &Document) -> Vec<Unrenderable> {
     let judged = judge_openapi(namespace, version, document, GatewayRelease::default());
@@ -102,7 +102,7 @@ fn blocking(mut found: Vec<Unrenderable>) -> Vec<Unrenderable> {
     found
 }
 
-/// Everything that is wrong with the schema of a proto.
+/// All defects of a proto's schema.
 pub(crate) fn judge_proto(
     namespace: &str,
     version: &str,
@@ -152,7 +152,7 @@ pub(crate) fn judge_proto(
     Judged::of(schema, found)
 }
 
-/// Every service but the first, whose operations are where those of the first should be.
+/// Every service after the first: its operations collide with those of the first.
 fn more_services(compiled: &Compiled, effect: Effect, text: &str) -> Vec<Unrenderable> {
     let Some(entry) = compiled.entry() else {
         return Vec::new();
@@ -170,7 +170,7 @@ fn more_services(compiled: &Compiled, effect: Effect, text: &str) -> Vec<Unrende
     more.collect()
 }
 
-/// The finding about a text that is no GraphQL.
+/// The finding about a schema whose text is not valid GraphQL.
 pub(crate) fn broken_text(found: &Unrenderable) -> Finding {
     let name = &found.name;
     let (message, help) = match name.as_str() {
@@ -192,10 +192,10 @@ pub(crate) fn broken_text(found: &Unrenderable) -> Finding {
     Finding::error(Rule::SchemaText, message).help(help)
 }
 
-/// So many bytes of pointers are made.
+/// The most bytes of JSON pointers to build.
 const MOST_TOLD: usize = 16 << 20;
 
-/// Everything that is wrong with the schema of an OpenAPI document.
+/// All defects of an OpenAPI document's schema.
 pub(crate) fn judge_openapi(
     namespace: &str,
     version: &str,
@@ -233,7 +233,7 @@ pub(crate) fn judge_openapi(
     Judged::of(schema, found)
 }
 
-/// A component is told under its own name.
+/// Components are reported under their own names.
 fn component_at(rule: Rule, place: &Place) -> Option<String> {
     let (Rule::OpenApiComponentName, Place::OpenApi(pointer)) = (rule, place) else {
         return None;
@@ -243,12 +243,12 @@ fn component_at(rule: Rule, place: &Place) -> Option<String> {
     Some(name.replace("~1", "/").replace("~0", "~"))
 }
 
-/// The names of a document that GraphQL does not have, where that does harm.
+/// Harmful names in a document that are not GraphQL names.
 pub(crate) fn names(document: &Document) -> Vec<Unrenderable> {
     judge_openapi("s", "v1", document, GatewayRelease::default()).found
 }
 
-/// Whether a name is that of a header or cookie, which only release 1.1 makes arguments of.
+/// Whether a name is that of a header or cookie; only release 1.1 turns those into arguments.
 fn is_header(document: &Document, pointer: &Pointer) -> bool {
     let pointer = pointer.to_string();
     let holder = pointer.strip_suffix("/name");
@@ -257,7 +257,7 @@ fn is_header(document: &Document, pointer: &Pointer) -> bool {
     matches!(place, Some("header" | "cookie"))
 }
 
-/// What a name at a JSON pointer is.
+/// The rule for a name at a JSON pointer.
 fn rule_of_name(pointer: &Pointer) -> Rule {
     let (last, before) = pointer.ends_with();
     match (last.as_str(), before.as_deref()) {
@@ -265,13 +265,13 @@ fn rule_of_name(pointer: &Pointer) -> Rule {
         ("name", _) => Rule::OpenApiParameterName,
         (_, Some("enum")) => Rule::OpenApiEnumValue,
         (_, Some("schemas")) => Rule::OpenApiComponentName,
-        // A part of a form.
+        // A part of a multipart form.
         (_, Some("properties")) => Rule::OpenApiParameterName,
         _ => Rule::OpenApiOperationIdMissing,
     }
 }
 
-/// Everything that is wrong with the schema of a GraphQL endpoint.
+/// All defects of a GraphQL endpoint's schema.
 pub(crate) fn judge_graphql(
     namespace: &str,
     version: &str,
@@ -302,12 +302,12 @@ fn judge(
     release: GatewayRelease,
 ) -> (Schema, Vec<Failure>) {
     let mut sources = Sources::of(release);
-    // A hidden namespace is not in the schema, and one that is no name is told by itself.
+    // A hidden namespace is not in the schema, and an invalid one is reported separately.
     let mut namespace = suggest(namespace);
     if namespace.starts_with('_') {
         namespace.insert(0, 'h');
     }
-    // A version that is none is told as such.
+    // An invalid version is reported separately.
     let version = Version::parse(version).unwrap_or_default();
     sources.add(&namespace, version, source);
     sources.judge(&Selection::ALL)
@@ -335,7 +335,7 @@ fn of_flaw(flaw: &Flaw) -> Unrenderable {
     }
 }
 
-/// The place to show: the later one of two.
+/// The place to show: of two, the later one.
 fn place_of(failure: &Failure) -> &Place {
     failure.places.iter().max().unwrap_or(&Place::Nowhere)
 }
@@ -381,7 +381,7 @@ impl Judged {
 // === impl Unrenderable ===
 
 impl Unrenderable {
-    /// Where it is in an OpenAPI document.
+    /// The JSON pointer into an OpenAPI document.
     pub(crate) fn pointer(&self) -> Option<&str> {
         match &self.site {
             Site::OpenApi(pointer) => Some(pointer),

@@ -1,15 +1,14 @@
-//! The canonical hash of a schema: what a gateway tells two schemas apart by.
+//! The canonical hash of a schema, by which a gateway tells two schemas apart.
 
 use std::fmt;
 
-/// The hash by which a gateway tells two schemas apart, as far as it can be known without asking
-/// one: `hash_hex` in its list of services.
+/// The hash by which a gateway tells two schemas apart (`hash_hex` in its list of services), as far
+/// as it can be computed without asking one.
 ///
 /// It is exact for proto3, custom options included, for protos without a `syntax` line and for
-/// OpenAPI documents. Where a gateway's compiler may describe a source in another way than the one
-/// used here (an own `descriptor.proto`, ranges of extensions, groups, some proto2 defaults,
-/// editions) it is unsure: an equal hash still proves an equal schema, another
-/// one proves nothing.
+/// OpenAPI documents. It is unsure if a gateway's compiler may describe the source differently than
+/// the one used here (your own `descriptor.proto`, extension ranges, groups, some proto2 defaults,
+/// editions): then an equal hash still proves an equal schema, but a different one proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaHash {
     hex: Option<String>,
@@ -33,7 +32,7 @@ impl SchemaHash {
         }
     }
 
-    /// 64 lower-case hex digits; `None` where the source cannot be compiled here at all.
+    /// 64 lower-case hex digits; `None` if this crate cannot compile the source at all.
     #[must_use]
     pub fn hex(&self) -> Option<&str> {
         self.hex.as_deref()
@@ -45,14 +44,14 @@ impl SchemaHash {
         self.doubt.is_none()
     }
 
-    /// Why a gateway may compute another hash; `None` when it is exact.
+    /// Why a gateway may compute another hash; `None` if it is exact.
     #[must_use]
     pub fn doubt(&self) -> Option<&str> {
         self.doubt.as_deref()
     }
 }
 
-/// The hex digits; an unsure hash with its reason.
+/// The hex digits, and for an unsure hash the reason.
 impl fmt::Display for SchemaHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.hex().unwrap_or("unknown"))?;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a version is refused.
+/// Why a text is not a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VersionFault {
-    /// `stable` is an alias that the gateway computes.
+    /// `stable`, an alias that the gateway computes.
     StableAlias,
     /// Anything else that is not `unstable` or `vN`.
     Syntax,
@@ -47,7 +47,7 @@ impl Version {
     /// `v1`, the default.
     pub const V1: Self = Self(Tier::Numbered(1));
 
-    /// `vN`; `None` for 0 and for numbers above `i64::MAX`, which no gateway takes.
+    /// `vN`; `None` for 0 and for numbers above `i64::MAX`, which gateways refuse.
     #[must_use]
     pub const fn numbered(n: u64) -> Option<Self> {
         if n == 0 || n > i64::MAX as u64 {
@@ -72,7 +72,7 @@ impl Version {
         matches!(self.0, Tier::Unstable)
     }
 
-    /// Reads a version as a gateway does: empty is `v1`, and `v+1` is `v1` too.
+    /// Parses a version as a gateway does: empty is `v1`, and so is `v+1`.
     pub fn parse(text: &str) -> Result<Self, VersionFault> {
         match text {
             "" => return Ok(Self::V1),
@@ -84,7 +84,7 @@ impl Version {
         if number.starts_with('0') {
             return Err(VersionFault::Syntax);
         }
-        // `u64::from_str` takes one leading `+`, exactly as the gateway does.
+        // `u64::from_str` accepts one leading `+`, exactly as the gateway does.
         let number: u64 = number.parse().map_err(|_| VersionFault::Syntax)?;
         Self::numbered(number).ok_or(VersionFault::Syntax)
     }
@@ -93,7 +93,7 @@ impl Version {
 impl FromStr for Version {
     type Err = InvalidVersion;
 
-    /// Reads `unstable` or `vN`, as a gateway does.
+    /// Parses `unstable` or `vN`, as a gateway does.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text).map_err(|_| InvalidVersion(text.to_owned()))
     }

@@ -1,12 +1,12 @@
-//! The features that do not survive a gateway: each with what becomes of it by which ingress, and the
-//! rule that tells it. `{}` stands for what has the feature.
+//! The features that do not survive a gateway: what happens to each on each ingress, and the rule that
+//! reports it. `{}` stands for the subject that has the feature.
 
 use super::{Fate, Ingress, Note, Seen};
 use crate::finding::Rule;
 use Fate::{Changed, EndsGateway, Fails, Lost};
 use Ingress::{GraphQl, Grpc, Http};
 
-/// What an operation can have that does not survive a gateway.
+/// A feature of an operation that does not survive a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Feature {
     // Proto: streams.
@@ -65,15 +65,15 @@ pub(super) enum Feature {
     RemoteSubscription,
 }
 
-/// All that is known of a feature.
+/// The facts about a feature.
 pub(super) struct Facts {
     pub(super) rule: Option<Rule>,
-    /// In a finding, as part of what its rule says.
+    /// In a finding, as part of its rule's message.
     pub(super) summary: &'static str,
     pub(super) effects: &'static [(Ingress, Fate, &'static str)],
 }
 
-/// What no operation escapes.
+/// Changes that affect every operation.
 pub(super) const OF_EVERY_CALL: [(Ingress, &str); 3] = [
     (
         Grpc,
@@ -503,7 +503,7 @@ const DESTROYED: &str = "bytes come as text, destroyed where they are none: `{}`
 const AS_TEXT: &str = "bytes are sent as the text itself, not as base64: `{}`";
 
 impl Seen {
-    /// What it means for callers by an ingress.
+    /// The effect on callers through an ingress.
     pub(super) fn note(&self, ingress: Ingress) -> Option<Note> {
         let facts = self.feature.facts();
         let mut effects = facts.effects.iter();

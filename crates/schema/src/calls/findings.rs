@@ -1,5 +1,5 @@
-//! Findings of the rules `calls-…`: one for each field that can end a gateway, and otherwise one for a
-//! service and rule, however many operations it is about.
+//! Findings of the rules `calls-…`: one for each field that can end a gateway, otherwise one per service
+//! and rule, however many operations it covers.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::{Operation, Subject};
 use crate::finding::{Finding, Rule};
 use crate::render::Site;
 
-/// So many names are told of each feature.
+/// How many names are listed for each feature.
 const MOST_NAMES: usize = 2;
 
-/// All that the rules say of the operations of a service, each with its place.
+/// All findings about the operations of a service, each with its place.
 pub(crate) fn findings(operations: &[Operation]) -> Vec<(Finding, Site)> {
     let mut found = fatal(operations);
     let mut by_rule: BTreeMap<Rule, BTreeMap<Feature, Vec<&Subject>>> = BTreeMap::new();
@@ -43,7 +43,7 @@ pub(crate) fn findings(operations: &[Operation]) -> Vec<(Finding, Site)> {
     found
 }
 
-/// What lets one call end the gateway, field by field.
+/// One finding for each field that lets one call end the gateway.
 fn fatal(operations: &[Operation]) -> Vec<(Finding, Site)> {
     let mut found = Vec::new();
     for operation in operations {
@@ -95,7 +95,7 @@ fn names(subjects: &[&Subject]) -> String {
     }
 }
 
-/// How a warning begins, and what to do about it.
+/// The beginning of a warning, and its remedy.
 fn words(rule: Rule) -> (&'static str, &'static str) {
     match rule {
         Rule::CallsFatalMap => (

@@ -1,5 +1,5 @@
-//! What becomes of the calls of a service behind a gateway: what is carried, changed or lost, what
-//! fails, and what ends the gateway itself. Measured on releases 1.1 and 1.4, which agree.
+//! What happens to calls of a service behind a gateway: what is carried, changed or lost, what fails,
+//! and what ends the gateway itself. Measured on releases 1.1 and 1.4, which agree.
 //!
 //! Everything is derived from one list of features ([`feature`]): the table that
 //! [`Service::calls`](crate::Service::calls) returns and the findings of the rules `calls-…`.
@@ -31,7 +31,7 @@ use crate::service::evidence::Parsed;
 use crate::service::{Checks, Purpose, Resolved, Service};
 use feature::Feature;
 
-/// The way by which a call comes into a gateway.
+/// The ingress through which a call enters a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Ingress {
@@ -43,31 +43,31 @@ pub enum Ingress {
     GraphQl,
 }
 
-/// What becomes of a call, or of a part of it; what is worse is greater.
+/// What happens to a call, or to a part of it; worse fates are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It arrives as it was sent.
+    /// It arrives as sent.
     Carried,
-    /// It arrives, but not as it was sent.
+    /// It arrives changed.
     Changed,
-    /// It does not arrive, and nobody is told.
+    /// It does not arrive, and nobody gets an error.
     Lost,
     /// The call fails.
     Fails,
-    /// The gateway's process ends, for everybody.
+    /// The gateway's process ends, for all callers.
     EndsGateway,
 }
 
-/// What becomes of the calls of a service: a table of its operations, by each ingress.
+/// What happens to the calls of a service: a table of its operations, for each ingress.
 ///
-/// `Display` prints it for people to read.
+/// `Display` prints it as a table for people.
 #[derive(Clone, Debug)]
 pub struct Calls {
     operations: Vec<CallsOf>,
 }
 
-/// What becomes of the calls of one operation.
+/// What happens to the calls of one operation.
 #[derive(Clone, Debug)]
 pub struct CallsOf {
     service: String,
@@ -75,7 +75,7 @@ pub struct CallsOf {
     ways: Vec<Way>,
 }
 
-/// What becomes of the calls of one operation by one ingress.
+/// What happens to the calls of one operation through one ingress.
 #[derive(Clone, Debug)]
 pub struct Way {
     ingress: Ingress,
@@ -83,7 +83,7 @@ pub struct Way {
     notes: Vec<Note>,
 }
 
-/// One thing that becomes of calls.
+/// One thing that happens to calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     fate: Fate,
@@ -93,7 +93,7 @@ pub struct Note {
 
 // === what is seen in the sources ===
 
-/// An operation, where callers find it and what is peculiar about it.
+/// An operation, where callers reach it, and its peculiarities.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     /// `/shop.v1.Shop/Watch`, `GET /pets/{id}` or `query books`.
@@ -109,7 +109,7 @@ pub(crate) struct Operation {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     feature: Feature,
-    /// What has it: fields, parameters, media types; the operation itself where that is all.
+    /// The items that have it: fields, parameters, media types; or just the operation itself.
     subjects: Vec<Subject>,
 }
 
@@ -126,14 +126,14 @@ impl Operation {
         }
     }
 
-    /// The operation as a whole has it.
+    /// Records a feature of the operation as a whole.
     fn see_itself(&mut self, feature: Feature) {
         let (name, site) = (self.name.clone(), self.site.clone());
         self.see(feature, vec![Subject { name, site }]);
     }
 }
 
-/// Where the operations of a schema are: what a caller asks for, by what is behind it.
+/// The GraphQL addresses of a schema's operations: what a caller queries, keyed by the call behind it.
 fn graphql_addresses(
     schema: &Schema,
 ) -> HashMap<(OperationKind, Target), (String, &crate::graphql::Field)> {
@@ -145,7 +145,7 @@ fn graphql_addresses(
     let mut found = HashMap::new();
     for (word, root) in roots {
         let Some(root) = root else { continue };
-        // Containers of namespaces and groups; those of versions and `stable` repeat what is there.
+        // Containers of namespaces and groups; those of versions and `stable` repeat the same operations.
         let mut open: Vec<(&Type, Vec<&str>)> = vec![(root, Vec::new())];
         while let Some((of, path)) = open.pop() {
             for (name, field) in of.fields().into_iter().flatten() {
@@ -172,22 +172,22 @@ fn graphql_addresses(
     found
 }
 
-/// Groups within groups are followed this far.
+/// How deep groups within groups are followed.
 const MAX_GROUPS: usize = 32;
 
 // === impl Service ===
 
 impl Service {
-    /// What becomes of the calls of this service behind a gateway: for each operation and each
-    /// ingress what is carried, changed or lost, and what fails. Directories of proto files are read.
+    /// What happens to the calls of this service behind a gateway: for each operation and each ingress,
+    /// what is carried, changed or lost, and what fails. Reads directories of proto files.
     ///
-    /// The rules `calls-…` of [`check`](crate::check) refuse or warn of the worst of it; the table has
-    /// all of it, allowed or not.
+    /// The rules `calls-…` of [`check`](crate::check) refuse or warn of the worst cases; the table lists
+    /// all of them, allowed or not.
     ///
     /// # Errors
     ///
-    /// The service cannot be registered for other reasons, as [`check`](crate::check) says it; or it is
-    /// a GraphQL endpoint without [`schema`](Self::schema).
+    /// The service cannot be registered for other reasons, with the findings of [`check`](crate::check); or
+    /// it is a GraphQL endpoint without [`schema`](Self::schema).
     ///
     /// # Examples
     ///
@@ -239,7 +239,7 @@ fn calls_of(service: &Resolved) -> Vec<CallsOf> {
 // === impl Calls ===
 
 impl Calls {
-    /// Each operation, in the order of the source.
+    /// All operations, in the order of the source.
     pub fn operations(&self) -> impl Iterator<Item = &CallsOf> {
         self.operations.iter()
     }
@@ -294,41 +294,41 @@ impl CallsOf {
         &self.name
     }
 
-    /// What becomes of calls by one ingress.
+    /// What happens to calls through one ingress.
     #[must_use]
     pub fn by(&self, ingress: Ingress) -> &Way {
-        // In the order of the enum, all three are there.
+        // All three are there, in the order of the enum.
         &self.ways[ingress as usize]
     }
 
-    /// What becomes of calls by each ingress.
+    /// What happens to calls through each ingress.
     pub fn ways(&self) -> impl Iterator<Item = &Way> {
         self.ways.iter()
     }
 }
 
 impl Way {
-    /// By which way.
+    /// The ingress.
     #[must_use]
     pub fn ingress(&self) -> Ingress {
         self.ingress
     }
 
-    /// What a caller asks for: a gRPC method, an HTTP method and path, or the fields of a GraphQL
-    /// operation; `None` where there is no route.
+    /// What a caller requests: a gRPC method, an HTTP method and path, or the fields of a GraphQL
+    /// operation; `None` if there is no route.
     #[must_use]
     pub fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }
 
-    /// The worst that becomes of a call.
+    /// The worst fate of a call.
     #[must_use]
     pub fn fate(&self) -> Fate {
         let worst = self.notes.iter().map(|it| it.fate).max();
         worst.unwrap_or(Fate::Carried)
     }
 
-    /// Each thing that becomes of a call, the worst first; none where it is carried.
+    /// Everything that happens to a call, the worst first; empty if it is carried.
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes
@@ -336,19 +336,19 @@ impl Way {
 }
 
 impl Note {
-    /// What becomes of it.
+    /// The fate.
     #[must_use]
     pub fn fate(&self) -> Fate {
         self.fate
     }
 
-    /// The rule that refuses it or warns of it, if there is one.
+    /// The rule that refuses it or warns of it, if any.
     #[must_use]
     pub fn rule(&self) -> Option<Rule> {
         self.rule
     }
 
-    /// How, and of what.
+    /// A description, with the subjects at fault.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

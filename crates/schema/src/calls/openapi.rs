@@ -1,4 +1,4 @@
-//! What becomes of the operations of an OpenAPI document.
+//! What happens to calls of the operations of an OpenAPI document.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +19,7 @@ use crate::render::Site;
 /// The methods that gateways serve.
 const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Headers that reach the service, or that OpenAPI says not to take for parameters.
+/// Headers that reach the service, or that OpenAPI says to ignore as parameters.
 const KEPT_HEADERS: [&str; 10] = [
     "authorization",
     "accept",
@@ -33,10 +33,10 @@ const KEPT_HEADERS: [&str; 10] = [
     "x-cloud-trace-context",
 ];
 
-/// Longer chains of references lead nowhere.
+/// Longer chains of references are not followed.
 const MAX_REFERENCES: usize = 64;
 
-/// Deeper schemas are not looked into.
+/// Schemas below this depth are not inspected.
 const MAX_DEPTH: usize = 128;
 
 pub(crate) fn is_served(method: &str) -> bool {
@@ -70,13 +70,13 @@ pub(crate) fn operations(
 
 struct Reader<'a> {
     root: &'a Value,
-    /// What gateways make gRPC methods of.
+    /// The operations that gateways turn into gRPC methods.
     methods: HashMap<(String, String), GrpcMethod>,
-    /// The maps that a message leads to.
+    /// The maps reachable from a message.
     maps: HashMap<String, Vec<Subject>>,
-    /// Of each component schema.
+    /// The big numbers of each component schema.
     big_numbers: HashMap<String, Vec<Subject>>,
-    /// Properties that GraphQL calls otherwise, by the types that lead to them.
+    /// Properties whose GraphQL names differ, by the types that lead to them.
     renamed: HashMap<TypeId, Vec<Subject>>,
     addresses: HashMap<(OperationKind, Target), (String, &'a graphql::Field)>,
 }
@@ -117,7 +117,7 @@ impl Reader<'_> {
             "GET" => OperationKind::Query,
             _ => OperationKind::Mutation,
         };
-        // As the schema has it: a word that lives as long as the program.
+        // Taken from the table, where it is `'static`.
         let method = SERVED.into_iter().find(|it| *it == method)?;
         let key = Target::Http {
             method,
@@ -147,7 +147,7 @@ impl Reader<'_> {
         Some(operation)
     }
 
-    /// Where gRPC callers find it, and the maps that end the gateway there.
+    /// The address for gRPC callers, and the maps that end the gateway when called there.
     fn over_grpc(&self, operation: &mut Operation, method: &str, path: &str) {
         let found = self.methods.get(&(method.to_owned(), path.to_owned()));
         let Some(found) = found else {
@@ -173,7 +173,7 @@ impl Reader<'_> {
         self.renamed.get(&of).cloned().unwrap_or_default()
     }
 
-    /// A path of `servers` that every one of them has.
+    /// The base path in `servers`, if every server has one.
     fn base_path(&self, operation: &mut Operation, path: &str, value: &Value) {
         let item = self.root.pointer("/paths").and_then(|it| it.get(path));
         let holders = [
@@ -262,7 +262,7 @@ impl Reader<'_> {
         .collect()
     }
 
-    /// What becomes of a query parameter that is no single value.
+    /// What happens to a query parameter that is not a single value.
     fn in_query(&self, parameter: &Parameter<'_>) -> Option<Feature> {
         let schema = parameter.value.get("schema")?;
         let (schema, _) = self.follow((schema, String::new()));
@@ -277,7 +277,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Keys without which an operation cannot be called, where gateways do not send them.
+    /// API keys that an operation requires, but gateways do not send.
     fn api_keys(&self, operation: &Value, queried: &[&str]) -> Vec<Subject> {
         let own = operation.get("security");
         let (security, at) = match own {
@@ -310,7 +310,7 @@ impl Reader<'_> {
                 })
             })
             .collect();
-        // Where one way is open, the others are of no matter.
+        // If one alternative works, the others do not matter.
         match lost.iter().all(Option::is_some) {
             true => lost.into_iter().flatten().take(1).collect(),
             false => Vec::new(),
@@ -326,7 +326,7 @@ impl Reader<'_> {
         let Some(content) = content.filter(|it| !it.is_empty()) else {
             return;
         };
-        // Exactly these: of `application/merge-patch+json` the service gets nothing.
+        // Exactly these: with `application/merge-patch+json` the service receives nothing.
         let carried = ["application/json", "multipart/form-data"];
         if carried.iter().any(|it| content.contains_key(*it)) {
             return;
@@ -357,7 +357,7 @@ impl Reader<'_> {
                 site: Site::OpenApi(step(&at, status)),
             };
             for name in entries(response, "headers") {
-                // Described by its media type.
+                // The media type describes it.
                 if !name.eq_ignore_ascii_case("content-type") {
                     let site = Site::OpenApi(step(&format!("{pointer}/headers"), name));
                     let name = name.to_owned();
@@ -416,10 +416,10 @@ impl Reader<'_> {
 
 struct Parameter<'a> {
     value: &'a Value,
-    /// Where it is, if it is referred to.
+    /// Its component, if it is a reference.
     referred: Option<String>,
-    /// The pointer of what has it, and its number there: put together only where it is told of, because a
-    /// path may be as long as the document.
+    /// The pointer to the owner, and the index there: joined only when a finding needs it, because a path
+    /// may be as long as the document.
     holder: &'a str,
     number: usize,
     place: &'a str,
@@ -456,21 +456,21 @@ fn has_type(schema: &Value, wanted: &str) -> bool {
     }
 }
 
-/// Answers are read as JSON whatever they are called: this is about what services send.
+/// Gateways read every response as JSON: this is about what services send.
 fn is_json(media: &str) -> bool {
     let kind = media.split(';').next().unwrap_or_default().trim();
     let kind = kind.to_ascii_lowercase();
     kind == "application/json" || kind.ends_with("+json") || kind == "*/*" || kind == "text/json"
 }
 
-/// Whether a template is a part of a segment only, such as `{name}.json`.
+/// Whether a template is only part of a segment, such as `{name}.json`.
 fn is_partial(segment: &str) -> bool {
     let is_whole =
         segment.starts_with('{') && segment.find('}') == Some(segment.len().saturating_sub(1));
     segment.contains('{') && !is_whole
 }
 
-/// The path of a server's URL, empty for `/`; variables have their defaults.
+/// The path of a server's URL, empty for `/`; variables take their defaults.
 fn path_of_server(server: &Value) -> String {
     let mut url = server
         .get("url")
@@ -491,16 +491,16 @@ fn path_of_server(server: &Value) -> String {
 
 // === big numbers ===
 
-/// What a schema has in itself.
+/// The big numbers and references in a schema itself.
 #[derive(Default)]
 struct Scan {
     big_numbers: Vec<Subject>,
-    /// The pointers of what it refers to.
+    /// The pointers of its references.
     references: Vec<String>,
 }
 
 impl Scan {
-    /// `name` is what the schema is called.
+    /// `name` is the name of the schema.
     fn of(schema: &Value, pointer: &str, name: &str) -> Self {
         let mut scan = Self::default();
         scan.schema(schema, pointer, name, name, 0);
@@ -559,7 +559,7 @@ fn is_big(schema: &Value) -> bool {
         && schema.get("enum").is_none()
 }
 
-/// The integers above 2^53 that each component schema leads to, by its pointer.
+/// The integers above 2^53 reachable from each component schema, by its pointer.
 fn big_numbers(root: &Value) -> HashMap<String, Vec<Subject>> {
     let schemas = root
         .pointer("/components/schemas")
@@ -580,7 +580,7 @@ fn big_numbers(root: &Value) -> HashMap<String, Vec<Subject>> {
 
 // === maps ===
 
-/// The maps that each message of the methods leads to, by its full name.
+/// The maps reachable from each message of the methods, by its full name.
 fn maps(methods: &[GrpcMethod]) -> HashMap<String, Vec<Subject>> {
     let (mut having, mut users) = (Vec::new(), HashMap::<String, Vec<String>>::new());
     let Some(first) = methods.first() else {
@@ -611,7 +611,7 @@ fn maps(methods: &[GrpcMethod]) -> HashMap<String, Vec<Subject>> {
 
 // === names ===
 
-/// The properties that GraphQL calls otherwise than the document, by the types that lead to them.
+/// The properties whose GraphQL names differ from the document's, by the types that lead to them.
 fn renamed(schema: &Schema) -> HashMap<TypeId, Vec<Subject>> {
     let (mut having, mut users) = (Vec::new(), HashMap::<TypeId, Vec<TypeId>>::new());
     for (id, of) in schema.types_with_ids() {

@@ -1,4 +1,4 @@
-//! What becomes of the methods of a proto service.
+//! What happens to calls of the methods of a proto service.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,22 @@ use crate::graphql::{OperationKind, Schema, Target};
 use crate::proto::{Compiled, path_of};
 use crate::render::Site;
 
-/// What a field can have that does not survive a gateway.
+/// A trait of a field that does not survive a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Property {
     /// `uint64` and `fixed64`.
     Unsigned64,
     /// `uint32` and `fixed32`.
     Unsigned32,
-    /// A map, or what has one in it.
+    /// A map, or a type that contains one.
     Map,
     Bytes,
     /// Any number.
     Number,
     Enum,
-    /// A default of proto2.
+    /// A proto2 default.
     Default,
-    /// Presence that is not that of a message.
+    /// Presence, except of messages.
     Optional,
     /// Types with a JSON form of their own.
     WellKnown,
@@ -136,7 +136,7 @@ fn of_unary(operation: &mut Operation, method: &MethodDescriptor, reached: &Reac
     operation.see(Feature::OptionalInAnswer, answered(Property::Optional));
 }
 
-/// The fields of a request, as arguments of GraphQL; those of messages in it are carried.
+/// The fields of a request, as GraphQL arguments; the fields of messages in it are carried.
 fn of_arguments(operation: &mut Operation, method: &MethodDescriptor) {
     let (mut underscored, mut repeated) = (Vec::new(), Vec::new());
     for field in method.input().fields().filter(|it| !it.is_map()) {
@@ -168,7 +168,7 @@ fn subject(field: &FieldDescriptor) -> Subject {
     }
 }
 
-/// What every message has in it, and below it.
+/// The features in and below each message.
 struct Reached {
     by_property: HashMap<Property, HashMap<String, Vec<Subject>>>,
 }
@@ -209,7 +209,7 @@ impl Reached {
     }
 }
 
-/// Types that are told by the fields that have them, not by what is in them.
+/// Types that count by the fields that use them, not by their contents.
 fn is_whole(name: &str) -> bool {
     let Some(name) = name.strip_prefix("google.protobuf.") else {
         return false;

@@ -1,15 +1,15 @@
-//! What can be reached from a type: in a time that grows with the number of fields, however many
-//! types lead to each other.
+//! Finds what is reachable from a type, in time linear in the number of fields, however many types refer
+//! to each other.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::Subject;
 
-/// So many subjects are kept of each type; whether there is one is always known.
+/// How many subjects are kept for each type; whether there is any is always known.
 const MOST: usize = 4;
 
-/// For each type what in it, or below it, has a property.
+/// For each type, the subjects of `having` that are in it or below it.
 pub(super) fn reach<K: Clone + Eq + Hash>(
     having: Vec<(K, Subject)>,
     users: &HashMap<K, Vec<K>>,
@@ -19,7 +19,7 @@ pub(super) fn reach<K: Clone + Eq + Hash>(
         let mut open = vec![of];
         while let Some(of) = open.pop() {
             let known = found.entry(of.clone()).or_default();
-            // Whoever uses a type that is full has subjects of its own by now.
+            // A type that uses a full type has subjects of its own by now.
             if known.len() >= MOST || known.contains(&subject) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Services whose calls reach another: gateways tell neither versions nor services apart by path.
+//! Services that receive each other's calls: gateways route by path, without version or service.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,14 +8,14 @@ use crate::proto::{Compiled, path_of};
 use crate::service::Resolved;
 use crate::service::evidence::Parsed;
 
-/// With more templates of one length the rest is not compared.
+/// If more templates have the same length, the rest are not compared.
 const MOST_TEMPLATES: usize = 2_000;
 
-/// Each pair of services with a route in common; `may_share` says of which nobody wants to know.
+/// Each pair of services that share a route; services marked in `may_share` are skipped.
 pub(crate) fn findings(services: &[Resolved], may_share: &[bool]) -> Vec<Finding> {
     let mut shared: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
     let mut fixed: HashMap<(String, String), Vec<usize>> = HashMap::new();
-    // By method and number of segments; a template with the number of its service.
+    // By method and number of segments; each template with the index of its service.
     type Owned = (usize, Vec<String>);
     let mut templates: HashMap<(String, usize), Vec<Owned>> = HashMap::new();
     for (number, service) in services.iter().enumerate() {
@@ -86,7 +86,7 @@ fn pairs(owners: &[usize]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// A segment, whatever its parameter is called.
+/// A segment, with the name of its parameter removed.
 fn normal(segment: &str) -> String {
     match segment.contains('{') {
         true => "{}".to_owned(),
@@ -94,7 +94,7 @@ fn normal(segment: &str) -> String {
     }
 }
 
-/// Whether there is a path that both match.
+/// Whether any path matches both.
 fn meet(one: &[String], other: &[String]) -> bool {
     let both = one.iter().zip(other);
     one.len() == other.len()
@@ -103,12 +103,12 @@ fn meet(one: &[String], other: &[String]) -> bool {
             .all(|(a, b)| a == b || a == "{}" || b == "{}")
 }
 
-/// What a service is reached by, method and path; gRPC methods have no method.
+/// The routes of a service, as method and path; gRPC routes have an empty method.
 fn routes(service: &Resolved) -> Vec<(String, String)> {
     match service.evidence.parsed() {
         Some(Parsed::Proto(compiled)) => of_proto(compiled),
         Some(Parsed::OpenApi(document)) => of_document(document),
-        // Theirs have the namespace and the version in them.
+        // Their routes include the namespace and the version.
         Some(Parsed::GraphQl(_)) | None => Vec::new(),
     }
 }

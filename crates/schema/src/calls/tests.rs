@@ -1,4 +1,4 @@
-//! Each feature in a minimal source, and a sibling without it that passes in silence.
+//! Each feature in a minimal source, and a sibling source without it that has no findings.
 
 use super::*;
 use crate::finding::{Finding, Severity};
@@ -16,17 +16,17 @@ fn proto2(messages: &str) -> Service {
     Service::proto(source).namespace("s")
 }
 
-/// A unary method whose request and answer have these fields.
+/// A unary method whose request and response have these fields.
 fn unary(request: &str, answer: &str) -> Service {
     let messages = format!("message Q {{ {request} }} message A {{ {answer} }}");
     proto(&messages, "rpc Call(Q) returns (A);")
 }
 
-/// A server-streaming method whose request and answers have these fields.
+/// A server-streaming method whose request and responses have these fields.
 fn stream(request: &str, answer: &str) -> Service {
     let messages = format!("message Q {{ {request} }} message A {{ {answer} }}");
     let service = proto(&messages, "rpc Call(Q) returns (stream A);");
-    // Every stream has the one, and what a repeated field has is told elsewhere.
+    // Every stream has the first, and other tests cover repeated fields.
     let allowed = [Rule::CallsStreamStatus, Rule::CallsGraphQlFields];
     allowed.into_iter().fold(service, Service::allow)
 }
@@ -61,7 +61,7 @@ fn graphql(sdl: &str) -> Service {
     Service::graphql("/graphql").schema(sdl).namespace("s")
 }
 
-/// What the rules about calls say; nothing else is said.
+/// The findings of the rules about calls; asserts that there are no others.
 fn said(services: &[Service]) -> Vec<Finding> {
     let found = match check(services) {
         Ok(found) => found,
@@ -98,7 +98,7 @@ fn one(rule: Rule, severity: Severity, bad: Service) {
         "{finding}"
     );
     assert_eq!(said(&[bad.clone().allow(rule)]), []);
-    // The table has the same, allowed or not.
+    // The table lists it, allowed or not.
     let calls = bad.allow(rule).calls().expect("a table");
     let noted = calls.operations().flat_map(CallsOf::ways);
     let mut noted = noted.flat_map(Way::notes);
@@ -130,7 +130,7 @@ fn what_ends_a_gateway_is_refused() {
         let bad = wrapped("google.protobuf.UInt64Value", method);
         refused(rule, bad, wrapped(signed, method));
     }
-    // The message itself is one.
+    // The message itself is an unsigned number.
     let bad = wrapped("int32", "Q) returns (stream google.protobuf.UInt64Value");
     refused(
         rule,
@@ -157,7 +157,7 @@ fn what_ends_a_gateway_is_refused() {
             "",
         ),
     );
-    // A client that streams has no route.
+    // Client-streaming methods have no route.
     let client = proto(
         "message Q { uint64 n = 1; }",
         "rpc Up(stream Q) returns (Q); rpc Both(stream Q) returns (stream Q);",
@@ -166,7 +166,7 @@ fn what_ends_a_gateway_is_refused() {
     assert_eq!(said(&[client]), []);
 }
 
-/// The same fields of a unary method, of which HTTP callers alone know something.
+/// A unary method with this field in its response; the rule about HTTP values is allowed.
 fn unary_with(field: &str) -> Service {
     unary("", field).allow(Rule::CallsHttpValues)
 }
@@ -199,7 +199,7 @@ fn each_field_that_ends_a_gateway_is_told_with_its_place() {
     }
 }
 
-/// Only gRPC callers can do it to a document.
+/// Only gRPC callers can trigger it for a document.
 #[test]
 fn what_ends_a_gateway_by_a_document_is_warned_of() {
     let rule = Rule::CallsFatalMap;
@@ -301,7 +301,7 @@ fn what_graphql_loses_is_warned_of() {
         at("post", "/pets", &body, "")
     };
     warned(rule, body("first_name"), body("firstName"));
-    // Below components, in a list and a circle.
+    // Below components, in a list and in a cycle.
     let nested = |name: &str| {
         let components = format!(
             r##""components":{{"schemas":{{
@@ -524,7 +524,7 @@ fn routes_in_common_are_warned_of() {
         ("/x/{id}", "/{id}/y", true),
         ("/x/{id}", "/y/{id}", false),
         ("/x/{id}", "/x/{id}/z", false),
-        // What is fixed goes first, always.
+        // Fixed segments always win.
         ("/x/y", "/x/{id}", false),
     ] {
         let found = rule(&[pets(one, "a"), pets(other, "b")]);
@@ -593,7 +593,7 @@ fn the_table_says_what_becomes_of_each_operation() {
         way(books, Ingress::GraphQl),
         (some("query { s { books } }"), Fate::Carried)
     );
-    // Unknown before it runs.
+    // Unknown until the endpoint runs.
     let error = Service::graphql("/graphql")
         .namespace("s")
         .calls()

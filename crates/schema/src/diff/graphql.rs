@@ -1,4 +1,4 @@
-//! Changes for callers by GraphQL.
+//! Changes for GraphQL callers.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) fn compare(old: &Schema, new: &Schema, changes: &mut Changes<'_>) {
     }
 }
 
-/// Where a field is, or what the gateway added it for.
+/// The place of a field; for one that the gateway added, the place of its type.
 fn place_of<'s>(schema: &'s Schema, field: &'s Field) -> &'s Place {
     match &field.place {
         Place::Nowhere => &schema.get(field.of.id).place,
@@ -145,7 +145,7 @@ impl Comparison<'_, '_, '_> {
         }
     }
 
-    /// Whether whoever reads the old type can read the new one.
+    /// Whether readers of the old type can read the new one.
     fn is_narrower(&self, was: TypeRef, is: TypeRef) -> bool {
         self.is_same_name(was.id, is.id)
             && was.is_list == is.is_list
@@ -179,7 +179,7 @@ impl Comparison<'_, '_, '_> {
             };
             let (before, after) = (self.old.show(was.of), self.new.show(is.of));
             if before != after {
-                // What was accepted must still be.
+                // Input that was accepted must still be accepted.
                 let is_wider = self.is_same_name(was.of.id, is.of.id)
                     && was.of.is_list == is.of.is_list
                     && (was.of.non_null || !is.of.non_null)

@@ -1,5 +1,5 @@
-//! Changes for callers by gRPC: what breaks on the wire is breaking, what breaks JSON or the code that
-//! is generated is dangerous.
+//! Changes for gRPC callers: a change that breaks the wire format is breaking; one that breaks JSON or
+//! generated code is dangerous.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Comparison<'_, '_, '_> {
     }
 
     fn walk(&mut self) {
-        // A list instead of calls: messages may be nested as deep as they like.
+        // A work list instead of recursion: messages may be nested to any depth.
         while let Some(open) = self.open.pop() {
             match open {
                 Open::Message(was) => {
@@ -285,7 +285,7 @@ fn type_name(field: &FieldDescriptor) -> String {
     }
 }
 
-/// Whether values of the one can be read as the other on the wire.
+/// Whether values of the old field can be read as the new one on the wire.
 fn is_compatible(was: &FieldDescriptor, is: &FieldDescriptor) -> bool {
     let group = |field: &FieldDescriptor| match field.kind() {
         Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64 | Kind::Bool | Kind::Enum(_) => 1,

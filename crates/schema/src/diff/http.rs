@@ -1,4 +1,4 @@
-//! Changes for callers by HTTP: paths, parameters, bodies and responses.
+//! Changes for HTTP callers: paths, parameters, bodies and responses.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -9,10 +9,10 @@ use crate::graphql::Place;
 use crate::openapi::references::{path_item, target};
 use crate::openapi::{METHODS, step};
 
-/// Deeper schemas are not compared.
+/// Schemas below this depth are not compared.
 const MAX_DEPTH: usize = 64;
 
-/// Longer chains of references lead nowhere.
+/// Longer chains of references are not followed.
 const MAX_REFERENCES: usize = 64;
 
 pub(super) fn compare(service: &str, old: &Value, new: &Value, changes: &mut Changes<'_>) {
@@ -50,11 +50,11 @@ struct Operation<'a> {
     /// `GET /pets/{id}`.
     shown: String,
     at: At<'a>,
-    /// Of the path and of the operation, by place and name.
+    /// Of the path and of the operation, by location and name.
     parameters: BTreeMap<(String, String), At<'a>>,
 }
 
-/// What callers send is judged otherwise than what they receive.
+/// Requests and responses are judged differently.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Direction {
     Request,
@@ -91,7 +91,7 @@ fn follow<'a>(root: &'a Value, at: At<'a>) -> At<'a> {
     at
 }
 
-/// Every operation, by method and path; what parameters of the path are called does not count.
+/// Every operation, by method and path; the names of path parameters do not matter.
 fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
     let mut operations = BTreeMap::new();
     let paths = root.get("paths").and_then(Value::as_object);
@@ -150,7 +150,7 @@ fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
     operations
 }
 
-/// What is in braces.
+/// The names in braces.
 fn path_names(path: &str) -> Vec<&str> {
     let parts = path.split('{').skip(1);
     parts.filter_map(|it| Some(it.split_once('}')?.0)).collect()
@@ -161,7 +161,7 @@ struct Comparison<'c, 'a, 'd> {
     old: &'d Value,
     new: &'d Value,
     changes: &'c mut Changes<'a>,
-    /// Pairs of components that were compared.
+    /// Pairs of components already compared.
     seen: HashSet<(String, String, Direction)>,
 }
 
@@ -424,7 +424,7 @@ impl<'d> Comparison<'_, '_, 'd> {
         }
     }
 
-    /// Enums.
+    /// Values of enums.
     fn listed(
         &mut self,
         shown: &str,
@@ -476,7 +476,7 @@ impl<'d> Comparison<'_, '_, 'd> {
         }
     }
 
-    /// What is allowed of numbers, texts and lists.
+    /// Limits of numbers, strings and lists.
     fn limits(
         &mut self,
         shown: &str,

@@ -1,4 +1,4 @@
-//! What a change of schemas breaks, for callers by GraphQL, gRPC and HTTP.
+//! What a schema change breaks, for GraphQL, gRPC and HTTP callers.
 
 mod graphql;
 mod grpc;
@@ -16,25 +16,25 @@ use crate::render::Site;
 use crate::service::evidence::Parsed;
 use crate::service::{Checks, Purpose, Resolved, Service, resolve};
 
-/// How much a [`Change`] matters to callers.
+/// The severity of a [`Change`] for callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Level {
-    /// Nobody notices.
+    /// No caller notices.
     Safe,
-    /// Some callers may notice: by generated code, JSON, or values they do not know.
+    /// Some callers may notice: in generated code, in JSON, or through values they do not know.
     Dangerous,
-    /// Calls that worked fail, or mean something else.
+    /// Calls that worked fail, or change their meaning.
     Breaking,
 }
 
-/// By which way callers are concerned.
+/// The protocol whose callers a change affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Protocol {
     /// The gateway's GraphQL schema.
     GraphQl,
-    /// gRPC: what is on the wire, and the code that is generated.
+    /// gRPC: the wire format and generated code.
     Grpc,
     /// HTTP and JSON.
     Http,
@@ -50,22 +50,22 @@ pub struct Change {
     place: Option<ChangePlace>,
 }
 
-/// A place in the new schemas, or in the old ones for what is gone.
+/// A place in the new schemas, or in the old ones for removals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ChangePlace {
     file: String,
     line: Option<usize>,
 }
 
-/// Compares what services were with what they are to be, as they are registered together: all changes,
-/// those that break most first.
+/// Compares the old and new services, each set as registered together, and returns all changes, the
+/// most severe first.
 ///
-/// For callers by GraphQL everything counts that a gateway's schema shows, names of types included:
+/// For GraphQL callers, everything that a gateway's schema shows counts, including type names:
 /// registering `v2` of an OpenAPI or GraphQL service renames the types of its `v1`.
 ///
 /// # Errors
 ///
-/// The old or new services cannot be registered, as [`check`](crate::check) says it.
+/// The old or new services cannot be registered, with the findings of [`check`](crate::check).
 ///
 /// # Examples
 ///
@@ -136,14 +136,14 @@ pub fn diff(
     Ok(all)
 }
 
-/// In which of the two sets of schemas a place is.
+/// The set of schemas that a place is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Old,
     New,
 }
 
-/// A place that is not looked up yet.
+/// A place not yet resolved to a line.
 pub(super) type Where = Option<(Side, Place)>;
 
 pub(super) struct Changes<'a> {
@@ -155,7 +155,7 @@ pub(super) struct Changes<'a> {
 struct Raw {
     change: Change,
     place: Where,
-    /// The service of a place in a document, where it is known.
+    /// The service, if the place is in a document and the service is known.
     service: Option<String>,
 }
 
@@ -182,7 +182,7 @@ impl Changes<'_> {
         });
     }
 
-    /// The same of a document.
+    /// As `add`, for a place in a document.
     pub(super) fn add_of(&mut self, service: &str, change: Change, place: Where) {
         self.all.push(Raw {
             change,
@@ -204,7 +204,7 @@ impl Changes<'_> {
     }
 }
 
-/// The texts of services, to find lines in.
+/// The texts of services, to look up lines.
 struct Texts<'a> {
     services: BTreeMap<String, &'a Resolved>,
 }
@@ -260,32 +260,32 @@ impl<'a> Texts<'a> {
 // === impl Change ===
 
 impl Change {
-    /// How much it matters.
+    /// The severity.
     #[must_use]
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// Whom it concerns.
+    /// The protocol whose callers the change affects.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// What changed: `Query.pets.getPet`, `pets.v1.Pet.name` or `GET /pets`.
+    /// The changed item: `Query.pets.getPet`, `pets.v1.Pet.name` or `GET /pets`.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// How it changed.
+    /// A description of the change.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The file of the change, with a JSON pointer in an OpenAPI document: a new one, or the old one for
-    /// what is gone.
+    /// The file of the change, with a JSON pointer for an OpenAPI document: a new file, or the old one
+    /// for removals.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.place.as_ref().map(|it| it.file.as_str())

@@ -1,5 +1,5 @@
-//! Pairs of schemas, judged by hand: what graphql-inspector, buf (its categories WIRE for breaking, and
-//! WIRE_JSON and FILE for dangerous) and common sense say of them.
+//! Pairs of schemas, judged by hand: by graphql-inspector, buf (its categories WIRE for breaking, and
+//! WIRE_JSON and FILE for dangerous) and common sense.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn greeter(request: &str, response: &str, more: &str) -> Service {
     ))
 }
 
-/// The worst change by each protocol: what is not named is not concerned.
+/// The most severe change for each protocol; a protocol not listed is not affected.
 struct Judged {
     graphql: Option<Level>,
     grpc: Option<Level>,
@@ -223,7 +223,7 @@ fn pairs_are_judged_as_by_hand() {
             vec![graphql("type Query { \"A.\" a: Int }")],
             judged(SAFE, None, None),
         ),
-        // A field that leads to arguments becomes a group: its type is gone.
+        // A field that leads to arguments becomes a group, so its type disappears.
         (
             "gql group",
             vec![graphql("type Query { a: T } type T { x: Int }")],
@@ -285,7 +285,7 @@ fn pairs_are_judged_as_by_hand() {
             vec![greeter("", "repeated string a = 1;", "")],
             judged(BREAKING, BREAKING, None),
         ),
-        // In a request lists are no lists for callers by GraphQL.
+        // GraphQL callers see lists in a request as single values.
         (
             "proto repeated in request",
             vec![greeter(r, "", "")],
@@ -575,7 +575,7 @@ fn pairs_are_judged_as_by_hand() {
             let told: Vec<_> = changes.iter().map(ToString::to_string).collect();
             wrong.push(format!("{name}: {found:?}\n{}", told.join("\n")));
         }
-        // Each change that matters has a place.
+        // Each change that is not safe has a place.
         let lost = changes.iter().find(|it| {
             let is_container = it.subject().contains("Namespace") && it.file().is_none();
             it.level() == Level::Breaking && it.file().is_none() && !is_container

@@ -1,4 +1,4 @@
-//! The error of a check: what keeps services from being registered.
+//! The error of a check: the findings that keep services from being registered.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct CheckError {
 // === impl CheckError ===
 
 impl CheckError {
-    /// `rule` is that of the first error.
+    /// `rule` is the rule of the first error.
     pub(crate) fn new(rule: Rule, findings: Findings) -> Self {
         Self { rule, findings }
     }
@@ -28,13 +28,13 @@ impl CheckError {
         self.rule
     }
 
-    /// All that was found, warnings included.
+    /// All findings, warnings included.
     #[must_use]
     pub fn findings(&self) -> &Findings {
         &self.findings
     }
 
-    /// All that was found, warnings included.
+    /// All findings, warnings included.
     #[must_use]
     pub fn into_findings(self) -> Findings {
         self.findings
@@ -49,7 +49,7 @@ impl fmt::Display for CheckError {
 
 impl fmt::Debug for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `main` shows an error so; what was found is made for reading.
+        // A `main` that returns an error prints it with `Debug`, so this prints the readable findings.
         write!(f, "{:?}\n\n{}\n", self.rule, self.findings)
     }
 }

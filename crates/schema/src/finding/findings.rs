@@ -1,4 +1,4 @@
-//! All that a check found.
+//! All findings of a check.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,39 +7,39 @@ use crate::finding::CheckError;
 use crate::finding::Finding;
 use crate::finding::Rule;
 
-/// More of one service are only counted.
+/// Further findings about one service are only counted.
 pub(crate) const MOST_FINDINGS: usize = 100;
 
-/// All that a check found, in the order of the options and services.
+/// All findings of a check, in the order of the options and services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings(Vec<Finding>);
 
 // === impl Findings ===
 
 impl Findings {
-    /// Whether nothing was found.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The number of findings.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Every finding.
+    /// All findings.
     pub fn iter(&self) -> std::slice::Iter<'_, Finding> {
         self.0.iter()
     }
 
-    /// Those that keep the services from being registered.
+    /// The errors: findings that keep the services from being registered.
     pub fn errors(&self) -> impl Iterator<Item = &Finding> {
         self.iter().filter(|finding| finding.is_error())
     }
 
-    /// Those that are only worth knowing.
+    /// The warnings: the services are registered all the same.
     pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
         self.iter().filter(|finding| !finding.is_error())
     }
@@ -54,13 +54,13 @@ impl Findings {
         self.0.extend(findings);
     }
 
-    /// The value, or a finding and `None`.
+    /// Returns the value, or adds a finding and returns `None`.
     #[doc(hidden)]
     pub fn keep<T>(&mut self, result: Result<T, impl Into<Finding>>) -> Option<T> {
         result.map_err(|fault| self.add(fault)).ok()
     }
 
-    /// Drops what is allowed.
+    /// Removes the findings of allowed rules.
     #[doc(hidden)]
     pub fn allow<'a>(&mut self, allowed: impl IntoIterator<Item = &'a Rule>) {
         for rule in allowed.into_iter().filter(|rule| rule.is_allowable()) {
@@ -68,12 +68,12 @@ impl Findings {
         }
     }
 
-    /// Keeps the first ones, errors first, and of each rule a count of the rest.
+    /// Keeps the first findings, errors first, and adds a count of the rest for each rule.
     pub(crate) fn cap(&mut self) {
         if self.len() <= MOST_FINDINGS {
             return;
         }
-        // The order of those that stay is as it was.
+        // Keeps the original order.
         let mut left = MOST_FINDINGS;
         let mut keep = vec![false; self.0.len()];
         for wanted in [true, false] {
@@ -104,7 +104,7 @@ impl Findings {
         }
     }
 
-    /// Says of everything found that it is about a service.
+    /// Attributes every finding to a service.
     #[doc(hidden)]
     pub fn name(&mut self, service: &str) {
         for finding in &mut self.0 {
@@ -112,7 +112,7 @@ impl Findings {
         }
     }
 
-    /// `Err` with everything, if there is an error among it.
+    /// `Err` with all findings if one of them is an error.
     #[doc(hidden)]
     pub fn into_result(self) -> Result<Self, CheckError> {
         let first = self.errors().next().map(Finding::rule);
@@ -147,7 +147,7 @@ impl IntoIterator for Findings {
     }
 }
 
-/// Every finding over several lines, errors first.
+/// Prints every finding over several lines, errors first.
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, finding) in self.errors().chain(self.warnings()).enumerate() {

@@ -4,23 +4,23 @@ use std::fmt;
 
 use crate::masked::blotted;
 
-/// A piece of a line.
+/// Part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
     /// From 1.
     pub(crate) line: usize,
     /// In characters, from 1.
     pub(crate) column: usize,
-    /// The line, of a long one what is around the place: generated documents have one line.
+    /// The line, or, if it is long, the part around the place: generated documents have one line.
     shown: String,
-    /// Where in it the place is, and how much of it, in characters.
+    /// Where in `shown` the place starts, and its length, in characters.
     before: usize,
     width: usize,
-    /// Whether the line is longer than what is shown.
+    /// Whether the line is longer than `shown`.
     is_cut: bool,
 }
 
-/// A text, to find places in.
+/// A text in which to look up places.
 #[derive(Debug)]
 pub struct Lines<'a> {
     text: &'a str,
@@ -33,22 +33,22 @@ pub struct Lines<'a> {
 /// Longer lines are shown in part.
 const LONGEST_LINE: usize = 100;
 
-/// What of a long line is shown before the place itself.
+/// How much of a long line is shown before the place itself.
 const BEFORE: usize = 40;
 
 impl Spot {
     /// `column` from 0.
     fn new(text: &str, line: usize, column: usize, width: usize) -> Self {
         let text = text.trim_end();
-        // Characters beyond these are not shown, and not counted either.
+        // Characters beyond this are neither shown nor counted.
         let is_long = text.chars().nth(LONGEST_LINE).is_some();
         let skipped = if is_long {
             column.saturating_sub(BEFORE)
         } else {
             0
         };
-        // A tab is shown as one blank, so that the caret is where it should be.
-        // With some more around it, or half a URL would hide its secrets from the mask.
+        // A tab is shown as one blank, so that the caret is in the right column. Some context is kept
+        // on both sides: the mask would not recognise half a URL and would show its secrets.
         let from = skipped.saturating_sub(LONGEST_LINE);
         let around: String = text.chars().skip(from).take(3 * LONGEST_LINE).collect();
         let around = blotted(&around);
@@ -102,7 +102,7 @@ impl<'a> Lines<'a> {
             .unwrap_or_default()
     }
 
-    /// Bytes of the text.
+    /// A place given as byte offsets into the text.
     #[must_use]
     pub fn at_bytes(&self, start: usize, end: usize) -> Spot {
         let index = self.starts.partition_point(|it| *it <= start) - 1;
@@ -114,7 +114,7 @@ impl<'a> Lines<'a> {
     }
 
     #[cfg(feature = "preflight")]
-    /// A line and a byte of it, both from 0, and the byte where the place ends.
+    /// A place given as a line and a byte in it, both from 0, and the byte where the place ends.
     #[must_use]
     pub fn at_line(&self, index: usize, from: usize, to: usize) -> Spot {
         let start = self.starts.get(index).copied().unwrap_or(self.text.len());
@@ -122,7 +122,7 @@ impl<'a> Lines<'a> {
     }
 
     #[cfg(feature = "preflight")]
-    /// A line and a column in characters, both from 1.
+    /// A place given as a line and a column in characters, both from 1.
     #[must_use]
     pub fn at_mark(&self, line: usize, column: usize, width: usize) -> Spot {
         let text = self.line(line.saturating_sub(1));

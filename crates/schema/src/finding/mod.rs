@@ -1,4 +1,4 @@
-//! What a check finds, and how it is shown.
+//! The findings of a check, and how they are shown.
 
 mod error;
 mod findings;
@@ -15,20 +15,20 @@ pub use rule::{Rule, UnknownRule};
 
 use crate::masked::masked;
 
-/// How much a [`Finding`] matters.
+/// The severity of a [`Finding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
-    /// Worth knowing; the service is registered all the same.
+    /// A warning: the service is registered all the same.
     Warning,
     /// A gateway would refuse the service or could not serve it: nothing is registered.
     Error,
 }
 
-/// One thing that `Options::check` found: the rule, the place where there
-/// is one, and the remedy.
+/// One finding of `Options::check`: the rule, the place if there is one, and the
+/// remedy.
 ///
-/// `Display` shows it over several lines, with the line of the source at fault:
+/// `Display` prints several lines, with the source line at fault:
 ///
 /// ```text
 /// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway can serve one of an entry file
@@ -46,18 +46,18 @@ pub struct Finding {
     rule: Rule,
     service: Option<String>,
     place: Option<Box<Place>>,
-    /// Of an OpenAPI document.
+    /// The JSON pointer into an OpenAPI document.
     pointer: Option<Box<str>>,
     message: String,
     remedy: Option<String>,
-    /// Whose `allow` lets it pass.
+    /// The method that allows the rule.
     allowed_by: &'static str,
 }
 
-/// What allows a rule on a command line.
+/// The option that allows a rule on a command line.
 const COMMAND_LINE: &str = "--allow";
 
-/// What a command line has in the place of calls.
+/// The command-line options that correspond to methods.
 const OPTIONS: [(&str, &str); 6] = [
     ("`.split_services()`", "`--split`"),
     ("let `Service::repair` do it", "let `--fix` do it"),
@@ -70,7 +70,7 @@ const OPTIONS: [(&str, &str); 6] = [
     ("write `.version(\"", "write `--version "),
 ];
 
-/// A text with the options of a command line in the place of calls.
+/// Replaces the methods in a text with command-line options.
 fn with_options(text: &str) -> String {
     let mut told = text.to_owned();
     for (rust, option) in OPTIONS {
@@ -130,7 +130,7 @@ impl Finding {
         self
     }
 
-    /// Whether it says the same of the same place, be it of another service.
+    /// Whether both have the same message for the same place, even if for different services.
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let is_same_rule = self.rule == other.rule && self.severity == other.severity;
@@ -141,7 +141,7 @@ impl Finding {
         self.service = Some(service.to_owned());
     }
 
-    /// Tells it as a build script wants it: files by their names on disk, and what to write there.
+    /// Rewrites it for a build script: file names on disk, and the methods to call there.
     pub fn for_build_script(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
         if let Some(place) = &mut self.place
             && let Some(file) = on_disk(&place.file)
@@ -152,7 +152,7 @@ impl Finding {
         self
     }
 
-    /// Tells it as a command line wants it: files by their names on disk, and what to write there.
+    /// Rewrites it for a command line: file names on disk, and command-line options.
     #[must_use]
     pub fn for_command_line(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
         if let Some(place) = &mut self.place
@@ -166,7 +166,7 @@ impl Finding {
         self
     }
 
-    /// The same as [`Display`](fmt::Display) in one line, without the line of the source.
+    /// Like [`Display`](fmt::Display) on one line, without the source line.
     #[must_use]
     pub fn in_a_line(&self) -> String {
         let service = self.service.as_deref();
@@ -185,7 +185,7 @@ impl Finding {
         format!("{severity}[{rule}]: {service}{message}{place}{remedy}")
     }
 
-    /// How much it matters.
+    /// The severity.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.severity
@@ -197,14 +197,14 @@ impl Finding {
         self.severity == Severity::Error
     }
 
-    /// The rule that is broken.
+    /// The broken rule.
     #[must_use]
     pub fn rule(&self) -> Rule {
         self.rule
     }
 
-    /// The namespace of the service at fault, or its position (`no. 1`) where it has none; `None`
-    /// where an option is at fault.
+    /// The namespace of the service at fault, or its position (`no. 1`) if it has none; `None` if an
+    /// option is at fault.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         self.service.as_deref()
@@ -216,20 +216,20 @@ impl Finding {
         self.place.as_ref().map(|place| place.file.as_str())
     }
 
-    /// The line at fault, from 1, where it is known.
+    /// The line at fault, from 1, if known.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         Some(self.place.as_ref()?.at.as_ref()?.line)
     }
 
-    /// The column at fault, in characters from 1, where it is known.
+    /// The column at fault, in characters from 1, if known.
     #[must_use]
     pub fn column(&self) -> Option<usize> {
         Some(self.place.as_ref()?.at.as_ref()?.column)
     }
 
-    /// The JSON pointer of what is at fault in an OpenAPI document, such as `/paths/~1pets/get`,
-    /// where it is known.
+    /// The JSON pointer of the value at fault in an OpenAPI document, such as `/paths/~1pets/get`, if
+    /// known.
     #[must_use]
     pub fn pointer(&self) -> Option<&str> {
         self.pointer.as_deref()
@@ -241,7 +241,7 @@ impl Finding {
         &self.message
     }
 
-    /// What to do about it, where the message does not say so itself.
+    /// How to fix it, if the message does not already say so.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
         self.remedy.as_deref()
@@ -272,7 +272,7 @@ impl fmt::Display for Finding {
             (Some(place), Some(spot)) => {
                 let (line, column) = (spot.line, spot.column);
                 write!(f, "\n {:margin$}--> {}:{line}:{column}", "", place.file)?;
-                // A line of a generated document may be the whole document.
+                // In a generated document, one line may be the whole document.
                 if let Some(pointer) = self.pointer.as_ref().filter(|_| spot.is_cut()) {
                     write!(f, " (#{pointer})")?;
                 }

@@ -1,14 +1,14 @@
-//! The rules by which a registration is checked, each with a stable id.
+//! The rules that registrations are checked against, each with a stable id.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Who refuses what a rule forbids.
+/// Who enforces a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Every gateway, or this crate itself: never to be allowed.
+    /// Every gateway, or this crate itself: cannot be allowed.
     Structure,
-    /// The gateways that were measured: it can be allowed, where it is a false alarm.
+    /// The gateways that were measured: can be allowed if it is a false alarm.
     Schema,
 }
 
@@ -41,9 +41,9 @@ macro_rules! rules {
 }
 
 rules! {
-    /// A value of the environment, or of a file of settings, must be one that the option takes.
+    /// A value from the environment, or from a settings file, must be valid for its option.
     SettingValue = "setting-value", Structure;
-    /// Warning: a name that begins with `GWAG_` is none of ours; in a file of settings an error.
+    /// Warning: a name that begins with `GWAG_` is unknown; in a settings file it is an error.
     SettingName = "setting-name", Structure;
     /// The gateway's address must parse.
     GatewayAddress = "gateway-address", Structure;
@@ -57,93 +57,93 @@ rules! {
     Ttl = "ttl", Structure;
     /// The heartbeat interval is at least 10 ms and at most half the TTL.
     HeartbeatInterval = "heartbeat-interval", Structure;
-    /// Timeouts are not zero, and parts are not longer than the whole.
+    /// Timeouts are not zero, and no part is longer than the whole.
     Timeouts = "timeouts", Structure;
-    /// The exclusive instance is not empty and has no `#`.
+    /// The exclusive instance is not empty and contains no `#`.
     ExclusiveInstance = "exclusive-instance", Structure;
-    /// Headers are such that HTTP allows.
+    /// Metadata must be valid HTTP headers.
     Metadata = "metadata", Structure;
     /// The advertised address can serve every service.
     AdvertisedAddress = "advertised-address", Structure;
-    /// The request has at most 4 MiB.
+    /// The request is at most 4 MiB.
     RequestSize = "request-size", Structure;
-    /// Warning: a clustered gateway stores at most 1 MiB of a service, in base64.
+    /// Warning: a clustered gateway stores at most 1 MiB per service, in base64.
     ClusteredSize = "clustered-size", Schema;
     /// Warning: the schemas were not checked.
     SchemasUnchecked = "schemas-unchecked", Schema;
-    /// Warning: what was allowed cannot be.
+    /// Warning: an allowed rule cannot be allowed.
     NotAllowable = "not-allowable", Schema;
 
-    /// There must be a namespace, or a schema that tells one.
+    /// There must be a namespace, or a schema to derive one from.
     NamespaceMissing = "namespace-missing", Structure;
-    /// No gateway takes `. * > / $` in a namespace.
+    /// No gateway accepts `. * > / $` in a namespace.
     NamespaceReserved = "namespace-reserved", Structure;
-    /// A namespace has at most 255 bytes.
+    /// A namespace is at most 255 bytes long.
     NamespaceLength = "namespace-length", Structure;
-    /// A namespace is `[_A-Za-z][_0-9A-Za-z]*`, or it cannot be rendered.
+    /// A namespace is `[_A-Za-z][_0-9A-Za-z]*`; no schema can be rendered for any other.
     NamespaceName = "namespace-name", Schema;
-    /// Warning: gateways have a service of this name and version themselves.
+    /// Warning: gateways have their own service of this name and version.
     NamespaceBuiltIn = "namespace-built-in", Schema;
     /// A version is `unstable` or `vN`.
     VersionSyntax = "version-syntax", Structure;
-    /// A tagged build registers no `unstable`.
+    /// A tagged build does not register `unstable`.
     UnstableInTaggedBuild = "unstable-in-tagged-build", Structure;
-    /// A (namespace, version) is given once.
+    /// Each (namespace, version) is registered once.
     DuplicateService = "duplicate-service", Structure;
     /// Only proto sources import files.
     ImportWithoutProto = "import-without-proto", Structure;
-    /// `Service::hash` has one hash to return: a split service has several.
+    /// `Service::hash` returns one hash, but a split service has several.
     SeveralHashes = "several-hashes", Structure;
     /// The GraphQL endpoint is an `http(s)` URL or a path.
     GraphQlEndpoint = "graphql-endpoint", Structure;
 
-    /// A bundle is one that this version of the crate reads.
+    /// A bundle must be readable by this version of the crate.
     ProtoBundle = "proto-bundle", Structure;
-    /// The entry file must be there.
+    /// The entry file must exist.
     ProtoEntryMissing = "proto-entry-missing", Structure;
-    /// Every imported file must be there.
+    /// Every imported file must exist.
     ProtoImportMissing = "proto-import-missing", Structure;
-    /// Proto files can be read, and are UTF-8.
+    /// Proto files must be readable, and UTF-8.
     ProtoUnreadable = "proto-unreadable", Structure;
-    /// No imported file has the name under which the gateway compiles the entry, and none imports
-    /// itself.
+    /// No imported file has the name under which the gateway compiles the entry file, and no file
+    /// imports itself.
     ProtoImportLoop = "proto-import-loop", Structure;
-    /// A descriptor set can be read.
+    /// A descriptor set must be readable.
     DescriptorSet = "descriptor-set", Structure;
-    /// The text that is made from a descriptor set says all that it says. Warning: but for options
-    /// that nothing in the set explains.
+    /// The text generated from a descriptor set loses nothing. Warning: options that nothing in the set
+    /// declares are lost.
     DescriptorSetLoss = "descriptor-set-loss", Schema;
     /// The proto source compiles.
     ProtoCompile = "proto-compile", Schema;
-    /// Warning: only the gateway's compiler can tell whether it takes the source.
+    /// Warning: only the gateway's compiler can tell whether the source is valid.
     ProtoUnverified = "proto-unverified", Schema;
-    /// A gateway can serve one `service` of an entry file.
+    /// A gateway can serve one `service` per entry file.
     ProtoTwoServices = "proto-two-services", Schema;
     /// Warning: client-streaming and bidirectional methods are not routed.
     ProtoStreaming = "proto-streaming", Schema;
     /// A map, `Struct`, `Value` or `ListValue` becomes free JSON, which gateways cannot render.
     ProtoFreeJson = "proto-free-json", Schema;
-    /// Methods differ in lowerCamel, and are not called like the version or `stable`.
+    /// Method names differ in lowerCamel, and are neither the version nor `stable`.
     ProtoMethodName = "proto-method-name", Schema;
-    /// Types differ when flattened with `_`.
+    /// Type names differ after flattening with `_`.
     ProtoTypeName = "proto-type-name", Schema;
 
-    /// The document is a JSON or YAML object whose references lead to what is wanted there.
+    /// The document is a JSON or YAML object whose references lead to objects of the expected kind.
     OpenApiSyntax = "openapi-syntax", Schema;
-    /// No key is there twice in a YAML mapping. Warning: only the gateway can tell whether it reads
+    /// No key appears twice in a YAML mapping. Warning: only the gateway can tell whether it can read
     /// the document.
     OpenApiUnverified = "openapi-unverified", Schema;
-    /// Warning: gateways do not look at the parameters of a path itself.
+    /// Warning: gateways ignore the parameters of a path item.
     OpenApiPathItemParameters = "openapi-path-item-parameters", Schema;
     /// References stay inside the document.
     OpenApiExternalReference = "openapi-external-reference", Schema;
-    /// What must be there is there: title and version, paths, responses and their descriptions …
+    /// Required fields are present: title and version, paths, responses and their descriptions …
     OpenApiRequired = "openapi-required", Schema;
-    /// Fields are of the right type, have values that they may have, and are known or called `x-…`.
+    /// Fields have the right type and a valid value, and are known or named `x-…`.
     OpenApiShape = "openapi-shape", Schema;
-    /// Parameters are there once, fit the path and their place, and have a schema or a content.
+    /// Parameters are unique, fit the path and their place, and have a schema or a content.
     OpenApiParameter = "openapi-parameter", Schema;
-    /// Patterns are such that gateways can compile: without lookarounds and backreferences.
+    /// Gateways can compile every pattern: no lookarounds and no backreferences.
     OpenApiPattern = "openapi-pattern", Schema;
     /// Examples and defaults fit their schemas.
     OpenApiExample = "openapi-example", Schema;
@@ -151,84 +151,84 @@ rules! {
     OpenApiOperationIdMissing = "openapi-operation-id-missing", Schema;
     /// An operationId is a name: `[_A-Za-z][_0-9A-Za-z]*`.
     OpenApiOperationIdName = "openapi-operation-id-name", Schema;
-    /// An operationId is there once.
+    /// An operationId is unique.
     OpenApiOperationIdDuplicate = "openapi-operation-id-duplicate", Schema;
-    /// An operationId is not a version of its namespace, nor `stable`.
+    /// An operationId is neither a version of its namespace nor `stable`.
     OpenApiOperationIdCollision = "openapi-operation-id-collision", Schema;
     /// A path or query parameter is a name.
     OpenApiParameterName = "openapi-parameter-name", Schema;
     /// A string enum value of a body is a name.
     OpenApiEnumValue = "openapi-enum-value", Schema;
-    /// A component schema that is used is a name; any component is letters, digits, `.`, `_`, `-`.
+    /// A component schema in use is a name; every component name is letters, digits, `.`, `_`, `-`.
     OpenApiComponentName = "openapi-component-name", Schema;
-    /// The types that are made of component schemas and inline schemas differ in name.
+    /// The types generated from component schemas and inline schemas differ in name.
     OpenApiTypeName = "openapi-type-name", Schema;
-    /// No parameter, and no body, is a `oneOf` or `anyOf` of objects.
+    /// No parameter and no body is a `oneOf` or `anyOf` of objects.
     OpenApiUnionInput = "openapi-union-input", Schema;
-    /// Warning: a document has no operation that gateways serve.
+    /// Warning: no operation of a document is served by gateways.
     OpenApiNoOperations = "openapi-no-operations", Schema;
-    /// Warning: a document was repaired, because `Service::repair` says so.
+    /// Warning: `Service::repair` changed the document.
     OpenApiRepaired = "openapi-repaired", Schema;
 
-    /// The schema of a GraphQL endpoint can be read: SDL, or the reply to an introspection.
+    /// The schema of a GraphQL endpoint must be readable: SDL, or the reply to an introspection query.
     GraphQlSchema = "graphql-schema", Schema;
-    /// Warning: the schema of a GraphQL endpoint is not given, so that it was not checked.
+    /// Warning: a GraphQL endpoint was not checked, because its schema is not given.
     GraphQlUnchecked = "graphql-unchecked", Schema;
-    /// A root field of a GraphQL endpoint is not called like the version or `stable`.
+    /// No root field of a GraphQL endpoint is named like the version or `stable`.
     GraphQlFieldName = "graphql-field-name", Schema;
-    /// The types of a GraphQL endpoint differ from those that gateways add.
+    /// The types of a GraphQL endpoint differ in name from those that gateways add.
     GraphQlTypeName = "graphql-type-name", Schema;
-    /// The schema that gateways serve is valid GraphQL as text: no description ends with `"` or `\\`,
-    /// no enum has `true`, `false` or `null`.
+    /// The schema that gateways serve is valid GraphQL text: no description ends with `"` or `\\`, no
+    /// enum has the value `true`, `false` or `null`.
     SchemaText = "schema-text", Schema;
-    /// The types of services that are registered together differ in name.
+    /// Types of services that are registered together differ in name.
     TypesTogether = "types-together", Schema;
 
     /// No stream has uint64 or fixed64, nor a map in its request: one call ends a gateway's process.
     CallsFatalStream = "calls-fatal-stream", Schema;
     /// Warning: a gRPC call of an OpenAPI operation with an object of free properties ends a gateway's process.
     CallsFatalMap = "calls-fatal-map", Schema;
-    /// For release 1.1: header and cookie parameters are names, or no schema change of anybody is served.
+    /// For release 1.1: header and cookie parameters are names, or no schema change of any service is served.
     CallsHeaderName = "calls-header-name", Schema;
-    /// Warning: gateways drop streamed messages with uint32 and fixed32.
+    /// Warning: gateways drop streamed messages that have uint32 or fixed32.
     CallsStreamUnsigned = "calls-stream-unsigned", Schema;
-    /// Warning: every stream ends with OK for its caller.
+    /// Warning: callers see every stream end with OK.
     CallsStreamStatus = "calls-stream-status", Schema;
-    /// Warning: two services have a route in common, so that calls reach one of the two.
+    /// Warning: two services share a route, so calls reach only one of them.
     CallsSharedRoutes = "calls-shared-routes", Schema;
-    /// Warning: operations of a document that no caller reaches by HTTP.
+    /// Warning: callers cannot reach some operations of a document over HTTP.
     CallsUnreachable = "calls-unreachable", Schema;
-    /// Warning: gateways do not look at the base path in `servers`.
+    /// Warning: gateways ignore the base path in `servers`.
     CallsBasePath = "calls-base-path", Schema;
-    /// Warning: parts of requests do not reach an OpenAPI service, or not as they were sent.
+    /// Warning: parts of requests reach an OpenAPI service changed, or not at all.
     CallsRequests = "calls-requests", Schema;
-    /// Warning: answers of an OpenAPI service that are not JSON are errors.
+    /// Warning: responses of an OpenAPI service that are not JSON become errors.
     CallsAnswerTypes = "calls-answer-types", Schema;
-    /// Warning: statuses, headers and big numbers of OpenAPI answers do not reach callers as they are.
+    /// Warning: statuses, headers and big numbers of OpenAPI responses reach callers changed, or not at all.
     CallsAnswers = "calls-answers", Schema;
     /// Warning: bytes, uint64 and maps of a proto do not survive HTTP.
     CallsHttpValues = "calls-http-values", Schema;
-    /// Warning: fields that callers by GraphQL cannot give or never get.
+    /// Warning: GraphQL callers cannot send some fields, or never receive them.
     CallsGraphQlFields = "calls-graphql-fields", Schema;
-    /// Warning: defaults of proto2 do not survive HTTP and GraphQL.
+    /// Warning: proto2 defaults do not survive HTTP and GraphQL.
     CallsProto2Defaults = "calls-proto2-defaults", Schema;
-    /// Warning: parts of a GraphQL endpoint that callers of a gateway cannot ask for.
+    /// Warning: callers of a gateway cannot request some parts of a GraphQL endpoint.
     CallsUpstream = "calls-graphql-upstream", Schema;
 
-    /// In a build script: a vN keeps the schema that `gwag.lock` has of it.
+    /// In a build script: a vN keeps the schema recorded in `gwag.lock`.
     VersionLocked = "version-locked", Structure;
-    /// In a build script: `gwag.lock` can be read.
+    /// In a build script: `gwag.lock` must be readable.
     LockFile = "lock-file", Structure;
-    /// In a build script: a bundle has a place of its own, and can be written there.
+    /// In a build script: a bundle has its own output file, which must be writable.
     BuildScript = "build-script", Structure;
 }
 
-/// The page of the manual that explains every rule; a test keeps it complete.
+/// The manual page that explains every rule; a test keeps it complete.
 const PAGE: &str = include_str!("rules.md");
 
 impl Rule {
     /// What the rule forbids and why, in Markdown, with examples for most rules about schemas: the
-    /// section of [`rules`](crate::rules) with its id.
+    /// section of [`rules`](crate::rules) named by the id.
     ///
     /// # Examples
     ///
@@ -244,7 +244,7 @@ impl Rule {
         section.split("\n# ").next().unwrap_or_default().trim()
     }
 
-    /// Whether a violation can be allowed: it is about a schema, and not refused by every gateway.
+    /// Whether the rule can be allowed: it is about a schema, and not enforced by every gateway.
     #[must_use]
     pub const fn is_allowable(self) -> bool {
         matches!(self.reach(), Reach::Schema)
@@ -252,7 +252,7 @@ impl Rule {
 }
 
 impl Rule {
-    /// Whether it is about what becomes of calls, behind a gateway that serves the schema.
+    /// Whether the rule is about what happens to calls when a gateway serves the schema.
     #[must_use]
     pub fn is_about_calls(self) -> bool {
         self.id().starts_with("calls-")
@@ -268,7 +268,7 @@ impl fmt::Display for Rule {
 impl FromStr for Rule {
     type Err = UnknownRule;
 
-    /// Reads the id of a rule.
+    /// Parses the id of a rule.
     fn from_str(id: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.iter().find(|rule| rule.id() == id).copied();
         found.ok_or_else(|| UnknownRule(id.to_owned()))

@@ -1,9 +1,9 @@
-//! One service as it is registered.
+//! One service, ready to be registered.
 
 use std::collections::HashMap;
 
 /// A service as a gateway receives it: the content of one `ServiceBinding` of the control plane,
-/// free of any wire format.
+/// independent of any wire format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Binding {
     /// The name under which the gateway offers the service.
@@ -12,22 +12,22 @@ pub struct Binding {
     pub version: String,
     /// The entry file, which the gateway compiles as `<namespace>.proto`.
     pub proto_source: Vec<u8>,
-    /// What the entry file imports, by the paths of the `import` statements.
+    /// The files that the entry file imports, keyed by the paths in the `import` statements.
     pub proto_imports: HashMap<String, Vec<u8>>,
     /// The OpenAPI document.
     pub openapi_spec: Vec<u8>,
-    /// A URL, or a path on the server that is registered.
+    /// A URL, or a path on the registered server.
     pub graphql_endpoint: String,
-    /// The most calls over all replicas; 0: the gateway's default.
+    /// The most concurrent calls over all replicas; 0: the gateway's default.
     pub max_concurrency: u32,
-    /// The most calls on one replica; 0: the gateway's default.
+    /// The most concurrent calls on one replica; 0: the gateway's default.
     pub max_concurrency_per_instance: u32,
 }
 
 // === impl Binding ===
 
 impl Binding {
-    /// How many bytes it takes on the wire at most, give or take those of its lengths.
+    /// About the most bytes that it takes on the wire; length prefixes are estimated.
     #[must_use]
     pub fn size(&self) -> usize {
         let imports = self.proto_imports.iter();

@@ -1,4 +1,4 @@
-//! The bytes of a bundle: a proto service with all its files, as a build script leaves it to the
+//! The encoding of a bundle: a proto service with all its files, written by a build script for the
 //! program that it builds.
 
 use prost::Message;
@@ -6,15 +6,15 @@ use prost::Message;
 use crate::finding::Finding;
 use crate::finding::Rule;
 
-/// What is in a bundle; the same contents have the same bytes.
+/// The contents of a bundle; equal contents encode to equal bytes.
 #[derive(Clone, PartialEq, Message)]
 pub struct Contents {
-    /// Empty where the parts of a split one are named by themselves.
+    /// Empty if the service is split and each part derives its own namespace.
     #[prost(string, tag = "1")]
     pub namespace: String,
     #[prost(string, tag = "2")]
     pub version: String,
-    /// The path of the entry file, which is one of the files.
+    /// The path of the entry file, which is one of `files`.
     #[prost(string, tag = "3")]
     pub entry: String,
     #[prost(message, repeated, tag = "4")]
@@ -22,24 +22,24 @@ pub struct Contents {
     /// The ids of the allowed rules.
     #[prost(string, repeated, tag = "5")]
     pub allowed: Vec<String>,
-    /// Each service of the entry file is one of its own.
+    /// Each service of the entry file is registered as a service of its own.
     #[prost(bool, tag = "6")]
     pub splits: bool,
-    /// What the check knew of each service.
+    /// The results of the check, for each service.
     #[prost(message, repeated, tag = "7")]
     pub checked: Vec<Checked>,
-    /// The hash of all the rest, by the checker that wrote it: a program with the same checker need not
-    /// compile and check the files again.
+    /// A hash over all other fields, salted with the checker that wrote it: a program with the same checker
+    /// need not compile and check the files again.
     #[prost(string, tag = "8")]
     pub seal: String,
 }
 
-/// What is known of a service that was checked.
+/// The result of checking one service.
 #[derive(Clone, PartialEq, Message)]
 pub struct Checked {
     #[prost(string, tag = "1")]
     pub namespace: String,
-    /// The canonical hash, and why it may be another one.
+    /// The canonical hash, and the reason why it may differ.
     #[prost(string, tag = "2")]
     pub hash: String,
     #[prost(string, optional, tag = "3")]
@@ -53,14 +53,14 @@ pub struct Checked {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct BundledFile {
-    /// As `import` statements write it.
+    /// The path in the `import` statement.
     #[prost(string, tag = "1")]
     pub path: String,
     #[prost(bytes = "vec", tag = "2")]
     pub source: Vec<u8>,
 }
 
-/// Begins the one line before the message; the number of the format ends it.
+/// Starts the one line before the message; the format's number ends that line.
 const MAGIC: &[u8] = b"gwag-bundle ";
 const FORMAT: &[u8] = b"1";
 
@@ -105,7 +105,7 @@ impl Contents {
         })
     }
 
-    /// Notes what was found out of services that passed the check, so that they need not be checked
+    /// Records the results for services that passed the check, so that the program need not check them
     /// again.
     #[cfg(feature = "preflight")]
     pub fn seal(&mut self, services: &[super::Resolved]) {
@@ -116,7 +116,7 @@ impl Contents {
         self.seal = self.sealed();
     }
 
-    /// What the check of the build script knew, if nothing was changed since then and this is the same
+    /// The results of the build script's check, if nothing has changed since and this is the same
     /// checker.
     pub(super) fn known(&self) -> &[Checked] {
         #[cfg(feature = "preflight")]
@@ -136,7 +136,7 @@ impl Contents {
         crate::hash::of_bytes(&[checker.as_bytes(), &rest.encode_to_vec()].concat())
     }
 
-    /// The allowed rules. One that this version does not know forbids nothing here.
+    /// The allowed rules. Rules that this version does not know are skipped.
     pub fn rules(&self) -> impl Iterator<Item = Rule> {
         self.allowed.iter().filter_map(|id| id.parse().ok())
     }
@@ -177,7 +177,7 @@ mod tests {
     fn refused(bytes: &[u8]) -> String {
         let error = check(&[Service::proto_bundle(bytes)]).unwrap_err();
         assert_eq!(error.rule(), Rule::ProtoBundle);
-        // Nothing follows from it, such as a namespace that is missing.
+        // No follow-up errors, such as a missing namespace.
         assert_eq!(error.findings().len(), 1, "{error}");
         error.to_string()
     }
@@ -192,7 +192,7 @@ mod tests {
         check(&[service]).unwrap();
     }
 
-    /// A bundle that a check passed whatever its files say.
+    /// A bundle whose seal says that the check passed, whatever its files contain.
     fn sealed() -> Contents {
         let mut contents = contents();
         contents.files[1].source = b"no proto".to_vec();
@@ -213,7 +213,7 @@ mod tests {
         let good = sealed();
         assert_eq!(hash(service(&good)).unwrap(), "ab");
         check(&[service(&good)]).unwrap();
-        // What was changed afterwards is.
+        // Changes made afterwards are checked.
         let mut edited = good.clone();
         edited.files[0].source.push(b' ');
         assert!(check(&[service(&edited)]).is_err());

@@ -10,13 +10,13 @@ use crate::finding::{Finding, Place};
 use crate::proto::imports;
 use crate::size::MAX_REQUEST_BYTES;
 
-/// Files by the path of the `import` statement.
+/// Files, keyed by the path in the `import` statement.
 pub(super) type Imports = HashMap<String, Vec<u8>>;
 
-/// What an entry file is called that was given as text.
+/// The name for an entry file that was given as text.
 pub(super) const ENTRY_TEXT: &str = "the entry file";
 
-/// Reads the entry file and, transitively, what it imports; or everything that is wrong with them.
+/// Reads the entry file and everything it imports, directly or not; otherwise returns every error found.
 pub(super) fn collect(
     proto: &ProtoSource,
     namespace: &str,
@@ -28,7 +28,7 @@ pub(super) fn collect(
     let mut found = Vec::new();
     let mut sent = HashMap::new();
     let mut bytes = entry.len();
-    // Files that were met; those of the current chain wait for the end of their own imports.
+    // Files seen so far; those in the current chain wait until their own imports are done.
     let mut met: HashMap<String, State> = HashMap::new();
     let mut chain = vec![Waiting::for_imports(
         entry_path.clone(),
@@ -67,7 +67,7 @@ pub(super) fn collect(
                 met.insert(path, State::Done);
             }
             Err(finding) => {
-                // More are only counted, and need no place.
+                // Further errors are only counted and need no place.
                 found.push(match found.len() < MOST_FINDINGS {
                     false => finding,
                     true => {
@@ -113,7 +113,7 @@ fn is_called_like_the_entry(path: &str, trail: &str) -> Finding {
     finding.help("choose another namespace or rename that file")
 }
 
-/// Where a file names another one.
+/// The place where a file imports another.
 fn place(file: &str, source: Option<&Vec<u8>>, import: &str) -> Place {
     let text = source.and_then(|source| std::str::from_utf8(source).ok());
     let spot = text.and_then(|text| {
@@ -126,7 +126,7 @@ fn place(file: &str, source: Option<&Vec<u8>>, import: &str) -> Place {
     }
 }
 
-/// The text of the entry file, if it can be read.
+/// The text of the entry file, if it is readable.
 pub(super) fn entry_text(proto: &ProtoSource) -> Option<String> {
     let (_, entry) = Collector { proto }.entry().ok()?;
     String::from_utf8(entry).ok()
@@ -153,7 +153,7 @@ impl Waiting {
     }
 }
 
-/// The chain of files that led to an import, for errors; of a long one both ends.
+/// The chain of files that led to an import, for errors; a long chain is shortened to both ends.
 fn trail(chain: &[Waiting], path: &str) -> String {
     let files = chain.iter().map(|waiting| waiting.path.as_str());
     let (first, last) = match chain.len() > 2 * END_OF_TRAIL {
@@ -166,14 +166,14 @@ fn trail(chain: &[Waiting], path: &str) -> String {
     ends.chain([path]).collect::<Vec<_>>().join(" → ")
 }
 
-/// So many files of either end of a trail are told.
+/// How many files are shown at each end of a trail.
 const END_OF_TRAIL: usize = 5;
 
 struct Collector<'a> {
     proto: &'a ProtoSource,
 }
 
-/// A file that was found, and what it imports; `None` for a file that gateways have.
+/// A file that was found, and its imports; `None` for a file that is built into gateways.
 type Followed = Option<(Vec<u8>, Vec<String>)>;
 
 // === impl Collector ===

@@ -1,4 +1,4 @@
-//! Services from descriptor sets: made into proto text, and then like any other.
+//! Services from descriptor sets, which are converted to proto text first.
 
 use super::proto_files::normal;
 use super::resolve::stem;
@@ -13,17 +13,17 @@ use crate::proto::descriptor_set;
 
 impl Service {
     /// A gRPC service, from an encoded `google.protobuf.FileDescriptorSet` and the name of its entry
-    /// file in that set: for servers that have a set for reflection, and no proto files.
+    /// file in that set: for servers that have a set for reflection, but no proto files.
     ///
-    /// A gateway wants proto text, which is made from the descriptors, comments included where the
-    /// set has source info. It is always the same for the same set; but its layout is not that of
-    /// the files that the set was made from, so that its [`hash`](Self::hash) is another one, and a
-    /// gateway takes the replicas of a vN only from one of the two.
+    /// A gateway wants proto text, so the text is generated from the descriptors, with comments if the
+    /// set has source info. The same set always gives the same text, but not the layout of the original
+    /// files: its [`hash`](Self::hash) differs from theirs, and all replicas of a vN must use the same
+    /// one of the two.
     ///
-    /// The set must have every file that the entry file imports, directly or not, but for
-    /// `google/protobuf/*`. Custom options stay where the files that declare them are in the set,
-    /// and are left out with a warning where not. Without [`namespace`](Self::namespace) it is the
-    /// stem of the entry file's name, as with [`proto_dir`](Self::proto_dir).
+    /// The set must contain every file that the entry file imports, directly or not, except
+    /// `google/protobuf/*`. Custom options are kept if the files that declare them are in the set, and
+    /// dropped with a warning if not. The default [`namespace`](Self::namespace) is the stem of the
+    /// entry file's name, as with [`proto_dir`](Self::proto_dir).
     ///
     /// # Examples
     ///
@@ -43,7 +43,7 @@ impl Service {
         }))
     }
 
-    /// Resolves the text that is made of a descriptor set; `None` for other schemas.
+    /// Resolves the proto text generated from a descriptor set; `None` for other schemas.
     pub(super) fn resolve_descriptors(
         &self,
         position: usize,

@@ -1,28 +1,28 @@
-//! What is known of a service's schema without asking a gateway.
+//! What this crate knows about a service's schema without asking a gateway.
 
 #[cfg(feature = "preflight")]
 use super::bundle::Checked;
 use super::{Resolved, ServiceKind};
 use crate::schema_hash::SchemaHash;
 
-/// What the compiled schema tells; nothing without the feature `preflight`.
+/// Facts taken from the compiled schema; empty without the feature `preflight`.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// `None` for GraphQL, whose hash is that of the introspection reply.
     hash: Option<SchemaHash>,
     /// `/package.Service/Method` of a method that a gateway routes.
     route: Option<String>,
-    /// Some operations of an OpenAPI document, by their ids: gateways give most documents gRPC
-    /// routes, too.
+    /// The ids of some operations of an OpenAPI document: gateways give most documents gRPC routes,
+    /// too.
     operations: Vec<String>,
-    /// A gateway's schema must show something of it.
+    /// Whether a gateway's schema must show an operation of this service.
     has_operations: bool,
-    /// The schema as it was read, for those that look at several services together.
+    /// The parsed schema, for checks that span several services.
     #[cfg(feature = "preflight")]
     pub(super) parsed: Option<std::sync::Arc<Parsed>>,
 }
 
-/// What a bundle keeps of it, if its hash is known.
+/// The part that a bundle stores, if the hash is known.
 #[cfg(feature = "preflight")]
 pub(super) fn to_bundle(service: &Resolved) -> Option<Checked> {
     let evidence = &service.evidence;
@@ -38,7 +38,7 @@ pub(super) fn to_bundle(service: &Resolved) -> Option<Checked> {
 
 #[cfg(feature = "preflight")]
 impl Evidence {
-    /// What a bundle has of a service that was checked before.
+    /// Restores what a bundle stores about a service that was checked before.
     pub(super) fn of_bundle(checked: &Checked) -> Self {
         let hex = checked.hash.clone();
         let hash = match &checked.doubt {
@@ -53,7 +53,7 @@ impl Evidence {
         }
     }
 
-    /// Compiles a proto that was not, because its bundle was checked before.
+    /// Compiles a proto that was not compiled because its bundle was already checked.
     pub(super) fn compile(&mut self, binding: &super::Binding) {
         if self.parsed.is_none() && !binding.proto_source.is_empty() {
             let (source, imports) = (&binding.proto_source, &binding.proto_imports);
@@ -63,7 +63,7 @@ impl Evidence {
     }
 }
 
-/// A schema as it was read.
+/// A parsed schema.
 #[cfg(feature = "preflight")]
 #[derive(Debug)]
 pub(crate) enum Parsed {
@@ -79,13 +79,13 @@ impl Evidence {
     }
 }
 
-/// The canonical hash of a service; `None` where only a gateway can know it.
+/// The canonical hash of a service; `None` if only a gateway can know it.
 #[must_use]
 pub fn hash_of(service: &Resolved) -> Option<&SchemaHash> {
     service.evidence.hash.as_ref()
 }
 
-/// Methods that a gateway routes, as `/package.Service/Method`, or may route where this is no proto.
+/// Methods that a gateway routes, as `/package.Service/Method`, or may route if this is not a proto.
 #[must_use]
 pub fn routes_of(service: &Resolved) -> Vec<String> {
     let (namespace, version) = (&service.namespace, &service.version);
@@ -100,13 +100,13 @@ pub fn routes_of(service: &Resolved) -> Vec<String> {
         .collect()
 }
 
-/// Whether a gateway's schema must show something of it; false where that is not known.
+/// Whether a gateway's schema must show an operation of this service; false if unknown.
 #[must_use]
 pub fn has_operations(service: &Resolved) -> bool {
     service.kind == ServiceKind::GraphQl || service.evidence.has_operations
 }
 
-/// The encoded FileDescriptorSet that a gateway makes of a proto; compiled anew.
+/// The encoded FileDescriptorSet that a gateway builds from a proto; compiles it anew.
 #[cfg(feature = "preflight")]
 #[must_use]
 pub fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
@@ -138,19 +138,19 @@ mod inspect {
 
     const MOST_PROBED: usize = 3;
     const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-    /// What is looked at.
+    /// The schema to inspect.
     pub(in crate::service) struct Subject<'a> {
         pub(in crate::service) binding: &'a Binding,
         pub(in crate::service) kind: ServiceKind,
-        /// What the user calls the entry file of a proto.
+        /// The user's name for the entry file of a proto.
         pub(in crate::service) entry: &'a str,
         /// An OpenAPI document before any repair.
         pub(in crate::service) given: &'a [u8],
-        /// The schema of a GraphQL endpoint, where it is given.
+        /// The schema of a GraphQL endpoint, if given.
         pub(in crate::service) introspection: Option<&'a [u8]>,
     }
 
-    /// Compiles or reads the schema of a binding once, for all that is to be known of it.
+    /// Compiles or reads the schema of a binding once, for everything that is derived from it.
     pub(in crate::service) fn inspect(
         subject: &Subject<'_>,
         purpose: Purpose,
@@ -166,7 +166,7 @@ mod inspect {
                     openapi::check::check(namespace, version, document, subject.given, release);
                 let operations = checked.document.as_ref().map(Document::operations);
                 let mut operations = operations.unwrap_or_default();
-                // Gateways look at no others.
+                // Gateways ignore all other methods.
                 operations.retain(|it| SERVED.contains(&&*it.method));
                 let evidence = Evidence {
                     hash: Some(SchemaHash::exact(hash::of_bytes(document))),
@@ -189,7 +189,7 @@ mod inspect {
         }
     }
 
-    /// A few of them: whether an operation has a route hangs on its schemas, too.
+    /// A few operations only: whether an operation has a route depends on its schemas, too.
     fn probed(operations: &[Operation]) -> Vec<String> {
         let ids = operations.iter().filter_map(|it| it.id.clone());
         ids.filter(|id| is_name(id)).take(MOST_PROBED).collect()
@@ -217,7 +217,7 @@ mod inspect {
             Ok(compiled) => {
                 let route = compiled.routed_methods().next();
                 Evidence {
-                    // It takes nearly as long as all the rest.
+                    // Hashing takes nearly as long as everything else together.
                     hash: (purpose == Purpose::Register).then(|| hash::of_proto(&compiled)),
                     route: route.map(|it| proto::path_of(&it)),
                     has_operations,

@@ -1,4 +1,4 @@
-//! What is registered: a namespace, a version and one schema.
+//! The service to register: a namespace, a version and one schema.
 
 mod binding;
 pub mod bundle;
@@ -32,8 +32,8 @@ use schema::{ProtoSource, Schema};
 
 /// One service to register: its schema (proto, OpenAPI or GraphQL), its namespace and version.
 ///
-/// Nothing is read or checked here: faults surface in `Options::check`
-/// and when the server is wired up, before any network call.
+/// Building a `Service` reads and checks nothing: errors surface in `Options::check` and when the
+/// server is wired up, before any network call.
 ///
 /// # Examples
 ///
@@ -55,17 +55,17 @@ pub struct Service {
     allowed: Vec<Rule>,
     is_repaired: bool,
     is_split: bool,
-    /// One of several that another was split into.
+    /// One of several services that another was split into.
     #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
     is_part: bool,
     max_concurrency: u32,
     max_concurrency_per_instance: u32,
-    /// What a build script found out, and of what.
+    /// The results of a build script, and what they apply to.
     #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
     known: Option<Known>,
 }
 
-/// What the check of a bundle knew of it.
+/// What the check of a bundle found out about the service.
 #[derive(Clone)]
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 struct Known {
@@ -98,8 +98,8 @@ impl Service {
 
     /// A gRPC service, from the text of its entry proto file.
     ///
-    /// A namespace is required, because the text does not tell the file's name. Imported files
-    /// are added with [`import`](Self::import); `google/protobuf/*` is built into the gateway.
+    /// Set a namespace, because the text has no file name to derive one from. Add imported files with
+    /// [`import`](Self::import); `google/protobuf/*` is built into the gateway.
     pub fn proto(source: impl Into<Vec<u8>>) -> Self {
         Self::new(Schema::Proto(ProtoSource::text(source.into())))
     }
@@ -107,13 +107,13 @@ impl Service {
     /// A gRPC service, from a tree of proto files and the path of its entry file in that tree.
     ///
     /// The tree is a directory on disk (a path), an `include_dir!` tree (feature `include_dir`)
-    /// or any list of (path, bytes). Only what the entry file imports, directly or not, is read
-    /// and sent, under the paths that the `import` statements use; other files of the tree may be
-    /// broken. `google/protobuf/*` is left to the gateway unless the tree has a file of that path;
-    /// other common trees, such as `google/api`, are sent like any import and must be there.
+    /// or any list of (path, bytes). Only the entry file and its imports, direct or not, are read and
+    /// sent, under the paths in the `import` statements; other files of the tree may be broken.
+    /// `google/protobuf/*` is left to the gateway unless the tree has a file of that path; other common
+    /// trees, such as `google/api`, are sent like any import and must be in the tree.
     ///
-    /// Without [`namespace`](Self::namespace) the stem of the entry file's name is the namespace,
-    /// with `_` for characters that no name has: `shop/v1/pet-shop.proto` becomes `pet_shop`.
+    /// The default [`namespace`](Self::namespace) is the stem of the entry file's name, with `_` for
+    /// characters that a name cannot have: `shop/v1/pet-shop.proto` becomes `pet_shop`.
     ///
     /// # Examples
     ///
@@ -134,15 +134,14 @@ impl Service {
     }
 
     /// A gRPC service, from the bundle that a build script made (feature `build`): the proto files
-    /// with the namespace, the version and the allowed rules that are given there.
+    /// with the namespace, the version and the allowed rules that the build script set.
     ///
-    /// `include_bundle!` has the bytes of a bundle. What is said of the
-    /// service here goes before what the bundle says. Bytes that are no bundle are an error of the
-    /// options.
+    /// `include_bundle!` returns the bytes of a bundle. Settings made here override those in the bundle.
+    /// Bytes that are not a bundle are reported as an error of the options.
     ///
-    /// The files are not compiled and checked again where the build script did so with this version of
-    /// the crate: a seal in the bundle tells. They are where the bundle was edited since then, where it
-    /// is given another namespace, version or import here, and, but for their hash, where several
+    /// If the build script compiled and checked the files with this version of the crate, which a seal in the
+    /// bundle proves, they are not checked again. They are checked again if the bundle was edited since, or
+    /// if this service sets another namespace, version or import, and, except for their hash, if several
     /// services are registered together.
     ///
     /// # Examples
@@ -176,10 +175,10 @@ impl Service {
     /// An HTTP service, from its OpenAPI 3.x document: JSON or YAML, or a utoipa document
     /// (feature `utoipa`).
     ///
-    /// The advertised address is its base URL. Without [`namespace`](Self::namespace) it is
-    /// derived from `info.title` as the gateway does it: `Pet Store API!` becomes `Pet_Store_API`.
+    /// The base URL is the advertised address. The default [`namespace`](Self::namespace) is derived
+    /// from `info.title` as the gateway does it: `Pet Store API!` becomes `Pet_Store_API`.
     ///
-    /// Documents of other crates go by `serde_json::Value`: aide's `OpenApi`, for one, as
+    /// Pass documents of other crates as `serde_json::Value`: aide's `OpenApi`, for example, as
     /// `Service::openapi(serde_json::to_value(&api)?)`.
     ///
     /// # Examples
@@ -187,7 +186,7 @@ impl Service {
     /// ```
     /// use tower_gwag::{Options, Service};
     ///
-    /// // What `serde_json::to_value` makes of such a document.
+    /// As `serde_json::to_value` returns it.
     /// let document = serde_json::json!({
     ///     "openapi": "3.1.0",
     ///     "info": { "title": "Pets", "version": "1.0.0" },
@@ -205,21 +204,21 @@ impl Service {
     }
 
     /// A GraphQL service, from its endpoint: an `http(s)` URL, or a path on this server
-    /// (`/graphql`) that is completed with the advertised address.
+    /// (`/graphql`) that is appended to the advertised address.
     ///
-    /// The gateway introspects the endpoint while it answers Register. So nothing is registered
-    /// until the endpoint answers from here. A namespace is required.
+    /// The gateway introspects the endpoint while it handles Register, so the service is registered only
+    /// once the endpoint answers from this process. A namespace is required.
     ///
-    /// Its [`schema`](Self::schema) given beside the URL is checked like any other; without it the
-    /// check has a warning that it could not.
+    /// Pass the schema with [`schema`](Self::schema) to have it checked like any other; without it the
+    /// check warns that it could not check the schema.
     pub fn graphql(endpoint: impl Into<String>) -> Self {
         Self::new(Schema::GraphQl(endpoint.into(), None))
     }
 
-    /// The schema of a GraphQL endpoint, so that it can be checked before it runs: SDL, or the reply
-    /// to an introspection as JSON. It is not sent.
+    /// The schema of a GraphQL endpoint, so that it can be checked before the endpoint runs: SDL, or the
+    /// reply to an introspection query as JSON. It is not sent.
     ///
-    /// Has no meaning for proto and OpenAPI, where it is an error of the options.
+    /// An error of the options for proto and OpenAPI services.
     ///
     /// # Examples
     ///
@@ -242,7 +241,7 @@ impl Service {
 
     /// Adds a file that the proto source imports, by the exact path of the `import` statement.
     ///
-    /// Has no meaning for OpenAPI and GraphQL, where it is an error of the options.
+    /// An error of the options for OpenAPI and GraphQL services.
     pub fn import(mut self, path: impl Into<String>, source: impl Into<Vec<u8>>) -> Self {
         self.known = None;
         self.schema.add_import(path.into(), source.into());
@@ -263,51 +262,50 @@ impl Service {
         self
     }
 
-    /// The most calls that the gateway lets run at once over all replicas. Default 0: the
-    /// gateway's own default. The first replica of a version freezes it.
+    /// The most calls that the gateway runs concurrently over all replicas. Default 0: the
+    /// gateway's own default. Fixed by the first replica of a version.
     pub fn max_concurrency(mut self, calls: u32) -> Self {
         self.max_concurrency = calls;
         self
     }
 
-    /// The most calls that the gateway lets run at once on one replica. Default 0: the gateway's
-    /// own default. The first replica of a version freezes it.
+    /// The most calls that the gateway runs concurrently on one replica. Default 0: the gateway's
+    /// own default. Fixed by the first replica of a version.
     pub fn max_concurrency_per_instance(mut self, calls: u32) -> Self {
         self.max_concurrency_per_instance = calls;
         self
     }
 
-    /// Allows what a rule forbids in this service alone, see `Options::allow`.
+    /// Allows a rule for this service alone, see `Options::allow`.
     pub fn allow(mut self, rule: Rule) -> Self {
         self.allowed.push(rule);
         self
     }
 
-    /// Repairs what gateways cannot take of an OpenAPI document, where HTTP stays as it is; no
-    /// change for proto and GraphQL. Default: off.
+    /// Repairs parts of an OpenAPI document that gateways cannot handle, without changing the HTTP API;
+    /// no effect on proto and GraphQL. Default: off.
     ///
-    /// Each repair is a warning of `Options::check`, and logged:
+    /// Each repair is logged, and a warning of `Options::check`:
     ///
-    /// - operationIds that are missing, no names or colliding are made from method and path;
-    /// - path parameters are renamed (`{pet-id}` becomes `{pet_id}`), but for those whose names are
-    ///   part of the URL (`style: matrix` and `label`) or that links and callbacks name;
-    /// - components that are used are renamed (`My-Type` becomes `My_Type`) with all references, and
-    ///   others where no component may be called so; discriminators keep the values on the wire by
-    ///   their `mapping`;
-    /// - string enums of bodies whose values are no names become plain strings, whose descriptions
-    ///   tell the values;
-    /// - paths that share the operations of another by `$ref` get their own;
-    /// - parameters of a path become those of its operations, because gateways do not look at the
-    ///   former;
+    /// - operationIds that are missing, not names, or not unique are generated from method and path;
+    /// - path parameters are renamed (`{pet-id}` becomes `{pet_id}`), except those whose names are
+    ///   part of the URL (`style: matrix` and `label`) or used by links and callbacks;
+    /// - components in use are renamed (`My-Type` becomes `My_Type`) with all references, and others if
+    ///   their names are not valid for components; the `mapping` of discriminators keeps the values on
+    ///   the wire;
+    /// - string enums in bodies whose values are not names become plain strings, with the values listed
+    ///   in the description;
+    /// - paths that share the operations of another by `$ref` get their own copy;
+    /// - parameters of a path move to its operations, because gateways ignore those of the path;
     /// - responses without a description get an empty one, and a license without a name, which
-    ///   utoipa writes for every crate without a license, goes;
-    /// - versions that YAML takes for numbers (`version: 1.0`), and dates without quotes where they
-    ///   would not fit their schema, become text.
+    ///   utoipa writes for every crate without a license, is removed;
+    /// - versions that YAML reads as numbers (`version: 1.0`), and unquoted dates that would not fit
+    ///   their schema, become strings.
     ///
-    /// What else is wrong, such as the name of a query parameter, stays an error. A document that
-    /// is repaired is registered as JSON with sorted keys, and [`hash`](Self::hash) is that of that
-    /// JSON; findings show the document as given. One with nothing to repair keeps its bytes. Nothing is
-    /// repaired in YAML that has a key twice, because one of the two would be lost.
+    /// All other errors, such as the name of a query parameter, stay errors. A repaired document is
+    /// registered as JSON with sorted keys, and [`hash`](Self::hash) is the hash of that JSON; findings
+    /// show the document as given. A document that needs no repair keeps its bytes. YAML with a duplicate
+    /// key is not repaired, because one of the two values would be lost.
     ///
     /// # Examples
     ///
@@ -327,17 +325,17 @@ impl Service {
         self
     }
 
-    /// Registers each `service` of the entry file as a service of its own, because a gateway takes
-    /// one of an entry file; no change for OpenAPI and GraphQL. Default: off.
+    /// Registers each `service` of the entry file as a service of its own, because a gateway serves only
+    /// one per entry file; no effect on OpenAPI and GraphQL. Default: off.
     ///
-    /// Each gets a namespace of its own: its name in snake case (`PetStore` becomes `pet_store`),
-    /// with [`namespace`](Self::namespace) in front where one is given (`shop_pet_store`). What else
-    /// is said of this service is said of each. A file with one `service` or none is registered as
-    /// without this call, under its usual namespace.
+    /// Each gets its own namespace: its name in snake case (`PetStore` becomes `pet_store`), prefixed
+    /// with [`namespace`](Self::namespace) if that is set (`shop_pet_store`). All other settings of this
+    /// service apply to each. A file with one `service` or none is registered as without this call,
+    /// under its usual namespace.
     ///
-    /// Each is sent the file with the other services as white space, so that what stays keeps its
-    /// place and its comments. Comments of a removed service go with it: those right before it,
-    /// detached ones too, those in it, and one behind its closing brace.
+    /// Each is sent the file with the other services replaced by white space, so that the rest keeps its
+    /// position and its comments. The comments of a removed service go with it: those right before it,
+    /// detached ones too, those in it, and one after its closing brace.
     ///
     /// # Examples
     ///
@@ -363,16 +361,14 @@ impl Service {
         &self.allowed
     }
 
-    /// The GraphQL schema that a gateway of this release serves of the service, without asking one:
-    /// as text with `Display`, equal byte for byte to what `GET /api/schema/graphql?service=…`
-    /// returns, or as types, fields and the operations behind them. A directory of proto files is
-    /// read.
+    /// The GraphQL schema that a gateway of this release serves for the service, computed without asking
+    /// one: as text with `Display`, equal byte for byte to what `GET /api/schema/graphql?service=…`
+    /// returns, or as types, fields and the operations behind them. Reads a directory of proto files.
     ///
     /// # Errors
     ///
-    /// The service cannot be registered or its schema not be made, as
-    /// [`Options::check`](crate::check) says it; or it is a GraphQL endpoint without
-    /// [`schema`](Self::schema).
+    /// The service cannot be registered or its schema cannot be built, with the findings of
+    /// [`Options::check`](crate::check); or it is a GraphQL endpoint without [`schema`](Self::schema).
     ///
     /// # Examples
     ///
@@ -396,14 +392,13 @@ impl Service {
         graphql_schema(std::slice::from_ref(self), release)
     }
 
-    /// The canonical hash of the schema, as the gateway lists it, without asking one. A directory
-    /// of proto files is read.
+    /// The canonical hash of the schema, as the gateway lists it, computed without asking one. Reads a
+    /// directory of proto files.
     ///
     /// # Errors
     ///
-    /// The namespace, version or schema cannot be registered, as
-    /// `Options::check` tells it; or the service is split into several,
-    /// each with a hash of its own: [`hashes`](Self::hashes).
+    /// The namespace, version or schema cannot be registered, with the findings of `Options::check`; or
+    /// the service is split into several, each with its own hash: use [`hashes`](Self::hashes).
     ///
     /// # Examples
     ///
@@ -435,13 +430,12 @@ impl Service {
         Ok(hash.unwrap_or_else(|| SchemaHash::unsure(None, "nothing is registered")))
     }
 
-    /// The hash of each namespace under which the service is registered: several where it is
+    /// The hash for each namespace under which the service is registered: several if it is
     /// [split](Self::split_services).
     ///
     /// # Errors
     ///
-    /// A namespace, version or schema cannot be registered, as
-    /// `Options::check` tells it.
+    /// A namespace, version or schema cannot be registered, with the findings of `Options::check`.
     ///
     /// # Examples
     ///
@@ -456,7 +450,7 @@ impl Service {
     #[cfg(feature = "preflight")]
     pub fn hashes(&self) -> Result<Vec<(String, SchemaHash)>, CheckError> {
         let (resolved, mut found) = self.resolve(1, Checks::all(), Purpose::Register);
-        // What cannot be rendered has a hash all the same.
+        // A schema that cannot be rendered still has a hash.
         found.allow(Rule::ALL.iter().filter(|rule| **rule != Rule::ProtoCompile));
         found.into_result()?;
         let hash = |service: Resolved| {

@@ -1,4 +1,4 @@
-//! Where proto files come from.
+//! The sources of proto files.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +11,8 @@ use crate::size::MAX_REQUEST_BYTES;
 /// A tree of proto files: directories on disk, an `include_dir!` tree, or a list of (path, bytes).
 ///
 /// Paths in the tree use `/` on every system, as `import` statements do; `\` in given paths is
-/// taken as `/`. On disk symbolic links are followed, and only regular files are read. Files whose path is not UTF-8 cannot be
-/// imported and are as if not there.
+/// read as `/`. On disk, symbolic links are followed and only regular files are read. Files whose
+/// paths are not UTF-8 are ignored, because they cannot be imported.
 #[derive(Clone)]
 pub struct ProtoFiles(Files);
 
@@ -20,7 +20,7 @@ pub struct ProtoFiles(Files);
 enum Files {
     /// Searched in order, as a compiler searches its include directories.
     Directories {
-        /// What relative roots are relative to; empty for the working directory.
+        /// The base of relative roots; empty for the working directory.
         base: PathBuf,
         roots: Vec<PathBuf>,
     },
@@ -58,7 +58,7 @@ impl ProtoFiles {
     }
 
     #[doc(hidden)]
-    /// As `from_directories`, with relative ones in `base`; errors name them without it.
+    /// As `from_directories`, with relative directories resolved in `base`; errors omit `base`.
     pub fn from_directories_in<P: Into<PathBuf>>(
         base: PathBuf,
         directories: impl IntoIterator<Item = P>,
@@ -68,7 +68,7 @@ impl ProtoFiles {
     }
 
     #[doc(hidden)]
-    /// Where on disk the file at `path` is, in the directory as it was given.
+    /// The location on disk of the file at `path`, below the directory as it was given.
     #[must_use]
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
         let Files::Directories { base, roots } = &self.0 else {
@@ -89,7 +89,7 @@ impl ProtoFiles {
                     match read_file(&base.join(root).join(path)) {
                         Ok(bytes) => return Ok(Some(bytes)),
                         Err(error) if error.kind() == ErrorKind::NotFound => {}
-                        // A directory named like the first part of the path is a file here.
+                        // A directory in `path` is a file under this root.
                         Err(error) if error.kind() == ErrorKind::NotADirectory => {}
                         Err(error) => return Err(error),
                     }
@@ -100,12 +100,12 @@ impl ProtoFiles {
     }
 }
 
-/// Files that are looked at in search of one that is misplaced.
+/// How many files to look at when searching for a misplaced one.
 const MOST_SEARCHED: usize = 2_000;
 
 impl ProtoFiles {
-    /// What to do about an entry file that is not there: directories that are none, or where there is
-    /// a file of its name.
+    /// The remedy for a missing entry file: names directories that do not exist, or a file of the same
+    /// name elsewhere.
     pub(super) fn remedy_for_missing(&self, path: &str) -> String {
         let usual = "its path is relative to the root of the tree".to_owned();
         let name = Path::new(path).file_name().and_then(|name| name.to_str());
@@ -132,7 +132,7 @@ fn name_of(path: &str) -> Option<&str> {
     Path::new(path).file_name()?.to_str()
 }
 
-/// The directory is not there, most often because the program runs elsewhere than it was built.
+/// The directory is missing, usually because the program does not run where it was built.
 fn no_directory(base: &Path, missing: &Path) -> String {
     let here = match std::env::current_dir() {
         Ok(here) if base.as_os_str().is_empty() => here,
@@ -149,7 +149,7 @@ fn no_directory(base: &Path, missing: &Path) -> String {
     )
 }
 
-/// The path of a file of this name below `root`, the nearest to it first.
+/// The path of a file of this name below `root`; the one closest to `root`.
 fn search(root: &Path, name: &str) -> Option<String> {
     let mut left = MOST_SEARCHED;
     let mut folders = std::collections::VecDeque::from([root.to_owned()]);
@@ -159,7 +159,7 @@ fn search(root: &Path, name: &str) -> Option<String> {
         };
         for entry in entries.flatten() {
             left = left.checked_sub(1)?;
-            // Of the entry itself: a link could lead around in a circle.
+            // The type of the entry itself: following links could loop.
             let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
             if is_folder {
                 folders.push_back(entry.path());
@@ -172,16 +172,16 @@ fn search(root: &Path, name: &str) -> Option<String> {
     None
 }
 
-/// A regular file, up to what can be sent: a pipe or device has no end, or none comes.
+/// Reads a regular file, up to what can be sent: reading a pipe or device might never end.
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    // Before it is opened, because that alone waits for the other end of a pipe.
+    // Checked before opening, because opening a pipe already blocks until its other end is open.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }
     let most = MAX_REQUEST_BYTES as u64;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
-    // Not by its size in the directory, which some file systems do not know.
+    // Not the size in the metadata, which some file systems do not know.
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let text = format!("it is larger than a gateway receives, {most} bytes");
@@ -196,7 +196,7 @@ pub(super) fn normal(path: &str) -> String {
     path.trim_start_matches("./").to_owned()
 }
 
-/// Whether a path of an `import` statement leads to no other place of the disk.
+/// Whether an `import` path stays inside the tree.
 fn stays_inside(path: &str) -> bool {
     let ordinary = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     Path::new(path).components().all(ordinary)
@@ -282,7 +282,7 @@ impl From<&include_dir::Dir<'_>> for ProtoFiles {
         while let Some(directory) = directories.pop() {
             directories.extend(directory.dirs());
             files.extend(directory.files().filter_map(|file| {
-                // A path that is not text cannot stand in an `import` statement.
+                // A path that is not UTF-8 cannot appear in an `import` statement.
                 let path = file.path().to_str()?.replace('\\', "/");
                 Some((path, file.contents().to_vec()))
             }));

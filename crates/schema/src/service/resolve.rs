@@ -1,4 +1,4 @@
-//! From what the user said to one binding of a Register request, or the fault in it.
+//! Turns a `Service` into one binding of a Register request, or into findings.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ use crate::service::Binding;
 use crate::size::MAX_REQUEST_BYTES;
 use crate::version::VersionFault;
 
-/// What is checked of a service.
+/// Which checks to run on a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checks {
-    /// Only what every gateway refuses whatever the schema.
+    /// Only what every gateway refuses, whatever the schema.
     StructureOnly,
-    /// The schema, too, as a release of the gateway judges it.
+    /// The schema, too, as this release of the gateway judges it.
     All(GatewayRelease),
 }
 
@@ -34,25 +34,25 @@ pub enum ServiceKind {
     GraphQl,
 }
 
-/// A service whose own faults are ruled out.
+/// A service without errors of its own.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     pub namespace: String,
     pub version: Version,
     pub kind: ServiceKind,
-    /// As it goes over the wire, but for a GraphQL path, which wants the advertised address.
+    /// As sent, except for a GraphQL path, which still needs the advertised address.
     pub binding: Binding,
     pub evidence: Evidence,
 }
 
-/// What a service is resolved for.
+/// The purpose of resolving a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To tell what is wrong with it.
+    /// To find errors.
     Check,
-    /// To register it: its evidence is wanted, the hash included.
+    /// To register it: also collects its evidence, the hash included.
     Register,
-    /// To make its GraphQL schema.
+    /// To build its GraphQL schema.
     Schema,
 }
 
@@ -101,9 +101,9 @@ impl fmt::Display for ServiceKind {
 // === impl Service ===
 
 impl Service {
-    /// The bindings, if the namespace, the version and the files are such that there are any, and
-    /// everything found: one binding, or several if the service is split. `position` counts from 1
-    /// and names a service that has no namespace.
+    /// The bindings, if the namespace, the version and the files allow any, and all findings: one
+    /// binding, or several if the service is split. `position` counts from 1 and names a service that
+    /// has no namespace.
     #[must_use]
     pub fn resolve(
         &self,
@@ -135,7 +135,7 @@ impl Service {
         let mut resolved = Vec::new();
         for part in parts.services(self) {
             let (binding, of_part) = part.resolve_one(position, checks, purpose);
-            // What all have in common is told once.
+            // Findings that all parts share are reported once.
             for finding in of_part {
                 if !found.iter().any(|it| it.says_the_same_as(&finding)) {
                     found.extend([finding]);
@@ -146,7 +146,7 @@ impl Service {
         (resolved, found)
     }
 
-    /// One binding, whatever the services of the entry file.
+    /// One binding, however many services the entry file has.
     fn resolve_one(
         &self,
         position: usize,
@@ -215,7 +215,7 @@ impl Service {
                 entry: Entry::Tree { path, .. },
                 ..
             }) => super::proto_files::normal(path),
-            // Not called after one of several namespaces.
+            // Not named after one of several namespaces.
             Schema::Proto(_) if self.is_part => super::collect::ENTRY_TEXT.to_owned(),
             _ => format!("{}.proto", binding.namespace),
         };
@@ -246,7 +246,7 @@ impl Service {
         evidence
     }
 
-    /// What a build script knew of the very same service.
+    /// The build script's results for exactly this service.
     #[cfg(feature = "preflight")]
     fn known_of(&self, binding: &Binding) -> Option<&super::bundle::Checked> {
         let known = self.known.as_ref()?;
@@ -262,7 +262,7 @@ impl Service {
         Evidence::default()
     }
 
-    /// The schema and what it needs.
+    /// Fills in the schema and its imports.
     fn fill(&self, binding: &mut Binding) -> Result<(), Vec<Finding>> {
         match &self.schema {
             Schema::Proto(proto) => {
@@ -270,7 +270,7 @@ impl Service {
                 binding.proto_source = source;
                 binding.proto_imports = imports;
             }
-            // invariant: `resolve` has made text of it.
+            // invariant: `resolve` has converted it to text.
             #[cfg(feature = "preflight")]
             Schema::Descriptors(_) => {}
             Schema::OpenApi(OpenApiDocument(document)) => {
@@ -335,8 +335,8 @@ impl Service {
         })
     }
 
-    /// The namespace as given, or as the schema tells it; `None` where another finding says why
-    /// the schema tells nothing.
+    /// The namespace as given, or as derived from the schema; `None` if another finding explains why
+    /// the schema has none.
     fn any_namespace(&self, checks: Checks) -> Result<Option<String>, Finding> {
         if let Some(namespace) = self.namespace.as_ref().filter(|it| !it.is_empty()) {
             return Ok(Some(namespace.clone()));
@@ -373,7 +373,7 @@ impl Service {
     }
 }
 
-/// Repairs the document of a binding; one that cannot be read in full is left to the check.
+/// Repairs the document of a binding; the check reports one that cannot be read in full.
 #[cfg(feature = "preflight")]
 fn repair(binding: &mut Binding) -> Vec<Finding> {
     let Some((root, repaired)) = repaired(&binding.openapi_spec, &binding.version) else {
@@ -383,7 +383,7 @@ fn repair(binding: &mut Binding) -> Vec<Finding> {
     repaired
 }
 
-/// The repaired document and what was changed; `None` where nothing is to be repaired, or the document
+/// The repaired document and the changes; `None` if there is nothing to repair, or the document
 /// cannot be read in full.
 #[cfg(feature = "preflight")]
 pub(super) fn repaired(
@@ -397,10 +397,10 @@ pub(super) fn repaired(
     if !read.lost().is_empty() {
         return None;
     }
-    // Sorted first, so that the order of a map decides nothing.
+    // Sorted first, so that the iteration order of a map has no effect.
     let mut root = super::schema::sorted(read.as_json().clone());
     let mut repaired = repair::repair(version, &mut root);
-    // Where it makes no difference, they may stay without quotes.
+    // Unquoted dates stay if quoting them changes no fault.
     let as_gateways = has_times.then(|| openapi::read(document).ok());
     if as_gateways
         .flatten()
@@ -416,7 +416,7 @@ fn repair(_: &mut Binding) -> Vec<Finding> {
     Vec::new()
 }
 
-/// What is meant by `1.0`, `V2` or `v01`.
+/// The version that `1.0`, `V2` or `v01` probably stands for.
 fn suggested_version(text: &str) -> Option<String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("unstable") {
@@ -432,14 +432,14 @@ fn suggested_version(text: &str) -> Option<String> {
     (is_whole && Version::parse(&version).is_ok()).then_some(version)
 }
 
-/// The name of a file without its ending.
+/// The name of a file without its extension.
 pub(super) fn stem(path: &str) -> &str {
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
     file.strip_suffix(".proto").unwrap_or(file)
 }
 
-/// Whether a document can be sent, judged before it is read: as it is, or without what a repair may
-/// write in fewer bytes, white space.
+/// Whether a document is small enough to send, decided before it is read: as it is, or, if a repair
+/// rewrites it, without its white space.
 fn can_be_sent(document: &[u8], may_shrink: bool) -> bool {
     let is_short = document.len() <= MAX_REQUEST_BYTES;
     let count = || {
@@ -455,7 +455,7 @@ fn is_no_text(document: &[u8]) -> bool {
     std::str::from_utf8(document).map_or(true, |text| text.trim().is_empty())
 }
 
-/// Whether the schema check says what is wrong with the document.
+/// Whether the schema check reports that the document cannot be read.
 fn is_unreadable(document: &[u8]) -> bool {
     #[cfg(feature = "preflight")]
     return crate::openapi::read(document).is_err();

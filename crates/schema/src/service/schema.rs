@@ -13,8 +13,8 @@ use crate::finding::Finding;
 #[derive(Clone)]
 pub struct OpenApiDocument(pub(super) Vec<u8>);
 
-/// What [`Service::openapi`](crate::Service::openapi) takes: text or bytes in JSON or YAML, a
-/// `serde_json::Value`, or a document of utoipa's.
+/// The argument of [`Service::openapi`](crate::Service::openapi): text or bytes in JSON or YAML, a
+/// `serde_json::Value`, or a utoipa document.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not taken as an OpenAPI document",
     label = "neither text, bytes, a `serde_json::Value`, nor a utoipa document that is known",
@@ -60,21 +60,21 @@ impl<const N: usize> IntoOpenApiDocument for &[u8; N] {
 #[derive(Clone)]
 pub(super) enum Schema {
     Proto(ProtoSource),
-    /// Made into proto text when resolved.
+    /// Converted to proto text when resolved.
     #[cfg(feature = "preflight")]
     Descriptors(Descriptors),
     OpenApi(OpenApiDocument),
-    /// With the schema as SDL or introspection, where it is given.
+    /// With the schema as SDL or introspection, if given.
     GraphQl(String, Option<Vec<u8>>),
-    /// `schema` on a service that is not GraphQL; refused when resolved.
+    /// `schema` was called on a service that is not GraphQL; an error when resolved.
     NoGraphQl(ServiceKind),
-    /// `import` on a schema that has none; refused when resolved.
+    /// `import` was called on a schema without imports; an error when resolved.
     ImportOn(ServiceKind),
-    /// A bundle that cannot be read; refused when resolved.
+    /// A bundle that cannot be read; an error when resolved.
     NoBundle(Finding),
 }
 
-/// An encoded FileDescriptorSet, and the name of its entry file.
+/// An encoded FileDescriptorSet and the name of its entry file.
 #[cfg(feature = "preflight")]
 #[derive(Clone)]
 pub(super) struct Descriptors {
@@ -82,11 +82,11 @@ pub(super) struct Descriptors {
     pub(super) entry: String,
 }
 
-/// Proto text: the entry file and where its imports come from.
+/// Proto text: the entry file and the source of its imports.
 #[derive(Clone)]
 pub(super) struct ProtoSource {
     pub(super) entry: Entry,
-    /// Added by `Service::import`; goes before the tree.
+    /// Added by `Service::import`; takes precedence over the tree.
     pub(super) imports: BTreeMap<String, Vec<u8>>,
 }
 
@@ -131,7 +131,7 @@ impl ProtoSource {
         }
     }
 
-    /// The same with another text of the entry file.
+    /// A copy with another text of the entry file.
     pub(super) fn with_entry(&self, text: String) -> Self {
         let mut proto = self.clone();
         match &mut proto.entry {
@@ -155,8 +155,8 @@ impl ProtoSource {
 // === impl OpenApiDocument ===
 
 impl OpenApiDocument {
-    /// The document as [`Service::repair`](super::Service::repair) registers it, and what was changed,
-    /// each as a warning; `None` where nothing is to be repaired, or the document cannot be read.
+    /// The document as [`Service::repair`](super::Service::repair) registers it, and the changes, each as
+    /// a warning; `None` if there is nothing to repair, or the document cannot be read.
     ///
     /// # Examples
     ///
@@ -180,8 +180,8 @@ impl OpenApiDocument {
         Some((root, changes.into_iter().collect()))
     }
 
-    /// What the document says, dates and times without quotes as the texts that are written; `None`
-    /// where it cannot be read.
+    /// The document as JSON, with unquoted dates and times as the strings that are written; `None` if it
+    /// cannot be read.
     #[cfg(feature = "preflight")]
     #[must_use]
     pub fn as_written(&self) -> Option<serde_json::Value> {
@@ -226,15 +226,15 @@ impl From<&str> for OpenApiDocument {
     }
 }
 
-/// The bytes are stable as long as the document is, because the gateway locks a vN to them: keys
-/// are sorted, whatever features of serde_json are on.
+/// The bytes depend only on the document, because the gateway locks a vN to them: keys are sorted,
+/// whatever features of serde_json are enabled.
 impl From<serde_json::Value> for OpenApiDocument {
     fn from(document: serde_json::Value) -> Self {
         Self(sorted(document).to_string().into_bytes())
     }
 }
 
-/// An object that is filled in the order of its keys has them in that order in either kind of map.
+/// Inserts the keys of an object in sorted order, so that both kinds of map keep that order.
 pub(super) fn sorted(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
@@ -248,8 +248,8 @@ pub(super) fn sorted(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// The bytes are stable as long as the document is, as those of a JSON value: utoipa itself keeps
-/// extensions in a map without order.
+/// The bytes depend only on the document, as with a JSON value: utoipa itself keeps extensions in an
+/// unordered map.
 #[cfg(feature = "utoipa")]
 impl From<utoipa::openapi::OpenApi> for OpenApiDocument {
     fn from(document: utoipa::openapi::OpenApi) -> Self {
@@ -257,7 +257,7 @@ impl From<utoipa::openapi::OpenApi> for OpenApiDocument {
     }
 }
 
-/// As of version 6.
+/// Since version 6.
 #[cfg(feature = "utoipa5")]
 impl From<utoipa5::openapi::OpenApi> for OpenApiDocument {
     fn from(document: utoipa5::openapi::OpenApi) -> Self {
@@ -267,8 +267,8 @@ impl From<utoipa5::openapi::OpenApi> for OpenApiDocument {
 
 #[cfg(any(feature = "utoipa", feature = "utoipa5"))]
 fn of_json(json: Option<String>) -> OpenApiDocument {
-    // invariant: an OpenApi holds nothing that JSON cannot express; an empty document is
-    // refused by the check like any other that is not OpenAPI.
+    // invariant: an OpenApi holds nothing that JSON cannot express; the check refuses an empty
+    // document like any other that is not OpenAPI.
     let json = json.unwrap_or_default();
     match serde_json::from_str::<serde_json::Value>(&json) {
         Ok(value) => value.into(),
@@ -280,7 +280,7 @@ fn of_json(json: Option<String>) -> OpenApiDocument {
 mod tests {
     use super::*;
 
-    /// utoipa's own JSON has the extensions in another order each time.
+    /// utoipa's own JSON orders the extensions differently each time.
     #[test]
     fn the_bytes_of_a_utoipa_document_are_stable() {
         use utoipa::openapi::{InfoBuilder, OpenApi, Paths, extensions::Extensions};

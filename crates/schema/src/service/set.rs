@@ -1,4 +1,4 @@
-//! Several services that are registered together.
+//! Several services registered together.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,17 +16,17 @@ use crate::graphql::{FailureKind, FlawKind, Selection, Source, Sources};
 use crate::release::GatewayRelease;
 use crate::size::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
 
-/// Room for the address, the instance id and a spelling of the address not known yet.
+/// Reserved for the address, the instance id and a spelling of the address not known yet.
 const REQUEST_SLACK_BYTES: usize = 4_096;
 
 /// Checks services that are registered together, without a network: namespaces, versions and, with
-/// the feature `preflight`, the schemas. Directories of proto files are read.
+/// the feature `preflight`, the schemas. Reads directories of proto files.
 ///
 /// Returns the warnings.
 ///
 /// # Errors
 ///
-/// There is at least one finding that would keep a gateway from serving.
+/// At least one finding is an error: a gateway would not serve the services.
 ///
 /// # Examples
 ///
@@ -41,7 +41,7 @@ pub fn check(given: &[Service]) -> Result<Findings, CheckError> {
     check_for(given, GatewayRelease::default())
 }
 
-/// The same as a release of the gateway judges it: [`check`] takes the newest that is known.
+/// As [`check`], for a given release of the gateway; [`check`] uses the newest known release.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn check_for(given: &[Service], release: GatewayRelease) -> Result<Findings,
     found.into_result()
 }
 
-/// Every service of which there is a binding.
+/// Every service that resolves to a binding.
 #[doc(hidden)]
 pub fn resolve(
     services: &[Service],
@@ -64,7 +64,7 @@ pub fn resolve(
 ) -> Vec<Resolved> {
     let mut names = HashSet::new();
     let mut all = Vec::new();
-    // Which of them may have a route in common with others.
+    // Which services are allowed to share a route with others.
     #[cfg(feature = "preflight")]
     let mut may_share = Vec::new();
     for (given, position) in services.iter().zip(1..) {
@@ -111,13 +111,13 @@ pub fn resolve(
     all
 }
 
-/// The GraphQL schema that a gateway of this release serves of services that are registered together,
-/// if nothing else is: what `GET /api/schema/graphql?service=…` returns for all of them.
+/// The GraphQL schema that a gateway of this release serves for these services if nothing else is
+/// registered: what `GET /api/schema/graphql?service=…` returns for all of them.
 ///
 /// # Errors
 ///
-/// The services cannot be registered or their schema not be made, as [`check`] says it; or one is a
-/// GraphQL endpoint whose [schema](Service::schema) is not given.
+/// The services cannot be registered or their schema cannot be built, with the findings of [`check`];
+/// or one is a GraphQL endpoint without its [schema](Service::schema).
 #[cfg(feature = "preflight")]
 pub fn graphql_schema(
     services: &[Service],
@@ -131,7 +131,7 @@ pub fn graphql_schema(
         Ok(schema) => return Ok(schema),
         Err(failures) => failures,
     };
-    // What was allowed.
+    // These failures were allowed; otherwise the check above would have returned them.
     let mut found = found;
     found.extend(
         failures
@@ -141,7 +141,7 @@ pub fn graphql_schema(
     Err(CheckError::new(Rule::TypesTogether, found))
 }
 
-/// A finding for each service whose schema only the running endpoint has.
+/// A finding for each service whose schema is known only to the running endpoint.
 #[cfg(feature = "preflight")]
 pub(crate) fn unknown_schemas<'a>(
     services: impl IntoIterator<Item = &'a Resolved>,
@@ -159,7 +159,7 @@ pub(crate) fn unknown_schemas<'a>(
     unknown.map(finding).collect()
 }
 
-/// The schema of services that were resolved for it, as far as it can be made.
+/// The schema of resolved services, as far as it can be built.
 #[cfg(feature = "preflight")]
 pub(crate) fn schema_of(services: &[Resolved], release: GatewayRelease) -> crate::graphql::Schema {
     sources(services, release).judge(&Selection::ALL).0
@@ -180,7 +180,7 @@ fn sources(services: &[Resolved], release: GatewayRelease) -> Sources<'_> {
     sources
 }
 
-/// What keeps a gateway from serving services together that it serves alone.
+/// Reasons why a gateway cannot serve services together that it can serve alone.
 #[cfg(feature = "preflight")]
 fn together(services: &[Resolved], release: GatewayRelease) -> Vec<Finding> {
     let all = sources(services, release);
@@ -231,7 +231,7 @@ fn together(services: &[Resolved], release: GatewayRelease) -> Vec<Finding> {
     found
 }
 
-/// The request must be one that a gateway receives, each service one that a clustered one stores.
+/// Checks that a gateway accepts the size of the request, and that a clustered one can store each service.
 #[doc(hidden)]
 #[must_use]
 pub fn sizes(services: &[Resolved]) -> Vec<Finding> {
@@ -269,7 +269,7 @@ pub fn sizes(services: &[Resolved]) -> Vec<Finding> {
     found
 }
 
-/// What was allowed and cannot be.
+/// A warning for each allowed rule that cannot be allowed.
 #[doc(hidden)]
 pub fn not_allowable<'a>(allowed: impl IntoIterator<Item = &'a Rule>) -> Vec<Finding> {
     let allowed: BTreeSet<Rule> = allowed.into_iter().copied().collect();

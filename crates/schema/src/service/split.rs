@@ -1,4 +1,4 @@
-//! A service for each `service` of an entry file.
+//! Splits an entry file into one service for each `service`.
 
 use super::Service;
 use super::collect::entry_text;
@@ -9,7 +9,7 @@ use crate::name;
 use crate::proto::split::Services;
 use crate::size::MAX_REQUEST_BYTES;
 
-/// An entry file that has several services.
+/// An entry file with several services.
 pub(super) struct Parts<'a> {
     proto: &'a ProtoSource,
     entry: String,
@@ -18,12 +18,12 @@ pub(super) struct Parts<'a> {
 // === impl Service ===
 
 impl Service {
-    /// What it is split into; `None` where it is not, or not to be.
+    /// The parts to split into; `None` if the service is not split or has only one part.
     pub(super) fn parts(&self) -> Option<Parts<'_>> {
         let Schema::Proto(proto) = &self.schema else {
             return None;
         };
-        // Why it cannot be read is told when it is resolved.
+        // If it cannot be read, resolving it reports why.
         let entry = self.is_split.then(|| entry_text(proto)).flatten()?;
         let is_several = Services::of(&entry).names().nth(1).is_some();
         is_several.then_some(Parts { proto, entry })
@@ -33,7 +33,7 @@ impl Service {
 // === impl Parts ===
 
 impl Parts<'_> {
-    /// Each part has the whole file, so that many take long to check in vain.
+    /// Each part contains the whole file, so checking many of them in vain would take long.
     pub(super) fn fit_into_a_request(&self) -> Result<(), Finding> {
         let services = Services::of(&self.entry).names().count();
         let bytes = services.saturating_mul(self.entry.len());
@@ -48,14 +48,14 @@ impl Parts<'_> {
         Err(Finding::error(Rule::RequestSize, message).help(help))
     }
 
-    /// `whole` as one service for each of its entry file.
+    /// One service for each of the entry file, otherwise like `whole`.
     pub(super) fn services(&self, whole: &Service) -> Vec<Service> {
         let services = Services::of(&self.entry);
         let parts = services.names().enumerate().map(|(at, name)| {
             let name = name::snake_case(name);
             let namespace = match whole.namespace.as_deref() {
                 None => name,
-                // As without the split, an empty one is a fault.
+                // An empty namespace is an error, as without the split.
                 Some("") => String::new(),
                 Some(namespace) => format!("{namespace}_{name}"),
             };
