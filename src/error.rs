@@ -1,4 +1,4 @@
-//! The crate's error: what failed, the cause, and what to do next.
+//! The crate's error: what failed, its cause, and the remedy.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,8 +9,8 @@ use tower_gwag_schema::{CheckError, Findings, Rule};
 
 /// What failed and what to do about it.
 ///
-/// The text (`Display`) names the service or option at fault and the remedy; `kind` is for code,
-/// [`source`](StdError::source) is the cause where there is one.
+/// `Display` names the service or option at fault and the remedy; [`kind`](Self::kind) is for code,
+/// [`source`](StdError::source) returns the cause, if there is one.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -21,8 +21,8 @@ pub struct Error {
 
 /// The class of an [`Error`].
 ///
-/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; the others are answers of
-/// a gateway, or their absence.
+/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; the others are replies of a
+/// gateway, or missing replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -32,15 +32,15 @@ pub enum ErrorKind {
     InvalidAdvertisedAddress,
     /// Nothing to register: add a `Service`.
     NoServices,
-    /// The namespace has a character that no gateway takes, or is too long.
+    /// The namespace contains a character that no gateway accepts, or is too long.
     InvalidNamespace,
-    /// The namespace is not `[_A-Za-z][_0-9A-Za-z]*`, so no schema can be made of it.
+    /// The namespace is not `[_A-Za-z][_0-9A-Za-z]*`, so no GraphQL schema can be made of it.
     InvalidName,
     /// There is no namespace and none can be derived: call `Service::namespace`.
     MissingNamespace,
     /// The version is neither `unstable` nor `vN`.
     InvalidVersion,
-    /// One (namespace, version) twice in one registration.
+    /// One (namespace, version) pair appears twice in one registration.
     DuplicateService,
     /// The exclusive instance is empty or contains `#`, which separates the incarnation.
     InvalidInstance,
@@ -48,9 +48,9 @@ pub enum ErrorKind {
     InvalidTtl,
     /// The heartbeat interval is zero or longer than half the TTL.
     InvalidHeartbeatInterval,
-    /// A timeout is zero, or the parts are longer than the whole.
+    /// A timeout is zero, or longer than the timeout that contains it.
     InvalidTimeout,
-    /// `unstable` in a tagged build.
+    /// A tagged build registers `unstable`.
     UnstableInTaggedBuild,
     /// The entry file is not among the given proto files.
     MissingProtoEntry,
@@ -60,24 +60,24 @@ pub enum ErrorKind {
     UnreadableProto,
     /// The proto source cannot be compiled.
     InvalidProto,
-    /// The bytes are no bundle of proto files that this version of the crate reads.
+    /// The bytes are not a bundle of proto files that this version of the crate can read.
     InvalidBundle,
     /// The OpenAPI document cannot be used.
     InvalidOpenApi,
     /// The GraphQL endpoint is neither an `http(s)` URL nor a path.
     InvalidGraphQlEndpoint,
-    /// A header name or value that HTTP does not allow.
+    /// HTTP does not allow the header name or value.
     InvalidMetadata,
     /// The TLS configuration cannot be used.
     InvalidTls,
-    /// A value of the environment, or of a file of settings, cannot be used.
+    /// A value from the environment or from a settings file cannot be used.
     InvalidSetting,
-    /// The request is larger than a gateway receives (4 MiB).
+    /// The request exceeds the gateway's limit of 4 MiB.
     TooLarge,
-    /// No gateway's schema can be made from this one; found before any network call where it can
-    /// be, else told by a gateway.
+    /// A gateway cannot build its GraphQL schema from this schema. Found before any network call
+    /// where possible, otherwise reported by a gateway.
     Unrenderable,
-    /// A gateway would serve it, but calls of it would end the gateway, or never succeed.
+    /// A gateway would serve the schema, but calls would crash the gateway or never succeed.
     FatalCalls,
     /// A call in the wrong order, such as a second listener for one registration.
     Misuse,
@@ -85,7 +85,7 @@ pub enum ErrorKind {
     ServerFailed,
     /// The registration has ended: make a new layer for a new one.
     Left,
-    /// The gateway cannot be reached, or its store cannot: retried until it can.
+    /// The gateway or its store cannot be reached; retried until it can.
     Unavailable,
     /// The gateway did not answer in time.
     TimedOut,
@@ -95,19 +95,19 @@ pub enum ErrorKind {
     CapsConflict,
     /// Another kind of service is registered under this name.
     KindConflict,
-    /// The gateway's tier policy does not take this version.
+    /// The gateway's tier policy does not accept this version.
     TierRefused,
     /// The gateway could not introspect the GraphQL endpoint.
     IntrospectionFailed,
-    /// A younger process has taken the exclusive identity of this one over.
+    /// A younger process has taken over the exclusive identity of this one.
     Displaced,
     /// The gateway has the service, but does not route it.
     Blocked,
-    /// Two schemas take one `unstable` slot in turns.
+    /// Two schemas alternate in one `unstable` slot.
     Flapping,
-    /// What the call names is not registered.
+    /// The thing that the call names is not registered.
     NotFound,
-    /// The gateway refused the request as such.
+    /// The gateway rejected the request as malformed.
     InvalidRequest,
     /// The gateway refused the credentials.
     Unauthorized,
@@ -125,7 +125,7 @@ impl Error {
         }
     }
 
-    /// What a check found, errors among it; `kind` is that of the first.
+    /// Makes an error of findings with at least one error among them; `kind` is that of the first.
     pub(crate) fn found(kind: ErrorKind, findings: Findings) -> Self {
         let mut error = Self::new(kind, findings.to_string());
         error.findings = Some(Box::new(findings));
@@ -143,7 +143,7 @@ impl Error {
         self.kind
     }
 
-    /// All that [`Options::check`](crate::Options::check) found, warnings included; `None` for
+    /// All findings of [`Options::check`](crate::Options::check), warnings included; `None` for
     /// other errors.
     #[must_use]
     pub fn findings(&self) -> Option<&Findings> {
@@ -159,7 +159,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `main` shows an error so; what was found is made for reading.
+        // `main` prints errors with `Debug`, so findings are formatted for reading here, too.
         if let Some(findings) = &self.findings {
             return write!(f, "{:?}\n\n{findings}\n", self.kind);
         }
@@ -190,8 +190,8 @@ impl From<CheckError> for Error {
 // === impl ErrorKind ===
 
 impl ErrorKind {
-    /// Whether trying again soon can help. What the gateway says of the content of a request stays
-    /// true until somebody changes something.
+    /// Whether a retry soon can help. A gateway's objection to the content of a request stands
+    /// until somebody changes something.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,
@@ -199,7 +199,7 @@ impl ErrorKind {
         )
     }
 
-    /// The kind of the error that a violation becomes.
+    /// The error kind for a violated rule.
     fn of(rule: Rule) -> Self {
         match rule {
             Rule::GatewayAddress | Rule::GatewayHttp => Self::InvalidGatewayAddress,
@@ -263,7 +263,7 @@ impl ErrorKind {
             | Rule::OpenApiPathItemParameters
             | Rule::OpenApiRepaired => Self::InvalidOpenApi,
             rule if rule.is_about_calls() => Self::FatalCalls,
-            // What is left are misuses, and faults of build scripts, which never come here.
+            // The remaining rules are misuses, or faults of build scripts, which never get here.
             _ => Self::Misuse,
         }
     }

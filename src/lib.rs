@@ -2,8 +2,9 @@
 //! services as one API.
 //!
 //! [`GwagRegistrationLayer`] wraps the server. The registration begins when the server first polls
-//! its listener for a connection, heartbeats while the server runs, and ends inside the future of the
-//! graceful shutdown. Three places take part: the layer, the listener, the shutdown.
+//! its listener for a connection, sends heartbeats while the server runs, and ends within the
+//! future of the graceful shutdown. You wire it in three places: the layer, the listener, the
+//! shutdown.
 //!
 //! # tonic
 //!
@@ -53,12 +54,12 @@
 //!
 //! # Where to look
 //!
-//! - [`Options`]: everything that can be said, with the defaults.
-//! - [`Service`]: what is registered: proto text, trees or descriptor sets, OpenAPI documents,
-//!   GraphQL endpoints.
-//! - [`Registration`]: the handle: status, leaving, servers of another kind.
+//! - [`Options`]: every option and its default.
+//! - [`Service`]: a service to register: proto text, proto trees or descriptor sets, OpenAPI
+//!   documents, GraphQL endpoints.
+//! - [`Registration`]: the handle: status, leaving, servers other than tonic's and axum's.
 //! - [`control`]: the gateway's control plane, for tools: [`control::Client`] and the messages.
-//! - [`server`]: the types around a server, which hardly anybody names.
+//! - [`server`]: the types around a server; you rarely need to name them.
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
 //! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
 //! - [`manual`]: the life of a registration, shutdown, schemas, addresses, Kubernetes, testing,
@@ -70,9 +71,9 @@
 //! |---|---|---|
 //! | `tonic` | yes | `Registration::incoming`, [`Incoming`] |
 //! | `axum` | yes | `Registration::listener`, [`GwagListener`] |
-//! | `preflight` | yes | the check of the schemas themselves, [`graphql`], `Options::graphql_schema` |
+//! | `preflight` | yes | the full check of schemas, [`graphql`], `Options::graphql_schema` |
 //! | `tls-ring`, `tls-aws-lc` | no | `Options::tls`, `Tls`: TLS and mutual TLS towards the gateway, with the crypto provider ring or aws-lc |
-//! | `tls` | no | the same with the provider that the program has installed as rustls' default |
+//! | `tls` | no | the same, with the crypto provider that the program installed as rustls' default |
 //! | `utoipa`, `utoipa5` | no | [`Service::openapi`] takes a document of utoipa 6, or 5 |
 //! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
 //! | `health` | no | `Registration::health_service`: gRPC health checking |
@@ -80,7 +81,7 @@
 //! | `serde` | no | `Settings`: options from a file |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// In the library only: tests and examples may.
+// Only in the library: tests and examples may use these.
 #![warn(
     clippy::expect_used,
     clippy::print_stderr,
@@ -100,7 +101,7 @@ mod error;
 mod health;
 mod lease;
 mod liveness;
-// Pages of text: only rustdoc wants them.
+// The manual's pages are compiled only for rustdoc.
 #[cfg(all(
     any(doc, doctest),
     feature = "axum",

@@ -1,4 +1,4 @@
-//! The handle of a registration: what the user asks of it.
+//! The user's handle of a registration.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::status::{LeaveReason, LeaveReport, State, Status};
 /// The handle of one registration; clones are the same registration.
 ///
 /// Comes from [`GwagRegistrationLayer::registration`](crate::GwagRegistrationLayer::registration).
-/// When the layer, the wrapped listener and every handle are dropped, the registration ends
-/// (best effort: nothing waits for it).
+/// When the layer, the wrapped listener and every handle are dropped, the registration ends (best
+/// effort: nothing waits for the deregistration).
 #[derive(Clone, Debug)]
 pub struct Registration {
     handle: Arc<Handle>,
@@ -39,14 +39,15 @@ impl Registration {
         &self.handle
     }
 
-    /// Starts the registration of a server that is already bound to `address`, for servers that
-    /// are neither tonic's nor axum's. End it with [`leave`](Self::leave).
+    /// Starts the registration of a server that is already bound to `address`, for servers other
+    /// than tonic's and axum's. End it with [`leave`](Self::leave).
     ///
     /// # Errors
     ///
-    /// The first fault of the options (see [`Options::check`](crate::Options::check)), or
-    /// [`ErrorKind::Misuse`] outside a tokio runtime or when it was started before. Whether the
-    /// gateway takes it is told by [`status`](Self::status) and [`registered`](Self::registered).
+    /// The first error in the options (see [`Options::check`](crate::Options::check)), or
+    /// [`ErrorKind::Misuse`] outside a tokio runtime or when called twice. Whether the gateway
+    /// accepts the registration is reported by [`status`](Self::status) and
+    /// [`registered`](Self::registered).
     pub fn start(&self, address: SocketAddr) -> Result<(), Error> {
         let life = self.life();
         if tokio::runtime::Handle::try_current().is_err() {
@@ -61,20 +62,20 @@ impl Registration {
         Ok(())
     }
 
-    /// The latest status, and each change of it.
+    /// A `watch` of the current status.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.life().board.status()
     }
 
-    /// Resolves once the gateway has taken the registration for the first time; at once when it is
-    /// switched off.
+    /// Resolves once the gateway has accepted the registration for the first time, or at once when
+    /// the registration is disabled.
     ///
-    /// Waits as long as it takes: put a timeout around it if you must not.
+    /// There is no time limit: wrap it in a timeout if you need one.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Left`] when the registration was ended before the gateway took it.
+    /// [`ErrorKind::Left`] if the registration ended before the gateway accepted it.
     ///
     /// # Cancel safety
     ///
@@ -85,7 +86,7 @@ impl Registration {
         let settled = |status: &Status| {
             life.board.was_registered() || matches!(status.state(), State::Leaving | State::Left)
         };
-        // The sender is a field of the board.
+        // The board owns the sender, so this cannot fail.
         let _ = status.wait_for(settled).await;
         if life.board.was_registered() {
             return Ok(());
@@ -96,11 +97,11 @@ impl Registration {
         ))
     }
 
-    /// Takes the registration back and waits for the requests in flight: Deregister, drain, then
-    /// the report. Any number of calls get the same report.
+    /// Deregisters, waits for the requests in flight, and returns the report. All calls get the
+    /// same report.
     ///
     /// Bounded by [`Options::leave_timeout`](crate::Options::leave_timeout), whatever the gateway
-    /// does. The server must serve on until this resolves.
+    /// does. The server must keep serving until this resolves.
     ///
     /// # Cancel safety
     ///
@@ -109,8 +110,8 @@ impl Registration {
         self.leave_because(LeaveReason::Called).await
     }
 
-    /// Like [`leave`](Self::leave), without waiting for requests in flight. Ends a drain that is
-    /// under way, too.
+    /// Like [`leave`](Self::leave), without waiting for requests in flight. Also ends a drain that
+    /// is under way.
     ///
     /// # Cancel safety
     ///
@@ -120,10 +121,10 @@ impl Registration {
         self.leave_because(LeaveReason::Called).await
     }
 
-    /// The report of how the registration ended; ends it if nothing has yet.
+    /// Returns the report of how the registration ended, and ends it if it has not ended yet.
     ///
-    /// For the line after the server's own future: it says that the server has ended, so that the
-    /// hold can be given back.
+    /// Call it after the server's own future has resolved: it tells the registration that the
+    /// server has stopped, so that the hold can be deregistered.
     ///
     /// # Cancel safety
     ///
@@ -133,8 +134,8 @@ impl Registration {
         self.leave_because(LeaveReason::Finished).await
     }
 
-    /// Resolves once the gateway sends no new calls: streams may send their last message and end
-    /// now, within the drain.
+    /// Resolves once the gateway sends no new calls: from then on, streams may send their last
+    /// message and end within the drain.
     ///
     /// # Cancel safety
     ///
@@ -143,7 +144,7 @@ impl Registration {
         self.life().drain.leaving().clone().cancelled_owned()
     }
 
-    /// The same as a token, for handlers that want to ask or to select on it.
+    /// Like [`leaving`](Self::leaving), as a token for handlers to query or to select on.
     ///
     /// Cancelling it has no effect on the registration.
     #[must_use]
@@ -151,21 +152,20 @@ impl Registration {
         self.life().drain.leaving().child_token()
     }
 
-    /// Whether to be called ready: it latches at the first `Registered` and falls only on leaving,
-    /// because what happens to the gateway is no reason to take a service away from others.
+    /// Whether the server is ready. It stays ready from the first `Registered` until it leaves:
+    /// trouble with the gateway is no reason to take the service away from other callers.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.life().is_ready()
     }
 
-    /// Requests in flight right now, bodies included, those that leaving does not wait for left
-    /// out.
+    /// The number of requests in flight now, bodies included, without those exempt from the drain.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.life().drain.in_flight.count()
     }
 
-    /// Requests in flight right now that leaving does not wait for.
+    /// The number of requests in flight now that are exempt from the drain.
     #[must_use]
     pub fn exempt_in_flight(&self) -> usize {
         self.life().drain.in_flight.exempt()

@@ -1,4 +1,4 @@
-//! One call for the whole wiring: layer, listener, shutdown, report.
+//! The whole wiring in one call: layer, listener, shutdown, report.
 
 use tokio::net::TcpListener;
 
@@ -7,20 +7,20 @@ use crate::options::Options;
 use crate::server::{GwagRegistrationLayer, stop_signal};
 use crate::status::LeaveReport;
 
-/// Serves an axum router that registers with the gateway, until SIGINT or SIGTERM, and leaves.
+/// Serves an axum router, registered with the gateway, until SIGINT or SIGTERM, then leaves.
 ///
-/// It is the long form of the [crate's page](crate) in one call: it adds the layer around all routes,
-/// wraps the listener, serves with a graceful shutdown, and returns the report. Handlers may take
-/// `ConnectInfo<SocketAddr>`. For a status, a signal of your own, or settings of the server use the
-/// long form.
+/// This is the long form on the [crate's page](crate) in one call: it adds the layer around all
+/// routes, wraps the listener, serves with a graceful shutdown, and returns the report. Handlers
+/// may take `ConnectInfo<SocketAddr>`. Use the long form if you need the status, your own stop
+/// signal, or server settings.
 ///
 /// # Errors
 ///
-/// What is wrong with the options, before anything is served.
+/// Errors in the options, before anything is served.
 ///
 /// # Cancel safety
 ///
-/// Dropped, the server is gone; the gateway is told in the background.
+/// Dropping the future stops the server; the deregistration continues in the background.
 ///
 /// # Examples
 ///
@@ -52,22 +52,22 @@ pub async fn serve(
     let served = axum::serve(listener, app)
         .with_graceful_shutdown(registration.shutdown(stop_signal()))
         .await;
-    // It never fails, says its documentation.
+    // According to axum's documentation it never fails.
     served.map_err(|error| failed(&error))?;
     Ok(registration.finish().await)
 }
 
-/// Serves gRPC services with tonic as [`serve`] does HTTP: registers them with the gateway, until
-/// SIGINT or SIGTERM, and leaves.
+/// Serves gRPC services with tonic, registered with the gateway, until SIGINT or SIGTERM, then
+/// leaves; the counterpart of [`serve`].
 ///
 /// # Errors
 ///
-/// What is wrong with the options, before anything is served;
+/// Errors in the options, before anything is served;
 /// [`ErrorKind::ServerFailed`](crate::ErrorKind::ServerFailed) when the server fails.
 ///
 /// # Cancel safety
 ///
-/// Dropped, the server is gone; the gateway is told in the background.
+/// Dropping the future stops the server; the deregistration continues in the background.
 ///
 /// # Examples
 ///

@@ -11,9 +11,9 @@ use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
-/// A gateway answers some ten thousand beats a second, of all its services.
+/// A gateway handles about ten thousand heartbeats a second, for all its services together.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-/// Longer ones are mistakes, and would overflow the clock.
+/// Longer timeouts are mistakes, and would overflow the clock.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The lease a gateway grants when none is asked for (contract § 2).
@@ -99,7 +99,7 @@ pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
     found
 }
 
-/// That the schemas were not checked, if so.
+/// Warns if the schemas were not checked.
 pub(super) fn unchecked(options: &Options) -> Option<Finding> {
     if options.unchecked {
         let message = "the schemas are not checked, as `unchecked_schemas` wants it";
@@ -113,7 +113,7 @@ pub(super) fn unchecked(options: &Options) -> Option<Finding> {
     })
 }
 
-/// Credentials of the control plane never go there.
+/// The base URL of the gateway's HTTP port, which never receives the control plane's credentials.
 pub(crate) fn gateway_http(options: &Options) -> Result<Option<Uri>, Finding> {
     let Some(text) = &options.gateway_http else {
         return Ok(None);
@@ -231,16 +231,16 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
     found
 }
 
-/// Whether it is `0.0.0.0`, `::` or another spelling of them.
+/// Whether it is a spelling of `0.0.0.0` or `::`.
 fn is_unspecified(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     let ip = host.parse::<std::net::IpAddr>();
-    // Resolvers read short and long forms of IPv4 addresses as well.
+    // Resolvers also accept short and long forms of IPv4 addresses.
     let is_zeros = !host.is_empty() && host.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     is_zeros || ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
 }
 
-/// What a gateway dials with a scheme.
+/// Reports gRPC services, which a gateway cannot dial with a scheme.
 fn scheme_serves(scheme: Option<&str>, services: &[Resolved]) -> Vec<Finding> {
     let Some(scheme) = scheme else {
         return Vec::new();

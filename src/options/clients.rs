@@ -11,8 +11,8 @@ use tower_gwag_schema::Findings;
 // === impl Options ===
 
 impl Options {
-    /// A typed client of the control plane of each gateway, with the TLS and the credentials of
-    /// these options; everything else in them is left alone.
+    /// Typed clients of the control planes, one for each gateway, with the TLS and the credentials
+    /// of these options; all other options are ignored.
     ///
     /// # Errors
     ///
@@ -45,8 +45,8 @@ impl Options {
 // === impl Client ===
 
 impl Client {
-    /// A client of the control plane at `gateway`, without credentials; of several addresses the
-    /// first. With TLS of its own or with credentials:
+    /// A client of the control plane at `gateway`, without credentials; of several addresses, the
+    /// first is used. For TLS settings or credentials, use
     /// [`Options::control_clients`](crate::Options::control_clients).
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Client {
     /// The address is wrong, or [`ErrorKind::Misuse`] outside a tokio runtime.
     pub fn new(gateway: impl Into<GatewayAddress>) -> Result<Self, Error> {
         let clients = Options::new(gateway).control_clients()?;
-        // invariant: an address without any is refused.
+        // invariant: an empty list of addresses is refused.
         clients.into_iter().next().ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidGatewayAddress,

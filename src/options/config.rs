@@ -1,4 +1,4 @@
-//! Options whose faults are ruled out, with every value filled in: after this nobody asks the options
+//! Checked options with every default filled in: from here on, nothing reads the options
 //! themselves.
 
 use std::sync::Arc;
@@ -21,40 +21,40 @@ use tower_gwag_schema::service::{
 };
 use tower_gwag_schema::{Findings, Rule};
 
-/// A timeout of the user's own endpoint would cancel calls on the wire, each of which may leave an
-/// entry on the gateway that nobody knows; a call that waits behind a limit would look unanswered.
-/// The registration has its own deadlines.
+/// A timeout of the user's endpoint would cancel calls on the wire, and each may leave an unknown
+/// entry on the gateway; a call that waits behind a limit would look unanswered. The registration
+/// has its own deadlines.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// See the module's documentation.
+/// Checked options, with every value filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// At least one; the first goes first.
+    /// At least one, in order of preference.
     pub(crate) gateways: Vec<GatewayConfig>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) services: Arc<[Resolved]>,
-    /// The base of the gateway's HTTP port.
+    /// The base URL of the gateway's HTTP port.
     pub(crate) gateway_http: Option<Uri>,
     /// 0: the gateway's default.
     pub(crate) ttl_seconds: u32,
-    /// `None`: by the TTL that is granted.
+    /// `None`: derived from the granted TTL.
     pub(crate) heartbeat_interval: Option<Duration>,
     pub(crate) advertise: Advertise,
-    /// Goes before the advertised address.
+    /// The scheme in front of the advertised address.
     pub(crate) advertise_scheme: Option<String>,
-    /// The address is sent in a fresh spelling at each registration.
+    /// Whether each registration sends the address in a fresh spelling.
     pub(crate) respells: bool,
-    /// `None`: by the first namespace, the host and the port.
+    /// `None`: made of the first namespace, the host and the port.
     pub(crate) instance_id: Option<String>,
     pub(crate) exclusive: Option<String>,
-    /// `None` where none is of use: only gRPC calls are cancelled at a deregistration.
+    /// `None` if no hold is needed: a deregistration cancels gRPC calls only.
     pub(crate) hold: Option<Hold>,
     pub(crate) leave_timeout: Duration,
     pub(crate) quiet: Duration,
     pub(crate) reclaim_after: Duration,
     pub(crate) prefer_first: bool,
     pub(crate) seed: u64,
-    /// What is only worth knowing.
+    /// Warnings of the check.
     pub(crate) warnings: Findings,
 }
 
@@ -63,19 +63,19 @@ pub(crate) struct Config {
 pub(crate) struct GatewayConfig {
     pub(crate) target: Target,
     pub(crate) endpoint: Endpoint,
-    /// The connection has settings of its own, so that nobody else may share it.
+    /// The connection has settings of its own and must not be shared.
     pub(crate) private: bool,
 }
 
 // === impl Config ===
 
 impl Config {
-    /// Everything that is wrong at once, or a configuration and what is only worth knowing.
+    /// Returns the configuration with its warnings, or all errors at once.
     pub(crate) fn of(options: &Options) -> Result<Self, Error> {
         Self::with(options, Purpose::Register)
     }
 
-    /// Everything that is wrong at once, or what is only worth knowing.
+    /// Returns the warnings, or all errors at once.
     pub(crate) fn check(options: &Options) -> Result<Findings, Error> {
         Self::with(options, Purpose::Check).map(|config| config.warnings)
     }
@@ -91,7 +91,7 @@ impl Config {
         found.keep(options.credentials.check());
         let gateway_http = found.keep(checks::gateway_http(options)).flatten();
         found.extend(checks::advertised(options, &services));
-        // Whoever advertises a path has read `servers`.
+        // A user who advertises a path has taken `servers` into account.
         if options.advertise.has_path() {
             found.allow(&[Rule::CallsBasePath]);
         }
@@ -113,7 +113,7 @@ impl Config {
             heartbeat_interval: options.heartbeat_interval,
             advertise: options.advertise.clone(),
             advertise_scheme: options.advertise_scheme.clone(),
-            // Back-off belongs to gRPC connections.
+            // Only gRPC connections have a back-off.
             respells: !options.verbatim_address && has_proto,
             instance_id: options.instance_id.clone(),
             exclusive: options.exclusive.clone(),
@@ -127,7 +127,7 @@ impl Config {
         })
     }
 
-    /// The bindings for the advertised address; GraphQL paths are completed with it.
+    /// The bindings for the advertised address, which completes GraphQL paths.
     pub(crate) fn bindings(&self, address: &str) -> Vec<ServiceBinding> {
         let base = match form_of(address) {
             Ok(AddressForm::BaseUrl) => address.trim_end_matches('/').to_owned(),
@@ -143,7 +143,7 @@ impl Config {
         self.services.iter().map(complete).collect()
     }
 
-    /// The GraphQL endpoints, as the user gave them: URLs, or paths on this server.
+    /// The GraphQL endpoints as configured: URLs, or paths on this server.
     pub(crate) fn graphql_endpoints(&self) -> impl Iterator<Item = &str> {
         let endpoints = self.services.iter();
         endpoints
@@ -151,7 +151,7 @@ impl Config {
             .filter(|endpoint| !endpoint.is_empty())
     }
 
-    /// Whether everything is called over gRPC.
+    /// Whether all services are gRPC.
     pub(crate) fn is_all_proto(&self) -> bool {
         let mut services = self.services.iter();
         services.all(|service| service.kind == ServiceKind::Proto)
@@ -222,7 +222,7 @@ fn endpoint(_: &Options, target: &mut Target) -> Result<(Endpoint, bool), Findin
     Ok(plain_endpoint(target))
 }
 
-/// Without what could cancel a call, and whether it is the user's own.
+/// The endpoint without limits that could cancel a call, and whether the user supplied it.
 fn plain_endpoint(target: &Target) -> (Endpoint, bool) {
     match target.endpoint.clone() {
         Some(endpoint) => {
@@ -236,7 +236,7 @@ fn plain_endpoint(target: &Target) -> (Endpoint, bool) {
     }
 }
 
-/// Every service of which there is a binding.
+/// Every service that resolves to a binding.
 fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Resolved> {
     if options.services.is_empty() {
         found.add(Finding::error(
@@ -264,7 +264,7 @@ fn services(options: &Options, purpose: Purpose, found: &mut Findings) -> Vec<Re
     services
 }
 
-/// A service as the control plane has it.
+/// The service as a message of the control plane.
 fn on_the_wire(binding: &Binding) -> ServiceBinding {
     let binding = binding.clone();
     ServiceBinding {
@@ -279,7 +279,7 @@ fn on_the_wire(binding: &Binding) -> ServiceBinding {
     }
 }
 
-/// The standard library's own source of randomness: one per process and hasher.
+/// Randomness of the standard library, different for each process and hasher.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0_u8)

@@ -12,17 +12,18 @@ use tower_gwag_schema::masked::masked_url;
 use crate::control::address::split_host_port;
 use crate::control::{Lookup, Target};
 
-/// Where a gateway's control plane is: `host:port`, an `http(s)` URL, or a tonic `Endpoint`; or
-/// an array or `Vec` of these, of which one is registered with at a time, the first that answers.
+/// The address of a gateway's control plane: `host:port`, an `http(s)` URL, or a tonic `Endpoint`;
+/// or an array or `Vec` of these as alternatives: a registration uses one at a time, the first that
+/// answers.
 ///
-/// The `timeout`, `concurrency_limit` and `rate_limit` of an `Endpoint` are not used: a call that is
-/// cancelled on the wire can leave an entry on the gateway that nobody knows, and one that waits
-/// behind a limit looks as if the gateway did not answer. Its HTTP/2 window sizes are replaced by small
-/// fixed ones (no adaptive window), which bound what a gateway can make this process hold. Keep-alive pings more often than every 5 minutes make a gateway
-/// end the connection.
+/// The `timeout`, `concurrency_limit` and `rate_limit` of an `Endpoint` are ignored: a call that is
+/// cancelled on the wire can leave an unknown entry on the gateway, and a call that waits behind a
+/// limit looks as if the gateway did not answer. Its HTTP/2 window sizes are replaced by small
+/// fixed ones (no adaptive window), which bound the memory that a gateway can make this process
+/// use. With keep-alive pings more often than every 5 minutes, a gateway closes the connection.
 ///
-/// A tonic `Channel` is not taken: a balanced one would spread heartbeats over nodes, but a
-/// registration lives on the node that took it.
+/// A tonic `Channel` is not accepted: a balanced one would spread heartbeats over nodes, but a
+/// registration lives on the node that accepted it.
 #[derive(Clone)]
 pub struct GatewayAddress(Given);
 
@@ -37,9 +38,10 @@ enum Given {
 // === impl GatewayAddress ===
 
 impl GatewayAddress {
-    /// Looks the addresses of the gateway's nodes up with `lookup` instead of the system's resolver,
-    /// for service discovery and for tests. Called before each connection; no address means that
-    /// there is none now. The name stays what TLS checks, and the port is the lookup's own.
+    /// Resolves the addresses of the gateway's nodes with `lookup` instead of the system's
+    /// resolver, for service discovery and for tests. It is called before each connection; an empty
+    /// result means that no address is known now. TLS still checks the given name, and `lookup`
+    /// supplies the ports.
     ///
     /// # Examples
     ///
@@ -55,7 +57,7 @@ impl GatewayAddress {
         Self(Given::LookedUp(Box::new(self), Lookup::new(lookup)))
     }
 
-    /// Whether no address is given.
+    /// Whether it contains no address.
     pub(crate) fn is_empty(&self) -> bool {
         match &self.0 {
             Given::Text(text) => text.trim().is_empty(),

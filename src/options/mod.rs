@@ -1,4 +1,4 @@
-//! What the user says about one registration, with every default.
+//! The options of one registration, with their defaults.
 
 mod checks;
 mod clients;
@@ -35,7 +35,7 @@ use tower_gwag_schema::service::Service;
 /// Calls that usually never end.
 const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."];
 
-/// The default; leaving takes 5 s more.
+/// The default; leaving may take 5 s longer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// The default.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(25);
@@ -64,19 +64,19 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`quiet`](Self::quiet) | 100 ms |
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
-/// | [`gateway_http`](Self::gateway_http) | none: less can be told when something is wrong |
-/// | [`gateway_release`](Self::gateway_release) | the newest that is known |
+/// | [`gateway_http`](Self::gateway_http) | none: the registration can diagnose less |
+/// | [`gateway_release`](Self::gateway_release) | the newest one that this crate knows |
 /// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
 /// | [`reclaim_after`](Self::reclaim_after) | 2 s |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`on_finding`](Self::on_finding) | [`OnFinding::RefuseToStart`] |
 /// | [`readiness`](Self::readiness) | [`Readiness::Serving`] |
 /// | [`seed`](Self::seed) | random |
-/// | [`allow`](Self::allow) | nothing: what a rule forbids is not registered |
+/// | [`allow`](Self::allow) | nothing: a service that violates a rule is not registered |
 /// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
 ///
 /// [`from_env`](Self::from_env) and [`or_env`](Self::or_env) read the environment.
-/// `GWAG_ENABLED=0` in it switches every registration of the process off.
+/// `GWAG_ENABLED=0` in the environment disables every registration of the process.
 #[derive(Clone)]
 #[must_use = "options do nothing until they are given to GwagRegistrationLayer::new"]
 pub struct Options {
@@ -109,12 +109,12 @@ pub struct Options {
     pub(crate) gateway_release: Option<GatewayRelease>,
     pub(crate) allowed: Vec<Rule>,
     pub(crate) unchecked: bool,
-    /// Warnings about where the options come from.
+    /// Warnings about the source of the options.
     pub(crate) noted: Vec<Finding>,
     pub(crate) readiness: Option<Readiness>,
 }
 
-/// What the user wants to be advertised.
+/// The address to advertise.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Advertise {
     /// The bound address.
@@ -126,7 +126,7 @@ pub(crate) enum Advertise {
 }
 
 impl Advertise {
-    /// Whether it is a base URL with a path.
+    /// Whether the advertised address is a base URL with a path.
     pub(crate) fn has_path(&self) -> bool {
         let Self::Exactly(address) = self else {
             return false;
@@ -147,20 +147,22 @@ impl fmt::Debug for Advertise {
     }
 }
 
-/// What becomes of the server when a gateway refuses the content of its registration.
+/// What the server does when a gateway refuses the content of its registration.
 ///
 /// Other failures, such as a gateway that is down, never stop a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnRefusal {
-    /// It serves on; the refusal is shown as the status and offered again slowly. The default.
+    /// The server keeps serving; the status shows the refusal, and the registration is retried
+    /// slowly. The default.
     #[default]
     KeepServing,
-    /// The shutdown future resolves, after leaving; the report's reason is `Refused`.
+    /// The registration leaves, then the shutdown future resolves; the report's reason is
+    /// `Refused`.
     Stop,
 }
 
-/// What becomes of the start when the check finds that a gateway could not serve a schema.
+/// What happens at the start when the check finds a schema that a gateway could not serve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnFinding {
@@ -168,20 +170,19 @@ pub enum OnFinding {
     /// The default.
     #[default]
     RefuseToStart,
-    /// The server serves, and nothing is registered: the status is
-    /// [`Refused`](crate::State::Refused) with what was found as its reason, and the log has it as an
-    /// error.
+    /// The server serves without a registration: the status is [`Refused`](crate::State::Refused)
+    /// with the findings as its reason, and they are logged as an error.
     ServeUnregistered,
 }
 
 // === impl Options ===
 
 impl Options {
-    /// Registration with the gateway whose control plane is at `gateway`: `host:port`,
+    /// Registers with the gateway whose control plane is at `gateway`: `host:port`,
     /// `http://host:port`, `https://host:port` (feature `tls`), or a tonic `Endpoint`.
     ///
-    /// Several, as an array or `Vec`, are alternatives: the registration stays with one, and goes
-    /// to the next when it cannot be reached. What it leaves there is deregistered as soon as that
+    /// An array or `Vec` lists alternatives: the registration stays with one gateway and moves to
+    /// the next when it cannot reach it. The entry left behind is deregistered as soon as its
     /// gateway can be reached again.
     ///
     /// # Examples
@@ -232,7 +233,7 @@ impl Options {
         }
     }
 
-    /// Serves everything and registers nothing: for your own tests, and to switch it off.
+    /// Serves without registering: for your own tests, or to switch the registration off.
     ///
     /// The environment variable `GWAG_ENABLED` set to `0`, `false`, `off` or `no` does the same
     /// to any options.
@@ -244,7 +245,7 @@ impl Options {
 
     /// Adds a service. All services of one registration share one address.
     pub fn service(mut self, service: Service) -> Self {
-        // Most often it is the only one.
+        // Most registrations have a single service.
         self.services.reserve_exact(1);
         self.services.push(service);
         self
@@ -257,25 +258,26 @@ impl Options {
     }
 
     /// The address that the gateway dials: `host:port`, or, for OpenAPI services only, a base URL
-    /// such as `https://pets.example/v2`. Not one that nobody can dial: `0.0.0.0`, `[::]`, port 0.
+    /// such as `https://pets.example/v2`. Addresses that cannot be dialled are refused: `0.0.0.0`,
+    /// `[::]`, port 0.
     ///
-    /// A service is [`Routed`](crate::State::Routed) only where this is the address that the server
-    /// is bound to: a call to the bound one proves nothing of another one.
+    /// A service becomes [`Routed`](crate::State::Routed) only if this is the address that the
+    /// server is bound to: a call to the bound address proves nothing about another one.
     ///
-    /// A `host:port` of a gRPC service is sent in a fresh spelling, see
-    /// [`verbatim_address`](Self::verbatim_address); everything else exactly as written.
+    /// The `host:port` of a gRPC service is sent in a fresh spelling, see
+    /// [`verbatim_address`](Self::verbatim_address); any other address is sent exactly as written.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Advertise::Exactly(address.into());
         self
     }
 
-    /// How the gateway dials the bound port, or that of [`advertise_host`](Self::advertise_host):
-    /// `https` where this server has TLS of its own, `http` otherwise. For OpenAPI and GraphQL
-    /// services only.
+    /// The scheme with which the gateway dials the bound port, or that of
+    /// [`advertise_host`](Self::advertise_host): `https` if this server terminates TLS itself,
+    /// `http` otherwise. For OpenAPI and GraphQL services only.
     ///
-    /// Without it a gateway dials these in plaintext. It never dials a gRPC service by a scheme: a
-    /// clustered gateway that was started with TLS dials all of them with its own (mutual) TLS,
-    /// every other one in plaintext.
+    /// Without it, a gateway dials these services in plaintext. It ignores the scheme for gRPC
+    /// services: a clustered gateway that was started with TLS dials all of them with its own
+    /// (mutual) TLS, every other gateway in plaintext.
     pub fn advertise_scheme(mut self, scheme: impl Into<String>) -> Self {
         self.advertise_scheme = Some(scheme.into());
         self
@@ -287,57 +289,59 @@ impl Options {
         self
     }
 
-    /// Sends the address of gRPC services as it is, without leading zeros before the port.
+    /// Sends the address of gRPC services as written, without leading zeros before the port.
     ///
-    /// By default `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in another spelling at each
-    /// start and each time it is registered again: with up to 5 zeros, and where all services are
-    /// gRPC also behind `dns:///`. A gateway keeps its connections, and its back-off after failed
-    /// ones, by the spelling, so that a service that was down would not be called for many seconds
-    /// after it is back.
+    /// By default, `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in a different spelling
+    /// at each start and each re-registration: with up to 5 zeros and, if all services are gRPC,
+    /// also with `dns:///` in front. A gateway keys its connections, and the back-off after failed
+    /// ones, by the spelling; with an unchanged spelling it would not call a service for many
+    /// seconds after an outage.
     pub fn verbatim_address(mut self) -> Self {
         self.verbatim_address = true;
         self
     }
 
-    /// Free text by which operators know this replica in the gateway's list of registrations. An
-    /// `unstable` service without a hold has ` (tower-gwag …)` added, by which other builds of it
-    /// know that it steps aside.
+    /// Free text that identifies this replica to operators in the gateway's list of registrations.
+    /// For an `unstable` service without a hold, ` (tower-gwag …)` is appended, which tells other
+    /// builds of the service that this replica steps aside.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
         self.instance_id = Some(id.into());
         self
     }
 
-    /// Declares that only one process at a time is `identity`, such as the name of a pod of a
+    /// Declares that only one process at a time has this `identity`, such as the pod name in a
     /// stateful set.
     ///
-    /// At the start, entries of the identity's former life on the gateway are removed: after a
-    /// crash nothing else would before their TTL is over, and calls to them would fail. It goes
-    /// over the wire as the instance id `<identity>#<incarnation>`. A process whose identity a
-    /// younger one has taken over stays out: [`State::Displaced`](crate::State::Displaced).
+    /// At the start, the registration removes the entries that an earlier process with this
+    /// identity left on the gateway: after a crash they would otherwise stay until their TTL
+    /// expires, and calls routed to them would fail. The identity is sent as the instance id
+    /// `<identity>#<incarnation>`. When a younger process takes the identity over, the older one
+    /// stays out:
+    /// [`State::Displaced`](crate::State::Displaced).
     pub fn exclusive_instance(mut self, identity: impl Into<String>) -> Self {
         self.exclusive = Some(identity.into());
         self
     }
 
-    /// How long the gateway keeps a silent registration: whole seconds, at least 1 s.
+    /// How long the gateway keeps a registration without heartbeats: whole seconds, at least 1 s.
     ///
-    /// The gateway sweeps every 5 s, so that a silent replica is gone after the TTL plus up to
-    /// 5 s. A clustered gateway forgets its replicas after 30 s whatever the TTL.
+    /// The gateway sweeps every 5 s, so a silent replica disappears after the TTL plus up to 5 s. A
+    /// clustered gateway forgets its replicas after 30 s whatever the TTL.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The time between two heartbeats: at least 10 ms, at most half the TTL. Each is moved by up
-    /// to ± 10 %. More than 10 s are taken as 10 s: a clustered gateway forgets a replica after 30 s
-    /// without a beat, whatever the TTL.
+    /// The time between two heartbeats: at least 10 ms, at most half the TTL. Jitter of ± 10 % is
+    /// added. Values above 10 s are capped at 10 s: a clustered gateway forgets a replica after 30
+    /// s without a heartbeat, whatever the TTL.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = Some(interval);
         self
     }
 
-    /// Marks this as a build to be released: a service with the version `unstable` is refused,
-    /// and the error names the tag. Empty: no tag.
+    /// Marks this as a release build: a service with the version `unstable` is refused with an
+    /// error that names the tag. An empty text means no tag.
     pub fn build_tag(mut self, tag: impl Into<String>) -> Self {
         self.build_tag = Some(tag.into());
         self
@@ -349,21 +353,22 @@ impl Options {
         self
     }
 
-    /// Sends `authorization: Bearer …` with the token that a file has, white space around it left out.
-    /// The file is read for each call, so that a new token needs no restart; while it cannot be read,
-    /// the last one goes on being used.
+    /// Sends `authorization: Bearer …` with the token in a file; surrounding white space is
+    /// removed. The file is read for each call, so a new token needs no restart; if it cannot be
+    /// read, the last token stays in use.
     ///
-    /// [`check`](Self::check) finds a file that cannot be read, and a JSON Web Token that has expired.
+    /// [`check`](Self::check) reports a file that cannot be read, and a JSON Web Token that has
+    /// expired.
     pub fn bearer_token_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.credentials.set_token(Token::file(path.into()));
         self
     }
 
-    /// Sends `authorization: Bearer …` with the token that `provider` gives, which is asked before
-    /// every call. While it fails, or takes more than 2 s, the last one goes on being used.
+    /// Sends `authorization: Bearer …` with a token from `provider`, which is called before every
+    /// call to the gateway. If it fails or takes more than 2 s, the last token stays in use.
     ///
-    /// It is asked wherever a call is made, for the last one of a process perhaps on a runtime of its
-    /// own.
+    /// It runs on the task that makes the call; for the last call of a process this may be on a
+    /// separate runtime.
     ///
     /// # Examples
     ///
@@ -393,10 +398,10 @@ impl Options {
         self
     }
 
-    /// Asks for headers before every control-plane call, for tokens that expire.
+    /// Calls `provider` for headers before every control-plane call, for tokens that expire.
     ///
-    /// It is called wherever a call is made, for the last one of a process perhaps on a thread of
-    /// its own: it must return at once.
+    /// It runs on the thread that makes the call, which for the last call of a process may be a
+    /// separate one: it must return at once.
     pub fn metadata_provider(
         mut self,
         provider: impl Fn() -> http::HeaderMap + Send + Sync + 'static,
@@ -405,8 +410,8 @@ impl Options {
         self
     }
 
-    /// TLS towards the gateway: CA, client identity (mutual TLS), server name, as a [`Tls`] or a
-    /// `ClientTlsConfig` of tonic's.
+    /// TLS towards the gateway: CA, client identity (mutual TLS) and server name, as a [`Tls`] or
+    /// tonic's `ClientTlsConfig`.
     ///
     /// Implies `https` for a gateway given as `host:port`.
     #[cfg(feature = "tls")]
@@ -416,18 +421,18 @@ impl Options {
         self
     }
 
-    /// The longest time that calls in flight are waited for when leaving: from the deregistration on,
-    /// through the server's own graceful stop, whether or not the layer saw them. What is open then
-    /// is cut. Default: 20 s, or four
-    /// fifths of a [`leave_timeout`](Self::leave_timeout) that is shorter than 25 s.
+    /// How long to wait for calls in flight when leaving: from the deregistration through the
+    /// server's own graceful stop, whether or not the layer saw the calls. Calls still open then
+    /// are cut. Default: 20 s, or four fifths of a [`leave_timeout`](Self::leave_timeout) below 25
+    /// s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = Some(timeout);
         self
     }
 
-    /// The drain timeout that was set, or the default within the leave timeout.
+    /// The drain timeout, or its default within the leave timeout.
     pub(crate) fn longest_drain(&self) -> Duration {
-        // Zero is refused, whatever else is set.
+        // A leave timeout of zero is refused anyway.
         let leave = self.longest_leave();
         let default = match leave.is_zero() {
             true => DRAIN_TIMEOUT,
@@ -436,65 +441,65 @@ impl Options {
         self.drain_timeout.unwrap_or(default)
     }
 
-    /// The leave timeout that was set, or the default.
+    /// The leave timeout, or its default.
     pub(crate) fn longest_leave(&self) -> Duration {
         self.leave_timeout.unwrap_or(LEAVE_TIMEOUT)
     }
 
-    /// How long a vN must be free: what was set, or the default.
+    /// The time for which a vN must be free, or its default.
     pub(crate) fn free_for(&self) -> Duration {
         self.reclaim_after.unwrap_or(RECLAIM_AFTER)
     }
 
-    /// The release that schemas are judged by.
+    /// The gateway release that schemas are checked against.
     pub(crate) fn release(&self) -> GatewayRelease {
         self.gateway_release.unwrap_or_default()
     }
 
-    /// The tag of the build, if it has one: what was set, or said when this crate was built.
+    /// The build tag, if any: from the options, or from `GWAG_BUILD_TAG` when this crate was built.
     pub(crate) fn tag(&self) -> Option<&str> {
         let tag = self.build_tag.as_deref();
         tag.or(option_env!("GWAG_BUILD_TAG"))
             .filter(|tag| !tag.is_empty())
     }
 
-    /// The quiet time that was set, or the default within the drain timeout.
+    /// The quiet time, or its default within the drain timeout.
     pub(crate) fn quiet_time(&self) -> Duration {
         self.quiet.unwrap_or(QUIET.min(self.longest_drain()))
     }
 
-    /// How long a vN must be free before it is registered, after another schema had it. Default:
-    /// 2 s.
+    /// How long a vN must be free before it is registered again after another schema had it.
+    /// Default: 2 s.
     ///
-    /// A gateway gives a vN to the first schema that comes, so that the owner of a name who
-    /// restarts for longer, without a second replica, loses the name to whoever waits for it.
+    /// A gateway gives a vN to the first schema that registers it. Without this wait, an owner
+    /// whose only replica takes long to restart would lose the name to a waiting registration.
     pub fn reclaim_after(mut self, free: Duration) -> Self {
         self.reclaim_after = Some(free);
         self
     }
 
-    /// The longest time that leaving takes as a whole, drain included.
+    /// The upper bound for leaving as a whole, drain included.
     pub fn leave_timeout(mut self, timeout: Duration) -> Self {
         self.leave_timeout = Some(timeout);
         self
     }
 
-    /// How long nothing may be in flight before the server is let go: a call that the gateway
-    /// had already sent on its way may still arrive after the deregistration.
+    /// How long nothing may be in flight before the server may stop: a call that the gateway had
+    /// already sent may still arrive after the deregistration.
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = Some(quiet);
         self
     }
 
-    /// When the second registration is taken that keeps the gateway's connections open while the
-    /// service leaves. Only gRPC services have and need one.
+    /// When to make the second registration (the hold), which keeps the gateway's connections open
+    /// while the service leaves. Only gRPC services have and need one.
     pub fn hold(mut self, hold: Hold) -> Self {
         self.hold = hold;
         self
     }
 
-    /// Calls whose path begins with `prefix` are not waited for when leaving: calls that never
-    /// end. What is still open after the drain is cut, so that the server can stop.
+    /// Excludes calls whose path begins with `prefix` from the drain: calls that never end by
+    /// themselves. Those still open after the drain are cut, so that the server can stop.
     pub fn exempt_from_drain(mut self, prefix: impl Into<String>) -> Self {
         self.exempt.push(prefix.into());
         self
@@ -506,20 +511,21 @@ impl Options {
         self
     }
 
-    /// The base URL of the gateway's HTTP port (`http://gateway:8080`), or of any node of its
-    /// cluster. It is only read from: schemas and lists are fetched, and the credentials of the control
-    /// plane never go there. With it the registration can tell whose schema blocks the gateway, what differs from a schema that stands in its place, and whether its own is at
+    /// The base URL of the HTTP port (`http://gateway:8080`) of the gateway, or of any node of its
+    /// cluster. The registration only reads schemas and lists from it, and never sends it the
+    /// credentials of the control plane. With it, the registration can tell whose schema blocks the
+    /// gateway, how its own schema differs from one that holds its slot, and whether its own is at
     /// fault.
     ///
-    /// It is not used with several independent gateways of which another one answers there, and
-    /// must be plain `http`; a text that is no such URL is a fault that `check` finds.
+    /// It is ignored when there are several independent gateways and another one answers at this
+    /// URL. It must be plain `http`; `check` reports any other text as an error.
     pub fn gateway_http(mut self, url: impl Into<String>) -> Self {
         self.gateway_http = Some(url.into());
         self
     }
 
-    /// The release of the gateway, by which schemas are judged and [`graphql_schema`] is made.
-    /// Default: the newest that is known.
+    /// The release of the gateway: schemas are checked against it, and [`graphql_schema`] follows
+    /// it. Default: the newest one that this crate knows.
     ///
     /// [`graphql_schema`]: Self::graphql_schema
     pub fn gateway_release(mut self, release: GatewayRelease) -> Self {
@@ -527,29 +533,29 @@ impl Options {
         self
     }
 
-    /// Returns to the first of several gateways when that can be reached again, which is looked for
-    /// every 5 s: registers there, then deregisters from the other one. Default: the registration
-    /// stays where it is.
+    /// Returns to the first of several gateways when it can be reached again (tested every 5 s):
+    /// the registration registers there, then deregisters from the other one. Default: the
+    /// registration stays where it is.
     pub fn prefer_first(mut self) -> Self {
         self.prefer_first = true;
         self
     }
 
-    /// What becomes of the server when the gateway refuses the content of the registration.
-    /// Default: it serves on.
+    /// What the server does when the gateway refuses the content of the registration. Default: it
+    /// keeps serving.
     pub fn on_refusal(mut self, what: OnRefusal) -> Self {
         self.on_refusal = what;
         self
     }
 
-    /// What becomes of the start when the check finds a fault of a schema, of the kind that
-    /// [`allow`](Self::allow) can let pass. Default: the listener is not wrapped, and the error says
-    /// why.
+    /// What happens at the start when the check finds an error in a schema that
+    /// [`allow`](Self::allow) could permit. Default: the listener is not wrapped, and the error
+    /// says why.
     ///
-    /// With [`OnFinding::ServeUnregistered`] a rule that is new in a release of this crate does not
-    /// keep a server from starting: it serves whoever calls it directly, is never ready, and is not
-    /// registered until it is started with another schema. Other options that are wrong are an error
-    /// all the same, and [`check`](Self::check) returns all findings as ever: let a test call it.
+    /// With [`OnFinding::ServeUnregistered`], a rule that is new in a release of this crate does
+    /// not keep a server from starting: it serves direct callers, is never ready, and is not
+    /// registered until it is restarted with another schema. Other wrong options remain errors, and
+    /// [`check`](Self::check) still returns all findings: call it in a test.
     pub fn on_finding(mut self, what: OnFinding) -> Self {
         self.on_finding = what;
         self
@@ -557,43 +563,44 @@ impl Options {
 
     /// Calls `callback` for each event of the registration's life.
     ///
-    /// It is called where the event happens, on the registration's task or that of a request or of
-    /// whoever leaves: it must return at once. A panic in it is caught and logged. A
-    /// `Registration` that it captures keeps the registration alive until it is left.
+    /// The callback runs where the event happens, on the task of the registration, of a request, or
+    /// of the caller that leaves: it must return at once. A panic in it is caught and logged. A
+    /// `Registration` that it captures keeps the registration alive until it has left.
     pub fn on_event(mut self, callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(callback));
         self
     }
 
-    /// Allows what a rule about schemas forbids: for a proven false alarm, because a gateway that
-    /// takes what it cannot serve blocks every other service.
+    /// Allows what a rule about schemas forbids. Use it only for a proven false alarm: a gateway
+    /// that accepts a schema it cannot serve blocks every other service.
     ///
-    /// Rules that every gateway enforces cannot be allowed, see
-    /// [`Rule::is_allowable`]; [`check`](Self::check) then says so.
+    /// Rules that every gateway enforces cannot be allowed (see [`Rule::is_allowable`]);
+    /// [`check`](Self::check) reports such an attempt.
     pub fn allow(mut self, rule: Rule) -> Self {
         self.allowed.push(rule);
         self
     }
 
-    /// Registers schemas without checking them, names included: for tests of gateways. What every
+    /// Registers schemas without checking them or their names: for tests of gateways. What every
     /// gateway refuses is still refused.
     pub fn unchecked_schemas(mut self) -> Self {
         self.unchecked = true;
         self
     }
 
-    /// Checks everything that can be known without a network, and tells all of it at once.
+    /// Checks everything that can be checked without a network, and reports all findings at once.
     ///
-    /// Wrapping a listener does the same before it takes the listener. Proto directories are read. Schemas are checked with the feature `preflight`, which
-    /// is on by default: proto sources are compiled, OpenAPI documents read.
+    /// Wrapping a listener runs the same check first. The check reads proto directories. With the
+    /// feature `preflight`, which is on by default, it also checks schemas: it compiles proto
+    /// sources and reads OpenAPI documents.
     ///
-    /// What it returns is only worth knowing, and logged once when the registration starts.
+    /// The returned findings are warnings; they are also logged once when the registration starts.
     ///
     /// # Errors
     ///
-    /// There is at least one [`Finding`](crate::Finding) that would keep a gateway from serving: the
-    /// text tells each with its place and remedy, [`Error::findings`] has them, and the kind is
-    /// that of the first.
+    /// At least one [`Finding`](crate::Finding) would keep a gateway from serving: the text lists
+    /// each one with its place and remedy, [`Error::findings`] returns them, and the kind is that
+    /// of the first.
     ///
     /// # Examples
     ///
@@ -613,13 +620,13 @@ impl Options {
         Config::check(self)
     }
 
-    /// The GraphQL schema that a gateway serves of all services, without asking one: `Display` prints
-    /// what `GET /api/schema/graphql?service=…` returns for them.
+    /// The GraphQL schema that a gateway would serve for all services, computed without a gateway:
+    /// `Display` prints what `GET /api/schema/graphql?service=…` returns for them.
     ///
     /// # Errors
     ///
-    /// A service cannot be registered, or the schema not be made, as [`check`](Self::check) says it; or
-    /// a service is a GraphQL endpoint without [`Service::schema`].
+    /// A service cannot be registered or the schema cannot be made (the findings are those of
+    /// [`check`](Self::check)), or a service is a GraphQL endpoint without [`Service::schema`].
     #[cfg(feature = "preflight")]
     #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
     pub fn graphql_schema(&self) -> Result<tower_gwag_schema::graphql::Schema, Error> {

@@ -1,6 +1,6 @@
-//! What is set outside of the code: by the environment, or by a file.
+//! Settings from outside the code: from the environment, or from a file.
 //!
-//! Both have the same settings under two spellings, `GWAG_TTL` and `ttl`, and one parser.
+//! Both share one parser and the same settings under two spellings, `GWAG_TTL` and `ttl`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::options::{self, GatewayAddress, Options};
 
 const PREFIX: &str = "GWAG_";
 
-/// Every setting, as the environment has it behind the prefix.
+/// Every setting, named as in the environment without the prefix.
 const KNOWN: &[&str] = &[
     "ADVERTISE",
     "ADVERTISE_HOST",
@@ -46,11 +46,11 @@ const KNOWN: &[&str] = &[
     "TTL",
 ];
 
-/// The environment variables that [`Options`] can be read from: those of this process, or a list of
-/// one's own, so that no test needs `set_var`.
+/// The environment variables that [`Options`] can be read from: those of this process, or a custom
+/// list, so that no test needs `set_var`.
 ///
-/// Only names that begin with `GWAG_` are kept, and never the service links of Kubernetes, such as
-/// `GWAG_GATEWAY_PORT` or `GWAG_GATEWAY_SERVICE_HOST`. `Debug` shows the names alone.
+/// Only names that begin with `GWAG_` are kept. Kubernetes' service links, such as
+/// `GWAG_GATEWAY_PORT` or `GWAG_GATEWAY_SERVICE_HOST`, are dropped. `Debug` shows the names alone.
 ///
 /// # Examples
 ///
@@ -66,10 +66,10 @@ const KNOWN: &[&str] = &[
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
-/// Settings as a file has them, for serde (feature `serde`): the variables of the
+/// Settings from a file, for serde (feature `serde`): the variables of the
 /// [environment](Environment) without `GWAG_`, in lower case.
 ///
-/// Values are texts, numbers, booleans, or lists of texts. A name that is not known is an error.
+/// Values are strings, numbers, booleans, or lists of strings. An unknown name is an error.
 ///
 /// # Examples
 ///
@@ -85,7 +85,7 @@ pub struct Environment(BTreeMap<String, OsString>);
 #[derive(Clone, Default)]
 pub struct Settings(BTreeMap<String, String>);
 
-/// How a setting is called where it comes from.
+/// How settings are spelled in their source.
 #[derive(Clone, Copy)]
 enum Spelling {
     Environment,
@@ -93,14 +93,14 @@ enum Spelling {
     File,
 }
 
-/// Options as they are read, and what is wrong.
+/// Options while they are read, and the findings so far.
 struct Reading {
     options: Options,
     spelling: Spelling,
     found: Findings,
 }
 
-/// Whether nobody said which gateway to register with, for [`Options::disabled_if`].
+/// Whether no gateway is configured, for [`Options::disabled_if`].
 #[must_use]
 pub fn no_gateway(options: &Options) -> bool {
     options.gateway.is_empty()
@@ -109,21 +109,21 @@ pub fn no_gateway(options: &Options) -> bool {
 // === impl Options ===
 
 impl Options {
-    /// Options from the environment of this process.
+    /// Reads options from the environment of this process.
     ///
     /// | variable | option |
     /// |---|---|
-    /// | `GWAG_GATEWAY` | [`new`](Self::new); several, with commas between, are alternatives |
+    /// | `GWAG_GATEWAY` | [`new`](Self::new); several, separated by commas, are alternatives |
     /// | `GWAG_ENABLED` | `0`, `false`, `off`, `no`: [`disabled`](Self::disabled), and nothing else is read |
     /// | `GWAG_GATEWAY_HTTP` | [`gateway_http`](Self::gateway_http) |
     /// | `GWAG_GATEWAY_RELEASE` | [`gateway_release`](Self::gateway_release), such as `1.4` |
-    /// | `GWAG_PREFER_FIRST` | [`prefer_first`](Self::prefer_first), where it is `1`, `true`, `on` or `yes` |
+    /// | `GWAG_PREFER_FIRST` | [`prefer_first`](Self::prefer_first), if it is `1`, `true`, `on` or `yes` |
     /// | `GWAG_ADVERTISE` | [`advertise`](Self::advertise) |
     /// | `GWAG_ADVERTISE_HOST` | [`advertise_host`](Self::advertise_host) |
     /// | `GWAG_ADVERTISE_SCHEME` | [`advertise_scheme`](Self::advertise_scheme) |
     /// | `GWAG_INSTANCE` | [`instance_id`](Self::instance_id) |
     /// | `GWAG_EXCLUSIVE_INSTANCE` | [`exclusive_instance`](Self::exclusive_instance) |
-    /// | `GWAG_BUILD_TAG` | [`build_tag`](Self::build_tag); goes before the variable at build time |
+    /// | `GWAG_BUILD_TAG` | [`build_tag`](Self::build_tag); takes precedence over the variable at build time |
     /// | `GWAG_TOKEN`, `GWAG_TOKEN_FILE` | [`bearer_token`](Self::bearer_token), [`bearer_token_file`](Self::bearer_token_file) |
     /// | `GWAG_TLS_CA_FILE`, `GWAG_TLS_CERT_FILE`, `GWAG_TLS_KEY_FILE`, `GWAG_TLS_SERVER_NAME` | `tls` (feature `tls-ring` or `tls-aws-lc`): trust, client certificate with its key, name |
     /// | `GWAG_TTL` | [`ttl`](Self::ttl) |
@@ -132,15 +132,15 @@ impl Options {
     /// | `GWAG_READINESS` | [`readiness`](Self::readiness): `serving`, `registered` or `routed` |
     /// | `GWAG_QUIET`, `GWAG_RECLAIM_AFTER` | [`quiet`](Self::quiet), [`reclaim_after`](Self::reclaim_after) |
     ///
-    /// Times are written `15s`, `500ms`, `2m` or `1h`, or in seconds. An empty value is none. What the
-    /// code sets afterwards goes before the environment. Without `GWAG_GATEWAY` the check fails, or
-    /// the registration is [disabled](Self::disabled_if), as you choose. A name that begins with
-    /// `GWAG_` and is none of these is a warning of [`check`](Self::check), with the nearest that is
-    /// one; Kubernetes' service links are left alone.
+    /// Times are written `15s`, `500ms`, `2m` or `1h`, or in seconds. An empty value counts as
+    /// unset. Options that the code sets afterwards override the environment. Without
+    /// `GWAG_GATEWAY`, the check fails, or you [disable](Self::disabled_if) the registration.
+    /// [`check`](Self::check) warns about any other name that begins with `GWAG_`, and suggests the
+    /// nearest known one; it ignores Kubernetes' service links.
     ///
     /// # Errors
     ///
-    /// Every value that cannot be used, all at once: its name, the value where it is no secret, and
+    /// Every value that cannot be used, all at once: its name, the value unless it is secret, and
     /// the remedy. [`ErrorKind::InvalidSetting`](crate::ErrorKind::InvalidSetting).
     ///
     /// # Examples
@@ -157,7 +157,7 @@ impl Options {
         Self::from_environment(&Environment::of_process())
     }
 
-    /// As [`from_env`](Self::from_env), of other variables than those of the process.
+    /// Like [`from_env`](Self::from_env), with the given variables instead of those of the process.
     ///
     /// # Errors
     ///
@@ -166,13 +166,13 @@ impl Options {
         Self::new("").or_environment(environment)
     }
 
-    /// Adds what the environment says of everything that the code has left open: the code goes
-    /// before the environment, and that before the defaults. Services, callbacks and headers are the
-    /// code's alone. `Options::new("")` leaves the gateway open.
+    /// Fills every option that the code has not set from the environment: the code overrides the
+    /// environment, which overrides the defaults. Services, callbacks and headers can only be set
+    /// in code. `Options::new("")` leaves the gateway unset.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env), for variables that are not used, too.
+    /// As [`from_env`](Self::from_env), also for variables that the code overrides.
     ///
     /// # Examples
     ///
@@ -188,7 +188,7 @@ impl Options {
         self.or_environment(&Environment::of_process())
     }
 
-    /// As [`or_env`](Self::or_env), of other variables than those of the process.
+    /// Like [`or_env`](Self::or_env), with the given variables instead of those of the process.
     ///
     /// # Errors
     ///
@@ -213,18 +213,19 @@ impl Options {
         reading.over(self)
     }
 
-    /// Options from a file that serde has read (feature `serde`).
+    /// Reads options from a file that serde has deserialized (feature `serde`).
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env), and a name that is not known.
+    /// As [`from_env`](Self::from_env), and for an unknown name.
     #[cfg(feature = "serde")]
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         Self::new("").or_settings(settings)
     }
 
-    /// Adds what a file says of everything that the code, or the environment before it, has left open
-    /// (feature `serde`): `Options::from_env()?.or_settings(&file)?` is environment, file, default.
+    /// Fills every option that is still unset from a file (feature `serde`):
+    /// `Options::from_env()?.or_settings(&file)?` prefers the environment, then the file, then
+    /// defaults.
     ///
     /// # Errors
     ///
@@ -246,8 +247,8 @@ impl Options {
         reading.over(self)
     }
 
-    /// Serves everything and registers nothing where `condition` holds, which the log says once;
-    /// usually [`no_gateway`].
+    /// Disables the registration if `condition` holds, which is logged once; the server still
+    /// serves. The condition is usually [`no_gateway`].
     pub fn disabled_if(mut self, condition: impl FnOnce(&Self) -> bool) -> Self {
         self.disabled |= condition(&self);
         self
@@ -257,7 +258,7 @@ impl Options {
 // === impl Environment ===
 
 impl Environment {
-    /// The variables of this process, as they are now.
+    /// The current variables of this process.
     #[must_use]
     pub fn of_process() -> Self {
         let all = std::env::vars_os();
@@ -300,7 +301,7 @@ mod of_serde {
 
     use super::Settings;
 
-    /// A value as the environment would have it.
+    /// A value, converted to the text that the environment would have.
     struct Value(String);
 
     struct ValueVisitor;
@@ -364,9 +365,9 @@ mod of_serde {
     }
 }
 
-/// Whether Kubernetes sets the variable for every service of a namespace, named after it.
+/// Whether this is a variable that Kubernetes sets for each service of a namespace.
 fn is_service_link(name: &str) -> bool {
-    // A service may be called `gwag`.
+    // The Kubernetes service may itself be called `gwag`.
     let name = format!("_{name}");
     let is_of_a_port = |(at, found): (usize, &str)| {
         let mut parts = name[at + found.len()..].split('_');
@@ -391,7 +392,7 @@ impl Reading {
         }
     }
 
-    /// As it is written where it comes from.
+    /// The setting's name as spelled in its source.
     fn spelled(&self, name: &str) -> String {
         match self.spelling {
             Spelling::Environment => format!("{PREFIX}{name}"),
@@ -400,11 +401,11 @@ impl Reading {
         }
     }
 
-    /// A name that is no setting.
+    /// Warns about an unknown name.
     fn warn_of(&mut self, name: &str) {
         let upper = name.to_ascii_uppercase();
         let nearest = KNOWN.iter().min_by_key(|known| distance(known, &upper));
-        // invariant: there are some.
+        // invariant: `KNOWN` is not empty.
         let nearest = self.spelled(nearest.copied().unwrap_or_default());
         let message = match self.spelling {
             Spelling::Environment => format!(
@@ -436,7 +437,7 @@ impl Reading {
         });
     }
 
-    /// What a check of the option says of it, if anything.
+    /// Records the finding of an option's own check, if any.
     fn keep(&mut self, name: &str, result: Result<(), Finding>) {
         if let Err(finding) = result {
             let why = format!("cannot be used: {}", finding.message());
@@ -449,7 +450,7 @@ impl Reading {
         if let Some(text) = get("ENABLED") {
             match flag(text) {
                 Some(false) => {
-                    // Whoever switches it off need not mend what is not used.
+                    // A user who disables the registration need not fix unused settings.
                     self.found = Findings::default();
                     self.options.disabled = true;
                     return;
@@ -473,7 +474,7 @@ impl Reading {
 
     fn one(&mut self, name: &str, text: &str) {
         match name {
-            // They are read elsewhere.
+            // Read elsewhere.
             "ENABLED" => {}
             name if name.starts_with("TLS_") => {}
             "GATEWAY" => self.gateway(text),
@@ -646,7 +647,7 @@ impl Reading {
         self.fault(name, Some(text), "is neither yes nor no", help);
     }
 
-    /// What the code has said, and what was read of the rest.
+    /// The code's options, with the unset ones filled from what was read.
     fn over(self, code: Options) -> Result<Options, Error> {
         let warnings = self.found.into_result()?;
         let read = self.options;
@@ -687,13 +688,13 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether the environment switches every registration of the process off.
+/// Whether the environment disables every registration of the process.
 pub(crate) fn process_is_switched_off() -> bool {
     let enabled = std::env::var("GWAG_ENABLED").ok();
     enabled.is_some_and(|text| flag(&text) == Some(false))
 }
 
-/// A release by its first two numbers.
+/// Parses a release by its first two numbers.
 fn release(text: &str) -> Option<GatewayRelease> {
     let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
     match (numbers.next()?, numbers.next()?) {
@@ -703,7 +704,7 @@ fn release(text: &str) -> Option<GatewayRelease> {
     }
 }
 
-/// A number with a unit, or of seconds.
+/// Parses a number with a unit, or of seconds.
 fn time(text: &str) -> Option<Duration> {
     let digits = text
         .bytes()
@@ -729,7 +730,7 @@ fn time(text: &str) -> Option<Duration> {
     Duration::from_millis(whole).checked_add(part)
 }
 
-/// How many characters are to be added, removed or changed (Levenshtein).
+/// The Levenshtein distance of two texts.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().take(100).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
