@@ -1,4 +1,4 @@
-//! Branches of a `select!` for what may not be there: without it they are pending for ever.
+//! Futures for optional `select!` branches: pending forever if there is nothing to wait for.
 
 use std::pin::Pin;
 

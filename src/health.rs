@@ -1,4 +1,5 @@
-//! Whether to be called: for probes by HTTP (axum) and by gRPC health checking (feature `health`).
+//! Readiness and liveness, for probes by HTTP (axum) and by gRPC health checking (feature
+//! `health`).
 
 use crate::control::address::{dialled, is_bound};
 use crate::driver::{Life, address};
@@ -6,26 +7,25 @@ use crate::error::{Error, ErrorKind};
 use crate::options::{Advertise, Options};
 use std::net::SocketAddr;
 
-/// When a server counts as ready, until it leaves.
+/// When a server becomes ready; it then stays ready until it leaves.
 ///
-/// Each is latched: what happens to the gateway afterwards does not take a service away from those
-/// who call it directly.
+/// Later trouble with the gateway does not take the service away from direct callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Readiness {
-    /// As soon as it serves, whatever the gateway says: one that is away takes nothing out of
-    /// rotation. The default.
+    /// As soon as it serves, whatever the gateway does: an unreachable gateway takes no server out
+    /// of rotation. The default.
     #[default]
     Serving,
-    /// Once the gateway has taken the registration.
+    /// Once the gateway has accepted the registration.
     Registered,
-    /// Once a call of the gateway has come, which proves that it is routed. Somebody must call, so
-    /// this is not for a service that is called only when it is ready. Refused where another address
-    /// is advertised than the bound one, because nothing can prove it there.
+    /// Once a call from the gateway has arrived, which proves that the service is routed. Somebody
+    /// must call, so this does not suit a service that is called only when it is ready. Refused if
+    /// the advertised address is not the bound one, because nothing can prove it there.
     Routed,
 }
 
-/// Whether to be called, and why.
+/// Whether the server is ready, and why.
 struct Verdict {
     is_ready: bool,
     why: &'static str,
@@ -34,8 +34,8 @@ struct Verdict {
 // === impl Options ===
 
 impl Options {
-    /// When the server counts as ready for [`Registration::readyz`](crate::Registration::readyz) and the gRPC health service.
-    /// Default: [`Readiness::Serving`].
+    /// When the server counts as ready for [`Registration::readyz`](crate::Registration::readyz)
+    /// and the gRPC health service. Default: [`Readiness::Serving`].
     pub fn readiness(mut self, when: Readiness) -> Self {
         self.readiness = Some(when);
         self
@@ -53,7 +53,8 @@ impl Readiness {
         }
     }
 
-    /// Whether it can ever be so with what is advertised. What a name stands for is not known here.
+    /// Whether the server can ever become ready with the advertised address. Names are not resolved
+    /// here.
     pub(crate) fn check(
         self,
         advertise: &Advertise,
@@ -107,7 +108,7 @@ impl Life {
         Verdict { is_ready, why }
     }
 
-    /// In JSON, for people and for probes.
+    /// The readiness as JSON, for people and probes.
     #[cfg(feature = "axum")]
     fn readiness_report(&self) -> (bool, serde_json::Value) {
         let verdict = self.verdict();
@@ -138,11 +139,11 @@ mod of_http {
     use crate::registration::Registration;
 
     impl Registration {
-        /// An axum handler for readiness probes: 200 or 503, with JSON that says why.
+        /// An axum handler for readiness probes: 200 or 503, with JSON that gives the reason.
         ///
-        /// When the server is ready is said by [`Options::readiness`](crate::Options::readiness); from
-        /// the first moment of leaving it is not. It does not keep the registration alive, so that it
-        /// may be on another server.
+        /// [`Options::readiness`](crate::Options::readiness) defines when the server is ready; from
+        /// the first moment of leaving it is not. The handler does not keep the registration alive,
+        /// so it may run on another server.
         ///
         /// # Examples
         ///
@@ -171,8 +172,8 @@ mod of_http {
             }
         }
 
-        /// An axum handler for liveness probes: always 200, because whoever answers lives, and no
-        /// state of a gateway is a reason to restart a service.
+        /// An axum handler for liveness probes: always 200, because a process that answers is
+        /// alive, and no state of a gateway is a reason to restart it.
         #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
         pub fn livez(
             &self,
@@ -232,12 +233,12 @@ mod of_grpc {
     }
 
     impl Registration {
-        /// gRPC health checking for a tonic server: SERVING and NOT_SERVING by
-        /// [`Options::readiness`](crate::Options::readiness), and NOT_SERVING from the first moment of
-        /// leaving.
+        /// gRPC health checking for a tonic server: SERVING or NOT_SERVING according to
+        /// [`Options::readiness`](crate::Options::readiness), and NOT_SERVING from the first moment
+        /// of leaving.
         ///
-        /// It answers for the server as a whole (the empty name) and for the `services` that are named,
-        /// such as `GreeterServer::<Greeter>::NAME`; others are not found.
+        /// It answers for the server as a whole (the empty name) and for the given `services`, such
+        /// as `GreeterServer::<Greeter>::NAME`; other names are not found.
         #[cfg_attr(docsrs, doc(cfg(feature = "health")))]
         pub fn health_service<S: Into<String>>(
             &self,
@@ -265,7 +266,7 @@ mod of_grpc {
     fn next(mut pulse: watch::Receiver<()>) -> Changed {
         Box::pin(async move {
             if pulse.changed().await.is_err() {
-                // The registration is a field of the stream.
+                // The stream owns the registration and keeps it alive.
                 std::future::pending::<()>().await;
             }
             pulse

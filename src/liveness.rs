@@ -1,14 +1,14 @@
-//! What a doubt about a connection came to: the wire finds it out, the lease decides what follows.
+//! The result of probing a doubtful connection; the lease decides what follows.
 
-/// What a probe found out about a connection on which an answer is overdue.
+/// What a probe found out about a connection on which a reply is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// It answers other calls: only this one takes long.
+    /// Other calls are answered: only this one is slow.
     Slow,
-    /// It answers nothing, while a new one is answered, or refused: it is dead.
+    /// The connection answers nothing, while a new one is answered or refused: it is dead.
     Dead,
-    /// Nothing is answered or refused anywhere: frozen, or cut off.
+    /// The gateway neither answers nor refuses anything: it is frozen, or cut off.
     Silent,
-    /// The same here, but another node of the gateway's name answers.
+    /// As `Silent`, but another node of the gateway's name answers.
     NodeSilent,
 }

@@ -21,8 +21,8 @@
 //!
 //! The rules of the check are explained in the crate `tower-gwag-schema`, module `rules`.
 
-// The pages link to each other by file names, which a repository browser shows. Definitions that come
-// first win in Markdown, so these turn the same links into rustdoc's.
+// The pages link to each other by file name, for repository browsers. In Markdown the first
+// definition of a link wins, so these definitions turn the same links into rustdoc's.
 macro_rules! pages {
     ($($(#[$gate:meta])* $name:ident = $file:literal;)+) => {$(
         $(#[$gate])*

@@ -1,6 +1,6 @@
-//! Numbers for the `metrics` facade (feature `metrics`); nothing without it.
+//! Metrics for the `metrics` facade (feature `metrics`); without the feature, nothing.
 //!
-//! Names and units are those of OpenMetrics. Each has the label `service`: the services of the
+//! Names and units follow OpenMetrics. Each metric has the label `service`: the services of the
 //! registration, such as `greeter/v1`.
 
 #[cfg(feature = "metrics")]
@@ -58,7 +58,7 @@ mod with_facade {
     const GHOSTS: &str = "gwag_ghost_replicas";
     const ABANDONED: &str = "gwag_abandoned_entries_total";
 
-    /// How often what nobody tells is looked at.
+    /// How often values without an event of their own are sampled.
     const SAMPLE: Duration = Duration::from_secs(1);
 
     const STATES: [(State, &str); 12] = [
@@ -76,7 +76,7 @@ mod with_facade {
         (State::Disabled, "disabled"),
     ];
 
-    /// What is counted of one registration.
+    /// The metrics of one registration.
     #[derive(Debug, Default)]
     pub(crate) struct Meter(Mutex<Counted>);
 
@@ -85,14 +85,14 @@ mod with_facade {
         service: SharedString,
         last_beat: Option<Instant>,
         was_registered: bool,
-        /// What went wrong since it was registered last.
+        /// What has gone wrong since the last registration.
         trouble: Option<&'static str>,
     }
 
     // === impl Meter ===
 
     impl Meter {
-        /// Its fields are replaced one by one, and stay valid after a panic.
+        /// Fields are replaced one by one, so they stay valid after a panic.
         fn counted(&self) -> MutexGuard<'_, Counted> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
@@ -101,7 +101,7 @@ mod with_facade {
             self.counted().service.clone()
         }
 
-        /// Which services they are is known.
+        /// Sets the names of the services.
         pub(crate) fn of_services(&self, names: &str) {
             let service = SharedString::from(names.to_owned());
             self.counted().service = service.clone();
@@ -134,7 +134,7 @@ mod with_facade {
             }
         }
 
-        /// A call has ended, of whichever entry.
+        /// Counts a call that has ended, of any entry.
         pub(crate) fn called(&self, call: &Call, answer: &Answer, took: Duration) {
             let service = self.service();
             let name = match call.verb {
@@ -177,7 +177,7 @@ mod with_facade {
             }
         }
 
-        /// The gateway took the service.
+        /// Counts an accepted registration.
         pub(crate) fn registered(&self) {
             let (service, cause) = {
                 let mut counted = self.counted();
@@ -207,7 +207,7 @@ mod with_facade {
             histogram!(LEAVE, "service" => service).record(report.total());
         }
 
-        /// What nobody tells, each second until the registration has ended.
+        /// Samples the values without an event each second until the registration has ended.
         pub(crate) fn sample(life: &Arc<Life>) {
             let life = Arc::downgrade(life);
             tokio::spawn(async move {

@@ -1,36 +1,36 @@
-//! When to do the next thing: beats, retries, jitter. Seedable, pure.
+//! When to do the next thing: heartbeats, retries, jitter. Seedable and free of I/O.
 
 use std::time::Duration;
 
-/// Beats are due at least this often, whatever the TTL: a clustered gateway forgets a replica
+/// The longest interval between heartbeats, whatever the TTL: a clustered gateway forgets a replica
 /// after 30 s without one (contract § 3).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two attempts to reach a gateway that does not accept connections.
 const POLL: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(500)];
-/// Before the step that follows a not-ok or a lost connection.
+/// The wait before the step that follows a not-ok reply or a lost connection.
 const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
-/// Before a registration is made again, for each replica that the gateway listed: a restarted
-/// gateway is registered with by all of them at once. Up to the longest, with which of 50 replicas
-/// hardly ever more than a fifth fall into one tenth of a second.
+/// The spread of a re-registration for each replica that the gateway listed: all of them register
+/// with a restarted gateway at once. Up to the maximum, at which of 50 replicas rarely more than a
+/// fifth fall into one tenth of a second.
 const SPREAD: Duration = Duration::from_millis(100);
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
-/// The same while nobody has looked yet how many there are.
+/// The same while the number of replicas is unknown.
 const UNKNOWN_SPREAD: Duration = Duration::from_millis(500);
 const BACKOFF_START: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
-/// After the first word that may be a proxy's in the middle of a rollout.
+/// The wait after the first reply that may be a proxy's in the middle of a rollout.
 const MOMENT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 const REFUSAL_START: Duration = Duration::from_secs(30);
-/// The most before the first retry: all of a fleet are refused at one moment.
+/// The longest wait before the first retry: a whole fleet is refused at the same moment.
 const FIRST_REFUSAL: Duration = Duration::from_secs(45);
 const REFUSAL_CAP: Duration = Duration::from_secs(300);
 
 /// Durations with jitter from one seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
-    /// What the user wants between two beats.
+    /// The configured heartbeat interval.
     interval: Option<Duration>,
-    /// Replicas that the gateway listed when it was last asked, if it was.
+    /// The number of replicas that the gateway listed when it was last asked, if it was.
     herd: Option<u32>,
     state: u64,
 }
@@ -46,7 +46,8 @@ impl Pace {
         }
     }
 
-    /// To the next beat: min(granted TTL / 3, 10 s) ± 10 %, never more than half the granted TTL.
+    /// To the next heartbeat: min(granted TTL / 3, 10 s) ± 10 %, never more than half the granted
+    /// TTL.
     pub(crate) fn beat(&mut self, granted: Duration) -> Duration {
         let usual = (granted / 3).min(LONGEST_INTERVAL);
         let interval = self.interval.unwrap_or(usual).min(LONGEST_INTERVAL);
@@ -58,7 +59,7 @@ impl Pace {
         self.between(POLL)
     }
 
-    /// To the next step when nothing stands against it.
+    /// To the next step that needs no back-off.
     pub(crate) fn soon(&mut self) -> Duration {
         self.between(SOON)
     }
@@ -67,32 +68,33 @@ impl Pace {
         self.herd = Some(replicas);
     }
 
-    /// To the registration that follows a not-ok: the more replicas, the wider spread.
+    /// To the re-registration after a not-ok reply: the more replicas, the wider the spread.
     pub(crate) fn again(&mut self) -> Duration {
         let of_herd = |herd| SPREAD.saturating_mul(herd).min(LONGEST_SPREAD);
         let most = self.herd.map_or(UNKNOWN_SPREAD, of_herd);
         self.between([SOON[0], most.max(SOON[1])])
     }
 
-    /// After `failures` calls in a row that failed: exponential, full jitter, at most 5 s.
+    /// After `failures` failed calls in a row: exponential, full jitter, at most 5 s.
     pub(crate) fn backoff(&mut self, failures: u32) -> Duration {
         let most = doubled(BACKOFF_START, failures, BACKOFF_CAP);
-        // Half of the smallest step stays, so that nothing spins.
+        // At least half the smallest step, so that nothing spins.
         self.between([BACKOFF_START / 2, most.max(BACKOFF_START)])
     }
 
-    /// After `refusals` in a row of the content: from 30 s, full jitter, at most 5 min.
+    /// After the content was refused `refusals` times in a row: from 30 s, full jitter, at most 5
+    /// min.
     pub(crate) fn refusal(&mut self, refusals: u32) -> Duration {
         let most = doubled(REFUSAL_START, refusals, REFUSAL_CAP);
         self.between([REFUSAL_START, most.max(FIRST_REFUSAL)])
     }
 
-    /// After the first answer that may be a proxy's.
+    /// After the first reply that may be a proxy's.
     pub(crate) fn moment(&mut self) -> Duration {
         self.between(MOMENT)
     }
 
-    /// About as long, so that many do not do it at one moment: ± 10 %.
+    /// `usual` ± 10 %, so that many replicas do not act at the same moment.
     pub(crate) fn about(&mut self, usual: Duration) -> Duration {
         usual.mul_f64(0.9 + 0.2 * self.unit())
     }
@@ -101,14 +103,14 @@ impl Pace {
         least + (most - least).mul_f64(self.unit())
     }
 
-    /// Uniform in [0, 1): splitmix64, which any seed starts well.
+    /// Uniform in [0, 1): splitmix64, which works well with any seed.
     fn unit(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
-        // 53 bits are what an f64 holds.
+        // An f64 holds 53 bits.
         (z >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
@@ -155,7 +157,7 @@ mod tests {
         }
     }
 
-    /// Those that were refused at one moment do not come back at one.
+    /// Replicas refused at the same moment do not retry at the same moment.
     #[test]
     fn a_first_refusal_is_retried_at_many_moments() {
         let retries = (0..100).map(|seed| Pace::new(None, seed).refusal(0).as_millis() / 100);

@@ -1,4 +1,5 @@
-//! Every call of a gateway's control plane, for tools that look at a gateway or change it.
+//! A typed client for every call of a gateway's control plane, for tools that inspect or change a
+//! gateway.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,38 +20,37 @@ use super::proto::{
 use super::refusal::CallError;
 use crate::error::{Error, ErrorKind};
 
-/// For everything but Register.
+/// For every call except Register.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// For Register, and at least: a gateway may introspect an endpoint during it.
+/// The minimum for Register: a gateway may introspect an endpoint during it.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
-/// For each service, above which a clustered gateway may keep what nobody knows of.
+/// For each service of a Register; a clustered gateway that takes longer may keep unknown entries.
 const REGISTER_TIMEOUT_OF_SERVICE: Duration = Duration::from_secs(5);
 
-/// A client of one gateway's control plane, with every call that it has.
+/// A client of one gateway's control plane, with all of its calls.
 ///
 /// [`Options::control_clients`](crate::Options::control_clients) makes one for each gateway, with
 /// the options' TLS and credentials; [`Client::new`] makes one for an address alone. Clones share
-/// the connection, and so do all clients and registrations of a runtime with the same gateway; it is
-/// made at the first call, and made anew when it has ended.
+/// the connection, as do all clients and registrations on one runtime for the same gateway. The
+/// connection is made at the first call, and again after it has ended.
 ///
 /// A [`Registration`](crate::Registration) makes these calls by itself, in the order that loses no
-/// request. Use a client to look at a gateway, to operate it, or to register what no layer can.
+/// request. Use a client to inspect a gateway, to operate it, or to register what no layer can.
 ///
-/// Texts of answers are as the peer sent them: pass them through [`shown`](super::shown) before you
-/// print them. Answers are bounded: one of more than 8 MiB, or one that is no message, is an error.
-///
+/// Texts in replies are as the peer sent them: pass them through [`shown`](super::shown) before you
+/// print them. A reply of more than 8 MiB, or one that is not a valid message, is an error.
 /// # Errors
 ///
 /// Each call fails with [`ErrorKind::Unavailable`] when the gateway cannot be reached or the
-/// connection ends, [`ErrorKind::TimedOut`] without an answer after 10 s (Register: 15 s, or 5 s for
-/// each service), [`ErrorKind::Unauthorized`] for credentials that the gateway refuses, and a kind that
-/// says what was refused otherwise.
+/// connection ends, with [`ErrorKind::TimedOut`] after 10 s without a reply (Register: the larger
+/// of 15 s and 5 s for each service), with [`ErrorKind::Unauthorized`] for credentials that the
+/// gateway refuses, and otherwise with the kind of what was refused.
 ///
 /// # Cancel safety
 ///
-/// Every call is cancel safe: a call that changes something runs to its end also when its future is
-/// dropped, because a gateway may keep what a call that is cancelled on the wire has begun. What is
-/// registered after that is deregistered.
+/// Every call is cancel safe: a call that changes something runs to completion even when its future
+/// is dropped, because a gateway may keep the effect of a call that is cancelled on the wire. An
+/// entry registered by a dropped call is deregistered.
 ///
 /// # Examples
 ///
@@ -76,24 +76,24 @@ impl Client {
         Self { control }
     }
 
-    /// The gateway's address, without whoever calls.
+    /// The gateway's address, without user information.
     #[must_use]
     pub fn target(&self) -> String {
         self.control.gateway().target().to_string()
     }
 
-    /// A client for each of the other nodes behind the gateway's name, over connections of their
-    /// own: lists of registrations are by node.
+    /// A client for each of the other nodes behind the gateway's name, each with its own
+    /// connection: every node lists only its own registrations.
     pub async fn other_nodes(&self) -> Vec<Self> {
         let nodes = self.control.other_nodes().await;
         nodes.into_iter().map(Self::of).collect()
     }
 
-    /// Registers services; all or nothing. The id that is granted lives on the node that took it.
+    /// Registers services; all or nothing. The granted id is valid on the node that accepted it.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says; the kind tells what the gateway refused.
+    /// See [`Client`]; the kind tells what the gateway refused.
     pub async fn register(&self, request: RegisterRequest) -> Result<RegisterResponse, Error> {
         let services = u32::try_from(request.services.len()).unwrap_or(u32::MAX);
         let patience = REGISTER_TIMEOUT_OF_SERVICE
@@ -104,7 +104,7 @@ impl Client {
         tokio::spawn(async move {
             let granted = control.register(request).await;
             if let Err(Ok(unwanted)) = done.send(granted) {
-                // Nobody would beat it. Without an answer its TTL ends it.
+                // Nobody would send its heartbeats. If this fails, its TTL ends it.
                 let _ = control.deregister(unwanted.id).await;
             }
         });
@@ -119,41 +119,42 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn heartbeat(&self, registration_id: impl Into<String>) -> Result<bool, Error> {
         let (control, id) = (self.control.clone(), registration_id.into());
         self.run("Heartbeat", async move { control.heartbeat(id).await })
             .await
     }
 
-    /// Ends a registration. An id that this node does not know is no error, and changes nothing.
+    /// Ends a registration. An id that this node does not know is not an error, and changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn deregister(&self, registration_id: impl Into<String>) -> Result<(), Error> {
         let (control, id) = (self.control.clone(), registration_id.into());
         self.run("Deregister", async move { control.deregister(id).await })
             .await
     }
 
-    /// The registrations that this node took.
+    /// The registrations that this node accepted.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn registrations(&self) -> Result<Vec<Registration>, Error> {
         let request = ListRegistrationsRequest {};
         let answer: ListRegistrationsResponse = self.call("ListRegistrations", request).await?;
         Ok(answer.registrations)
     }
 
-    /// The nodes of the gateway's cluster; empty when it is standalone. For a minute after a restart
+    /// The nodes of the gateway's cluster; empty if it is standalone. For a minute after a restart,
     /// a node is listed twice.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn peers(&self) -> Result<Vec<Peer>, Error> {
         let answer: ListPeersResponse = self.call("ListPeers", ListPeersRequest {}).await?;
         Ok(answer.peers)
@@ -163,7 +164,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client`] says; a node that is alive, and the one that is asked, are refused.
+    /// See [`Client`]; refused for a node that is alive, and for the node that is asked.
     pub async fn forget_peer(
         &self,
         node_id: impl Into<String>,
@@ -177,18 +178,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn services(&self) -> Result<ListServicesResponse, Error> {
         self.call("ListServices", ListServicesRequest {}).await
     }
 
     /// Signs a token for a subscription. It needs the gateway's secret as
-    /// [`Options::bearer_token`](crate::Options::bearer_token), in hexadecimal digits; whether it was
-    /// signed is told by the answer's `code`.
+    /// [`Options::bearer_token`](crate::Options::bearer_token), in hexadecimal digits; the `code`
+    /// of the reply tells whether the token was signed.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn sign_subscription_token(
         &self,
         request: SignSubscriptionTokenRequest,
@@ -200,7 +201,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client`] says; [`ErrorKind::InvalidRequest`] where the version is not lower.
+    /// See [`Client`]; [`ErrorKind::InvalidRequest`] if the version is not lower.
     pub async fn retract_stable(
         &self,
         namespace: impl Into<String>,
@@ -213,11 +214,11 @@ impl Client {
         self.call("RetractStable", request).await
     }
 
-    /// Marks a version (`vN`) as deprecated, for a reason that callers are shown.
+    /// Marks a version (`vN`) as deprecated, with a reason that is shown to callers.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says; [`ErrorKind::NotFound`] where nothing is registered there.
+    /// See [`Client`]; [`ErrorKind::NotFound`] if nothing is registered there.
     pub async fn deprecate(
         &self,
         namespace: impl Into<String>,
@@ -233,11 +234,11 @@ impl Client {
         Ok(())
     }
 
-    /// Takes a deprecation back; returns the reason that it had.
+    /// Removes a deprecation, and returns its reason.
     ///
     /// # Errors
     ///
-    /// As [`Client`] says.
+    /// See [`Client`].
     pub async fn undeprecate(
         &self,
         namespace: impl Into<String>,
@@ -252,7 +253,7 @@ impl Client {
     }
 
     /// Asks whether the gateway's gRPC ingress has a route for a method
-    /// (`/package.Service/Method`), without calling what is behind it.
+    /// (`/package.Service/Method`), without calling the service behind it.
     pub async fn probe_route(&self, method: &str) -> RouteProbe {
         let probed = timeout(TIMEOUT, self.control.probe_route(method)).await;
         probed.unwrap_or(RouteProbe::NoEvidence)
@@ -271,7 +272,7 @@ impl Client {
         self.run(method, call).await
     }
 
-    /// On a task, so that the call is never cancelled on the wire.
+    /// Runs the call on a task, so that it is never cancelled on the wire.
     async fn run<T: Send + 'static>(
         &self,
         method: &str,
@@ -279,7 +280,7 @@ impl Client {
     ) -> Result<T, Error> {
         let (done, answer) = oneshot::channel();
         tokio::spawn(async move {
-            // Nobody may be waiting any more.
+            // The caller may be gone.
             let _ = done.send(call.await);
         });
         self.within(method, TIMEOUT, answer).await

@@ -1,4 +1,4 @@
-//! A response body that is in flight until it has ended, failed or been dropped.
+//! A response body that counts as in flight until it has ended, failed or been dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,14 +13,14 @@ pin_project! {
     /// A response body that counts as a request in flight until it has ended, failed or been
     /// dropped.
     ///
-    /// One that is still open when leaving is over is cut, because a server's own wait for it has
-    /// no end: a gRPC stream ends with the status UNAVAILABLE, an event stream just ends, and any
-    /// other body fails, so that nobody takes a part for the whole.
+    /// A body that is still open at the end of leaving is cut, because the server's own wait for it
+    /// has no limit: a gRPC stream ends with the status UNAVAILABLE, an event stream just ends, and
+    /// any other body fails, so that no caller takes a part for the whole.
     ///
-    /// It is not `Unpin`, whatever the inner body is.
+    /// It is never `Unpin`, whatever the inner body is.
     #[derive(Debug)]
     pub struct InFlightBody<B> {
-        // None: there is nothing (more) to say.
+        // None: the body has ended.
         #[pin]
         inner: Option<B>,
         guard: Option<InFlightGuard>,
@@ -38,7 +38,7 @@ impl<B> InFlightBody<B> {
         Self { inner, guard }
     }
 
-    /// Empty; nothing is in flight.
+    /// An empty body, not in flight.
     pub(super) fn empty() -> Self {
         Self {
             inner: None,
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// The guard of a request that is pending, if it is cut: it is in flight no more then.
+/// Takes the guard of a pending request if the request is cut; it is then no longer in flight.
 #[inline(never)]
 pub(super) fn take_if_cut(
     guard: &mut Option<InFlightGuard>,
@@ -104,7 +104,7 @@ pub(super) fn take_if_cut(
     guard.take_if(|guard| guard.poll_cut(cx).is_ready())
 }
 
-/// With which a body that is cut ends.
+/// The last frame of a body that is cut.
 #[cold]
 #[inline(never)]
 fn last_frame<D>(cut: &InFlightGuard) -> Option<Result<Frame<D>, BoxError>> {
@@ -121,7 +121,7 @@ impl<B> Default for InFlightBody<B> {
     }
 }
 
-/// The status of a gRPC call that is cut: callers may try another replica.
+/// The status of a gRPC call that is cut: callers may retry another replica.
 pub(super) fn unavailable() -> HeaderMap {
     let mut status = HeaderMap::new();
     status.insert("grpc-status", HeaderValue::from_static("14"));

@@ -12,13 +12,13 @@ use crate::registration::Registration;
 /// Registers a tonic or axum server with a gwag gateway; clones are the same registration.
 ///
 /// The layer counts the requests in flight, bodies included. Add it last to an axum router:
-/// `Router::layer` is around the routes that were added before it only. Requests that it does not
-/// see are answered, too, up to [`drain_timeout`](Options::drain_timeout), but the report says "not
-/// counted", and the server may be let go, and accept no more, before they have ended. The registration starts when the
-/// server first polls its wrapped listener for a connection: its address is known by then, and
-/// it can serve. See the [crate's page](crate) for the whole wiring.
+/// `Router::layer` wraps only the routes added before it. Requests that it does not see are
+/// answered, too, up to [`drain_timeout`](Options::drain_timeout), but the report says "not
+/// counted", and the server may stop accepting before they have ended. The registration starts when
+/// the server first polls its wrapped listener for a connection: by then the address is known and
+/// the server can serve. See the [crate's page](crate) for the whole wiring.
 ///
-/// Making and adding the layer does no I/O and needs no runtime. To switch it off, give it
+/// Making and adding the layer does no I/O and needs no runtime. To switch it off, use
 /// [`Options::disabled`]: an optional layer would change the type of the bodies.
 #[derive(Clone, Debug)]
 pub struct GwagRegistrationLayer {
@@ -28,7 +28,7 @@ pub struct GwagRegistrationLayer {
 // === impl GwagRegistrationLayer ===
 
 impl GwagRegistrationLayer {
-    /// A layer for one registration. Faults of the options surface in
+    /// Makes the layer of one registration. Errors in the options are reported by
     /// [`Options::check`] and when the listener is wrapped.
     ///
     /// # Examples
@@ -60,7 +60,7 @@ impl GwagRegistrationLayer {
 impl<S> Layer<S> for GwagRegistrationLayer {
     type Service = GwagRegistrationService<S>;
 
-    // axum calls this per route and, for some handlers, per connection: only an Arc is cloned.
+    // axum calls this per route and, for some handlers, per connection: it only clones an Arc.
     fn layer(&self, inner: S) -> Self::Service {
         self.handle.life.drain.wiring.saw_layer();
         GwagRegistrationService::new(inner, Arc::clone(&self.handle))

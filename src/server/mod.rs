@@ -1,8 +1,7 @@
-//! The types around a server: what the layer makes of a service, and what becomes of a listener and
-//! its connections.
+//! The types around a server: the wrapped service, and the wrapped listener and its connections.
 //!
-//! Hardly anybody names them. [`GwagRegistrationLayer`] is the crate's page; a listener that is kept
-//! in a struct is a [`GwagListener`] (axum) or an [`Incoming`] (tonic).
+//! You rarely need to name them. Start with [`GwagRegistrationLayer`]; to keep a listener in a
+//! struct, use [`GwagListener`] (axum) or [`Incoming`] (tonic).
 
 mod body;
 mod layer;

@@ -1,4 +1,4 @@
-//! The layer's service: counts each request in, and out when its body has ended.
+//! The layer's service: counts each request in when it arrives, and out when its body has ended.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::body::{InFlightBody, take_if_cut, unavailable};
 use crate::drain::{InFlightGuard, Protocol};
 use crate::driver::Handle;
 
-/// A service whose requests in flight are counted.
+/// A service that counts its requests in flight.
 #[derive(Clone, Debug)]
 pub struct GwagRegistrationService<S> {
     inner: S,
@@ -22,13 +22,13 @@ pub struct GwagRegistrationService<S> {
 pin_project! {
     /// The response of a [`GwagRegistrationService`].
     ///
-    /// One that is not there yet when leaving is over is cut, because a server's own wait for it
-    /// has no end: gRPC callers get the status UNAVAILABLE, others 503.
+    /// A response that is still pending at the end of leaving is cut, because the server's own wait
+    /// for it has no limit: gRPC callers get the status UNAVAILABLE, others 503.
     #[derive(Debug)]
     pub struct GwagRegistrationFuture<F> {
         #[pin]
         inner: F,
-        // Moves into the response's body; dropped with the future if there is no response.
+        // Moved into the response's body; dropped with the future if there is no response.
         guard: Option<InFlightGuard>,
     }
 }
@@ -73,7 +73,7 @@ where
         let life = &*self.handle.life;
         let drain = &*life.drain;
         drain.wiring.check_listener();
-        // Before the inner call, so that a panic in it counts out, too.
+        // Counted before the inner call, so that a panic in it counts out, too.
         let is_post = request.method() == Method::POST;
         let protocol = protocol_of(&request, is_post);
         let is_exempt = || drain.exempt.holds(request.uri(), is_post);
@@ -82,7 +82,7 @@ where
             life.proof.saw_call(&request, protocol == Protocol::Grpc);
         }
         let _inside = guard.as_ref().map(InFlightGuard::inside);
-        // Made where it is returned, which saves a copy.
+        // Built in the return position, which saves a copy.
         GwagRegistrationFuture {
             inner: self.inner.call(request),
             guard,
@@ -113,7 +113,7 @@ where
                         close(&mut response);
                     }
                 }
-                // In one piece: a response is large, and taking it apart copies it.
+                // Kept whole: a response is large, and taking it apart copies it.
                 let guard = this.guard.take();
                 Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard))))
             }
@@ -137,7 +137,7 @@ fn protocol_of<B>(request: &Request<B>, is_post: bool) -> Protocol {
     if request.version() < Version::HTTP_2 {
         return Protocol::Http1;
     }
-    // What is gRPC comes in no other way.
+    // gRPC always has a POST with this content type.
     let is_grpc = is_post && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
     match is_grpc {
         true => Protocol::Grpc,
@@ -152,14 +152,15 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 #[cold]
 fn close<B>(response: &mut Response<B>) {
-    // Upgrades say what they need in the same header.
+    // Upgrades also use the `connection` header.
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
 }
 
-/// The answer to a request that is cut. Not a part of each poll, which would have room for it.
+/// The reply to a request that is cut. A separate function, so that `poll` needs no stack space for
+/// it.
 #[cold]
 #[inline(never)]
 fn refusal<B>(protocol: Protocol) -> Response<InFlightBody<B>> {
@@ -180,7 +181,7 @@ fn refusal<B>(protocol: Protocol) -> Response<InFlightBody<B>> {
     response
 }
 
-/// With few headers it costs least to look at each.
+/// With few headers, a linear search is cheapest.
 #[inline]
 fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
     const FEW: usize = 4;

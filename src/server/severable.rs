@@ -1,4 +1,4 @@
-//! A connection that can be ended when its server stops.
+//! A connection that can be severed when its server stops.
 
 use std::io;
 use std::pin::Pin;
@@ -11,48 +11,50 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::drain::{Opening, OpeningReader, SeverWatch};
 use crate::observe::peers::Connection;
 
-/// A peer that got so much since the stop may not have read it when the connection is closed. What it
-/// still says about it (windows, pings) would then be answered with a reset, which takes away what it
-/// has not read: so it is listened to, until it says nothing more for a while.
+/// A peer that was sent this much since the stop may not have read it all when the connection
+/// closes. Frames that it still sends (windows, pings) would then be answered with a reset, which
+/// discards what it has not read: so the connection keeps reading until the peer has been silent
+/// for a while.
 const MUCH: usize = 16 * 1024;
 const QUIET: Duration = Duration::from_millis(1_500);
 
-/// With which the answer begins that hands a connection over.
+/// The start of a reply that hands the connection over.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
-/// The same to a request for a tunnel.
+/// The same for a request that asks for a tunnel.
 const CONNECT: &[u8] = b"CONNECT ";
 const SUCCESS: &[u8] = b"HTTP/1.1 2";
 
-/// The head of a PING of HTTP/2 that is no answer.
+/// The head of an HTTP/2 PING without ACK.
 const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
 
 /// A connection of a wrapped listener.
 ///
-/// tonic and axum wait without end for connections that are silent, or whose callers do not read.
-/// So it is ended when the server stops: what is busy at
-/// [`drain_timeout`](crate::Options::drain_timeout), and 1 s after the shutdown let the server stop
-/// what nothing can be in flight on: a connection that never brought a byte, an HTTP/1 connection
-/// whose first head is not whole, an HTTP/2 connection whose peer does not answer any more. Where
-/// TLS is above it, only the first of these is known. A connection that is upgraded is left alone.
+/// tonic and axum wait forever for connections that are silent, or whose callers do not read. So
+/// the connection is severed when the server stops: at
+/// [`drain_timeout`](crate::Options::drain_timeout) if it is busy, and 1 s after the shutdown
+/// future resolved if nothing can be in flight on it: a connection that never sent a byte, an
+/// HTTP/1 connection whose first head is incomplete, an HTTP/2 connection whose peer no longer
+/// answers. With TLS above it, only the first case can be detected. An upgraded connection is left
+/// alone.
 #[derive(Debug)]
 pub struct Severable<Io> {
     io: Io,
     watch: SeverWatch,
     connection: Connection,
-    /// Until it is known what the connection opened with.
+    /// Present until the connection's opening bytes are known.
     reader: Option<OpeningReader>,
     may_upgrade: bool,
-    /// The last head asked for a tunnel.
+    /// The last request head asked for a tunnel.
     is_connect: bool,
-    /// Nothing was written since the last read: the next bytes are the head of an answer.
+    /// Nothing was written since the last read: the next bytes written begin a reply.
     is_asked: bool,
     is_watched: bool,
     is_unwritten: bool,
     is_unflushed: bool,
-    /// Since the stop.
+    /// Bytes sent since the stop.
     sent: usize,
-    /// Everything is sent; until when the peer is listened to.
+    /// Set once everything is sent: how long to keep reading.
     lingers: Option<Pin<Box<Sleep>>>,
 }
 
@@ -86,7 +88,7 @@ impl<Io> Severable<Io> {
         &mut self.io
     }
 
-    /// The wrapped connection; it is not ended by anybody else any more.
+    /// Returns the wrapped connection, which is then no longer severed.
     pub fn into_inner(self) -> Io {
         self.io
     }
@@ -95,7 +97,7 @@ impl<Io> Severable<Io> {
         if self.watch.is_severed() {
             return Err(severed());
         }
-        // A task may wait for something else for long, without having had to wait for bytes.
+        // A task can wait long for something else without ever having waited for bytes.
         if !self.is_watched {
             self.is_watched = true;
             return self.wait(cx);
@@ -103,7 +105,7 @@ impl<Io> Severable<Io> {
         Ok(())
     }
 
-    /// Has the task woken when the connection is to end.
+    /// Registers the task to be woken when the connection is to be severed.
     fn wait(&self, cx: &Context<'_>) -> io::Result<()> {
         match self.watch.poll_severed(cx) {
             Poll::Ready(()) => Err(severed()),
@@ -132,7 +134,7 @@ impl<Io> Severable<Io> {
         }
     }
 
-    /// What a server is about to write; what is left of it is written again.
+    /// Looks at the bytes that a server is about to write; unwritten ones are passed again.
     fn sends(&mut self, bytes: &[u8]) {
         self.connection.sends(bytes);
         let is_head = std::mem::take(&mut self.is_asked);
@@ -143,12 +145,12 @@ impl<Io> Severable<Io> {
         self.may_ping(bytes);
     }
 
-    /// Whether an answer with this head leaves the connection to a handler.
+    /// Whether a reply with this head hands the connection over to a handler.
     fn hands_over(&self, head: &[u8]) -> bool {
         head.starts_with(SWITCHING_PROTOCOLS) || self.is_connect && head.starts_with(SUCCESS)
     }
 
-    /// h2 writes the head of a frame in one piece, at first.
+    /// h2 first writes the head of a frame in one piece.
     fn may_ping(&self, bytes: &[u8]) {
         if self.watch.awaits_ping() && bytes.windows(PING.len()).any(|it| it == PING) {
             self.watch.asked();
@@ -192,7 +194,7 @@ fn severed() -> io::Error {
 }
 
 impl<Io: AsyncRead + Unpin> Severable<Io> {
-    /// Throws away what comes; ready at its end, or when none came for a while.
+    /// Discards incoming bytes; ready at their end, or after a while without any.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lingers) = &mut self.lingers else {
             return Poll::Ready(());
@@ -303,8 +305,7 @@ mod tests {
     use crate::drain::Severer;
     use crate::observe::peers::Peers;
 
-    /// Gives these bytes, piece by piece, takes what is written, and flushes nothing while it is
-    /// stuck.
+    /// Yields these bytes piece by piece, accepts what is written, and flushes nothing while stuck.
     #[derive(Default)]
     struct Peer {
         sends: VecDeque<&'static [u8]>,
@@ -377,7 +378,7 @@ mod tests {
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-    /// Whoever takes nothing cannot answer a ping.
+    /// A peer that reads nothing cannot answer a ping.
     #[test]
     fn what_is_not_flushed_is_no_sign_of_death() {
         let severer = Severer::default();

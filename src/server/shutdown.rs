@@ -1,4 +1,4 @@
-//! When a server should stop, and the future that lets it.
+//! When a server should stop, and the future that stops it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,37 +7,38 @@ use crate::driver::LeaveRequest;
 use crate::registration::Registration;
 use crate::status::LeaveReason;
 
-/// By then a server that runs has its listener wrapped, or is started by hand.
+/// By then, a running server has its listener wrapped, or was started by hand.
 const WIRING_GRACE: Duration = Duration::from_secs(1);
 
 // === impl Registration ===
 
 impl Registration {
-    /// The future for the server's graceful shutdown: resolves once `signal` did, the gateway was
-    /// told, and the requests in flight that the layer counts have ended. The server serves on
-    /// meanwhile. Callers that never stop hold it up for 2 s at most after the last call that the
-    /// gateway can have sent.
+    /// The future for the server's graceful shutdown: resolves once `signal` has resolved, the
+    /// gateway has deregistered the service, and the requests in flight that the layer counts have
+    /// ended. The server keeps serving meanwhile. Callers that never stop delay it for at most 2 s
+    /// after the last call that the gateway can have sent.
     ///
-    /// `signal` may have any output; usually it is [`stop_signal()`]. A second SIGINT or SIGTERM
-    /// ends every wait. It is bounded by
-    /// [`Options::leave_timeout`](crate::Options::leave_timeout). Any number of servers may have
-    /// one each.
+    /// The output of `signal` is ignored; usually it is [`stop_signal()`]. A second SIGINT or
+    /// SIGTERM ends every wait. The future is bounded by
+    /// [`Options::leave_timeout`](crate::Options::leave_timeout). Each of several servers may have
+    /// its own.
     ///
-    /// Then the server stops in its own way: it accepts no more, closes what is idle, and answers
-    /// what it has begun, also what waits behind a limit or is on a route without the layer. What
-    /// is still open [`drain_timeout`](crate::Options::drain_timeout) after the deregistration is
-    /// cut, because servers wait for it without end: gRPC callers get UNAVAILABLE, event streams
-    /// end, other answers break off, and connections of the wrapped listener are ended. Calls that
-    /// are exempt are cut when the server stops, and connections on which nothing can be in flight
-    /// end 1 s after that. Upgraded connections (WebSockets) are neither counted nor waited for:
-    /// tell them with [`leaving`](Registration::leaving).
+    /// Then the server stops in its own way: it accepts no new connections, closes idle ones, and
+    /// answers the requests that it has begun, including those that wait behind a limit or are on a
+    /// route without the layer. What is still open [`drain_timeout`](crate::Options::drain_timeout)
+    /// after the deregistration is cut, because servers would wait for it forever: gRPC callers get
+    /// UNAVAILABLE, event streams end, other replies break off, and connections of the wrapped
+    /// listener are severed. Exempt calls are cut when the server stops, and connections on which
+    /// nothing can be in flight end 1 s after that. Upgraded connections (WebSockets) are neither
+    /// counted nor waited for: end them with the help of [`leaving`](Registration::leaving).
     ///
-    /// The hold is given back, and the report is there, once the connections of the wrapped
-    /// listener have ended; [`finish`](Registration::finish) says that the server has.
+    /// The hold is deregistered, and the report is ready, once the connections of the wrapped
+    /// listener have ended; [`finish`](Registration::finish) tells the registration that the server
+    /// has.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before the signal, it does nothing; after it, leaving goes on.
+    /// If dropped before the signal, it does nothing; after the signal, leaving continues.
     pub fn shutdown<F: Future>(&self, signal: F) -> impl Future<Output = ()> + use<F> {
         let life = Arc::clone(self.life());
         life.drain.wiring.saw_shutdown();
@@ -47,7 +48,7 @@ impl Registration {
                 biased;
                 _ = &mut signal => {}
                 () = life.refused().cancelled() => {}
-                // With nothing registered, no request may ever come that would tell.
+                // With nothing registered, there may never be a request that reveals the wiring.
                 () = tokio::time::sleep(WIRING_GRACE) => {
                     life.drain.wiring.check_listener();
                     tokio::select! {
@@ -61,7 +62,8 @@ impl Registration {
                 reason: LeaveReason::Signal,
                 drain: true,
             });
-            // Also while the server ends by itself, when this future has resolved or was dropped.
+            // Spawned, so that it also runs when the server ends by itself, after this future has
+            // ended.
             tokio::spawn({
                 let life = Arc::clone(&life);
                 async move {
@@ -82,12 +84,11 @@ impl Registration {
 /// Resolves at the first SIGINT (Ctrl-C) or SIGTERM after its first poll; on Windows at Ctrl-C or
 /// Ctrl-Break.
 ///
-/// `tokio::signal::ctrl_c()` alone would die at SIGTERM, which is how containers are stopped,
-/// without leaving. If no handler can be installed, it never resolves and says so once.
-///
+/// `tokio::signal::ctrl_c()` alone would let SIGTERM, which stops containers, kill the process
+/// without leaving. If no handler can be installed, it never resolves, and logs that once.
 /// # Cancel safety
 ///
-/// Cancel safe; but from its first poll on the signals no longer end the process by themselves.
+/// Cancel safe; but from its first poll on, the signals no longer end the process.
 pub async fn stop_signal() {
     #[cfg(unix)]
     {

@@ -1,5 +1,4 @@
-//! What is known of one registration, for everybody who wants to know: the status, the events, the
-//! log lines.
+//! The observable state of one registration: the status, the events, the log lines.
 
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
@@ -17,29 +16,29 @@ use super::{State, Status};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::Meter;
 
-/// A failure that lasts is said again this often, where its cause is another one by now.
+/// How often a lasting failure is logged again if its cause has changed.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// See the module's documentation.
+/// The observable state of one registration.
 pub(crate) struct Board {
     is_disabled: bool,
     on_event: Option<EventCallback>,
     status: watch::Sender<Status>,
     was_registered: AtomicBool,
     was_routed: AtomicBool,
-    /// Something changed that readiness may hang on.
+    /// Signals changes that may affect readiness.
     pulse: watch::Sender<()>,
     pub(crate) log: Log,
     pub(crate) meter: Meter,
     said: Mutex<Said>,
 }
 
-/// What the log has of the present state.
+/// What the log already says about the current state.
 #[derive(Debug)]
 struct Said {
     at: Instant,
     text: String,
-    /// The gateway has just taken it, as the last line says.
+    /// The last line says that the gateway has just accepted the registration.
     registered: bool,
 }
 
@@ -68,7 +67,7 @@ impl Board {
         }
     }
 
-    /// Nothing is to be registered.
+    /// The registration is disabled.
     pub(crate) fn is_disabled(&self) -> bool {
         self.is_disabled
     }
@@ -86,7 +85,7 @@ impl Board {
         self.beat_pulse();
     }
 
-    /// A call of the gateway has come at least once.
+    /// Whether the gateway has called at least once.
     #[cfg_attr(
         not(any(feature = "axum", feature = "health")),
         allow(dead_code, reason = "for probes")
@@ -95,24 +94,25 @@ impl Board {
         self.was_routed.load(Ordering::Relaxed)
     }
 
-    /// Changes whenever readiness may have.
+    /// Signals changes that may affect readiness.
     #[cfg(feature = "health")]
     pub(crate) fn pulse(&self) -> watch::Receiver<()> {
         self.pulse.subscribe()
     }
 
-    /// Readiness may have changed.
+    /// Signals that readiness may have changed.
     pub(crate) fn beat_pulse(&self) {
         self.pulse.send_replace(());
     }
 
-    /// The gateway took it at least once, or nobody wants it to.
+    /// Whether the gateway has accepted the registration at least once, or the registration is
+    /// disabled.
     pub(crate) fn was_registered(&self) -> bool {
         self.was_registered.load(Ordering::Relaxed) || self.is_disabled
     }
 
-    /// Sets the status. The same state with the same kind of reason is no change; only its text
-    /// is then the latest.
+    /// Sets the status. The same state with a reason of the same kind is not a change; it only
+    /// updates the text.
     pub(crate) fn set_status(&self, state: State, reason: Option<Arc<Error>>) {
         let next = Status::new(state, reason);
         let mut repeated = 0;
@@ -138,12 +138,12 @@ impl Board {
         self.meter.state(state);
         let said = self.note_said(&text, false);
         let is_news = match state {
-            // The first time it says with which gateway.
+            // The first line names the gateway.
             State::Registering => was == State::Idle,
             State::Left => false,
-            // The line about the entry has said so.
+            // The line about the entry already says this.
             State::Registered => !said.registered,
-            // As it is to be.
+            // The expected course needs no line.
             State::Listed => !matches!(was, State::Registering | State::Registered),
             _ => true,
         };
@@ -160,7 +160,7 @@ impl Board {
         self.emit(&Event::StatusChanged(next));
     }
 
-    /// A failure whose cause is not what was said of it.
+    /// Logs a lasting failure again if its cause has changed.
     fn remind(&self, now: &Status, text: &str) {
         let Some(kind) = now.reason_kind() else {
             return;
@@ -177,12 +177,12 @@ impl Board {
             .say(level_of(now.state()), now.state(), Some(kind), &line);
     }
 
-    /// It is replaced whole, so that it is valid after a panic.
+    /// The value is only replaced whole, so it is valid after a panic.
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was said before.
+    /// Records what was logged, and returns the previous record.
     fn note_said(&self, text: &str, registered: bool) -> Said {
         let now = Said {
             at: Instant::now(),
@@ -192,12 +192,12 @@ impl Board {
         std::mem::replace(&mut *self.said(), now)
     }
 
-    /// Says what happened, with the fields of the registration.
+    /// Logs an event with the registration's fields.
     pub(crate) fn say(&self, level: Level, kind: Option<ErrorKind>, text: &str) {
         self.log.say(level, self.state(), kind, text);
     }
 
-    /// The gateway took it.
+    /// Logs that the gateway accepted the registration.
     pub(crate) fn say_registered(&self, event: &Event) {
         let repeated = self.status.borrow().failures().saturating_sub(1);
         self.note_said("", true);
@@ -227,7 +227,7 @@ fn level_of(state: State) -> Level {
 
 fn with_repeated(mut line: String, repeated: u64) -> String {
     if repeated > 0 {
-        // Formatting into a string does not fail.
+        // Writing to a `String` does not fail.
         let _ = write!(line, "; {repeated} more like the last were not logged");
     }
     line

@@ -1,4 +1,4 @@
-//! What happens in the life of a registration.
+//! The events in the life of a registration.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::{LeaveReport, Status};
 
-/// What [`Options::on_event`](crate::Options::on_event) was given.
+/// The callback of [`Options::on_event`](crate::Options::on_event).
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Something that happened; [`Options::on_event`](crate::Options::on_event) is called with each.
+/// An event in the life of a registration, for [`Options::on_event`](crate::Options::on_event).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// The state changed.
     StatusChanged(Status),
-    /// The gateway took the registration, for the first time or again.
+    /// The gateway accepted the registration, for the first time or again.
     #[non_exhaustive]
     Registered {
         /// The id under which the gateway knows it.
@@ -25,20 +25,20 @@ pub enum Event {
         /// The address that was advertised.
         address: String,
     },
-    /// The server is wired only in part; the text has the missing line of code.
+    /// The server is wired incompletely; the text has the missing line of code.
     HalfWired(String),
     /// The gateway can probably not call the advertised address: it cannot be dialled from another
     /// host, nothing accepts connections there, or the server wants TLS where the gateway has none.
     /// The text says what to do.
     SuspiciousAddress(String),
-    /// The service has been listed for five minutes, and no call came: nothing proves that the
-    /// gateway reaches it. Said once.
+    /// The service has been listed for five minutes without a call: nothing proves that the gateway
+    /// can reach it. Reported once.
     Uncalled(String),
-    /// After its restart the gateway has replicas of the service that no registration stands behind
-    /// and nobody can remove; the text says what follows.
+    /// After a restart, the gateway has replicas of the service without an entry, which nobody can
+    /// remove; the text describes the consequences.
     Ghosts(String),
-    /// The registration's own task panicked, and goes on if it can; the text says why. Please
-    /// report it.
+    /// The registration's own task panicked; it continues if it can. The text has the panic
+    /// message. Please report it.
     Panicked(String),
     /// The registration has ended.
     Left(LeaveReport),

@@ -1,4 +1,4 @@
-//! The log lines of one registration: one for each event, with the fields by which it is found.
+//! The log lines of one registration: one for each event, with the fields that identify it.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -7,7 +7,7 @@ use tracing::{Level, Span};
 use super::State;
 use crate::error::ErrorKind;
 
-/// What goes before all lines of a registration, as far as it is known.
+/// The fields of all log lines of a registration, as far as they are known.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     span: OnceLock<Span>,
@@ -25,12 +25,12 @@ struct Fields {
 // === impl Log ===
 
 impl Log {
-    /// Each of them is replaced whole, so that they are valid after a panic.
+    /// Each field is only replaced whole, so all are valid after a panic.
     fn fields(&self) -> MutexGuard<'_, Fields> {
         self.fields.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The services are known, as "namespace/version".
+    /// Sets the services, as "namespace/version".
     pub(crate) fn of_services(&self, names: impl Iterator<Item = String>) {
         let namespaces = names.collect::<Vec<_>>().join(",");
         self.span
@@ -42,28 +42,28 @@ impl Log {
         self.fields().instance = Some(instance);
     }
 
-    /// The gateway that is talked to from now on.
+    /// Sets the gateway that the registration talks to from now on.
     pub(crate) fn of_gateway(&self, gateway: String) {
         self.fields().gateway = Some(gateway);
     }
 
-    /// What the gateway knows it by; `None` when it knows it no more.
+    /// Sets the registration's id at the gateway; `None` when the gateway no longer knows it.
     pub(crate) fn of_entry(&self, registration_id: Option<String>) {
         self.fields().registration_id = registration_id;
     }
 
-    /// The span of the registration, from when its services are known.
+    /// The span of the registration, once its services are known.
     pub(crate) fn span(&self) -> Span {
         self.span.get().cloned().unwrap_or_else(Span::none)
     }
 
-    /// Says it in one line.
+    /// Writes one log line.
     pub(crate) fn say(&self, level: Level, state: State, kind: Option<ErrorKind>, text: &str) {
         let line: Vec<&str> = text.lines().map(str::trim).collect();
         let line = line.join("; ");
         let state = state.to_string();
         let kind = kind.map(|kind| format!("{kind:?}"));
-        // Not held while others' code runs.
+        // Cloned, so that the lock is not held while a subscriber runs.
         let fields = self.fields().clone();
         let parent = self.span().id();
         macro_rules! say {

@@ -1,4 +1,4 @@
-//! Where a registration stands, what happens to it, and how it ended: everything that is told.
+//! The status of a registration, its events, and the report of its end.
 
 mod board;
 mod event;
@@ -18,9 +18,9 @@ pub use report::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport}
 
 use crate::error::{Error, ErrorKind};
 
-/// Where a registration stands, since when, and why.
+/// The state of a registration, since when, and why.
 ///
-/// Comes from [`Registration::status`](crate::Registration::status), a `watch` of the latest one.
+/// [`Registration::status`](crate::Registration::status) returns a `watch` of the latest one.
 #[derive(Clone)]
 pub struct Status {
     state: State,
@@ -31,49 +31,53 @@ pub struct Status {
 
 /// The states of a registration.
 ///
-/// The usual way: `Idle`, `Registering`, `Registered`, `Listed`, `Routed`, `Leaving`, `Left`.
+/// The usual order: `Idle`, `Registering`, `Registered`, `Listed`, `Routed`, `Leaving`, `Left`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
     /// The server does not listen yet.
     Idle,
-    /// The gateway is being told, for the first time or again.
+    /// The registration is being sent to the gateway, for the first time or again.
     Registering,
-    /// The gateway took the registration and answers its heartbeats. It does not list every service
-    /// yet, or does not serve it yet; an OpenAPI service may stay so until its first call, where the
+    /// The gateway accepted the registration and answers its heartbeats, but does not yet list or
+    /// serve every service. An OpenAPI service may stay in this state until its first call, if the
     /// gateway has no gRPC route for it and there is no `gateway_http`.
     Registered,
-    /// The gateway lists every service with our schema, and nothing says that it does not serve
-    /// them. That is no proof: of a GraphQL service without
-    /// [`Options::gateway_http`](crate::Options::gateway_http) nothing more can be known. What only
-    /// the gateway can know (the hash of a GraphQL schema) is taken from its list.
+    /// The gateway lists every service with our schema, and nothing indicates that it does not
+    /// serve them. This is not proof: for a GraphQL service without
+    /// [`Options::gateway_http`](crate::Options::gateway_http), nothing more can be known. Values
+    /// that only the gateway can compute (the hash of a GraphQL schema) are taken from its list.
     Listed,
-    /// Proved: a call of the gateway came, at the advertised address, since it was registered.
+    /// Proved: since the registration, a call from the gateway has arrived at the advertised
+    /// address.
     ///
-    /// A call is the gateway's if it has the user agent of Go's clients (over HTTP/1 also `accept:
-    /// application/json`) and its connection comes from the gateway's host. Where the advertised
-    /// address is not the one that the server is bound to, nothing proves it, and a service stays
-    /// `Listed`. An axum server that does not tell its HTTP/2 requests from whom they are
-    /// (`into_make_service_with_connect_info`) is judged by its connections: a call is a proof only
+    /// A call counts as the gateway's if it has the user agent of Go's clients (over HTTP/1 also
+    /// `accept: application/json`) and its connection comes from the gateway's host. If the
+    /// advertised address is not the one that the server is bound to, nothing can prove it, and a
+    /// service stays `Listed`. An axum server that does not give its HTTP/2 requests their peer
+    /// address (`into_make_service_with_connect_info`) is judged by its connections: a call is
+    /// proof only while all of them come from the gateway's host.
     /// while all of them come from the gateway's host.
     Routed,
-    /// The gateway lists the service, but does not serve it, most often because the schema of
-    /// another one cannot be rendered. Registered anew, so that it is routed as soon as it can be.
+    /// The gateway lists the service but does not serve it, most often because it cannot render the
+    /// schema of another one. The service is registered again, so that it is routed as soon as
+    /// possible.
     Blocked,
-    /// The gateway cannot be reached or does not answer; tried until it does. The server serves.
+    /// The gateway cannot be reached or does not answer; retried until it does. The server keeps
+    /// serving.
     Unreachable,
     /// Nothing is registered, because the gateway refused the content, or another schema had the
-    /// name before; tried again slowly, or once the name is free. The server serves.
+    /// name first; retried slowly, or once the name is free. The server keeps serving.
     Refused,
-    /// Another one has the place that this one had: a younger process the exclusive identity, or
-    /// another schema the service's name and version. The server serves, and is registered again
-    /// once the name is free.
+    /// Something else has taken the registration's place: a younger process the exclusive identity,
+    /// or another schema the service's name and version. The server keeps serving; the service is
+    /// registered again once the name is free.
     Displaced,
-    /// The registration is being taken back; requests that still come are served.
+    /// The registration is deregistering and draining; requests that still arrive are served.
     Leaving,
-    /// Nothing is registered any more, and nothing will be.
+    /// The registration has ended for good.
     Left,
-    /// Switched off: nothing is registered.
+    /// The registration is disabled.
     Disabled,
 }
 
@@ -89,7 +93,7 @@ impl Status {
         }
     }
 
-    /// Takes the reason of `latest`; the state goes on.
+    /// Updates the reason to that of `latest` without changing the state.
     pub(crate) fn explain(&mut self, latest: &Self) {
         self.reason.clone_from(&latest.reason);
         self.failures += latest.failures;
@@ -113,27 +117,27 @@ impl Status {
         self.since
     }
 
-    /// Why, for the states that are not the usual way.
+    /// The reason, for states off the usual order.
     #[must_use]
     pub fn reason(&self) -> Option<&Error> {
         self.reason.as_deref()
     }
 
-    /// The class of the reason.
+    /// The kind of the reason.
     #[must_use]
     pub fn reason_kind(&self) -> Option<ErrorKind> {
         self.reason().map(Error::kind)
     }
 
-    /// How many attempts have failed since the state began, that which began it included; 0 in
-    /// states without a reason. Only the first is logged, the others are counted in the line of the
-    /// next state.
+    /// How many attempts have failed since the state began, including the one that caused it; 0 in
+    /// states without a reason. Only the first failure is logged; the log line of the next state
+    /// has the number of the others.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Whether the gateway has the registration and nothing says that it does not route:
+    /// Whether the gateway has the registration and nothing indicates that it does not route:
     /// `Registered`, `Listed` or `Routed`.
     #[must_use]
     pub fn is_registered(&self) -> bool {
@@ -146,10 +150,10 @@ impl Status {
 
 // === impl State ===
 
-/// Its name.
+/// The state's name.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `pad`, so that tables line up.
+        // `pad` honours the width, so tables line up.
         f.pad(match self {
             Self::Idle => "Idle",
             Self::Registering => "Registering",
@@ -167,7 +171,7 @@ impl fmt::Display for State {
     }
 }
 
-/// The state, and the reason where there is one.
+/// The state, and the reason, if there is one.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.state)?;
@@ -176,7 +180,7 @@ impl fmt::Display for Status {
         };
         write!(f, ": {reason}")?;
         match (self.state, reason.kind()) {
-            // The reason itself cannot know: the last attempt while leaving is not made again.
+            // The reason itself cannot say so: the last attempt while leaving is not repeated.
             (State::Unreachable, ErrorKind::Unavailable) => f.write_str("; it is tried again"),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! What happened when a registration ended.
+//! The report of how a registration ended.
 
 use std::fmt;
 use std::process::{ExitCode, Termination};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// What happened when a registration ended. `Display` says it in at most three lines.
+/// How a registration ended. `Display` prints it in at most three lines.
 #[derive(Clone, Debug)]
 pub struct LeaveReport {
     pub(crate) reason: LeaveReason,
@@ -23,9 +23,9 @@ pub struct LeaveReport {
     pub(crate) counted: bool,
     pub(crate) ghosts: Option<u32>,
     pub(crate) abandoned: usize,
-    /// Those of them whose TTL is not over.
+    /// The number of abandoned entries whose TTL has not expired.
     pub(crate) pending: usize,
-    /// A Deregister besides that of the service was not answered.
+    /// Another Deregister than that of the service was not answered.
     pub(crate) unconfirmed: bool,
     pub(crate) withdrawal: Duration,
     pub(crate) drain: Duration,
@@ -50,11 +50,11 @@ pub enum LeaveReason {
     Refused,
     /// The tokio runtime on which the server ran has ended.
     RuntimeEnded,
-    /// The registration's own task panicked again and again; please report it.
+    /// The registration's own task panicked repeatedly; please report it.
     Panicked,
 }
 
-/// What the gateway knows of the service now.
+/// What became of the service's entry at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaveOutcome {
@@ -62,39 +62,39 @@ pub enum LeaveOutcome {
     Deregistered,
     /// Nothing was registered when leaving began.
     NothingRegistered,
-    /// The gateway could not be told; the entry stays until its TTL is over.
+    /// The gateway could not be told; the entry stays until its TTL expires.
     NotDeregistered,
-    /// A call to the gateway was not answered in time; the entry may stay until its TTL is over.
+    /// A call to the gateway was not answered in time; the entry may stay until its TTL expires.
     Unanswered,
-    /// Registration was switched off.
+    /// The registration was disabled.
     Disabled,
 }
 
-/// Whether anything of a service is left on a gateway when its registration has ended.
+/// Whether anything of a service remains on a gateway after its registration has ended.
 ///
-/// Where a gateway cannot tell whether it has replicas that nobody can remove
-/// ([`LeaveReport::ghosts`] is `None`), that spoils nothing.
+/// Ghosts count only if the gateway can report them: an unknown number ([`LeaveReport::ghosts`] is
+/// `None`) does not change the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cleanness {
-    /// Every Deregister was answered, and no leftover is known.
+    /// Every Deregister was answered, and nothing is known to remain.
     Clean,
-    /// An answer is missing: something may be left, for as long as its TTL.
+    /// A reply is missing: an entry may remain until its TTL expires.
     Unknown,
-    /// Something is left: calls may be sent to a service that is gone.
+    /// Something remains: the gateway may route calls to a service that is gone.
     NotClean,
 }
 
-/// What became of the hold, which keeps calls in flight alive when a gRPC service deregisters.
+/// What became of the hold, which keeps calls in flight alive while a gRPC service deregisters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HoldOutcome {
-    /// The gateway had it until the drain was over.
+    /// The gateway had the hold until the drain was over.
     Held,
-    /// The gateway had it when it last answered, and was out of reach when the hold was given back:
-    /// nobody knows how long it kept connections open.
+    /// The gateway had the hold at its last reply, but could not be reached when the hold was
+    /// deregistered: how long it kept connections open is unknown.
     Unknown,
-    /// The gateway did not have it, or forgot it meanwhile: calls in flight may have been lost.
+    /// The gateway never had the hold, or lost it: calls in flight may have been lost.
     Missing,
     /// Not needed: no gRPC service was registered.
     NotNeeded,
@@ -128,19 +128,19 @@ impl LeaveReport {
         }
     }
 
-    /// Why it ended.
+    /// Why the registration ended.
     #[must_use]
     pub fn reason(&self) -> LeaveReason {
         self.reason
     }
 
-    /// What the gateway knows of the service now.
+    /// What became of the service's entry at the gateway.
     #[must_use]
     pub fn outcome(&self) -> LeaveOutcome {
         self.outcome
     }
 
-    /// Whether anything of the service is left on a gateway.
+    /// Whether anything of the service remains on a gateway.
     #[must_use]
     pub fn cleanness(&self) -> Cleanness {
         let is_known = self.outcome == LeaveOutcome::NotDeregistered
@@ -154,13 +154,13 @@ impl LeaveReport {
         }
     }
 
-    /// Whether it is known that nothing is left: [`Cleanness::Clean`].
+    /// Whether it is certain that nothing remains: [`Cleanness::Clean`].
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.cleanness() == Cleanness::Clean
     }
 
-    /// Why the gateway could not be told.
+    /// Why the deregistration failed.
     #[must_use]
     pub fn failure(&self) -> Option<&Error> {
         self.failure.as_deref()
@@ -178,84 +178,85 @@ impl LeaveReport {
         self.hold_failure.as_deref()
     }
 
-    /// Whether the layer counted requests at all. Where it is missing, or saw none of those that
-    /// came, the numbers of calls say nothing.
+    /// Whether the layer counted requests at all. If the layer is missing, or saw none of the
+    /// requests, the numbers of calls mean nothing.
     #[must_use]
     pub fn is_counted(&self) -> bool {
         self.counted
     }
 
-    /// Requests in flight when leaving began, as far as the layer saw them.
+    /// The number of requests in flight when leaving began, as far as the layer saw them.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Requests that arrived, and were served, after leaving had begun, as far as the layer saw
-    /// them.
+    /// The number of requests that arrived and were served after leaving had begun, as far as the
+    /// layer saw them.
     #[must_use]
     pub fn late(&self) -> u64 {
         self.late
     }
 
-    /// Calls that had not ended at [`drain_timeout`](crate::Options::drain_timeout), and were cut,
-    /// because the server stops and would wait for them without end. Exempt ones are cut when the
-    /// server stops.
+    /// The number of calls that had not ended at [`drain_timeout`](crate::Options::drain_timeout)
+    /// and were cut, because a stopping server would wait for them forever. Exempt calls are cut
+    /// when the server stops.
     #[must_use]
     pub fn cut(&self) -> usize {
         self.cut
     }
 
-    /// Calls that had not ended when the wait for them was over, and go on: nothing was said of the
-    /// server's end, or it had ended already.
+    /// The number of calls that were still running when the wait for them ended, and were not cut:
+    /// either the registration does not know when the server stops, or the server had already
+    /// stopped.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.unfinished
     }
 
-    /// Connections that were still busy at [`drain_timeout`](crate::Options::drain_timeout), and
-    /// were ended: their callers do not read what is sent, or wait for calls that the layer does
-    /// not count.
+    /// The number of connections that were still busy at
+    /// [`drain_timeout`](crate::Options::drain_timeout) and were severed: their callers do not
+    /// read, or wait for calls that the layer does not count.
     #[must_use]
     pub fn severed(&self) -> usize {
         self.severed
     }
 
-    /// Replicas of the service that the gateway routes to though no registration is behind them
-    /// (contract, Ghosts); `None` where that cannot be known, as in a cluster of which not every node
-    /// could be asked.
+    /// The number of ghosts: replicas that the gateway still routes to, without an entry (contract,
+    /// Ghosts). `None` if it cannot be known, as in a cluster in which not every node could be
+    /// asked.
     #[must_use]
     pub fn ghosts(&self) -> Option<u32> {
         self.ghosts
     }
 
-    /// Entries left on gateways that could not be reached any more, until their TTL was over or
-    /// still.
+    /// The number of entries left on gateways that could no longer be reached; each stays, or
+    /// stayed, until its TTL expires.
     #[must_use]
     pub fn abandoned(&self) -> usize {
         self.abandoned
     }
 
-    /// How long it took until the gateway knew: from then on it sent no new calls.
+    /// The time until the gateway had deregistered the service; from then on it sent no new calls.
     #[must_use]
     pub fn withdrawal(&self) -> Duration {
         self.withdrawal
     }
 
-    /// How long the calls in flight were waited for, the quiet time included; after a shutdown
+    /// The time spent waiting for calls in flight, quiet time included; after a shutdown, the time
     /// until the server's connections had ended.
     #[must_use]
     pub fn drain(&self) -> Duration {
         self.drain
     }
 
-    /// How long it took to give the hold back.
+    /// The time taken to deregister the hold.
     #[must_use]
     pub fn release(&self) -> Duration {
         self.release
     }
 
-    /// How long leaving took as a whole.
+    /// The time that leaving took as a whole.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.withdrawal + self.drain + self.release
@@ -264,7 +265,7 @@ impl LeaveReport {
 
 // === impl LeaveReason ===
 
-/// As it goes on after "left".
+/// Continues the sentence after "left".
 impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -320,7 +321,7 @@ impl fmt::Display for HoldOutcome {
     }
 }
 
-/// `main` may return the report: the exit code is 1 for [`Cleanness::NotClean`] alone.
+/// `main` may return the report: the exit code is 1 only for [`Cleanness::NotClean`].
 impl Termination for LeaveReport {
     fn report(self) -> ExitCode {
         match self.cleanness() {

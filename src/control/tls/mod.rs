@@ -1,4 +1,5 @@
-//! TLS towards the gateway: what is trusted, who we are, and how both are renewed without a restart.
+//! TLS towards the gateway: trusted CAs, client identity, and the renewal of both without a
+//! restart.
 
 mod validity;
 
@@ -18,21 +19,21 @@ use tracing::warn;
 use super::token::read_bounded;
 use validity::Validity;
 
-/// For all files together: a connection waits for them.
+/// How long a connection waits for all files together.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Larger ones are no certificates.
+/// A larger file does not hold certificates.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// TLS towards the gateway: whom to trust, who we are, and the name to expect.
+/// TLS towards the gateway: trusted CAs, client identity, and the expected server name.
 ///
-/// Without a CA the system's are trusted. Files are read again for each connection, so that renewed
-/// certificates need no restart; while they cannot be used, as in the middle of a renewal, those that
-/// were read last stay in use, and the log has a warning. A connection that is up stays up.
+/// Without a CA, the system's CAs are trusted. Files are read again for each connection, so renewed
+/// certificates need no restart; while they cannot be used, as in the middle of a renewal, the last
+/// usable ones stay in use, and a warning is logged. Existing connections stay up.
 ///
-/// The crypto provider is the one that the program has installed as rustls' default, else that of the
-/// feature `tls-ring` or `tls-aws-lc`, which becomes the default then.
+/// The crypto provider is the one that the program has installed as rustls' default; otherwise that
+/// of the feature `tls-ring` or `tls-aws-lc`, which then becomes the default.
 ///
-/// `Debug` shows paths and names, and no key.
+/// `Debug` shows paths and names, but no key.
 ///
 /// # Examples
 ///
@@ -54,14 +55,14 @@ pub struct Tls {
     server_name: Option<String>,
 }
 
-/// Where a text in PEM comes from.
+/// The source of a PEM text.
 #[derive(Clone)]
 enum Pem {
     File(PathBuf),
     Text(Arc<[u8]>),
 }
 
-/// The part of it that is at fault.
+/// The part of the TLS settings that is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Authority,
@@ -71,21 +72,21 @@ pub(crate) enum Part {
     Whole,
 }
 
-/// What is wrong with a part; never what is in it.
+/// What is wrong with a part; never contains its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) part: Part,
     pub(crate) message: String,
 }
 
-/// The bytes of all parts, as they are now.
+/// The current bytes of all parts.
 #[derive(Clone, PartialEq, Eq)]
 struct Loaded {
     authorities: Vec<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Makes an endpoint anew when the files have changed.
+/// Makes a new endpoint when the files have changed.
 pub(crate) struct Renewal {
     tls: Tls,
     last: Mutex<Last>,
@@ -94,41 +95,41 @@ pub(crate) struct Renewal {
 #[derive(Default)]
 struct Last {
     made: Option<(Loaded, Endpoint)>,
-    /// Was said already.
+    /// The fault that was already logged.
     fault: Option<String>,
 }
 
 // === impl Tls ===
 
 impl Tls {
-    /// The system's CAs are trusted, and nothing is said of who we are.
+    /// Trusts the system's CAs, without a client identity.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts the certificates of a file in PEM, and not the system's any more.
+    /// Trusts the certificates in a PEM file instead of the system's.
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(path.into()));
         self
     }
 
-    /// As [`ca_file`](Self::ca_file), given as text.
+    /// Like [`ca_file`](Self::ca_file), but takes the PEM text.
     #[must_use]
     pub fn ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.authorities.push(Pem::Text(pem.as_ref().into()));
         self
     }
 
-    /// Trusts the system's CAs beside those that are given.
+    /// Trusts the system's CAs in addition to the given ones.
     #[must_use]
     pub fn system_roots(mut self) -> Self {
         self.system_roots = true;
         self
     }
 
-    /// Who we are (mutual TLS): files in PEM with the certificate, its chain included, and its key.
+    /// Sets the client identity (mutual TLS): PEM files with the certificate chain and its key.
     #[must_use]
     pub fn identity_files(
         mut self,
@@ -139,7 +140,7 @@ impl Tls {
         self
     }
 
-    /// As [`identity_files`](Self::identity_files), given as texts.
+    /// Like [`identity_files`](Self::identity_files), but takes the PEM texts.
     #[must_use]
     pub fn identity_pem(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         let (certificate, key) = (certificate.as_ref().into(), key.as_ref().into());
@@ -147,27 +148,27 @@ impl Tls {
         self
     }
 
-    /// The name that the gateway's certificate must have, and that is sent as SNI. Default: the host
-    /// of its address.
+    /// The name that the gateway's certificate must have, also sent as SNI. Default: the host of
+    /// its address.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Whether it may be another one later.
+    /// Whether files are involved, so that the content may change.
     pub(crate) fn is_of_files(&self) -> bool {
         let identity = self.identity.iter().flat_map(|(one, other)| [one, other]);
         let mut all = self.authorities.iter().chain(identity);
         all.any(|pem| matches!(pem, Pem::File(_)))
     }
 
-    /// Everything that is wrong with it now.
+    /// Everything that is wrong with the current content.
     pub(crate) fn check(&self) -> Vec<Fault> {
         self.load().err().unwrap_or_default()
     }
 
-    /// The endpoint with it.
+    /// Applies the settings to an endpoint.
     pub(crate) fn applied(&self, endpoint: Endpoint) -> Result<Endpoint, Vec<Fault>> {
         self.with(endpoint, &self.load()?)
     }
@@ -284,7 +285,7 @@ impl Pem {
         }
     }
 
-    /// Of which one at least is valid now.
+    /// At least one of them is currently valid.
     fn certificates(&self, what: &str) -> Result<Vec<u8>, String> {
         let pem = self.read(what)?;
         let named = self.named(what);
@@ -300,7 +301,7 @@ impl Pem {
                 "{named} has a certificate that cannot be read: write it anew"
             ));
         }
-        // Of several CAs the old ones may have expired; of a chain the first is ours.
+        // Old certificates among several CAs may have expired; of a chain, the first is our own.
         let judged: &[CertificateDer<'_>] = match what {
             "CA" => &all,
             _ => std::slice::from_ref(first),
@@ -320,7 +321,7 @@ impl Pem {
         let pem = self.read(what)?;
         match PrivateKeyDer::from_pem_slice(&pem) {
             Ok(_) => Ok(pem),
-            // The reader's error could repeat what it has read.
+            // The reader's error could quote what it has read.
             Err(_) => Err(format!(
                 "{} has no private key that can be read: it must be PKCS #8, PKCS #1 or SEC 1 in PEM, \
                  without a passphrase",
@@ -342,7 +343,7 @@ impl fmt::Debug for Pem {
 // === impl Renewal ===
 
 impl Renewal {
-    /// With what the files have had when the options were checked.
+    /// Starts with the content that the files had when the options were checked.
     pub(crate) fn new(tls: Tls) -> Self {
         Self {
             tls,
@@ -350,11 +351,12 @@ impl Renewal {
         }
     }
 
-    /// The endpoint with what the files have now; what they had before, where that cannot be used.
+    /// The endpoint with the files' current content, or with the previous content if that cannot be
+    /// used.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: at most a look is lost.
+    /// Cancel safe: at most one read of the files is lost.
     pub(super) async fn renewed(&self, endpoint: &Endpoint) -> Endpoint {
         let mut last = self.last.lock().await;
         let (tls, base) = (self.tls.clone(), endpoint.clone());
@@ -403,8 +405,8 @@ pub(crate) fn in_a_line(faults: &[Fault]) -> String {
     messages.join("; ")
 }
 
-/// Makes the feature's provider that of the process, where it has none: as rustls does where only one
-/// is compiled in, and panics where there are two, or none.
+/// Installs the feature's provider as the process default, if there is none: rustls does so only if
+/// exactly one is compiled in, and panics otherwise.
 fn ensure_provider() -> Result<(), &'static str> {
     if CryptoProvider::get_default().is_some() {
         return Ok(());
@@ -417,7 +419,7 @@ fn ensure_provider() -> Result<(), &'static str> {
     let provider: Option<CryptoProvider> = None;
     match provider {
         Some(provider) => {
-            // Somebody else was faster.
+            // Another thread was faster.
             let _ = provider.install_default();
             Ok(())
         }
@@ -428,7 +430,7 @@ fn ensure_provider() -> Result<(), &'static str> {
     }
 }
 
-/// What to do about a connection that ended so; `None` where it is not about certificates.
+/// The remedy for a connection that ended with this error; `None` if it is not about certificates.
 pub(super) fn remedy(why: &str) -> Option<&'static str> {
     let ours = "give a client certificate that the gateway trusts (`Tls::identity_files`, \
                 GWAG_TLS_CERT_FILE and GWAG_TLS_KEY_FILE)";

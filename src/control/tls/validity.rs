@@ -1,4 +1,4 @@
-//! From when and until when a certificate is valid: all that is read of one here.
+//! The validity period of a certificate, the only part of one that is parsed here.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,14 +18,14 @@ const GENERALIZED_TIME: u8 = 0x18;
 // === impl Validity ===
 
 impl Validity {
-    /// `None`: it is no certificate.
+    /// `None` if it is not a certificate.
     pub(super) fn of(der: &[u8]) -> Option<Self> {
         let (certificate, _) = take(der, SEQUENCE)?;
         let (mut signed, _) = take(certificate, SEQUENCE)?;
         if let Some((_, rest)) = take(signed, VERSION) {
             signed = rest;
         }
-        // The serial number, the algorithm, the issuer.
+        // Skips the serial number, the algorithm and the issuer.
         for _ in 0..3 {
             (_, _, signed) = take_any(signed)?;
         }
@@ -35,7 +35,7 @@ impl Validity {
         Some(Self { from, until })
     }
 
-    /// Why it is not valid now.
+    /// Why it is not valid now, if so.
     pub(super) fn fault(self) -> Option<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         self.fault_at(i64::try_from(now.as_secs()).ok()?)
@@ -53,13 +53,13 @@ impl Validity {
     }
 }
 
-/// Tag, content and what follows.
+/// Returns the tag, the content and the rest.
 fn take_any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
         0..=0x7f => (usize::from(first), rest),
-        // Four bytes are more than any certificate has.
+        // No certificate needs more than four bytes of length.
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
             let add = |length: usize, byte: &u8| length << 8 | usize::from(*byte);
@@ -75,7 +75,7 @@ fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     take_any(der).and_then(|(is, content, rest)| (is == tag).then_some((content, rest)))
 }
 
-/// A moment, and what follows.
+/// Returns a time and the rest.
 fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     let (tag, content, rest) = take_any(der)?;
     let text = std::str::from_utf8(content).ok()?.strip_suffix('Z')?;
@@ -103,9 +103,9 @@ fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     Some((days(year, month, day) * 86_400 + seconds, rest))
 }
 
-/// Since 1970, by the Gregorian calendar.
+/// Days since 1970, by the Gregorian calendar.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Years that begin in March have the leap day at their end.
+    // If years begin in March, the leap day is at their end.
     let year = year - i64::from(month <= 2);
     let month = (month + 9) % 12;
     let of_year = (153 * month + 2) / 5 + day - 1;

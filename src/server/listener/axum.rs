@@ -13,15 +13,16 @@ use crate::error::Error;
 use crate::registration::Registration;
 use crate::server::severable::Severable;
 
-/// A listener for `axum::serve` that starts its registration at the first poll for a connection.
+/// A listener for `axum::serve` that starts its registration when it is first polled for a
+/// connection.
 pub struct Listening<L: Listener> {
     inner: L,
     tie: Tie,
     peer: fn(&L::Addr) -> Option<SocketAddr>,
 }
 
-/// What [`Registration::listener`] returns: axum's `TapIo` around a [`Listening`], so that
-/// `ConnectInfo<SocketAddr>` works as without it.
+/// The return type of [`Registration::listener`]: axum's `TapIo` around a [`Listening`], so that
+/// `ConnectInfo<SocketAddr>` keeps working.
 ///
 /// # Examples
 ///
@@ -36,19 +37,19 @@ pub struct Listening<L: Listener> {
 /// ```
 pub type GwagListener<L> = TapIo<Listening<L>, fn(&mut Severable<<L as Listener>::Io>)>;
 
-/// What [`Registration::listener`] takes: any `axum::serve::Listener`, a `TcpListener` among
-/// them, and tonic's `TcpIncoming` (feature `tonic`).
+/// The listeners that [`Registration::listener`] accepts: any `axum::serve::Listener`, such as a
+/// `TcpListener`, and tonic's `TcpIncoming` (feature `tonic`).
 ///
-/// `Marker` only keeps the two apart; it is inferred. The trait is sealed.
+/// `Marker` only tells the two apart; it is inferred. The trait is sealed.
 pub trait IntoListener<Marker>: Sealed<Marker> {
-    /// What it becomes.
+    /// The resulting listener.
     type Listener: Listener;
 
-    /// Makes the listener.
+    /// Converts to the listener.
     fn into_listener(self) -> Self::Listener;
 }
 
-/// Marks what already is a listener.
+/// Marks types that already are listeners.
 #[derive(Debug)]
 pub struct IsListener(());
 
@@ -58,11 +59,11 @@ impl Registration {
     /// Wraps a listener for `axum::serve`: the registration starts when the server first polls it
     /// for a connection, with the address it is bound to.
     ///
-    /// `ConnectInfo<SocketAddr>` works as without it.
+    /// `ConnectInfo<SocketAddr>` keeps working.
     ///
     /// # Errors
     ///
-    /// The first fault of the options (see [`Options::check`](crate::Options::check)), or
+    /// The first error in the options (see [`Options::check`](crate::Options::check)), or
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a second listener.
     ///
     /// # Examples
@@ -100,7 +101,7 @@ impl Registration {
     }
 }
 
-/// The IP address behind a listener's own type of address, if it is one.
+/// The IP address behind a listener's own address type, if there is one.
 pub(super) fn socket_address<A: 'static>(address: &A) -> Option<SocketAddr> {
     (address as &dyn Any).downcast_ref().copied()
 }
@@ -164,7 +165,7 @@ mod from_tonic {
     #[derive(Debug)]
     pub struct IsTcpIncoming(());
 
-    /// tonic's `TcpIncoming` as a listener; its TCP settings are kept.
+    /// tonic's `TcpIncoming` as a listener; it keeps its TCP settings.
     #[derive(Debug)]
     pub struct IncomingListener(TcpIncoming);
 
@@ -188,7 +189,7 @@ mod from_tonic {
                 match next.map(|stream| stream.and_then(|io| Ok((io.peer_addr()?, io)))) {
                     Some(Ok((peer, io))) => return (io, peer),
                     Some(Err(error)) => super::pause_after(&error).await,
-                    // invariant: a TcpIncoming never ends; should it, nothing more can come.
+                    // invariant: a TcpIncoming never ends; if it did, no connection could follow.
                     None => std::future::pending().await,
                 }
             }
@@ -202,8 +203,8 @@ mod from_tonic {
     pub(super) const PAUSE: Duration = Duration::from_secs(1);
 }
 
-/// A connection that failed before it was accepted costs nothing; for anything else (most often:
-/// too many open files) waiting is all that helps.
+/// A connection that failed before it was accepted needs no pause; for any other error (usually too
+/// many open files), only waiting helps.
 #[cfg(feature = "tonic")]
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};

@@ -24,18 +24,18 @@ pub struct Incoming<Io> {
 
 type Connections<Io> = Pin<Box<dyn Stream<Item = io::Result<Io>> + Send>>;
 
-/// What [`Registration::incoming`] takes: a `TcpListener` (TCP_NODELAY is set on its
-/// connections), tonic's `TcpIncoming` (its own settings are kept), a `UnixListener` (say with
-/// `Options::advertise` how the gateway reaches it), a pair of any
-/// `Stream<Item = io::Result<Io>>` and the address that it is bound to, and, with the feature `axum`, any
+/// The listeners that [`Registration::incoming`] accepts: a `TcpListener` (TCP_NODELAY is set on
+/// its connections), tonic's `TcpIncoming` (it keeps its own settings), a `UnixListener` (set
+/// `Options::advertise` to the address by which the gateway reaches it), a pair of any `Stream<Item
+/// = io::Result<Io>>` and its bound address, and, with the feature `axum`, any
 /// `axum::serve::Listener` whose connections tonic can serve.
 ///
-/// `Marker` only keeps them apart; it is inferred. The trait is sealed.
+/// `Marker` only tells them apart; it is inferred. The trait is sealed.
 pub trait IntoIncoming<Marker>: Sealed<Marker> {
-    /// The connections.
+    /// The type of the connections.
     type Io;
 
-    /// The stream of connections, and the address that it is bound to.
+    /// Returns the stream of connections and its bound address.
     fn into_incoming(self) -> (Connections<Self::Io>, Option<SocketAddr>);
 }
 
@@ -43,7 +43,7 @@ pub trait IntoIncoming<Marker>: Sealed<Marker> {
 #[derive(Debug)]
 pub struct IsStream(());
 
-/// Marks what tonic itself can serve.
+/// Marks the listeners that tonic itself can serve.
 #[derive(Debug)]
 pub struct IsTcp(());
 
@@ -55,7 +55,7 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// The first fault of the options (see [`Options::check`](crate::Options::check)), or
+    /// The first error in the options (see [`Options::check`](crate::Options::check)), or
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) for a second listener.
     ///
     /// # Examples
@@ -109,7 +109,7 @@ impl<Io> fmt::Debug for Incoming<Io> {
 
 // === impl IntoIncoming ===
 
-/// With the feature `axum` a `TcpListener` is one of its listeners.
+/// With the feature `axum`, a `TcpListener` is covered as one of axum's listeners.
 #[cfg(not(feature = "axum"))]
 impl Sealed<IsTcp> for tokio::net::TcpListener {}
 
@@ -149,7 +149,7 @@ mod of_unix {
 
     impl Sealed<IsTcp> for UnixListener {}
 
-    /// With the feature `axum` a `UnixListener` is one of its listeners.
+    /// With the feature `axum`, a `UnixListener` is covered as one of axum's listeners.
     impl IntoIncoming<IsTcp> for UnixListener {
         type Io = UnixStream;
 
@@ -217,9 +217,10 @@ mod from_axum {
     fn accept<L: Listener>(mut listener: L) -> Accepting<L> {
         Box::pin(async move {
             let (mut io, _) = listener.accept().await;
-            // tonic's own TCP settings are lost on this way; without it small answers wait 40 ms.
+            // tonic's own TCP settings do not apply here; without TCP_NODELAY small replies wait 40
+            // ms.
             if let Some(stream) = (&mut io as &mut dyn Any).downcast_mut::<TcpStream>() {
-                // A connection that is gone already fails by itself.
+                // A connection that is already gone fails later anyway.
                 let _ = stream.set_nodelay(true);
             }
             (listener, io)

@@ -1,4 +1,4 @@
-//! Listeners that start the registration at the first poll for a connection.
+//! Listeners that start the registration when they are first polled for a connection.
 
 #[cfg(feature = "axum")]
 pub(super) mod axum;
@@ -12,7 +12,7 @@ use crate::driver::{Handle, LeaveRequest};
 use crate::server::severable::Severable;
 use crate::status::LeaveReason;
 
-/// Keeps the traits of what can be wrapped from being implemented elsewhere.
+/// Seals the traits of what can be wrapped.
 pub trait Sealed<Marker> {}
 
 /// Ties a listener to its registration: the first poll starts it, dropping it ends it.
@@ -21,7 +21,7 @@ struct Tie {
     handle: Arc<Handle>,
     bound: Option<SocketAddr>,
     begun: bool,
-    /// What the connections are was looked at.
+    /// Whether the type of the connections was inspected.
     knows_io: bool,
 }
 
@@ -66,11 +66,11 @@ impl Tie {
 }
 
 impl Drop for Tie {
-    // After a shutdown this changes nothing. Without one the server was aborted, and no request
-    // can be waited for.
+    // After a shutdown this changes nothing. Without one, the server was aborted, and there is no
+    // request left to wait for.
     fn drop(&mut self) {
         if !self.begun {
-            // Never served: as if it had not been wrapped.
+            // Never polled: treat it as if it had not been wrapped.
             return self.handle.life.unwire();
         }
         self.handle.life.drain.listener_is_gone();
