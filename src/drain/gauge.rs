@@ -1,4 +1,4 @@
-//! How many are in, and how many ever came: one number, so that each request costs one atomic
+//! A count of those inside and of all arrivals in one number, so that each request costs one atomic
 //! operation on its way in and one on its way out. Any number of waiters for zero.
 //!
 //! `tests/gauge.rs` runs this file under loom, with loom's atomics as `super::sync`.
@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 use super::sync::{AtomicU64, Mutex, Ordering};
 
-/// A count with waiters for zero.
+/// A counter that tasks can wait on to reach zero.
 #[derive(Debug)]
 pub(crate) struct Gauge {
-    /// From the lowest bit: whether somebody waits, 31 bits of who is in, 32 bits of who ever came,
-    /// which wrap around.
+    /// From the lowest bit: whether anybody waits, 31 bits for the number inside, 32 bits for all
+    /// arrivals, which wrap around.
     state: AtomicU64,
-    /// Locked by waiters, and by the one who leaves last while somebody waits.
+    /// Locked by waiters, and by the last one to leave while anybody waits.
     waiters: Mutex<Vec<Waker>>,
 }
 
@@ -23,7 +23,7 @@ const ONE_IN: u64 = 1 << 1;
 const ONE_CAME: u64 = 1 << 32;
 
 fn count(state: u64) -> usize {
-    // The cast drops those who ever came.
+    // The cast drops the arrivals.
     #[allow(clippy::cast_possible_truncation)]
     let low = state as u32;
     (low >> 1) as usize
@@ -39,22 +39,22 @@ impl Gauge {
         }
     }
 
-    /// Somebody who just came.
+    /// Counts an arrival.
     #[inline]
     pub(crate) fn enter(&self) {
         // Relaxed: entering publishes nothing.
         self.state.fetch_add(ONE_CAME + ONE_IN, Ordering::Relaxed);
     }
 
-    /// Somebody who came elsewhere.
+    /// Counts somebody whose arrival was counted elsewhere.
     pub(crate) fn take_over(&self) {
         self.state.fetch_add(ONE_IN, Ordering::Relaxed);
     }
 
-    /// Once for each `enter` and `take_over`.
+    /// Must be called once for each `enter` and `take_over`.
     #[inline]
     pub(crate) fn leave(&self) {
-        // Release: what was done inside happens before a waiter sees zero.
+        // Release: what happened inside happens before a waiter sees zero.
         let before = self.state.fetch_sub(ONE_IN, Ordering::AcqRel);
         if before & (ONE_CAME - 1) == ONE_IN | WAITED_FOR {
             self.wake();
@@ -77,19 +77,19 @@ impl Gauge {
         count(self.state.load(Ordering::Acquire))
     }
 
-    /// How many ever came; wraps around.
+    /// The number of arrivals so far; wraps around.
     pub(crate) fn arrived(&self) -> u32 {
         (self.state.load(Ordering::Acquire) >> 32) as u32
     }
 
-    /// Ready when nobody is in.
+    /// Ready when the count is zero.
     pub(crate) fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.count() == 0 {
             return Poll::Ready(());
         }
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        // First the flag, which gives the count of that very moment: whoever leaves later sees it,
-        // and waits for the lock.
+        // Set the flag first, which returns the count at that moment: whoever leaves later sees the
+        // flag and waits for the lock.
         let state = self.state.fetch_or(WAITED_FOR, Ordering::AcqRel);
         if count(state) == 0 {
             return Poll::Ready(());

@@ -1,4 +1,4 @@
-//! Counts the requests in flight, bodies included, and waits for the end of them.
+//! Counts the requests in flight, bodies included, and waits for them to end.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,35 +13,36 @@ use tokio::time::{sleep, timeout};
 use super::gauge::Gauge;
 use super::wakers::{Place, Wakers};
 
-/// How long requests that came too late to be the gateway's may extend a drain.
+/// How long requests that arrive too late to come from the gateway may extend a drain.
 const LATE_LIMIT: Duration = Duration::from_secs(2);
 
-/// For callers whose calls are cut to be told so.
+/// The time for telling callers that their calls are cut.
 const TOLD_LIMIT: Duration = Duration::from_millis(200);
 
-/// The count of one server; clones are the same count.
+/// The requests in flight of one server; clones share the count.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight(Arc<Shared>);
 
 /// One request in flight, from its arrival until this is dropped.
-// Two words: it is moved with every response.
+// Two words, because it moves with every response.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
     shared: Arc<Shared>,
-    /// Where it is woken when it is cut. Claimed when it first has to wait: many never do.
+    /// Where the waker is stored that a cut wakes. Claimed at the first wait: many requests never
+    /// wait.
     place: Option<Place>,
     lane: Lane,
-    /// Arrived after the cut: short ones are still served.
+    /// Arrived after the cut, and is spared: short requests are still served.
     is_spared: bool,
     protocol: Protocol,
     has_events: bool,
 }
 
-/// What the caller of a request speaks.
+/// The protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Grpc,
-    /// Its connection is not kept when leaving.
+    /// When leaving, its connection is closed.
     Http1,
     /// Servers send GOAWAY by themselves.
     Http2,
@@ -49,7 +50,7 @@ pub(crate) enum Protocol {
 
 #[derive(Debug)]
 struct Shared {
-    /// By [`Lane`].
+    /// Indexed by [`Lane`].
     gauges: [Gauge; 3],
     /// Bits of [`Sign`].
     signs: AtomicU8,
@@ -59,35 +60,35 @@ struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Lane {
-    /// Begun before leaving, or so soon after it that the gateway may have sent them.
+    /// Arrived before leaving, or so soon after it that the gateway may have sent them.
     Early,
-    /// Begun later: direct callers, scrapes.
+    /// Arrived later: direct callers, scrapes.
     Late,
-    /// Never waited for: health watches, reflection, event streams.
+    /// Exempt from the drain: health watches, reflection, event streams.
     Exempt,
 }
 
-/// What leaving has to say to requests; each looks at one number.
+/// What leaving tells requests; each request reads one number.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 enum Sign {
-    /// Leaving has begun: connections are not kept.
+    /// Leaving has begun: HTTP/1 connections are closed.
     Closing = 1,
     ArrivalsAreLate = 2,
     Cut = 4,
-    /// The exempt ones are cut before the others.
+    /// The exempt requests are cut before the others.
     ExemptCut = 8,
 }
 
-/// While this lives, requests on this thread are parts of one that is counted.
+/// While this exists, requests on this thread are parts of one that is already counted.
 #[derive(Debug)]
 pub(crate) struct Inside {
     before: [usize; 2],
 }
 
 thread_local! {
-    /// The servers whose layers this thread is inside of right now: two registrations may have
-    /// their layers around one router.
+    /// The servers whose layers are on this thread's stack: two registrations may have their layers
+    /// around one router.
     static INSIDE: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
 }
 
@@ -102,8 +103,8 @@ impl InFlight {
         }))
     }
 
-    /// Counts a request in; `None` for a part of one that is counted already, because the layer
-    /// is around a router and around parts of it.
+    /// Counts a request in; `None` for a part of one that is already counted, because the layer
+    /// wraps both a router and parts of it.
     #[inline]
     pub(crate) fn enter(
         &self,
@@ -133,28 +134,28 @@ impl InFlight {
         })
     }
 
-    /// Those that are waited for.
+    /// The number of requests that the drain waits for.
     pub(crate) fn count(&self) -> usize {
         self.0.gauge(Lane::Early).count() + self.0.gauge(Lane::Late).count()
     }
 
-    /// Those that are not waited for.
+    /// The number of exempt requests.
     pub(crate) fn exempt(&self) -> usize {
         self.0.gauge(Lane::Exempt).count()
     }
 
-    /// A number of requests that ever arrived, for [`arrived_since`](Self::arrived_since).
+    /// The number of all arrivals so far, for [`arrived_since`](Self::arrived_since).
     pub(crate) fn arrived(&self) -> u32 {
         let gauges = self.0.gauges.iter();
         gauges.fold(0, |sum: u32, gauge| sum.wrapping_add(gauge.arrived()))
     }
 
-    /// Requests that arrived since then.
+    /// The number of requests that have arrived since then.
     pub(crate) fn arrived_since(&self, then: u32) -> u64 {
         self.arrived().wrapping_sub(then).into()
     }
 
-    /// Leaving has begun: answers over HTTP/1 say that the connection is not kept.
+    /// Leaving has begun: from now on, HTTP/1 replies close the connection.
     pub(crate) fn close(&self) {
         self.0.set(Sign::Closing);
     }
@@ -163,8 +164,8 @@ impl InFlight {
         self.0.has(Sign::Closing)
     }
 
-    /// Resolves once nothing has been in flight for `quiet`, or else once what the gateway can
-    /// have sent has ended and 2 s more have gone by. To be called when the gateway sends no more.
+    /// Resolves once nothing has been in flight for `quiet`, or 2 s after the last request that the
+    /// gateway can have sent has ended. Call it when the gateway sends no more.
     pub(crate) async fn drained(&self, quiet: Duration) {
         tokio::select! {
             () = self.quiet(quiet) => {}
@@ -172,7 +173,7 @@ impl InFlight {
                 sleep(quiet).await;
                 self.0.set(Sign::ArrivalsAreLate);
                 self.0.idle(Lane::Early).await;
-                // Either way it is over.
+                // The drain is over even on a timeout.
                 let _ = timeout(LATE_LIMIT, self.quiet(quiet)).await;
             } => {}
         }
@@ -189,19 +190,19 @@ impl InFlight {
         }
     }
 
-    /// Those that are waited for, and those that are not.
+    /// The number of all requests in flight, exempt ones included.
     pub(crate) fn open(&self) -> usize {
         self.count() + self.exempt()
     }
 
-    /// Ends what is open, so that the server's own wait for it ends; how many that were.
+    /// Cuts all open requests, so that the server's own wait for them ends; returns their number.
     pub(crate) fn cut(&self) -> usize {
         let open = self.count();
         self.0.set(Sign::Cut);
         open + self.cut_exempt()
     }
 
-    /// The same, with a moment for callers to be told.
+    /// Like [`cut`](Self::cut), and gives callers a moment to be told.
     pub(crate) async fn cut_and_tell(&self) -> usize {
         let open = self.cut();
         if open > 0 {
@@ -209,7 +210,7 @@ impl InFlight {
                 self.idle().await;
                 self.0.idle(Lane::Exempt).await;
             };
-            // Either way it is over.
+            // On a timeout there is nothing more to do.
             let _ = timeout(TOLD_LIMIT, gone).await;
         }
         open
@@ -222,17 +223,17 @@ impl InFlight {
         open
     }
 
-    /// Ends what is not waited for, with a moment for callers to be told; those to come as well.
+    /// Cuts exempt requests, present and future, and gives callers a moment to be told.
     pub(crate) async fn cut_exempt_and_tell(&self) -> usize {
         let open = self.cut_exempt();
         if open > 0 {
-            // Either way it is over.
+            // On a timeout there is nothing more to do.
             let _ = timeout(TOLD_LIMIT, self.0.idle(Lane::Exempt)).await;
         }
         open
     }
 
-    /// Resolves once nothing that is waited for is in flight.
+    /// Resolves once no request that the drain waits for is in flight.
     pub(crate) async fn idle(&self) {
         while self.count() > 0 {
             self.0.idle(Lane::Early).await;
@@ -262,7 +263,7 @@ impl Shared {
         self.signs.fetch_or(sign as u8, Ordering::Release);
     }
 
-    /// No two servers have the same, and none has 0.
+    /// A unique id of the server, never 0.
     fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -276,12 +277,12 @@ impl InFlightGuard {
         self.protocol
     }
 
-    /// Whether the answer is an event stream.
+    /// Whether the reply is an event stream.
     pub(crate) fn has_events(&self) -> bool {
         self.has_events
     }
 
-    /// The answer turned out to be an event stream, which is not waited for.
+    /// Makes the request exempt, because its reply is an event stream.
     #[cold]
     pub(crate) fn exempt_events(&mut self) {
         self.has_events = true;
@@ -297,7 +298,7 @@ impl InFlightGuard {
         self.shared.has(Sign::Closing)
     }
 
-    /// Until the end of what is returned, layers of the same server do not count.
+    /// While the returned value exists, layers of the same server do not count.
     #[inline]
     pub(crate) fn inside(&self) -> Inside {
         let before = INSIDE.get();
@@ -305,12 +306,12 @@ impl InFlightGuard {
         Inside { before }
     }
 
-    /// Ready when the request is cut; to be polled when it is pending itself.
+    /// Ready when the request is cut; polled while the request itself is pending.
     pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.place.is_none() {
             self.place = self.shared.waiting.claim();
         }
-        // First the waker, then the sign: a cut in between wakes us.
+        // Register the waker before reading the sign, so that a cut in between wakes us.
         if let Some(place) = self.place {
             self.shared.waiting.register(place, cx.waker());
         }
@@ -345,14 +346,13 @@ impl Drop for Inside {
     }
 }
 
-/// Which requests are not waited for: beginnings of their paths.
+/// The path prefixes of exempt requests.
 #[derive(Debug)]
 pub(crate) struct Prefixes {
     all: Box<[Box<str>]>,
-    /// The last byte of what all of them begin with, and its place: most other paths have another
-    /// byte there.
+    /// A byte that all prefixes share, and its position: most other paths have another byte there.
     mark: Option<(usize, u8)>,
-    /// They are of gRPC services, to which nothing but POST goes.
+    /// All are paths of gRPC services, which only get POST requests.
     is_of_grpc: bool,
 }
 
@@ -380,7 +380,7 @@ impl Prefixes {
         if self.is_of_grpc && !is_post {
             return false;
         }
-        // The query may be in it: cutting it off takes longer than the look.
+        // May include the query: cutting it off takes longer than the comparison.
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         match self.mark {
             Some((place, byte)) if path.as_bytes().get(place) != Some(&byte) => false,

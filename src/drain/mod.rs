@@ -1,9 +1,9 @@
-//! The end of a server's requests: they are counted while they are in flight, waited for when the
-//! server leaves, and cut when the wait is over.
+//! The end of a server's requests: they are counted while in flight, awaited when the server
+//! leaves, and cut when the wait is over.
 //!
-//! Until the drain is over the server accepts and serves; then its shutdown futures resolve. What
-//! its connections are still busy with then is waited for until one moment, `drain_timeout` after
-//! the Deregister, whether or not the layer counted it. Only then is anything cut.
+//! Until the drain is over, the server accepts and serves; then its shutdown futures resolve. What
+//! its connections are then still busy with is awaited until `drain_timeout` after the Deregister,
+//! whether or not the layer counted it. Only then is anything cut.
 
 mod gauge;
 mod in_flight;
@@ -17,7 +17,7 @@ mod sever;
 mod wakers;
 mod wiring;
 
-/// What `gauge` counts with; loom's in its test.
+/// The primitives of `gauge`; its test replaces them with loom's.
 mod sync {
     pub(super) use std::sync::Mutex;
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,40 +44,40 @@ use wiring::Wiring;
 
 use crate::status::Board;
 
-/// How long after its stop a server may take to close what nothing is in flight on.
+/// How long after its stop a server may take to close connections on which nothing is in flight.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// For the gateway to pass the last answers on, which it may not have read when the server has sent
-/// them: when the hold goes, it cancels what is not answered yet.
+/// How long the gateway may take to relay the last replies, which it may not have read yet when the
+/// server has sent them: once the hold is gone, it cancels unanswered calls.
 pub(crate) const RELAYED: Duration = Duration::from_millis(100);
 
-/// For callers to take the last bytes of what was cut, and for servers to end connections in their
-/// own way.
+/// How long callers may take to read the last bytes of what was cut, and servers to close
+/// connections in their own way.
 const LAST_BYTES: Duration = Duration::from_millis(200);
 
 /// The requests and connections of one server, and its stop.
 pub(crate) struct Drain {
     pub(crate) in_flight: InFlight,
-    /// Paths of requests that are not waited for.
+    /// The path prefixes of exempt requests.
     pub(crate) exempt: Prefixes,
     pub(crate) severer: Severer,
     pub(crate) wiring: Wiring,
-    /// From the Deregister on, through the server's own stop.
+    /// The drain timeout: from the Deregister through the server's own stop.
     longest: Duration,
     board: Arc<Board>,
     /// Ends the drain at once.
     hurry: CancellationToken,
-    /// The gateway sends no new calls any more.
+    /// The gateway sends no new calls.
     leaving: CancellationToken,
-    /// The server stops when the drain is over, and would wait without end for what is open.
+    /// The server stops when the drain is over, and would wait forever for what is open.
     stops: AtomicBool,
     stop_begun: AtomicBool,
-    /// The drain is over: the server need not accept any more.
+    /// The drain is over: the server may stop accepting.
     accepting_is_over: CancellationToken,
-    /// `finish()` was called after that: the server's own future has ended.
+    /// `finish()` was called after the drain: the server's own future has ended.
     server_is_over: CancellationToken,
     listener_is_gone: AtomicBool,
-    /// What was open at the server's end.
+    /// What was open when the server ended.
     stopped: watch::Sender<Option<Open>>,
 }
 
@@ -86,9 +86,9 @@ pub(crate) struct Drain {
 pub(crate) struct Open {
     /// Calls that were cut.
     pub(crate) cut: usize,
-    /// Calls that go on.
+    /// Calls that continue.
     pub(crate) unfinished: usize,
-    /// Connections that were busy, and were ended.
+    /// Connections that were busy and were severed.
     pub(crate) severed: usize,
 }
 
@@ -114,7 +114,7 @@ impl Drain {
         }
     }
 
-    /// The moment at which what is open is cut, if the drain begins now.
+    /// The deadline for open calls if the drain begins now.
     pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.longest
     }
@@ -128,12 +128,12 @@ impl Drain {
         &self.hurry
     }
 
-    /// Cancelled once the gateway sends no new calls any more.
+    /// Cancelled once the gateway sends no new calls.
     pub(crate) fn leaving(&self) -> &CancellationToken {
         &self.leaving
     }
 
-    /// A shutdown future has had its signal.
+    /// A shutdown future's signal has resolved.
     pub(crate) fn server_stops(&self) {
         self.stops.store(true, Ordering::Relaxed);
     }
@@ -147,14 +147,14 @@ impl Drain {
         self.accepting_is_over.cancelled().await;
     }
 
-    /// Somebody waits for the report only. Before the server could have ended this says nothing.
+    /// `finish()` was called. Before the server can have ended, this means nothing.
     pub(crate) fn finishes(&self) {
         if self.accepting_is_over.is_cancelled() || self.listener_is_gone.load(Ordering::Relaxed) {
             self.server_is_over.cancel();
         }
     }
 
-    /// The wrapped listener was dropped: the server has ended, or accepts no more.
+    /// The wrapped listener was dropped: the server has ended, or no longer accepts.
     #[cfg_attr(
         not(any(feature = "axum", feature = "tonic")),
         allow(dead_code, reason = "for wrapped listeners")
@@ -163,15 +163,15 @@ impl Drain {
         self.listener_is_gone.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the layer is there and saw any request, if any came.
+    /// Whether the layer is present and has seen at least one request, if any arrived.
     pub(crate) fn counts(&self) -> bool {
         let may_have_come = self.severer.was_used() || !self.wiring.is_serving_wrapped();
         self.in_flight.arrived() > 0 || self.wiring.has_layer() && !may_have_come
     }
 
-    /// Waits until `others` is over and nothing has been in flight for `quiet`, at the longest until
-    /// `deadline`, and not at all in a hurry; then, if the server stops, until its connections have
-    /// ended, likewise.
+    /// Waits until `others` is over and nothing has been in flight for `quiet`, at most until
+    /// `deadline`, and not at all in a hurry; then, if the server stops, also until its connections
+    /// have ended, with the same limits.
     pub(crate) async fn wait(
         self: Arc<Self>,
         quiet: Duration,
@@ -205,7 +205,7 @@ impl Drain {
         self.stopped().await
     }
 
-    /// Resolves at the end of the stop, which begins here if leaving is over without one.
+    /// Resolves at the end of the stop, and begins it if leaving ended without one.
     pub(crate) async fn over(self: &Arc<Self>) {
         if !self.stop_begun.load(Ordering::Acquire) {
             let nothing_else = std::future::ready(());
@@ -217,19 +217,19 @@ impl Drain {
         self.stopped().await;
     }
 
-    /// Lets the server stop, and cuts at `deadline` what is open then; the first call counts.
+    /// Lets the server stop, and cuts what is still open at `deadline`; only the first call counts.
     pub(crate) fn begin_stop(self: &Arc<Self>, deadline: Instant) {
-        // A task of its own, which no panic of the registration's ends.
+        // A separate task, so that a panic of the registration's task does not end it.
         if !self.stop_begun.swap(true, Ordering::AcqRel) {
             tokio::spawn(Arc::clone(self).stop(deadline));
         }
     }
 
-    /// Resolves at the end of the stop that was begun.
+    /// Resolves at the end of a stop that has begun.
     async fn stopped(&self) -> Open {
         let mut stopped = self.stopped.subscribe();
         let open = stopped.wait_for(Option::is_some).await;
-        // invariant: the sender is a field of `self`, and the value was just seen to be there.
+        // invariant: `self` owns the sender, and the value was just seen.
         open.ok().and_then(|open| *open).unwrap_or_default()
     }
 
@@ -266,14 +266,15 @@ impl Drain {
                 () = self.hurry.cancelled() => {}
                 () = sleep_until(deadline.min(Instant::now() + RELAYED)) => {}
             }
-            // For what the server might begin yet.
+            // For requests that the server may still begin.
             self.in_flight.cut();
             self.set_stopped(Open {
                 cut: exempt,
                 ..Open::default()
             });
         } else if self.server_is_over.is_cancelled() {
-            // Whatever is open is not the server's any more; the process decides how long it lives.
+            // What is still open no longer depends on the server, but on how long the process
+            // lives.
             self.set_stopped(Open {
                 cut: exempt,
                 unfinished: self.in_flight.open(),
@@ -292,7 +293,7 @@ impl Drain {
             if !self.hurry.is_cancelled() {
                 end = end.max(began + IDLE_AFTER);
             }
-            // Either way it is over.
+            // On a timeout there is nothing more to do.
             let _ = timeout_at(end, self.severer.ended()).await;
             self.severer.sever_idle();
             self.set_stopped(Open {
@@ -302,18 +303,18 @@ impl Drain {
             });
             return;
         }
-        // A connection that was accepted at the last moment.
+        // For a connection that was accepted at the last moment.
         sleep_until(deadline).await;
         self.severer.sever();
     }
 
-    /// Nothing tells of the end of a server whose listener is not wrapped, but `finish()`.
+    /// Without a wrapped listener, only `finish()` tells that the server has ended.
     async fn server_ends(&self) {
         if !self.wiring.is_serving_wrapped() {
             std::future::pending::<()>().await;
         }
         self.severer.ended().await;
-        // Of another server with the same layer.
+        // For requests of another server with the same layer.
         self.in_flight.idle().await;
     }
 

@@ -1,25 +1,26 @@
-//! What the first bytes of a connection are, as far as hyper will see them.
+//! Classifies the first bytes of a connection the way hyper does.
 
 use super::sever::Opening;
 
-/// What an HTTP/2 client sends first.
+/// The first bytes that an HTTP/2 client sends.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Reads the first bytes of a connection, in whatever pieces they come.
+/// Reads the first bytes of a connection, in pieces of any size.
 #[derive(Debug)]
 pub(crate) struct OpeningReader {
-    /// Bytes of [`PREFACE`] that have come; `None` once it is something else.
+    /// How many bytes of [`PREFACE`] have arrived; `None` once it cannot be the preface.
     preface: Option<usize>,
-    /// A line with something in it has come.
+    /// A non-empty line has arrived.
     has_begun: bool,
-    /// The line that comes has something in it.
+    /// The current line is not empty.
     in_line: bool,
 }
 
 // === impl OpeningReader ===
 
 impl OpeningReader {
-    /// What all bytes so far are. Not to be asked again once it is neither `Silent` nor `Head`.
+    /// Classifies all bytes so far. Must not be called again after a result other than `Silent` or
+    /// `Head`.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Opening {
         if bytes.is_empty() && !self.has_begun {
             return Opening::Silent;
@@ -41,7 +42,7 @@ impl OpeningReader {
                 self.preface = Some(count + 1);
                 self.has_begun = true;
                 self.in_line = !matches!(byte, b'\r' | b'\n');
-                // Its own empty line ends no head.
+                // The preface's own empty line does not end a head.
                 return None;
             }
             self.preface = None;
@@ -51,7 +52,7 @@ impl OpeningReader {
             b'\n' if self.has_begun && !self.in_line => return Some(Opening::Http1),
             b'\n' => self.in_line = false,
             b'\r' => {}
-            // No head has these; TLS and the like begin with them.
+            // Never part of a head; TLS and the like begin with these bytes.
             0..=8 | 11 | 12 | 14..=31 | 127 => return Some(Opening::Opaque),
             _ => (self.has_begun, self.in_line) = (true, true),
         }

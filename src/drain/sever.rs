@@ -1,5 +1,5 @@
-//! The connections of a wrapped listener: how many are open, and ending those that a server would
-//! wait for without end.
+//! The connections of a wrapped listener: counts the open ones, and severs those that a server
+//! would wait for forever.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,22 +9,22 @@ use atomic_waker::AtomicWaker;
 
 use super::gauge::Gauge;
 
-/// All connections of one server; clones are the same.
+/// All connections of one server; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Severer(Arc<Shared>);
 
-/// One connection's view of it; the connection has ended when this is dropped.
+/// One connection's handle; dropping it means that the connection has ended.
 #[derive(Debug)]
 pub(crate) struct SeverWatch {
     shared: Arc<Shared>,
     connection: Arc<Connection>,
 }
 
-/// What the first bytes of a connection were.
+/// The kind of a connection's first bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Opening {
-    /// None came yet.
+    /// No bytes yet.
     #[default]
     Silent,
     /// The beginning of an HTTP head, or of HTTP/2's preface.
@@ -47,7 +47,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct List {
     connections: Vec<Weak<Connection>>,
-    /// Those to come are severed, too.
+    /// Future connections are severed, too.
     is_severed: bool,
     /// The server stops.
     is_stopping: bool,
@@ -55,19 +55,19 @@ struct List {
 
 #[derive(Debug)]
 struct Connection {
-    /// Of the task that drives it.
+    /// The waker of the task that drives the connection.
     waker: AtomicWaker,
     is_severed: AtomicBool,
-    /// Nobody's to wait for or to end any more.
+    /// The connection was handed over: it is neither awaited nor severed.
     is_released: AtomicBool,
     opening: AtomicU8,
-    /// Reads that brought something.
+    /// The number of reads that returned bytes.
     reads: AtomicUsize,
     reads_at_stop: AtomicUsize,
     is_stopping: AtomicBool,
     /// A ping was written since the stop.
     was_asked: AtomicBool,
-    /// The peer takes nothing at the moment.
+    /// The peer currently reads nothing.
     is_blocked: AtomicBool,
 }
 
@@ -84,12 +84,12 @@ impl Opening {
 // === impl Severer ===
 
 impl Severer {
-    /// For a connection that was just accepted.
+    /// Registers a connection that was just accepted.
     pub(crate) fn watch(&self) -> SeverWatch {
         let mut list = self.0.list();
         let connection = Arc::new(Connection::new(&list));
-        // Those that have ended go when the list would grow, so that it stays twice as long as
-        // needed at the most.
+        // Ended connections are removed when the list would grow, so it stays at most twice as long
+        // as needed.
         if list.connections.len() == list.connections.capacity() {
             list.connections.retain(|it| it.strong_count() > 0);
         }
@@ -102,7 +102,7 @@ impl Severer {
         }
     }
 
-    /// Connections that the server has, and that were not ended.
+    /// The number of open connections that the server waits for and that were not severed.
     pub(crate) fn waited_for(&self) -> usize {
         let connections = self.0.connections();
         let is_waited_for = |it: &&Arc<Connection>| {
@@ -111,7 +111,7 @@ impl Severer {
         connections.iter().filter(is_waited_for).count()
     }
 
-    /// Whether any connection ever brought what may be a request.
+    /// Whether any connection ever received what may be a request.
     pub(crate) fn was_used(&self) -> bool {
         self.0.was_used.load(Ordering::Relaxed)
     }
@@ -121,7 +121,7 @@ impl Severer {
         std::future::poll_fn(|cx| self.0.open.poll_idle(cx)).await;
     }
 
-    /// The server stops: what comes from now on is a sign of life.
+    /// The server stops: bytes received from now on are a sign of life.
     pub(crate) fn stop(&self) {
         self.0.list().is_stopping = true;
         for connection in self.0.connections() {
@@ -131,7 +131,8 @@ impl Severer {
         }
     }
 
-    /// Ends the connections that no server closes by itself, and that nothing can be in flight on.
+    /// Severs the connections that no server closes by itself, and on which nothing can be in
+    /// flight.
     pub(crate) fn sever_idle(&self) {
         for connection in self.0.connections() {
             if connection.is_idle() {
@@ -140,7 +141,7 @@ impl Severer {
         }
     }
 
-    /// Ends all connections, those to come as well; how many of them were busy.
+    /// Severs all connections, including future ones; returns how many were busy.
     pub(crate) fn sever(&self) -> usize {
         self.0.list().is_severed = true;
         let mut busy = 0;
@@ -156,7 +157,7 @@ impl Severer {
 
 impl Shared {
     fn list(&self) -> MutexGuard<'_, List> {
-        // Pushed to and retained only, so that it is valid after a panic.
+        // Only pushed to and retained, so it is valid after a panic.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,13 +194,14 @@ impl Connection {
         }
     }
 
-    /// To be asked a second after the stop.
+    /// Asked one second after the stop.
     fn is_idle(&self) -> bool {
         match Opening::from_number(self.opening.load(Ordering::Relaxed)) {
-            // hyper closes what it saw a request on, and answers it first; later half heads too.
+            // hyper answers and closes a connection on which it saw a request; later also those
+            // with half a head.
             Opening::Silent | Opening::Head => true,
-            // A living peer answers the ping that comes with GOAWAY, if it was sent: not where
-            // the server had said GOAWAY before, or has not begun to stop.
+            // A living peer answers the ping that comes with GOAWAY. None is sent if the server had
+            // sent GOAWAY before, or has not begun to stop.
             Opening::Http2 => {
                 self.was_asked.load(Ordering::Relaxed)
                     && self.reads.load(Ordering::Relaxed)
@@ -210,7 +212,7 @@ impl Connection {
         }
     }
 
-    /// Whether it was not severed before.
+    /// Returns whether this call severed it.
     fn sever(&self) -> bool {
         if self.is_released.load(Ordering::Relaxed) {
             return false;
@@ -224,14 +226,14 @@ impl Connection {
 // === impl SeverWatch ===
 
 impl SeverWatch {
-    /// Whether the connection is to end.
+    /// Whether the connection is to be severed.
     pub(crate) fn is_severed(&self) -> bool {
         self.connection.is_severed.load(Ordering::Acquire)
     }
 
-    /// Whether the connection is to end; if not, the task is woken when it is.
+    /// Whether the connection is to be severed; if not, the task is woken when it is.
     pub(crate) fn poll_severed(&self, cx: &Context<'_>) -> Poll<()> {
-        // First the waker, then the flag: what is severed in between wakes us.
+        // Register the waker before reading the flag, so that a sever in between wakes us.
         self.connection.waker.register(cx.waker());
         if self.is_severed() {
             Poll::Ready(())
@@ -240,7 +242,7 @@ impl SeverWatch {
         }
     }
 
-    /// The first bytes have come, and are this.
+    /// The kind of the first bytes is known.
     pub(crate) fn opened(&self, opening: Opening) {
         if !matches!(opening, Opening::Silent | Opening::Head) {
             self.shared.was_used.store(true, Ordering::Relaxed);
@@ -249,9 +251,9 @@ impl SeverWatch {
         self.connection.opening.store(opening, Ordering::Relaxed);
     }
 
-    /// Something came.
+    /// Bytes have arrived.
     pub(crate) fn heard(&self) {
-        // One task at a time reads.
+        // Only one task reads at a time.
         let reads = self.connection.reads.load(Ordering::Relaxed);
         let reads = reads.wrapping_add(1);
         self.connection.reads.store(reads, Ordering::Relaxed);
@@ -261,7 +263,7 @@ impl SeverWatch {
         self.connection.is_stopping.load(Ordering::Acquire)
     }
 
-    /// Whether a ping is of interest: the server stops, and none was seen since.
+    /// Whether to watch for a ping: the server stops, and has sent none since.
     pub(crate) fn awaits_ping(&self) -> bool {
         self.is_stopping() && !self.connection.was_asked.load(Ordering::Relaxed)
     }
@@ -271,13 +273,13 @@ impl SeverWatch {
         self.connection.was_asked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the peer takes what is sent.
+    /// Records whether the peer stops reading what is sent.
     pub(crate) fn blocked(&self, is_blocked: bool) {
         let blocked = &self.connection.is_blocked;
         blocked.store(is_blocked, Ordering::Relaxed);
     }
 
-    /// The server has handed the connection over: nobody waits for it any more, or ends it.
+    /// The server has handed the connection over: it is no longer awaited or severed.
     pub(crate) fn release(&self) {
         if !self.connection.is_released.swap(true, Ordering::Relaxed) {
             self.shared.open.leave();

@@ -1,5 +1,5 @@
-//! Wakers of requests that wait, to be woken all at once: no lock, and no allocation but when more
-//! wait at the same time than ever before.
+//! Wakers of waiting requests, all woken at once: without a lock, and without an allocation unless
+//! more requests wait at the same time than ever before.
 
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
@@ -17,11 +17,11 @@ const WORD: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
     chunks: [OnceLock<Box<[Word]>>; CHUNKS],
-    /// A word that had room of late.
+    /// A word that recently had room.
     roomy: AtomicUsize,
 }
 
-/// A place of one's own; given back with [`Wakers::release`].
+/// A claimed place; must be given back with [`Wakers::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(NonZeroU32);
 
@@ -41,7 +41,7 @@ impl Wakers {
             let words = (1 << CHUNKS) - 1;
             (0..words).find_map(|word| self.claim_in(word))
         });
-        // Whoever wakes everybody either sees the chunk, or set its flag before this.
+        // `wake_all` either sees the chunk, or has set its flag before this.
         fence(Ordering::SeqCst);
         claimed
     }
@@ -54,12 +54,12 @@ impl Wakers {
         if self.roomy.load(Ordering::Relaxed) != number {
             self.roomy.store(number, Ordering::Relaxed);
         }
-        // From 1 on, so that no place takes no room.
+        // Numbered from 1, so that `Option<Place>` needs no extra space.
         let number = u32::try_from(number * WORD + bit + 1).ok()?;
         NonZeroU32::new(number).map(Place)
     }
 
-    /// The waker that is woken by `wake_all`.
+    /// Stores the waker for `wake_all`.
     pub(super) fn register(&self, place: Place, waker: &Waker) {
         if let Some((word, bit)) = self.word(place) {
             word.wakers[bit].register(waker);
@@ -68,9 +68,9 @@ impl Wakers {
 
     pub(super) fn release(&self, place: Place) {
         if let Some((word, bit)) = self.word(place) {
-            // The waker would keep its task alive.
+            // A waker left behind would keep its task alive.
             drop(word.wakers[bit].take());
-            // Release: the next one finds the place empty.
+            // Release: the next owner finds the place empty.
             word.taken.fetch_and(!(1 << bit), Ordering::Release);
             self.roomy.store(place.split().0, Ordering::Relaxed);
         }
@@ -83,8 +83,8 @@ impl Wakers {
         words.get(place).map(|word| (word, bit))
     }
 
-    /// Wakes all that registered before, or that look at what was set before this once they have
-    /// registered.
+    /// Wakes everybody who registered before, or who reads the flag that was set before this call
+    /// after registering.
     pub(super) fn wake_all(&self) {
         fence(Ordering::SeqCst);
         let words = self.chunks.iter().filter_map(OnceLock::get).flatten();
@@ -97,7 +97,7 @@ impl Wakers {
 // === impl Place ===
 
 impl Place {
-    /// The number of the word, and the place in it.
+    /// The index of the word, and the bit in it.
     fn split(self) -> (usize, usize) {
         let number = self.0.get() as usize - 1;
         (number / WORD, number % WORD)
@@ -124,7 +124,7 @@ impl Word {
         let mut taken = self.taken.load(Ordering::Relaxed);
         while taken != u64::MAX {
             let bit = taken.trailing_ones() as usize;
-            // Acquire: what the one before left is seen.
+            // Acquire: sees what the previous owner left.
             taken = self.taken.fetch_or(1 << bit, Ordering::Acquire);
             if taken & 1 << bit == 0 {
                 return Some(bit);

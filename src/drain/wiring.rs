@@ -1,4 +1,4 @@
-//! Which parts of a server are wired to the registration, and what is said of those that are missing.
+//! Which parts of a server are wired to the registration, and the messages about missing ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -7,15 +7,15 @@ use tracing::Level;
 
 use crate::status::{Board, Event};
 
-/// Which parts of the wiring were seen.
+/// The parts of the wiring that were seen so far.
 #[derive(Debug)]
 pub(crate) struct Wiring {
     layer: AtomicBool,
     listener: AtomicBool,
-    /// The listener is one of ours.
+    /// The listener was wrapped by this crate.
     wrapped: AtomicBool,
     shutdown: AtomicBool,
-    /// Bits of [`Part`]: what was said to be missing.
+    /// Bits of [`Part`]: the parts already reported as missing.
     said: AtomicU8,
     board: Arc<Board>,
 }
@@ -35,7 +35,7 @@ impl Wiring {
     pub(super) fn new(board: Arc<Board>) -> Self {
         Self {
             layer: AtomicBool::new(false),
-            // Nothing is missing where nothing is to be registered.
+            // A disabled registration needs no wiring.
             listener: AtomicBool::new(board.is_disabled()),
             wrapped: AtomicBool::new(false),
             shutdown: AtomicBool::new(false),
@@ -52,12 +52,12 @@ impl Wiring {
         self.layer.load(Ordering::Relaxed)
     }
 
-    /// Somebody knows to what the server is bound.
+    /// The server's bound address is known.
     pub(crate) fn saw_listener(&self) {
         self.listener.store(true, Ordering::Relaxed);
     }
 
-    /// Whoever forgets the next one is told again.
+    /// The next missing listener is reported again.
     #[cfg_attr(
         not(any(feature = "axum", feature = "tonic")),
         allow(dead_code, reason = "for wrapped listeners")
@@ -76,7 +76,7 @@ impl Wiring {
         self.wrapped.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the end of the server's connections is seen.
+    /// Whether the end of the server's connections can be observed.
     pub(crate) fn is_serving_wrapped(&self) -> bool {
         self.wrapped.load(Ordering::Relaxed)
     }
@@ -85,7 +85,7 @@ impl Wiring {
         self.shutdown.store(true, Ordering::Relaxed);
     }
 
-    /// The server serves: somebody must have wrapped the listener.
+    /// The server serves, so the listener must have been wrapped by now.
     #[inline]
     pub(crate) fn check_listener(&self) {
         if !self.listener.load(Ordering::Relaxed) {
@@ -103,7 +103,7 @@ impl Wiring {
         );
     }
 
-    /// Once the gateway has the registration, what is missing by then is missing.
+    /// The gateway has the registration: reports the parts that are still missing.
     pub(crate) fn check_wiring(&self) {
         if !self.has_layer() {
             self.complain(
@@ -124,7 +124,7 @@ impl Wiring {
         }
     }
 
-    /// The server stops, with calls in flight, and the layer saw none ever.
+    /// The server stops with calls in flight, and the layer has never seen one.
     pub(super) fn complain_of_the_layer(&self, connections: usize) {
         let text = format!(
             "the server stops while {connections} connections are busy, and the layer has seen no \
@@ -135,14 +135,14 @@ impl Wiring {
         self.complain(Part::Layer, &text);
     }
 
-    /// For servers of another kind, which have no place for the layer or the shutdown.
+    /// For other kinds of servers, which have no place for the layer or the shutdown.
     pub(crate) fn wired_by_hand(&self) {
         self.saw_layer();
         self.saw_shutdown();
     }
 
     fn complain(&self, part: Part, text: &str) {
-        // Once it was said, each request only looks.
+        // Once it was reported, each request only reads this.
         if self.said.load(Ordering::Relaxed) & part as u8 != 0 {
             return;
         }

@@ -1,8 +1,8 @@
-//! Under which address and name a server is registered: the address from the one that it is bound to,
-//! the spelling in which it is sent, the host's name.
+//! The address and name under which a server is registered: the advertised address derived from the
+//! bound one, the spelling in which it is sent, the host's name.
 //!
-//! Gateways keep connections, and the back-off after failed ones, by the string of an address (contract,
-//! Address strings).
+//! Gateways key connections, and the back-off after failed ones, by the text of an address
+//! (contract, Address strings).
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -53,8 +53,8 @@ pub(crate) fn advertised(
     }
 }
 
-/// The source address of the route to the gateway: what an unspecified address stands for, as the
-/// gateway sees it. Nothing is sent.
+/// The source address of the route to the gateway, which replaces an unspecified address. Sends
+/// nothing.
 fn route_source(unspecified: IpAddr, gateways: &[SocketAddr]) -> IpAddr {
     let loopback = match unspecified {
         IpAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
@@ -62,7 +62,7 @@ fn route_source(unspecified: IpAddr, gateways: &[SocketAddr]) -> IpAddr {
     };
     gateways
         .iter()
-        // 0.0.0.0 takes IPv4 only; [::] takes both.
+        // 0.0.0.0 accepts IPv4 only; [::] accepts both.
         .filter(|gateway| gateway.is_ipv4() || unspecified.is_ipv6())
         .find_map(|gateway| {
             let any: SocketAddr = match gateway {
@@ -77,7 +77,7 @@ fn route_source(unspecified: IpAddr, gateways: &[SocketAddr]) -> IpAddr {
         .unwrap_or(loopback)
 }
 
-/// Why a gateway on another host cannot reach `advertised`; `None` when it can, or may.
+/// Why a gateway on another host cannot reach `advertised`; `None` if it can, or may.
 pub(crate) fn unreachable_from(advertised: &str, gateways: &[SocketAddr]) -> Option<&'static str> {
     let (host, _) = dialled(advertised)?;
     let gateway_is_here = gateways.iter().all(|gateway| is_of_this_host(gateway.ip()));
@@ -95,24 +95,24 @@ pub(crate) fn unreachable_from(advertised: &str, gateways: &[SocketAddr]) -> Opt
     }
 }
 
-/// After so long a gateway has given up what it knew of a spelling.
+/// After this time a gateway has forgotten a spelling.
 const FRESH_AFTER: Duration = Duration::from_secs(180);
 
-/// The spellings of one address, and when each was used last.
+/// The spellings of one address, and when each was last used.
 #[derive(Clone, Debug)]
 pub(crate) struct Spellings {
     /// `None`: never.
     used: Vec<Option<Instant>>,
-    /// The life of the registration that is the newest, and its spelling.
+    /// The latest registration, by number, and its spelling.
     current: Option<(u32, usize)>,
-    /// Where a process begins, so that it and its former life differ.
+    /// The first spelling of this process, so that it differs from that of the process before.
     first: usize,
 }
 
 // === impl Spellings ===
 
 impl Spellings {
-    /// A gRPC target is only for services that are all gRPC.
+    /// A `dns:///` target is only possible if all services are gRPC.
     pub(crate) fn new(seed: u64, is_all_proto: bool) -> Self {
         let all = if is_all_proto {
             2 * SPELLINGS
@@ -126,7 +126,7 @@ impl Spellings {
         }
     }
 
-    /// The spelling of a life; a new life has the one that was longest unused.
+    /// The spelling of a registration; a new one gets the spelling that was unused for longest.
     pub(crate) fn of_life(&mut self, life: u32) -> usize {
         let now = Instant::now();
         match self.current {
@@ -134,12 +134,12 @@ impl Spellings {
             Some((_, spelling)) => self.used[spelling] = Some(now),
             None => {}
         }
-        // The plain ones first, beginning with the first.
+        // The plain spellings first, starting with `first`.
         let plain = (0..SPELLINGS).map(|it| (self.first + it) % SPELLINGS);
         let order = plain.chain(SPELLINGS..self.used.len());
         let current = self.current.map(|(_, spelling)| spelling);
         let free = order.filter(|it| Some(*it) != current);
-        // invariant: there are several. The earliest of equals is the first.
+        // invariant: there are several. Of equals, the first wins.
         let spelling = free.min_by_key(|it| self.used[*it]).unwrap_or_default();
         if self.used[spelling].is_some_and(|at| now.duration_since(at) < FRESH_AFTER) {
             tracing::debug!(
@@ -153,8 +153,8 @@ impl Spellings {
     }
 }
 
-/// The name of this host, for the default instance id: not worth a dependency, because it is only
-/// shown to operators. From the kernel (Linux), else from the environment, else `localhost`.
+/// The name of this host, for the default instance id; only shown to operators, so not worth a
+/// dependency. From the kernel (Linux), else from the environment, else `localhost`.
 pub(crate) fn host_name() -> String {
     let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let environment = || {

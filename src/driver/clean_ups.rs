@@ -1,4 +1,4 @@
-//! Entries that were left on gateways out of reach, until they are removed or have expired.
+//! Abandoned entries on unreachable gateways, until they are removed or have expired.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::control::ControlPlane;
 
-/// Between two looks whether other nodes still route to an entry.
+/// The interval at which to check whether other nodes still route to an entry.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// For a last attempt to remove an entry while leaving.
+/// The time limit of a last attempt to remove an entry while leaving.
 const LAST_TRY: Duration = Duration::from_millis(700);
-/// For the answers to one look.
+/// The timeout of one check.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One task for each entry, which gives whether the gateway was told.
+/// One task for each entry, which returns whether the gateway was told.
 #[derive(Debug)]
 pub(crate) struct CleanUps {
     tasks: JoinSet<bool>,
     expiries: HashMap<Id, Instant>,
-    /// When those that are left expire.
+    /// When the remaining entries expire.
     expiring: watch::Sender<Vec<Instant>>,
     given_up: usize,
 }
 
-/// A gateway that answers, and may route to what another node of its cluster took.
+/// A gateway that answers, and may route to replicas that another node of its cluster accepted.
 #[derive(Debug)]
 pub(crate) struct LivePeer {
     pub(crate) control: ControlPlane,
-    /// Those that were registered, as "namespace/version".
+    /// The registered services, as "namespace/version".
     pub(crate) services: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl CleanUps {
         }
     }
 
-    /// Adds an entry that is gone at `expiry` whatever happens.
+    /// Adds an entry that expires at `expiry` at the latest.
     pub(crate) fn spawn(
         &mut self,
         clean_up: impl Future<Output = bool> + Send + 'static,
@@ -78,28 +78,28 @@ impl CleanUps {
             .send_replace(self.expiries.values().copied().collect());
     }
 
-    /// Entries that could not be removed before they expired, or not yet.
+    /// The number of entries that expired before they could be removed, or are not removed yet.
     pub(crate) fn abandoned(&self) -> usize {
         self.given_up + self.tasks.len()
     }
 
-    /// Those of them that have not expired.
+    /// The number of those that have not expired.
     pub(crate) fn pending(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Resolves when nothing is left, or after a moment, in which a gateway that is back has answered.
+    /// Resolves when no entry is left, or after enough time for a gateway that is back to answer.
     pub(crate) fn tried(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut expiring = self.expiring.subscribe();
         async move {
-            // Either way it is over.
+            // On a timeout there is nothing more to do.
             let _ = timeout(LAST_TRY, expiring.wait_for(Vec::is_empty)).await;
         }
     }
 
-    /// Resolves when nobody routes to what was left, as far as can be known: it was removed, or no
-    /// other node knows of it. What does not expire before `deadline` is not waited for, because
-    /// waiting would be of no use.
+    /// Resolves when, as far as can be known, no node routes to an abandoned entry: it was removed,
+    /// or no other node knows of it. Entries that expire after `deadline` are not awaited, because
+    /// waiting for them would be pointless.
     pub(crate) fn over(
         &self,
         peer: Option<LivePeer>,
@@ -134,7 +134,7 @@ impl CleanUps {
     }
 }
 
-/// Until when it is of use to wait.
+/// How long waiting is useful.
 fn last_in_time(expiries: &[Instant], deadline: Instant) -> Option<Instant> {
     let in_time = expiries.iter().filter(|expiry| **expiry <= deadline);
     in_time.max().copied()
@@ -143,7 +143,7 @@ fn last_in_time(expiries: &[Instant], deadline: Instant) -> Option<Instant> {
 // === impl LivePeer ===
 
 impl LivePeer {
-    /// Whether it routes to replicas that other nodes took.
+    /// Whether the gateway routes to replicas that other nodes accepted.
     async fn may_route_elsewhere(&self) -> bool {
         let look = async {
             if self.control.is_clustered().await != Some(true) {
@@ -158,7 +158,7 @@ impl LivePeer {
                 .filter(|it| is_ours(&format!("{}/{}", it.namespace, it.version)));
             let replicas: usize = of_ours.map(|it| it.replica_count as usize).sum();
             let mut here = 0;
-            // None is kept: they are only counted.
+            // Registrations are only counted, not kept.
             let counted = self.control.registrations(|it| {
                 here += it.namespaces.iter().filter(|name| is_ours(name)).count();
                 false

@@ -1,4 +1,4 @@
-//! Tells the gateway that a registration is over when the runtime went away under it.
+//! Deregisters when the runtime ends before the registration has.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -13,7 +13,7 @@ use crate::control::ControlPlane;
 use crate::drain::RELAYED;
 use crate::lease::LeaseKind;
 
-/// What the end of a runtime waits for at the most, whatever the number of its registrations.
+/// How long the end of a runtime waits at most, whatever the number of its registrations.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Deregisters from a thread of its own when the task that should do it is dropped.
@@ -21,8 +21,8 @@ pub(crate) struct LastResort {
     runtime: Arc<Runtime>,
 }
 
-/// The registrations of one runtime: they are dropped one after another when it ends, and only the
-/// last of them waits.
+/// The registrations of one runtime: when it ends, they are dropped one after another, and only the
+/// last one waits.
 #[derive(Debug, Default)]
 struct Runtime(Mutex<Members>);
 
@@ -32,11 +32,11 @@ struct Members {
     thread: Option<Thread>,
 }
 
-/// Does the jobs of all members.
+/// Runs the jobs of all members.
 #[derive(Debug)]
 struct Thread {
     jobs: UnboundedSender<Job>,
-    /// Gets nothing, and ends when everything is done.
+    /// Receives nothing, and closes when all jobs are done.
     ended: mpsc::Receiver<()>,
     until: Instant,
 }
@@ -59,14 +59,14 @@ impl LastResort {
         Self { runtime }
     }
 
-    /// Makes these Deregisters, and tells `done` whether the gateway was told, or `None` when there
-    /// was nothing to tell. Does not wait: dropping the last one of a runtime does.
+    /// Makes these Deregisters, and tells `done` whether the gateway was told, or `None` if there
+    /// was nothing to tell. Does not wait: dropping the last member of a runtime does.
     pub(crate) fn act(
         &self,
         held: Vec<(LeaseKind, ControlPlane, String)>,
         done: impl FnOnce(Option<bool>) + Send + 'static,
     ) {
-        // Of a hold alone: the calls that it was for have just been answered.
+        // For a hold alone: the calls that it protected have only just been answered.
         let pause = match held.iter().all(|(kind, ..)| *kind == LeaseKind::Hold) {
             true => RELAYED,
             false => Duration::ZERO,
@@ -111,11 +111,11 @@ impl Drop for LastResort {
         }
         let thread = members.thread.take();
         drop(members);
-        // The process may end right after the runtime, so the thread is waited for.
+        // The process may end right after the runtime, so wait for the thread.
         if let Some(Thread { jobs, ended, until }) = thread {
             drop(jobs);
             let rest = until.saturating_duration_since(Instant::now());
-            // Either way nothing more can be done.
+            // On a timeout there is nothing more to do.
             let _ = ended.recv_timeout(rest);
         }
     }
@@ -127,7 +127,7 @@ impl Runtime {
     fn current() -> Arc<Self> {
         static RUNTIMES: Mutex<Option<HashMap<Id, Weak<Runtime>>>> = Mutex::new(None);
 
-        // Changed entry by entry, so that it is valid after a panic.
+        // Entries are changed one by one, so the map is valid after a panic.
         let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
         let runtimes = runtimes.get_or_insert_default();
         runtimes.retain(|_, runtime| runtime.strong_count() > 0);
@@ -147,7 +147,8 @@ impl Runtime {
 // === impl Thread ===
 
 impl Thread {
-    /// Another registration's may have ended long before; several that end at once share the time.
+    /// Another registration may have ended long before; several that end at once share the time
+    /// limit.
     fn takes_a_job(&mut self, now: Instant) {
         if self.until < now {
             self.until = now + LIMIT;

@@ -1,4 +1,4 @@
-//! What is noted down while leaving, for the report.
+//! Records the steps of leaving for the report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::lease::Ending;
 use crate::lease::Hold;
 use crate::status::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
-/// The steps of leaving, as they happen.
+/// The steps of leaving, recorded as they happen.
 #[derive(Debug)]
 pub(crate) struct Leaving {
     reason: LeaveReason,
@@ -43,27 +43,26 @@ impl Leaving {
         }
     }
 
-    /// The gateway knows, or cannot be told.
+    /// The gateway has deregistered the service, or cannot be told.
     pub(crate) fn withdrawn(&mut self, held: bool) {
         self.withdrawn = Some(Instant::now());
         self.held = held;
     }
 
-    /// The wait for calls in flight is over, and `open` was left; a hold that is gone by now was
-    /// of no use.
+    /// The drain is over with `open` left; if the hold was gone by then, it had no effect.
     pub(crate) fn drained(&mut self, held: bool, open: Open) {
         self.open = open;
         self.drained = Some(Instant::now());
         self.held &= held;
     }
 
-    /// The wait for calls in flight was given up, and `open` ended.
+    /// The drain timed out, and `open` was ended.
     pub(crate) fn timed_out(&mut self, open: Open) {
         self.open = open;
         self.drained = Some(Instant::now());
     }
 
-    /// `hold` is `None` where none is needed; `released` is what became of its entry.
+    /// `hold` is `None` if none is needed; `released` is what became of its entry.
     pub(crate) fn report(
         &self,
         ending: Ending,
@@ -81,7 +80,7 @@ impl Leaving {
         report.hold = match hold {
             None => HoldOutcome::NotNeeded,
             Some(Hold::Off) => HoldOutcome::Off,
-            // Nothing came through the gateway, or nobody was there to answer it.
+            // Nothing came through the gateway, or no server was there to answer it.
             Some(_) if ending == Ending::NothingHeld || !life.board.was_registered() => {
                 HoldOutcome::NotNeeded
             }
@@ -103,7 +102,7 @@ impl Leaving {
         report.late = in_flight.arrived_since(self.arrived);
         let open = match self.drained {
             Some(_) => self.open,
-            // Nobody waited for them; a server that stops later does.
+            // Nothing waited for these calls; a server that stops later will.
             None => Open {
                 unfinished: in_flight.open(),
                 ..Open::default()

@@ -1,5 +1,5 @@
-//! The life of one registration: a listener is wrapped, its first poll starts the task, and whoever
-//! asks first for leaving ends it.
+//! The life of one registration: a listener is wrapped, its first poll starts the task, and the
+//! first request to leave ends it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ pub(crate) struct Life {
     pub(crate) board: Arc<Board>,
     pub(crate) drain: Arc<Drain>,
     pub(crate) proof: Arc<Proof>,
-    /// Until the task begins: what it needs of them is its configuration, and they may be large.
+    /// Held until the task begins and takes the configuration; they may be large.
     options: Mutex<Option<Options>>,
     on_finding: OnFinding,
     on_refusal: OnRefusal,
@@ -37,11 +37,11 @@ pub(crate) struct Life {
     began: AtomicBool,
     leave: watch::Sender<Option<LeaveRequest>>,
     report: watch::Sender<Option<LeaveReport>>,
-    /// The gateway refused, and the user wants the server to stop then.
+    /// The gateway refused, and `OnRefusal::Stop` is set.
     refused: CancellationToken,
 }
 
-/// Why to leave, and whether a server is there that has requests to finish.
+/// Why to leave, and whether a server has requests to finish.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeaveRequest {
     pub(crate) reason: LeaveReason,
@@ -53,14 +53,13 @@ enum Stage {
     Idle,
     /// A listener is wrapped; its first poll starts the task.
     Wired(Box<Config>),
-    /// The same, and nothing is registered because of what the check found.
+    /// Like `Wired`, but nothing is registered because of the check's findings.
     Faulty,
     Running,
     Left,
 }
 
-/// A report that is given when everything else is done, also by a log that panics: others wait
-/// for it.
+/// A report that is delivered after everything else, even if logging panics: others wait for it.
 struct Due<'a> {
     life: &'a Life,
     report: LeaveReport,
@@ -115,12 +114,12 @@ impl Life {
     }
 
     fn options(&self) -> MutexGuard<'_, Option<Options>> {
-        // They are only read, or taken whole, so that a panic elsewhere leaves them valid.
+        // Only read or taken whole, so valid after a panic elsewhere.
         self.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        // A stage is replaced whole, so that a panic elsewhere leaves it valid.
+        // A stage is only replaced whole, so it is valid after a panic elsewhere.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +133,7 @@ impl Life {
         self.stage().check_idle()?;
         let config = match &*self.options() {
             Some(options) => Config::of(options),
-            // The task took them a moment ago.
+            // The task has just taken them.
             None => return Stage::Running.check_idle(),
         };
         let config = match config {
@@ -153,7 +152,7 @@ impl Life {
             .of_services(config.services.iter().map(Resolved::name));
         let names: Vec<String> = config.services.iter().map(Resolved::name).collect();
         self.board.meter.of_services(&names.join(","));
-        // Whether there is any; which one is known once the gateway is.
+        // Only whether there is an address; the gateway decides which one.
         address::advertised(&config.advertise, bound, &[])?;
         self.readiness.check(&config.advertise, bound)?;
         let mut stage = self.stage();
@@ -162,7 +161,7 @@ impl Life {
         Ok(())
     }
 
-    /// Whoever runs it sees why the gateway does not know it.
+    /// Tells operators why the gateway does not know the service.
     fn say_disabled(&self) {
         if self.began.swap(true, Ordering::Relaxed) {
             return;
@@ -176,7 +175,7 @@ impl Life {
         self.board.say(Level::INFO, None, &text);
     }
 
-    /// Only where schemas are at fault: other options are wrong from the first start on.
+    /// Only for errors in schemas: other wrong options fail at the very first start.
     fn may_serve_unregistered(&self, error: &Error) -> bool {
         let is_wanted = self.on_finding == OnFinding::ServeUnregistered;
         let is_of_schemas = |found: &tower_gwag_schema::Findings| {
@@ -202,7 +201,7 @@ impl Life {
             .set_status(State::Refused, Some(Arc::new(reason)));
     }
 
-    /// The listener was dropped before it was polled: another may be wrapped.
+    /// The listener was dropped before it was polled: another one may be wrapped.
     #[cfg_attr(
         not(any(feature = "axum", feature = "tonic")),
         allow(dead_code, reason = "for wrapped listeners")
@@ -215,12 +214,12 @@ impl Life {
         }
     }
 
-    /// Starts the task, once; called at the first poll for a connection.
+    /// Starts the task once, at the first poll for a connection.
     pub(crate) fn begin(self: &Arc<Self>, bound: Option<SocketAddr>) {
         let mut stage = self.stage();
         let config = match std::mem::replace(&mut *stage, Stage::Running) {
             Stage::Wired(config) => config,
-            // It runs already, or a leave came first.
+            // The task already runs, or leaving came first.
             other => {
                 *stage = other;
                 return;
@@ -239,7 +238,7 @@ impl Life {
         tokio::spawn(task.instrument(self.board.log.span()));
     }
 
-    /// Asks for leaving; the first request counts.
+    /// Asks the registration to leave; only the first request counts.
     pub(crate) fn request_leave(self: &Arc<Self>, request: LeaveRequest) {
         let mut first = false;
         self.leave.send_if_modified(|asked| {
@@ -277,8 +276,8 @@ impl Life {
         self.leave.subscribe()
     }
 
-    /// Resolves at the end of leaving and of the stop, for a server that stops: the stop begins
-    /// here if the registration has ended without one.
+    /// Resolves at the end of leaving and of the server's stop; begins the stop if the registration
+    /// ended without one.
     pub(crate) async fn over(&self) {
         self.ended().await;
         self.drain.over().await;
@@ -290,7 +289,8 @@ impl Life {
         let report = Due { life: self, report };
         let level = match (report.report.cleanness(), report.report.outcome()) {
             (Cleanness::NotClean, _) => Level::WARN,
-            // One that never began, as after an error of `main`, is no news.
+            // A registration that never began, as after an error in `main`, is not worth a log
+            // line.
             (_, LeaveOutcome::NothingRegistered) if !self.began.load(Ordering::Relaxed) => {
                 Level::DEBUG
             }
@@ -309,7 +309,7 @@ impl Life {
     pub(crate) async fn ended(&self) -> LeaveReport {
         let mut reports = self.report.subscribe();
         let report = reports.wait_for(Option::is_some).await;
-        // invariant: the sender is a field of `self`, and the value was just seen to be there.
+        // invariant: `self` owns the sender, and the value was just seen.
         report
             .ok()
             .and_then(|report| report.clone())
@@ -329,7 +329,7 @@ impl Life {
         }
     }
 
-    /// Cancelled when the server is to stop because the gateway refused.
+    /// Cancelled when the server must stop because the gateway refused.
     pub(crate) fn refused(&self) -> &CancellationToken {
         &self.refused
     }
@@ -353,7 +353,7 @@ impl Life {
     }
 }
 
-/// The options show no secrets; what is made of them has addresses as they are dialled.
+/// Options show no secrets, but the configuration has addresses as they are dialled.
 impl fmt::Debug for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Life")

@@ -1,5 +1,5 @@
-//! The life of a registration, and the one task that does the I/O: it makes the calls that the lease
-//! decides, and tells it what became of them.
+//! The life of a registration, and the task that does its I/O: it makes the calls that the lease
+//! decides on, and feeds the results back.
 
 pub(crate) mod address;
 mod calls;

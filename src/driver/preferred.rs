@@ -1,4 +1,4 @@
-//! Watches for the return of the first gateway, while another one is registered with.
+//! Watches for the return of the first gateway while the registration is with another one.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::awaited::{finished, optional_sleep};
 use crate::control::ControlPlane;
 use crate::pace::Pace;
 
-/// Between two looks.
+/// The interval between two probes.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Asks the first gateway now and then whether it is there.
+/// Regularly asks the first gateway whether it is there.
 #[derive(Debug)]
 pub(crate) struct Preferred {
     control: ControlPlane,
@@ -33,7 +33,7 @@ impl Preferred {
         }
     }
 
-    /// Another gateway is registered with.
+    /// Starts to watch: the registration is with another gateway.
     pub(crate) fn watch(&mut self) {
         self.look_at = Some(Instant::now() + self.pace.about(INTERVAL));
     }
@@ -62,7 +62,7 @@ impl Preferred {
                 () = optional_sleep(self.look_at), if self.look.is_none() => {
                     self.look_at = None;
                     let control = self.control.clone();
-                    // Changes nothing, and may be cancelled.
+                    // Changes nothing, so it may be cancelled.
                     self.look = Some(tokio::spawn(async move { control.is_there().await }));
                 }
             }

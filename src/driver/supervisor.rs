@@ -1,4 +1,4 @@
-//! A panic of the registration's task is told, and the task goes on.
+//! Reports a panic of the registration's task, and restarts the task.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -16,22 +16,22 @@ use super::task::Worker;
 use crate::options::Config;
 use crate::status::{Board, Event};
 
-/// Panics in a row after which it would not help to go on.
+/// After this many panics in a row, restarting is pointless.
 const PANICS: u32 = 6;
-/// Without a panic for so long, the next one is the first again.
+/// After this time without a panic, counting starts again.
 const CALM: Duration = Duration::from_secs(600);
-/// Before the task goes on; doubled from one to the next.
+/// The pause before a restart; doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs from the first poll for a connection until nothing is registered any more.
+/// Runs from the first poll for a connection until nothing is registered.
 ///
-/// The worker is made at once: whoever drops the future, polled or not, gets a report made.
+/// The worker is made at once, so that dropping the future, polled or not, produces a report.
 pub(crate) fn run(
     life: Arc<Life>,
     config: Config,
     bound: Option<SocketAddr>,
 ) -> impl Future<Output = ()> + Send {
-    // In boxes, because a future has room for what it is given and for what it makes of it.
+    // Boxed, because a future reserves space for its arguments and for what it makes of them.
     supervise(Box::new(Worker::new(life, config, bound)))
 }
 
@@ -43,7 +43,7 @@ async fn supervise(mut worker: Box<Worker>) {
             return;
         };
         if worker.is_finished() {
-            // The report is made.
+            // The report has been delivered.
             return;
         }
         panics = if begun.elapsed() < CALM {
@@ -57,14 +57,14 @@ async fn supervise(mut worker: Box<Worker>) {
             pause(&worker.life, PAUSE * (1 << (panics - 1))).await;
         }
         if !goes_on || caught(Box::pin(worker.recover())).await.is_err() {
-            // What is dropped with a report not made makes one.
+            // Dropping an undelivered report delivers it.
             let _ = caught(Box::pin(worker.give_up())).await;
             return;
         }
     }
 }
 
-/// Leaving has a deadline: it does not wait for the end of a pause.
+/// Leaving has a deadline, so it does not wait for the pause to end.
 async fn pause(life: &Life, pause: Duration) {
     let mut leave_requests = life.leave_requests();
     tokio::select! {
@@ -80,7 +80,7 @@ fn tell(board: &Board, panic: &str, goes_on: bool) {
         "it has panicked too often and ends the registration; the server serves on"
     };
     let text = format!("the registration's task panicked ({panic}): {then}; please report this");
-    // What panicked may have been the log.
+    // The logger itself may have panicked.
     let said = || board.say(Level::ERROR, None, &text);
     let _ = catch_unwind(AssertUnwindSafe(said));
     board.emit(&Event::Panicked(text));

@@ -1,5 +1,6 @@
-//! An identity that only one process has at a time: what its former life left on the gateway is
-//! removed at the start, and a process whose successor is there stays out (contract, Takeover).
+//! An identity that only one process has at a time: at the start, the entries of its former life
+//! are removed from the gateway, and a process whose successor exists stays out (contract,
+//! Takeover).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,20 +14,20 @@ use crate::control::{CallError, ControlPlane, shown};
 use crate::error::{Error, ErrorKind};
 use crate::observe::slots::unmarked;
 
-/// For the list; a gateway that takes longer is asked again.
+/// The timeout for the list; a slower gateway is asked again.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For a gateway that is only an alternative.
+/// The timeout for a gateway that is only an alternative.
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One process's claim to an identity.
 #[derive(Debug)]
 pub(crate) struct Exclusive {
     identity: String,
-    /// Grows from life to life: microseconds since 1970, or one more than that of a former life
-    /// whose clock was ahead.
+    /// Grows with each life: microseconds since 1970, or one more than that of a former life whose
+    /// clock was ahead.
     incarnation: AtomicU64,
-    /// Numbers of the gateways on which nothing of a former life is left.
+    /// The gateways on which nothing of a former life remains.
     taken_over: Mutex<BTreeSet<usize>>,
 }
 
@@ -43,14 +44,14 @@ impl Exclusive {
         }
     }
 
-    /// As it goes over the wire.
+    /// The instance id that is sent.
     pub(crate) fn instance_id(&self) -> String {
         let incarnation = self.incarnation.load(Ordering::Relaxed);
         format!("{}#{incarnation}", self.identity)
     }
 
-    /// Before each Register: takes over at the first, on every gateway that can be reached, and
-    /// later looks whether somebody else did.
+    /// Called before each Register: the first call takes over on every reachable gateway, later
+    /// calls check whether another process has taken over.
     pub(crate) async fn settle(
         &self,
         controls: &[ControlPlane],
@@ -63,12 +64,13 @@ impl Exclusive {
         if begins {
             self.take_over(&controls[gateway]).await?;
         } else {
-            // Whoever is younger began after us.
+            // A younger process has started since.
             self.stay_or_remove(&controls[gateway]).await?;
         }
         self.settled().insert(gateway);
         if begins {
-            // Other gateways that cannot be reached now are dealt with when they are registered with.
+            // Gateways that cannot be reached now are dealt with when the registration moves to
+            // them.
             self.take_over_nodes(&controls[gateway]).await;
             let others = (0..controls.len()).filter(|it| *it != gateway);
             for other in others {
@@ -81,7 +83,7 @@ impl Exclusive {
         Ok(())
     }
 
-    /// The nodes behind one name that were not asked yet.
+    /// Takes over on the nodes behind one name that were not asked yet.
     async fn take_over_nodes(&self, control: &ControlPlane) {
         for node in control.other_nodes().await {
             self.takes_over(&node).await;
@@ -93,13 +95,13 @@ impl Exclusive {
             return false;
         };
         self.outgrow(&others);
-        // It is never taken back: only the waiting ends.
+        // Never cancelled: a timeout only ends the wait.
         let removed = tokio::spawn(remove(control.clone(), others));
         matches!(timeout(OTHERS_TIMEOUT, removed).await, Ok(Ok(Ok(()))))
     }
 
     fn settled(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        // Single insertions leave it valid after a panic.
+        // Single insertions leave the set valid after a panic.
         self.taken_over
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -131,7 +133,7 @@ impl Exclusive {
         remove(control.clone(), others).await
     }
 
-    /// The clock of a former life may have been ahead.
+    /// Raises the incarnation if the clock of a former life was ahead.
     fn outgrow(&self, others: &[(u64, Registration)]) {
         for (incarnation, _) in others {
             let younger = incarnation.saturating_add(1);
@@ -157,9 +159,9 @@ impl Exclusive {
         remove(control.clone(), others).await
     }
 
-    /// After each Register of the service: of two processes that began at one moment neither has
-    /// seen the other before. Both see it now, or the one that was the last to register does; the
-    /// younger stays. Nodes that do not answer in time say nothing.
+    /// Called after each Register of the service: two processes that start at the same moment do
+    /// not see each other before it. Afterwards both do, or at least the one that registered last;
+    /// the younger one stays. Nodes that do not answer in time are ignored.
     pub(crate) async fn confirm(
         &self,
         controls: &[ControlPlane],
@@ -186,7 +188,7 @@ impl Exclusive {
                     return Err(CallError::Refused(self.displaced()));
                 }
                 if !older.is_empty() {
-                    // It is never taken back: only the waiting ends.
+                    // Never cancelled: a timeout only ends the wait.
                     let _ = tokio::spawn(remove(node, older)).await;
                 }
             }
@@ -215,7 +217,7 @@ impl Exclusive {
     }
 }
 
-/// Not cancel safe, as any Deregister: run it to its end.
+/// Not cancel safe, like any Deregister: run it to completion.
 async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Result<(), CallError> {
     for (_, former) in others {
         let id = shown(&former.registration_id);
