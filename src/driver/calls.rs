@@ -1,4 +1,4 @@
-//! Turns the machine's calls into calls of the control plane.
+//! Turns the machine's calls into calls to the control plane.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -26,71 +26,71 @@ use crate::observe::verify::{self, Expected};
 use crate::options::{Advertise, Config, GatewayConfig};
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
-/// For one look at what is left of us.
+/// The timeout of one look for ghosts.
 const GHOST_TIMEOUT: Duration = Duration::from_millis(500);
-/// Between two of these looks.
+/// The pause between two of these looks.
 const GHOST_PAUSE: Duration = Duration::from_millis(100);
-/// For so long a list may lag behind a Deregister (contract § 2), and some more.
+/// How long a list may lag behind a Deregister (contract § 2), plus a margin.
 const LIST_LAG: Duration = Duration::from_millis(3_200);
-/// The looks after a gateway's restart: everybody registers again in this time.
+/// The number of looks after a gateway's restart: within this time every replica registers again.
 const RESTART_LOOKS: usize = 4;
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// For the look at who has a service's place.
+/// The timeout for finding out who has a service's slot.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For what differs from a schema that has the place.
+/// The timeout for finding the difference from another schema that has the slot.
 const DIFFERENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For the look before a heartbeat, which must not come late.
+/// The timeout of the look before a heartbeat, which must not be late.
 const GUARD_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Between two attempts to tell a gateway that cannot be reached what was left there.
+/// The interval between attempts to tell an unreachable gateway about an abandoned entry.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
-/// The same once the process leaves; attempts to connect are made no more often.
+/// The same once the process leaves; connections are attempted no more often than this.
 const LAST_TRY_INTERVAL: Duration = Duration::from_millis(210);
 
 /// Makes calls for one registration.
 pub(crate) struct Calls(Arc<Shared>);
 
 struct Shared {
-    /// In the order of the options; a machine's number of a gateway is its place here.
+    /// In the order of the options; the machine's gateway numbers are indices into it.
     controls: Vec<ControlPlane>,
     config: Config,
     expected: Arc<[Expected]>,
     exclusive: Option<Exclusive>,
-    /// `None`: the address is not to be respelled.
+    /// `None`: the address keeps its spelling.
     spellings: Option<Mutex<Spellings>>,
     bound: Option<SocketAddr>,
-    /// The addresses of a gateway as last resolved.
+    /// The gateway's addresses as last resolved.
     gateways: Mutex<Vec<SocketAddr>>,
-    /// What is advertised to a gateway; hold and service must have it byte by byte.
+    /// The address advertised to a gateway; hold and service must have it byte by byte.
     address: Mutex<Option<(usize, String)>>,
-    /// What a name that is advertised stands for, if it is this server.
+    /// The addresses of the advertised name, if it is this server.
     named: Mutex<Vec<IpAddr>>,
-    /// The tier policy of the gateway does not take a hold with a vN.
+    /// The gateway's tier policy does not accept a hold with a vN.
     hold_is_unstable: AtomicBool,
-    /// Services that are not registered while the others are, by their place.
+    /// Indices of services that are not registered while the others are.
     aside: Mutex<BTreeSet<usize>>,
-    /// A gateway has forgotten what it took, as after a restart.
+    /// A gateway has lost an entry, as after a restart.
     was_forgotten: AtomicBool,
-    /// Replicas without a registration that were told of while the service was up.
+    /// The number of ghosts reported while the service was up.
     known_ghosts: AtomicU32,
-    /// The last look has found some that may only be late to go.
+    /// The last look has found ghosts that may only be replicas removed late.
     suspects_ghosts: AtomicBool,
     leaves: CancellationToken,
 }
 
-/// What must be so for a call of the service to be made.
+/// The conditions for a call of the service.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
-    /// For a heartbeat: every one of these slots has its hash.
+    /// For a heartbeat: each of these slots must have its hash.
     pub(crate) guard: Guard,
-    /// For a Register: the gateway has said who has the slots.
+    /// For a Register: the gateway must have told who has the slots.
     pub(crate) needs_look: bool,
 }
 
-/// A call and what became of it.
+/// A call and its result.
 pub(crate) struct Reply {
     pub(crate) call: Call,
     pub(crate) answer: Answer,
@@ -106,7 +106,7 @@ pub(crate) struct Reply {
 
 impl Calls {
     pub(crate) fn new(mut config: Config, bound: Option<SocketAddr>) -> Self {
-        // Each process begins somewhere else.
+        // Each process starts with another spelling.
         let is_all_proto = config.is_all_proto();
         let spellings = Spellings::new(config.seed, is_all_proto).into();
         let spellings = config.respells.then_some(spellings);
@@ -120,10 +120,10 @@ impl Calls {
             let gateway = Gateway::shared(&it.target, &it.endpoint, it.private);
             ControlPlane::new(gateway, Arc::clone(&credentials), Arc::clone(&own))
         };
-        // An endpoint takes a kilobyte, and the gateway has its own.
+        // An endpoint takes a kilobyte, and the connection has its own copy.
         let gateways = std::mem::take(&mut config.gateways);
         let mut controls: Vec<ControlPlane> = gateways.into_iter().map(control).collect();
-        // They were collected where the endpoints stood.
+        // Collected in place, so the allocation has the size of the endpoints.
         controls.shrink_to_fit();
         Self(Arc::new(Shared {
             controls,
@@ -144,12 +144,12 @@ impl Calls {
         }))
     }
 
-    /// But for the gateways, which became [`control`](Self::control).
+    /// All but the gateways, which became [`control`](Self::control).
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// What this process is called in the gateway's list.
+    /// The name of this process in the gateway's list.
     pub(crate) fn instance_id(&self) -> String {
         match &self.0.config.advertise {
             Advertise::Exactly(address) => self.0.instance_id(address),
@@ -157,7 +157,7 @@ impl Calls {
         }
     }
 
-    /// How many gateways there are.
+    /// The number of gateways.
     pub(crate) fn gateways(&self) -> usize {
         self.0.controls.len()
     }
@@ -166,12 +166,12 @@ impl Calls {
         self.0.control(gateway)
     }
 
-    /// What the gateway should make of the services.
+    /// How the gateway should list and route the services.
     pub(crate) fn expected(&self) -> Arc<[Expected]> {
         Arc::clone(&self.0.expected)
     }
 
-    /// The calls of the gateway that was last registered with.
+    /// Where the calls of the current gateway come from.
     pub(crate) fn callers(&self) -> Callers {
         let gateways = lock(&self.0.gateways);
         let mut hosts: Vec<IpAddr> = gateways.iter().map(SocketAddr::ip).collect();
@@ -190,27 +190,27 @@ impl Calls {
             let mut dialled = ips.iter().map(|ip| SocketAddr::new(*ip, port));
             dialled.any(|dialled| is_bound(dialled, bound))
         });
-        // Whoever dials an address of its own host has that address.
+        // A gateway on this host dials from the address that it dials.
         if hosts.iter().copied().any(is_of_this_host) {
             hosts.extend(ips);
         }
         Callers { hosts, is_bound }
     }
 
-    /// What the name that is advertised stands for.
+    /// Sets the addresses that the advertised name resolves to.
     pub(crate) fn name_is(&self, ips: Vec<IpAddr>) {
         *lock(&self.0.named) = ips;
     }
 
-    /// What to do where the server has TLS and a gateway that is registered with dials `address`
-    /// without; `None` where it does not (contract, TLS towards the services).
+    /// The remedy if the server has TLS and one of the gateways dials `address` without it; `None`
+    /// if none does (contract, TLS towards the services).
     pub(crate) fn remedy_for_tls(&self, address: &str, gateway: usize) -> Option<&'static str> {
         let gateway_has_tls = self.target(gateway).is_https();
         let address_has_tls = address.starts_with("https://");
         let is_in_plaintext = |it: &&Resolved| match it.kind {
             ServiceKind::Proto => !gateway_has_tls,
             ServiceKind::OpenApi => !address_has_tls,
-            // A whole URL leads anywhere.
+            // A full URL may lead anywhere.
             ServiceKind::GraphQl => {
                 !address_has_tls && it.binding.graphql_endpoint.starts_with('/')
             }
@@ -228,8 +228,8 @@ impl Calls {
         })
     }
 
-    /// Deregisters an entry that was left on a gateway, as soon as that can be reached; whether
-    /// that was before `until`, when the gateway has evicted it by itself.
+    /// Deregisters an abandoned entry as soon as its gateway can be reached; returns whether that
+    /// was before `until`, when the gateway has evicted it by itself.
     pub(crate) fn clean_up(
         &self,
         entry: Entry,
@@ -256,20 +256,20 @@ impl Calls {
         }
     }
 
-    /// Whether another node than the one that was asked last has the entry.
+    /// Whether the entry is on another node than the one that was asked last.
     pub(crate) fn is_elsewhere(&self, entry: &Entry) -> bool {
         let asked = self.control(entry.gateway).node();
         entry.node.is_some_and(|home| asked != Some(home))
     }
 
-    /// What the last attempt to deregister needs of an entry.
+    /// The parts of an entry that the last attempt to deregister needs.
     pub(crate) fn last_call(&self, entry: &Entry) -> (LeaseKind, ControlPlane, String) {
-        // The connections die with their runtime.
+        // The shared connections end with their runtime.
         let control = self.control(entry.gateway).apart(entry.node);
         (entry.kind, control, entry.id.clone())
     }
 
-    /// Waits for a call that nobody else waits for any more, and takes back what it registered.
+    /// Awaits a call that nobody else awaits any more, and undoes its registration.
     pub(crate) fn take_back(
         &self,
         gateway: usize,
@@ -285,24 +285,23 @@ impl Calls {
         }
     }
 
-    /// The process leaves: what is left of the service counts from now on, and is tried to be removed
-    /// once more at once.
+    /// The process leaves: abandoned entries count from now on, and are tried once more at once.
     pub(crate) fn leave(&self) {
         self.0.leaves.cancel();
     }
 
-    /// The gateway does not know a registration any more.
+    /// The gateway has lost an entry.
     pub(crate) fn was_forgotten(&self) {
         self.0.was_forgotten.store(true, Ordering::Relaxed);
     }
 
-    /// The last look was over before it was known whether what it found is only late to go.
+    /// The last look ended before it was known whether its findings are only removed late.
     pub(super) fn suspects_ghosts(&self) -> bool {
         self.0.suspects_ghosts.load(Ordering::Relaxed)
     }
 
-    /// After a restart of the gateway: how many replicas of the services it has without a
-    /// registration, for which a few looks are taken; `None` where that cannot be known.
+    /// Counts the ghosts of the services after a restart of the gateway, in a few looks; `None` if
+    /// they cannot be known.
     pub(crate) fn watch_ghosts(
         &self,
         gateway: usize,
@@ -328,14 +327,14 @@ impl Calls {
         })
     }
 
-    /// After the last Deregister: how many replicas of the services the gateway has that nobody can
-    /// remove; `None` in it where that cannot be known.
+    /// Counts the ghosts of the services after the last Deregister; the result is `None` if they
+    /// cannot be known.
     pub(crate) fn last_look(
         &self,
         gateway: usize,
         reply: &Reply,
     ) -> Option<impl Future<Output = Option<u32>> + Send + use<>> {
-        // The hold is the last to go.
+        // The hold is deregistered last.
         let last = match self.0.config.hold {
             Some(Hold::AtStart | Hold::AtLeave) => LeaseKind::Hold,
             Some(Hold::Off) | None => LeaseKind::Service,
@@ -347,7 +346,7 @@ impl Calls {
         Some(async move { shared.ghosts(gateway).await })
     }
 
-    /// `None` where no hold is needed.
+    /// `None` if no hold is needed.
     pub(crate) fn hold(&self) -> Option<Hold> {
         self.0.config.hold
     }
@@ -356,12 +355,12 @@ impl Calls {
         self.control(gateway).gateway().target()
     }
 
-    /// What is wrong with advertising `address` to this gateway.
+    /// Why this gateway cannot reach `address`, if so.
     pub(crate) fn unreachable_address(&self, address: &str) -> Option<&'static str> {
         address::unreachable_from(address, &lock(&self.0.gateways))
     }
 
-    /// Whom to ask about the slots of a gateway.
+    /// Whom to ask about a gateway's slots.
     pub(crate) fn gateways_at(&self, gateway: usize) -> Gateways {
         let others = self.0.controls.iter().enumerate();
         let others = others.filter(|(at, _)| *at != gateway);
@@ -371,12 +370,12 @@ impl Calls {
         }
     }
 
-    /// The next Register is without these services.
+    /// Excludes these services from the next Register.
     pub(crate) fn set_aside(&self, services: &BTreeSet<usize>) {
         lock(&self.0.aside).clone_from(services);
     }
 
-    /// Makes a call on these terms; to be run to its end.
+    /// Makes a call under these conditions; run it to completion.
     pub(crate) fn call(
         &self,
         call: Call,
@@ -404,7 +403,7 @@ impl Calls {
                     beat.map(|known| Answer::Beat { known })
                 }
                 Verb::Deregister(Entry { id, node, .. }) => {
-                    // Another node says yes, too, and removes nothing.
+                    // Another node also says yes, but removes nothing.
                     let told = match node {
                         Some(home) => match control.at(home).await {
                             Ok(control) => control.deregister(id).await,
@@ -438,7 +437,7 @@ impl Calls {
 
 impl Shared {
     fn control(&self, gateway: usize) -> &ControlPlane {
-        // invariant: a machine counts as many gateways as there are controls, at least one.
+        // invariant: there are as many controls as the machine counts gateways, at least one.
         &self.controls[gateway]
     }
 
@@ -471,7 +470,8 @@ impl Shared {
                 let urls = urls.filter(|it| !it.is_empty());
                 for (path, url) in self.config.graphql_endpoints().zip(urls) {
                     let answers = Box::pin(http::introspect(path, url, self.bound)).await;
-                    // As if the gateway had said so, which it would: no reason to try another.
+                    // Treated as the gateway's own refusal, which it would be: no reason to try
+                    // another gateway.
                     answers.map_err(CallError::Refused)?;
                 }
                 bindings
@@ -508,12 +508,12 @@ impl Shared {
         })
     }
 
-    /// A clustered gateway takes a schema that conflicts, and lets it lurk: such a one is not sent,
-    /// and one that waits for its slot (`needs_look`) only where the list was seen.
+    /// A clustered gateway accepts a conflicting schema and lets it lurk: so such a schema is not
+    /// sent, and one that waits for its slot (`needs_look`) only after the list was seen.
     async fn look(&self, control: &ControlPlane, needs_look: bool) -> Result<Before, CallError> {
         let has_unstable = self.expected.iter().any(|it| it.is_unstable);
         let look = async {
-            // Standalone, it refuses by itself.
+            // A standalone gateway refuses by itself.
             let is_clustered = control.is_clustered().await?;
             let list = match is_clustered || has_unstable {
                 true => control.slots(Instant::now()).await,
@@ -546,7 +546,7 @@ impl Shared {
                 let error = Error::new(ErrorKind::Unavailable, text);
                 return Err(CallError::NotSent(error));
             }
-            // Without an answer nothing is known.
+            // Without a reply nothing is known.
             return Ok(Before {
                 rejected,
                 ..Before::default()
@@ -584,8 +584,8 @@ impl Shared {
         })
     }
 
-    /// By which the entries of an `unstable` service are known to be this crate's: on the hold,
-    /// where there is one, so that the service's instance id stays as it is.
+    /// Marks the entries of an `unstable` service as this crate's: the mark goes on the hold, if
+    /// there is one, so that the service's instance id stays unchanged.
     fn mark(&self, which: LeaseKind) -> String {
         let has_hold = self.config.hold == Some(Hold::AtStart);
         let unstable = self.expected.iter().filter(|it| it.is_unstable);
@@ -607,7 +607,7 @@ impl Shared {
         if let Some(scheme) = &self.config.advertise_scheme {
             address.insert_str(0, &format!("{scheme}://"));
         }
-        // Without the gateway's address the route to it is a guess, made anew next time.
+        // Without the gateway's address the route is a guess, and is made again next time.
         if !gateways.is_empty() {
             *lock(&self.address) = Some((gateway, address.clone()));
         }
@@ -615,7 +615,7 @@ impl Shared {
         Ok(address)
     }
 
-    /// Only looks, and for long only where something is found that was not known: a list may lag.
+    /// Looks several times only if it finds new ghosts: a list may lag.
     async fn ghosts(&self, gateway: usize) -> Option<u32> {
         let begun = Instant::now();
         let known = self.known_ghosts.load(Ordering::Relaxed);
@@ -632,7 +632,7 @@ impl Shared {
         Some(found)
     }
 
-    /// Asks every node that is known: those behind the gateway's name, and the other gateways.
+    /// Asks every known node: those behind the gateway's name, and the other gateways.
     async fn count_ghosts(&self, gateway: usize) -> Option<u32> {
         let control = self.control(gateway);
         let names: Vec<String> = self.config.services.iter().map(Resolved::name).collect();
@@ -662,7 +662,7 @@ impl Shared {
     }
 }
 
-/// Whether a slot has another schema than the guard wants.
+/// Whether a slot has another schema than the guard requires.
 async fn is_lost(control: &ControlPlane, guard: &Guard) -> bool {
     if guard.is_empty() {
         return false;
@@ -673,7 +673,7 @@ async fn is_lost(control: &ControlPlane, guard: &Guard) -> bool {
     guard.iter().any(is_other)
 }
 
-/// What is behind these locks is replaced whole, so that it is valid after a panic.
+/// These values are only replaced whole, so they are valid after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

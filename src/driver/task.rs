@@ -1,4 +1,4 @@
-//! The one task of a registration: does what the machine decides, and tells it what happened.
+//! The task of a registration: does what the machine decides, and reports back what happened.
 
 mod ending;
 
@@ -34,73 +34,73 @@ use crate::status::{Event, State};
 use tower_gwag_schema::masked::{masked, masked_url};
 use tracing::{Instrument, Level};
 
-/// For the answer to a probe.
+/// The timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long the other nodes of a cluster keep what a dead one took, whatever the TTL.
+/// How long the other nodes of a cluster keep a dead node's replicas, whatever the TTL.
 const CLUSTER_TTL: Duration = Duration::from_secs(30);
-/// How long after the report a late answer is still awaited and acted upon.
+/// How long after the report a late reply is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-/// For the last look at what the gateway has, in a hurry.
+/// The timeout of the last look at the gateway, in a hurry.
 const HURRIED_LOOK: Duration = Duration::from_millis(200);
 
-/// Counts replicas that no registration is behind.
+/// Counts ghosts.
 type Look = Pin<Box<dyn Future<Output = Option<u32>> + Send>>;
 
 pub(crate) struct Worker {
     pub(crate) life: Arc<Life>,
     machine: Machine,
     calls: Calls,
-    /// Tells the gateway when the runtime goes away under us.
+    /// Tells the gateway if the runtime ends first.
     last_resort: LastResort,
     call: Option<JoinHandle<Reply>>,
     probe: Option<JoinHandle<Liveness>>,
     read_back: ReadBack,
     reach: Reach,
-    /// What is advertised to the gateway.
+    /// The address advertised to the gateway.
     advertised: String,
     slots: Slots,
-    /// Why the service waits for its slots, for when a gateway that was silent answers again.
+    /// Why the service waits for its slots; shown again when a silent gateway answers.
     waits_as: Option<(State, Option<Arc<Error>>)>,
-    /// What was seen before the last Register of the service, and under which id that is known.
+    /// What was seen before the last Register of the service, and the id of the resulting entry.
     registered: (String, Before),
-    /// What was registered before a panic is to be looked at anew.
+    /// After a panic, what is registered must be looked at again.
     looks_due: bool,
-    /// The last heartbeat was held back: the next one is made.
+    /// The last heartbeat was held back, and the next one is sent.
     held_back: bool,
-    /// Counts replicas that a restart of the gateway has left.
+    /// Counts the ghosts that a restart of the gateway left.
     ghost_watch: Option<JoinHandle<Option<u32>>>,
-    /// As counted last.
+    /// The last count of ghosts.
     ghosts: Option<u32>,
-    /// Counts them once more when everything is deregistered.
+    /// Counts the ghosts once more when everything is deregistered.
     last_look: Option<Look>,
-    /// The report waits for that.
+    /// The report waits for `last_look`.
     finish_is_due: bool,
-    /// Where the first gateway is to be returned to.
+    /// Set when `prefer_first` is on.
     preferred: Option<Preferred>,
     /// The gateway that was called last.
     silent: String,
-    /// Tells what was still open.
+    /// Returns what was still open at the end of the drain.
     drain: Option<Pin<Box<dyn Future<Output = Open> + Send>>>,
-    /// When what is in flight is cut: from the Deregister, through panics.
+    /// The deadline of the drain: counted from the Deregister, and kept through panics.
     drain_until: Option<Instant>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// What was left on gateways that could not be reached, until they are told.
+    /// Entries left on unreachable gateways, until those are told.
     clean_ups: CleanUps,
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
     leaving: Option<Leaving>,
-    /// What was asked for, and when it must be over.
+    /// The request to leave, and its deadline.
     leave: Option<(LeaveRequest, Instant)>,
     finished: bool,
-    /// Late answers were awaited long enough, too.
+    /// Late replies were awaited long enough, too.
     is_over: bool,
 }
 
 // === impl Worker ===
 
 impl Worker {
-    /// Whoever drops it, run or not, gets a report made.
+    /// Dropping it, run or not, produces a report.
     pub(crate) fn new(life: Arc<Life>, config: Config, bound: Option<SocketAddr>) -> Self {
         let (services, gateway_http) = (Arc::clone(&config.services), config.gateway_http.clone());
         let (seed, reclaim_after) = (config.seed, config.reclaim_after);
@@ -159,8 +159,8 @@ impl Worker {
         }
     }
 
-    /// Runs until nothing is registered any more; after a panic and [`recover`](Self::recover),
-    /// once more.
+    /// Runs until nothing is registered any more; after a panic, call [`recover`](Self::recover)
+    /// and run it again.
     pub(crate) async fn run(&mut self) {
         if let Some((request, _)) = self.leave {
             let drain = request.drain;
@@ -175,7 +175,7 @@ impl Worker {
         let hurried = self.life.drain.hurried().clone();
         let mut hurry_heard = false;
         let mut give_up = None::<Instant>;
-        // The first Register is due now, but in the loop: a signal that came before it goes first,
+        // The first Register is due now, but made in the loop: an earlier signal takes precedence,
         // so that nothing is registered only to be deregistered.
         loop {
             if self.finished {
@@ -202,7 +202,7 @@ impl Worker {
                 found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
                 found = optional(&mut self.last_look) => self.looked(found),
                 request = leave_requests.wait_for(Option::is_some), if !leaves => {
-                    // The sender lives in `life`.
+                    // `life` owns the sender.
                     let request = request.ok().and_then(|request| *request);
                     self.leave(request);
                 }
@@ -222,7 +222,7 @@ impl Worker {
                 }
                 () = &mut self.disconnected => {
                     self.watch_connection();
-                    // Whoever answers next may not be the one that was asked last.
+                    // The next reply may come from another node than the last one.
                     self.read_back.doubt();
                     self.step(Input::Disconnected);
                 }
@@ -301,7 +301,7 @@ impl Worker {
 
     fn replied(&mut self, reply: Option<Reply>) {
         let Some(reply) = reply else {
-            // A call that panicked may have been carried out.
+            // A call that panicked may still have been carried out.
             let message = format!(
                 "a call to the gateway {} panicked; please report it",
                 self.calls.target(self.machine.gateway())
@@ -310,13 +310,13 @@ impl Worker {
             self.step(Input::Answered(Answer::Broken));
             return;
         };
-        // First of all: whatever panics from here on, what stands on the gateway is known.
+        // Recorded first: whatever panics from here on, the entries on the gateway are known.
         let actions = self
             .machine
             .on(Input::Answered(reply.answer.clone()), now());
         let which = reply.call.which;
         match which {
-            // What cannot be reached for one cannot be reached for the other.
+            // What is unreachable for the service is unreachable for the hold, too.
             _ if reply.answer == Answer::NotSent => {
                 self.failure.clone_from(&reply.failure);
                 self.hold_failure.clone_from(&reply.failure);
@@ -328,7 +328,7 @@ impl Worker {
                     self.read_back.trust_calls();
                 }
             }
-            // Only to be removed: the gateway removes it by itself, too.
+            // It was only to be removed, and the gateway also removes it by itself.
             LeaseKind::Former => {}
         }
         let meter = &self.life.board.meter;
@@ -355,7 +355,7 @@ impl Worker {
         self.act(actions);
     }
 
-    /// The answer counts whatever comes of the look.
+    /// The reply counts, whatever the count of ghosts finds.
     fn look_for_ghosts(&mut self, reply: &Reply) {
         if let Some((_, end)) = self.leave
             && let Some(look) = self.calls.last_look(self.machine.gateway(), reply)
@@ -368,8 +368,8 @@ impl Worker {
         }
     }
 
-    /// Ids live on one node: another one may know nothing of an entry that is there. The hold stays
-    /// for calls in flight, and expires.
+    /// Ids are valid on one node: another node may not know an existing entry. The hold stays for
+    /// calls in flight, and expires.
     fn clean_up_elsewhere(&mut self, reply: &Reply) {
         let (Verb::Heartbeat(entry), Answer::Beat { known: false }) =
             (&reply.call.verb, &reply.answer)
@@ -386,7 +386,7 @@ impl Worker {
     fn tell(&mut self, note: Note) {
         let failure = self.failure.clone();
         match note {
-            // Only to be withdrawn at once.
+            // Registered only to be withdrawn at once.
             Note::Registered if self.machine.is_withdrawn() => {}
             Note::Registered => {
                 self.begin_looks();
@@ -405,7 +405,7 @@ impl Worker {
                 self.life.board.set_status(State::Registering, None);
             }
             Note::Unreachable => {
-                // A probe found it silent, and no call has failed.
+                // A probe found it silent, though no call has failed.
                 let silent = || {
                     let text = format!("the gateway {} does not answer", self.silent);
                     Arc::new(Error::new(ErrorKind::Unavailable, text))
@@ -424,7 +424,7 @@ impl Worker {
                 self.life.was_refused();
             }
             Note::Displaced => {
-                // Whichever of the two was to be registered first was told.
+                // The failure of the lease that was to be registered first was reported.
                 let told = failure.or_else(|| self.hold_failure.clone());
                 self.life.board.set_status(State::Displaced, told);
             }
@@ -443,7 +443,7 @@ impl Worker {
         }
     }
 
-    /// The gateway has the service: looks at what it makes of it.
+    /// The gateway has the service: starts to read back what it made of it.
     fn begin_looks(&mut self) {
         let gateway = self.machine.gateway();
         self.read_back.begin(&self.calls.callers());
@@ -529,13 +529,13 @@ impl Worker {
         }
         let was_displaced = self.life.board.state() == State::Displaced;
         if was_displaced && self.slots.is_held() && self.slots.standing().is_none() {
-            // What was proved before is none any more.
+            // Earlier proof no longer counts.
             self.read_back.begin(&self.calls.callers());
         }
         self.show_standing();
     }
 
-    /// The gateway has answered while nothing but the hold is registered: it can be reached.
+    /// The gateway has answered while only the hold is registered: it can be reached.
     fn waits_on(&mut self) {
         if self.life.board.state() == State::Unreachable
             && self.machine.waits_for_slots()
@@ -552,12 +552,12 @@ impl Worker {
         self.slots.wait(gateways, for_a_vn);
     }
 
-    /// What is known of a registration that the gateway has.
+    /// Shows what is known of a registration that the gateway has.
     fn show_standing(&mut self) {
         let gateway = self.calls.target(self.machine.gateway());
         let known = self.read_back.standing(gateway);
         let (state, reason) = match self.slots.standing() {
-            // What is known to be wrong stays so, while it is not known who has the slot.
+            // A known problem remains until it is known who has the slot.
             Some((State::Registered, None)) if !is_well(known.0) => known,
             Some(standing) => standing,
             None => known,
@@ -566,7 +566,7 @@ impl Worker {
         self.reach.stands(state);
     }
 
-    /// What is there to be said about the advertised address.
+    /// Reports a finding about the advertised address.
     fn found(&mut self, found: Found) {
         let gateway = self.machine.gateway();
         let (address, target) = (&self.advertised, self.calls.target(gateway));
@@ -602,7 +602,7 @@ impl Worker {
         }
     }
 
-    /// Another spelling is the same address.
+    /// Compares addresses without regard to their spelling.
     fn registered_at(&mut self, address: &str) {
         self.advertised = address.to_owned();
         if !self.reach.registered(address) {
@@ -626,7 +626,7 @@ impl Worker {
         self.life.board.emit(&Event::SuspiciousAddress(text));
     }
 
-    /// The gateway has replicas of the service that nobody can remove.
+    /// Reports ghosts of the service.
     fn haunted(&mut self, found: Option<u32>) {
         let Some(ghosts) = found else { return };
         self.ghosts = Some(ghosts);
@@ -673,7 +673,7 @@ impl Worker {
 
     fn start_drain(&mut self) {
         self.life.drain.leaving().cancel();
-        // Without a registration the gateway has sent nothing that could still arrive.
+        // Without a registration, the gateway has sent nothing that could still arrive.
         let quiet = match self.machine.ending(LeaseKind::Service) {
             Ending::NothingHeld => Duration::ZERO,
             _ => self.calls.config().quiet,
@@ -692,7 +692,7 @@ impl Worker {
         self.drain = Some(Box::pin(drain.wait(quiet, deadline, others)));
     }
 
-    /// The gateway that was just left, if it answered.
+    /// The gateway that the registration just left, if it answered.
     fn live_peer(&self) -> Option<LivePeer> {
         if self.machine.ending(LeaseKind::Service) != Ending::Deregistered {
             return None;
@@ -710,12 +710,12 @@ fn is_well(state: State) -> bool {
     matches!(state, State::Registered | State::Listed | State::Routed)
 }
 
-/// A look that is over at `end`, whatever it has found.
+/// Ends a look at `end`, whatever it has found.
 fn at_most(look: impl Future<Output = Option<u32>> + Send + 'static, end: Instant) -> Look {
     Box::pin(async move { timeout_at(end, look).await.ok().flatten() })
 }
 
-/// Whether it registers the service.
+/// Whether the call registers the service.
 fn is_of_service(call: &Call) -> bool {
     call.which == LeaseKind::Service && matches!(call.verb, Verb::Register { .. })
 }
@@ -734,7 +734,7 @@ fn machine(calls: &Calls, pace: Pace, leave_timeout: Duration) -> Machine {
     Machine::new(pace, bindings, hold_at, gateways, leave_timeout, now())
 }
 
-/// The machine's clock, which is tokio's.
+/// The machine's clock is tokio's.
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }

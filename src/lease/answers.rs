@@ -1,4 +1,4 @@
-//! What follows from the answer to a call, and from one that is overdue: slow, or dead.
+//! What follows from the reply to a call, and from an overdue one: slow, or dead.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,20 +9,20 @@ use super::{Action, Answer, Flight, Hold, LeaseKind, Machine, Note, Verb};
 use crate::error::ErrorKind;
 use crate::liveness::Liveness;
 
-/// A Deregister that failed is tried again this often: the connection may just have ended.
+/// How often a failed Deregister is retried: the connection may just have ended.
 const WITHDRAWALS: u32 = 3;
 /// The most holds of earlier spellings that are remembered.
 const OLD_HOLDS: usize = 8;
-/// The longest time from the end of a TTL to the eviction (contract § 3), and some more.
+/// The longest time from the end of a TTL to the eviction (contract § 3), plus a margin.
 pub(crate) const SWEEP: Duration = Duration::from_secs(6);
 
-/// To the next attempt at a heartbeat that was held back.
+/// The pause before the next attempt at a heartbeat that was held back.
 const HELD_BACK: Duration = Duration::from_millis(500);
 
-/// Between two probes of a gateway that answers, but not the call.
+/// The interval between probes of a gateway that answers, but not the call.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What the gateway takes again once whoever has the slot has left it.
+/// Refusals that end once the other schema has left the slot.
 pub(crate) fn is_of_a_slot(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::SchemaConflict | ErrorKind::KindConflict)
 }
@@ -57,14 +57,14 @@ impl Machine {
             }
             (Verb::Deregister(_), answer) => self.not_deregistered(which, &answer, now),
             (Verb::Register { .. }, answer) if !self.registers(which) => {
-                // Broken: the gateway may have taken it, under an id that nobody knows.
+                // Broken: the gateway may have registered it under an id that nobody knows.
                 let ending = match answer {
                     Answer::Broken => Ending::Unanswered,
                     _ => Ending::NothingHeld,
                 };
                 self.lease_mut(which).end(ending);
             }
-            // The question has become idle; the Deregister is due.
+            // The heartbeat no longer matters; the Deregister is due.
             (Verb::Heartbeat(_), _) if !self.keeps(which) => self.lease_mut(which).set_due(now),
             (_, Answer::Refused(ErrorKind::Displaced)) => {
                 self.withdrawn = Some(Withdrawn::ForGood);
@@ -81,13 +81,13 @@ impl Machine {
             }
             (_, answer) => self.failed(which, &answer, now, actions),
         }
-        // It was the last thing that the connection brought.
+        // This reply was the last thing that the connection delivered.
         if arrived && flight.connection_ended {
             self.disconnected(now);
         }
     }
 
-    /// A gateway that restarts is there again in a moment. While the server serves there is time.
+    /// A restarted gateway is back in a moment. While the server serves, there is time.
     fn not_deregistered(&mut self, which: LeaseKind, answer: &Answer, now: Instant) {
         let tried = self.lease(which).withdrawals;
         let pause = match answer {
@@ -154,7 +154,7 @@ impl Machine {
         self.tell(which, Note::Alive, actions);
     }
 
-    /// What to do about the slot comes from a look, which follows at once.
+    /// A look follows at once, and decides about the slot.
     fn held_back(&mut self, which: LeaseKind, now: Instant) {
         let pause = match self.keeps(which) {
             true => HELD_BACK,
@@ -163,7 +163,7 @@ impl Machine {
         self.lease_mut(which).set_due(now + pause);
     }
 
-    /// A lease that is not kept any more is deregistered at once.
+    /// Schedules the next heartbeat; a lease that is no longer kept is deregistered at once.
     fn next_beat(
         &mut self,
         which: LeaseKind,
@@ -180,7 +180,7 @@ impl Machine {
 
     fn forgotten(&mut self, which: LeaseKind, now: Instant, actions: &mut Vec<Action>) {
         if !self.serves() {
-            // Too late for a new one.
+            // Too late for a new entry.
             self.lease_mut(which).end(Ending::NothingHeld);
             return;
         }
@@ -188,10 +188,10 @@ impl Machine {
             LeaseKind::Former => self.former.end(Ending::NothingHeld),
             LeaseKind::Hold => {
                 self.hold = Lease::wanted(now + self.pace.again());
-                // A gateway that forgot one has most often forgotten both.
+                // A gateway that lost one entry has usually lost both.
                 self.service.beat_by(now);
             }
-            // It was to be removed: nothing changes for whoever waits for its slots.
+            // It was to be removed anyway: nothing changes for a service that waits for its slots.
             LeaseKind::Service if self.withdrawn.is_some() => {
                 self.service.end(Ending::NothingHeld);
                 return;
@@ -206,8 +206,8 @@ impl Machine {
         self.tell(which, Note::Forgotten, actions);
     }
 
-    /// The hold must have the service's new spelling, and be there before the service is: where
-    /// both are due, it goes first.
+    /// The hold must have the service's new spelling, and be registered before the service: if both
+    /// are due, it goes first.
     pub(super) fn renew_hold(&mut self, at: Instant) {
         self.retire_hold(at);
         if self.hold_at == Hold::AtStart {
@@ -215,22 +215,21 @@ impl Machine {
         }
     }
 
-    /// The old one, if the gateway still has it, keeps calls in flight alive until its TTL is
-    /// over.
+    /// If the gateway still has the old hold, it keeps calls in flight alive until its TTL expires.
     pub(super) fn retire_hold(&mut self, now: Instant) {
         self.old_holds.retain(|(_, until)| *until > now);
         if let LeaseState::Held { entry, .. } = &self.hold.state {
             self.old_holds
                 .push((entry.clone(), now + entry.ttl + SWEEP));
         }
-        // A gateway may forget as often as it likes, and grant TTLs of days.
+        // A gateway may forget any number of times, and grant TTLs of days.
         if self.old_holds.len() > OLD_HOLDS {
             self.old_holds.remove(0);
         }
         self.hold.end(Ending::NothingHeld);
     }
 
-    /// A Register or a Heartbeat without the answer that was asked for; it is made again.
+    /// A Register or Heartbeat without a positive reply; it is repeated.
     fn failed(
         &mut self,
         which: LeaseKind,
@@ -242,7 +241,7 @@ impl Machine {
         let (failures, refusals, misroutes) = (lease.failures, lease.refusals, lease.misroutes);
         let (delay, note) = match answer {
             Answer::NotSent => (self.pace.poll(), Note::Unreachable),
-            // Tried again as `unstable`.
+            // Retried as `unstable`.
             Answer::Refused(ErrorKind::TierRefused)
                 if which == LeaseKind::Hold && refusals == 0 =>
             {
@@ -251,7 +250,7 @@ impl Machine {
             Answer::Refused(kind) if !kind.is_transient() => {
                 (self.pace.refusal(refusals), Note::Refused(*kind))
             }
-            // As every proxy says in the middle of a rollout.
+            // A proxy may say so in the middle of a rollout.
             Answer::Misrouted(_) if misroutes == 0 => (self.pace.moment(), Note::Unreachable),
             Answer::Misrouted(kind) => {
                 let note = match kind.is_transient() {
@@ -277,14 +276,14 @@ impl Machine {
         if !lease.is_held() && (*answer == Answer::Broken || timed_out) {
             lease.is_in_doubt = true;
         }
-        // A beat is only a question: it is asked again well before the lease is over.
+        // A heartbeat is only a question: it is repeated well before the lease expires.
         let delay = match &lease.state {
             LeaseState::Held { entry, .. } => delay.min(entry.ttl / 3),
             _ => delay,
         };
         lease.set_due(now + delay);
         if *answer == Answer::NotSent {
-            // One attempt is made, and tells, for all; the tries of a Deregister are counted.
+            // One attempt counts, and is reported, for all; only Deregister has counted retries.
             if self.serves() {
                 for which in LeaseKind::ALL {
                     self.lease_mut(which).not_before(now + delay);
@@ -296,7 +295,7 @@ impl Machine {
         }
     }
 
-    /// Only the service's lease, and only while it serves, is the user's concern.
+    /// Reports to the user, who only cares about the service's lease while it serves.
     pub(super) fn tell(&self, which: LeaseKind, note: Note, actions: &mut Vec<Action>) {
         if which == LeaseKind::Service && self.serves() {
             actions.push(Action::Tell(note));
@@ -313,12 +312,12 @@ impl Machine {
         }
         if !flight.slow {
             flight.slow = true;
-            // Whichever was asked: it is one gateway.
+            // Either lease will do: it is the same gateway.
             if serves {
                 actions.push(Action::Tell(Note::Slow));
             }
         }
-        // Slow changes nothing yet: only silence for 2/3 of the lease is looked into.
+        // Slow changes nothing yet: only silence for 2/3 of the lease is probed.
         let lease = match flight.call.which {
             LeaseKind::Hold => &self.hold,
             LeaseKind::Service => &self.service,
@@ -347,15 +346,15 @@ impl Machine {
     pub(super) fn probed(&mut self, found: Liveness, now: Instant, actions: &mut Vec<Action>) {
         self.probing = false;
         let (several, serves) = (self.gateways > 1, self.serves());
-        // The call that was in doubt may have been answered, and another be under way.
+        // The doubtful call may have been answered meanwhile, and another be in flight.
         let doubted = |flight: &&mut Flight| flight.doubt_at.is_none();
         let Some(flight) = self.flight.as_mut().filter(doubted) else {
             return;
         };
         match found {
-            // The call never ends by itself.
+            // The call would never end by itself.
             Liveness::Dead => actions.push(Action::Disconnect),
-            // With nowhere else to go, silence proves nothing, and the call is waited for.
+            // Without an alternative, silence proves nothing, and the call is awaited.
             Liveness::Silent | Liveness::NodeSilent
                 if serves && (several || found == Liveness::NodeSilent) =>
             {
@@ -368,7 +367,7 @@ impl Machine {
             Liveness::Silent | Liveness::NodeSilent | Liveness::Slow => {}
         }
         let pause = match found {
-            // As with any gateway that cannot be reached: it may be back in a moment.
+            // As for any unreachable gateway: it may be back in a moment.
             Liveness::Silent | Liveness::NodeSilent => self.pace.poll(),
             Liveness::Dead | Liveness::Slow => PROBE_INTERVAL,
         };

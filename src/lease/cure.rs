@@ -1,14 +1,14 @@
-//! What follows from the evidence that the gateway has the service, but does not route it.
+//! What follows from evidence that the gateway has the service but does not route it.
 
 use std::time::{Duration, Instant};
 
 use super::entry::{Ending, Lease};
 use super::{Hold, LeaseKind, Machine};
 
-/// The service is to be deregistered although the server serves on.
+/// The service is to be deregistered while the server keeps serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withdrawn {
-    /// And registered again then, or when its slot is free.
+    /// Registered again at this time, or when its slot is free.
     Until(Instant),
     /// Its schema harms the gateway.
     ForGood,
@@ -17,9 +17,9 @@ pub(super) enum Withdrawn {
 // === impl Machine ===
 
 impl Machine {
-    /// Registers again in a fresh spelling, then deregisters the entry that is dead: in this order
-    /// every node of a cluster routes again, also when a block ends only later (contract, A
-    /// blocked gateway). A call that is in flight is waited for.
+    /// Registers again in a fresh spelling, then deregisters the dead entry: in this order every
+    /// node of a cluster routes again, even if a block ends only later (contract, A blocked
+    /// gateway). Waits for a call in flight.
     pub(super) fn cure_if_due(&mut self, now: Instant) {
         if !self.cure_due || self.flight.is_some() {
             return;
@@ -29,15 +29,15 @@ impl Machine {
         if !self.serves() || !self.service.is_held() || !free {
             return;
         }
-        // Beaten like the service, until that is registered.
+        // Gets heartbeats like the service, until the service is registered.
         let former = std::mem::replace(&mut self.service, Lease::wanted(now));
         self.former = former.into_kind(LeaseKind::Former);
         self.spelling += 1;
         self.renew_hold(now);
     }
 
-    /// Deregisters the service: somebody else has its place, or its own schema is at fault. Amid a
-    /// cure the answer to a Register is waited for, and what was to be replaced goes if there is
+    /// Deregisters the service: another schema has its slot, or its own schema is at fault. During
+    /// a cure, the reply to the Register is awaited; the former entry is deregistered if there is
     /// nothing else.
     pub(super) fn withdraw_if_due(&mut self, now: Instant) {
         let Some(for_good) = self.withdraw_due else {
@@ -71,8 +71,9 @@ impl Machine {
         self.former.set_due(now);
     }
 
-    /// While looks say that a slot is not free, nothing is registered; without any, it is tried
-    /// slowly. A gateway that refuses although the slot looks free is asked ever more slowly.
+    /// While looks report a slot as taken, nothing is registered; without looks, the machine
+    /// retries slowly. If a gateway refuses although the slot looks free, retries become ever
+    /// slower.
     pub(super) fn slots_seen(&mut self, free: bool, now: Instant) {
         if !self.waits {
             return;
@@ -94,7 +95,7 @@ impl Machine {
         }
     }
 
-    /// The service's entry goes, or has gone, although the server serves on.
+    /// The service's entry is, or is being, removed although the server keeps serving.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.is_some()
     }
@@ -104,14 +105,14 @@ impl Machine {
         self.withdrawn == Some(Withdrawn::ForGood)
     }
 
-    /// A new entry is there, or on its way, and the old one is not removed yet, or, at the end,
-    /// could not be.
+    /// A new entry exists or is being registered, and the old one is not removed yet or, at the
+    /// end, could not be.
     #[cfg(test)]
     pub(super) fn replaces(&self) -> bool {
         self.former.is_held() || self.former.ending == Some(Ending::Failed)
     }
 
-    /// The gateway routes it, as far as it says.
+    /// As far as the gateway tells, it routes the service.
     pub(super) fn proved(&mut self) {
         self.conflicts = 0;
     }
@@ -122,7 +123,7 @@ impl Machine {
             return;
         }
         if self.withdrawn.is_some() && !self.former.is_over() {
-            // It goes first.
+            // The Deregister goes first.
             return;
         }
         match self.withdrawn {
@@ -143,7 +144,7 @@ impl Machine {
         }
     }
 
-    /// At the end the entry that was to be replaced may be the only one.
+    /// At the end, the entry that was to be replaced may be the only one.
     pub(super) fn leave_with_the_former(&mut self) {
         let has_none = !self.service.is_held() && !self.is_in_flight(LeaseKind::Service);
         if has_none && self.former.is_held() && !self.is_in_flight(LeaseKind::Former) {

@@ -1,20 +1,20 @@
-//! An entry on a gateway, and the lease by which it is kept.
+//! An entry on a gateway, and the lease that keeps it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::LeaseKind;
 
-/// What stands on a gateway: the only truth about it.
+/// An entry on a gateway: the only record of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// By which the gateway knows it.
+    /// The id that the gateway gave it.
     pub(crate) id: String,
-    /// As granted.
+    /// The granted TTL.
     pub(crate) ttl: Duration,
-    /// Which of the gateways has it.
+    /// The number of the gateway that has it.
     pub(crate) gateway: usize,
-    /// Which of the nodes behind the gateway's name: ids live on one node.
+    /// The node behind the gateway's name that has it: ids are valid on one node.
     pub(crate) node: Option<SocketAddr>,
     pub(crate) kind: LeaseKind,
 }
@@ -23,18 +23,18 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
     pub(crate) state: LeaseState,
-    /// Register calls that failed in a row.
+    /// Failed Register calls in a row.
     pub(crate) failures: u32,
-    /// Those among them whose content the gateway refused, and those that a proxy may have.
+    /// Those of them whose content was refused, by the gateway or perhaps by a proxy.
     pub(crate) refusals: u32,
     pub(crate) misroutes: u32,
-    /// A Register broke off: the gateway may have an entry under an id that nobody knows.
+    /// A Register broke off: the gateway may have an entry with an unknown id.
     pub(crate) is_in_doubt: bool,
-    /// Deregister calls that failed.
+    /// Failed Deregister calls.
     pub(crate) withdrawals: u32,
     /// How it ended; `None` until it is over.
     pub(crate) ending: Option<Ending>,
-    /// What could not be deregistered, and stays.
+    /// The entry that could not be deregistered, and stays.
     abandoned: Option<Entry>,
 }
 
@@ -42,11 +42,11 @@ pub(crate) struct Lease {
 pub(crate) enum LeaseState {
     /// Not registered; the next Register is due at `until`.
     Wanted { until: Instant },
-    /// Registered; the next beat, or Deregister, is due at `due`.
+    /// Registered; the next heartbeat, or the Deregister, is due at `due`.
     Held {
         entry: Entry,
         due: Instant,
-        /// When the last call was sent that the gateway answered with yes.
+        /// When the last call that got a positive reply was sent.
         confirmed: Instant,
     },
     /// Nothing is registered, and nothing will be.
@@ -56,13 +56,13 @@ pub(crate) enum LeaseState {
 /// How an entry of ours ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Never registered, or the gateway knows it no more.
+    /// Never registered, or unknown to the gateway now.
     NothingHeld,
     /// Deregistered.
     Deregistered,
-    /// The gateway could not be told; the entry stays until its TTL is over.
+    /// The gateway could not be told; the entry stays until its TTL expires.
     Failed,
-    /// A call was not answered in time; the entry may stay until its TTL is over.
+    /// A call was not answered in time; the entry may stay until its TTL expires.
     Unanswered,
 }
 
@@ -96,7 +96,7 @@ impl Lease {
         }
     }
 
-    /// Held, and last confirmed then.
+    /// Held, and last confirmed at `confirmed`.
     pub(crate) fn held(entry: Entry, due: Instant, confirmed: Instant) -> Self {
         let mut lease = Self::wanted(due);
         lease.state = LeaseState::Held {
@@ -107,7 +107,7 @@ impl Lease {
         lease
     }
 
-    /// The same, of another kind.
+    /// The same lease, as another kind.
     pub(crate) fn into_kind(mut self, kind: LeaseKind) -> Self {
         if let LeaseState::Held { entry, .. } = &mut self.state {
             entry.kind = kind;
@@ -115,7 +115,7 @@ impl Lease {
         self
     }
 
-    /// What the gateway has, as far as is known.
+    /// The entry that the gateway has, as far as is known.
     pub(crate) fn entry(&self) -> Option<&Entry> {
         match &self.state {
             LeaseState::Held { entry, .. } => Some(entry),
@@ -147,7 +147,7 @@ impl Lease {
         }
     }
 
-    /// Brings the next beat forward; a Register that is due keeps its pace.
+    /// Brings the next heartbeat forward; a Register that is due keeps its pace.
     pub(crate) fn beat_by(&mut self, at: Instant) {
         if let LeaseState::Held { due, .. } = &mut self.state {
             *due = at.min(*due);

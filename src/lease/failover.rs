@@ -1,5 +1,6 @@
-//! To the next gateway, when the one that was registered with cannot be reached; where there is one
-//! with several nodes behind its name, to the next node. And back to the first, where that is wanted.
+//! Failover to the next gateway when the current one cannot be reached, or to the next node if one
+//! gateway has several nodes behind its name. And the return to the first gateway, if that is
+//! wanted.
 
 use std::time::Instant;
 
@@ -10,8 +11,8 @@ use super::{Action, Hold, LeaseKind, Machine, Note};
 // === impl Machine ===
 
 impl Machine {
-    /// Registers with the next gateway at once; after a round of all of them, as with a single
-    /// one, at the pace of polling.
+    /// Registers with the next gateway at once; after a full round, and with a single gateway, at
+    /// the pace of polling.
     pub(super) fn fail_over(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.abandon(now, actions);
         self.gateway = (self.gateway + 1) % self.gateways;
@@ -23,10 +24,10 @@ impl Machine {
             now
         };
         self.spelling += 1;
-        // What was withdrawn stays so.
+        // A withdrawn service stays withdrawn.
         if self.withdrawn.is_none() {
-            // Whoever waits for slots waits for those of the next gateway: at most a look there
-            // brings it on.
+            // A service that waits for slots now waits for those of the next gateway: only a look
+            // there can bring it forward.
             let pause = match self.waits {
                 true => self.pace.refusal(0),
                 false => std::time::Duration::ZERO,
@@ -39,8 +40,8 @@ impl Machine {
         self.tell(LeaseKind::Service, Note::Unreachable, actions);
     }
 
-    /// The entries that the gateway may still have are removed when it can be reached again: ids
-    /// live on one node.
+    /// Entries that the gateway may still have are removed when it can be reached again: ids are
+    /// valid on one node.
     fn abandon(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for which in LeaseKind::ALL {
             if let LeaseState::Held { entry, .. } = &self.lease(which).state {
@@ -57,8 +58,8 @@ impl Machine {
         self.elsewhere.append(&mut self.old_holds);
     }
 
-    /// Registers with the first gateway; what is held here is deregistered once that is done, so
-    /// that the gateways of one cluster always have one. Calls in flight are waited for.
+    /// Registers with the first gateway, and only then deregisters from the current one, so that
+    /// the gateways of one cluster always have a replica. Waits for calls in flight.
     pub(super) fn return_if_due(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if !self.return_due || self.flight.is_some() {
             return;
@@ -85,8 +86,8 @@ impl Machine {
         }
     }
 
-    /// The service is registered elsewhere, or leaves. While it serves, the hold stays for the
-    /// calls that are in flight there.
+    /// Called when the service is registered elsewhere, or leaves. While the server serves, the
+    /// hold stays for the calls that are in flight there.
     pub(super) fn give_up_what_is_elsewhere(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let serves = self.serves();
         let all = std::mem::take(&mut self.elsewhere);
@@ -99,7 +100,7 @@ impl Machine {
         }
     }
 
-    /// Services that are not given up yet.
+    /// The number of services on other gateways that are not given up yet.
     #[cfg(test)]
     pub(super) fn services_elsewhere(&self) -> usize {
         let is_service = |(entry, _): &&(super::Entry, Instant)| entry.kind == LeaseKind::Service;

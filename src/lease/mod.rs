@@ -1,9 +1,9 @@
 //! The life of a registration as a pure function: events and the time go in, actions come out.
 //!
-//! Two leases are kept: the service's and, to leave without losing a call, the hold's (contract,
-//! The hold). Invariants, tested with random sequences of events: at most one Register, Heartbeat
-//! or Deregister is in flight; none is ever taken back: a deadline ends the waiting, and a late
-//! answer is still an event; the service is never registered once leaving has begun.
+//! It keeps two leases: the service's and, so that leaving loses no call, the hold's (contract, The
+//! hold). Invariants, tested with random sequences of events: at most one Register, Heartbeat or
+//! Deregister is in flight; none is ever cancelled: a deadline ends the wait, and a late reply is
+//! still an event; the service is never registered once leaving has begun.
 
 mod answers;
 mod cure;
@@ -24,51 +24,51 @@ pub(crate) use entry::{Ending, Entry};
 pub use vocabulary::Hold;
 pub(crate) use vocabulary::{Action, Answer, Call, Input, LeaseKind, Note, Verb};
 
-/// A beat that takes longer is called slow; nothing else follows from it.
+/// A heartbeat that takes longer is reported as slow, without further consequences.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
 /// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
 /// leave timeout.
 const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same, each, when leaving is to end at once.
+/// The limit for each of these when leaving must end at once.
 const HURRIED_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// See the module's documentation.
+/// The life of a registration as a pure function.
 #[derive(Debug)]
 pub(crate) struct Machine {
     hold: Lease,
     service: Lease,
-    /// The entry that the service's is to replace.
+    /// The entry that the service's new entry replaces.
     former: Lease,
-    /// The service's entry is dead, and to be replaced.
+    /// The service's entry is dead and must be replaced.
     cure_due: bool,
-    /// The service is to be withdrawn; whether for good.
+    /// The service must be withdrawn; the value is whether for good.
     withdraw_due: Option<bool>,
     withdrawn: Option<Withdrawn>,
     /// Withdrawals in a row because of a conflict.
     conflicts: u32,
-    /// Another schema has a slot of the service: only [`Input::Slots`] says when it is free.
+    /// Another schema has a slot of the service: only [`Input::Slots`] reports when it is free.
     waits: bool,
     hold_at: Hold,
-    /// How many there are, and which one the calls go to.
+    /// The number of gateways, and the one that receives the calls.
     gateways: usize,
     gateway: usize,
-    /// Gateways in a row that could not be reached.
+    /// The number of unreachable gateways in a row.
     unreached: usize,
-    /// The first gateway is there again, and wanted.
+    /// The first gateway is back, and `prefer_first` is on.
     return_due: bool,
-    /// What stands on other gateways and is not given up yet, and until when.
+    /// Entries on other gateways that are not given up yet, and their deadlines.
     elsewhere: Vec<(Entry, Instant)>,
-    /// Counts the registrations that the gateway forgot.
+    /// Counts the registrations that the gateway lost.
     spelling: u32,
-    /// Holds of earlier spellings, and until when the gateway may keep them.
+    /// Holds of earlier spellings, and how long the gateway may keep them.
     old_holds: Vec<(Entry, Instant)>,
     flight: Option<Flight>,
     /// A probe is under way.
     probing: bool,
     phase: Phase,
-    /// Nothing is waited for any longer than for a prompt answer.
+    /// Every wait is limited to the time of a prompt reply.
     hurried: bool,
     pace: Pace,
     register_wait: Duration,
@@ -79,19 +79,19 @@ pub(crate) struct Machine {
 struct Flight {
     call: Call,
     since: Instant,
-    /// When the next doubt about the connection is due; `None` while a probe is waited for.
+    /// When to doubt the connection next; `None` while waiting for a probe.
     doubt_at: Option<Instant>,
     slow: bool,
-    /// The gateway was silent for so long that another is to be tried.
+    /// The gateway was silent for so long that the next one is tried.
     given_up: bool,
     connection_ended: bool,
 }
 
-/// `end` is when leaving as a whole must be over.
+/// `end` is the deadline for leaving as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// Telling the gateway that the service leaves.
+    /// Deregistering the service.
     Withdrawing {
         until: Instant,
         end: Instant,
@@ -101,7 +101,7 @@ enum Phase {
         end: Instant,
         over: bool,
     },
-    /// Giving the hold back.
+    /// Deregistering the hold.
     Releasing {
         until: Instant,
     },
@@ -111,8 +111,8 @@ enum Phase {
 // === impl Machine ===
 
 impl Machine {
-    /// A machine whose first Register is due at `now`. `bindings` are counted for the time that
-    /// a Register may take.
+    /// A machine whose first Register is due at `now`. The number of `bindings` determines the time
+    /// that a Register may take.
     pub(crate) fn new(
         pace: Pace,
         bindings: u32,
@@ -146,13 +146,13 @@ impl Machine {
             phase: Phase::Serving,
             hurried: false,
             pace,
-            // Above 5 s a binding, or a clustered gateway keeps a ghost (contract, Ghosts).
+            // Above 5 s for a binding, a clustered gateway keeps a ghost (contract, Ghosts).
             register_wait: Duration::from_secs(15).max(Duration::from_secs(5) * bindings),
             leave_timeout,
         }
     }
 
-    /// Takes one event; the actions are to be done in their order.
+    /// Processes one event; the actions must be done in order.
     pub(crate) fn on(&mut self, input: Input, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         match input {
@@ -160,7 +160,7 @@ impl Machine {
             Input::Disconnected => self.disconnected(now),
             Input::Probed(found) => self.probed(found, now, &mut actions),
             Input::Listed { replicas } => {
-                // Each has a hold besides, as this one has.
+                // Each replica also has a hold, as this one does.
                 let entries = if self.hold_at == Hold::AtStart { 2 } else { 1 };
                 self.pace.set_herd(replicas.div_ceil(entries));
             }
@@ -186,12 +186,12 @@ impl Machine {
         self.change_phase(now, &mut actions);
         self.call_what_is_due(now, &mut actions);
         self.doubt_the_flight(now, &mut actions);
-        // A call may have become needless just now.
+        // A call may just have become unnecessary.
         self.change_phase(now, &mut actions);
         actions
     }
 
-    /// When to call `on` with [`Input::Woken`]; `None` while only an answer can bring it on.
+    /// When to call `on` with [`Input::Woken`]; `None` while only a reply can advance the machine.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let call = match &self.flight {
             Some(flight) => flight.doubt_at,
@@ -205,12 +205,12 @@ impl Machine {
         [call, phase].into_iter().flatten().min()
     }
 
-    /// Which gateway the calls go to.
+    /// The number of the gateway that receives the calls.
     pub(crate) fn gateway(&self) -> usize {
         self.gateway
     }
 
-    /// Whether an answer is still awaited or owed, after the end too.
+    /// Whether a reply is still outstanding, even after the end.
     pub(crate) fn is_busy(&self) -> bool {
         self.flight.is_some()
             || LeaseKind::ALL
@@ -228,14 +228,14 @@ impl Machine {
         self.service.is_held() || self.former.is_held()
     }
 
-    /// What stands on the gateway that is called now, as far as is known; the service first: the hold
-    /// is there for its last calls.
+    /// The entries on the current gateway, as far as is known; the service first, because the hold
+    /// exists for its last calls.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         let leases = [&self.service, &self.former, &self.hold];
         leases.into_iter().filter_map(Lease::entry)
     }
 
-    /// The same, with the hold that is being replaced.
+    /// Like `entries`, with the hold that is being replaced.
     pub(crate) fn entries_to_the_last(&self) -> impl Iterator<Item = &Entry> {
         let replaced = self.old_holds.last().map(|(entry, _)| entry);
         let replaced = replaced.filter(|_| self.hold.entry().is_none());
@@ -253,7 +253,7 @@ impl Machine {
         }
     }
 
-    /// Goes on at the gateway of `former`, in its spelling: hold and service must have the same.
+    /// Continues at the gateway of `former`, with its spelling, which hold and service must share.
     pub(crate) fn succeed(&mut self, former: &Self) {
         self.gateway = former.gateway;
         self.spelling = former.spelling;
@@ -276,13 +276,13 @@ impl Machine {
         self.waits && self.serves()
     }
 
-    /// Takes an entry over that a former machine registered, and asks the gateway at once whether
-    /// it is there.
+    /// Adopts an entry that a former machine registered, and asks the gateway at once whether it
+    /// exists.
     pub(crate) fn adopt(&mut self, entry: &Entry, now: Instant) {
         *self.lease_mut(entry.kind) = Lease::held(entry.clone(), now, now);
     }
 
-    /// Only notes what the answer says of an entry; nothing follows from it.
+    /// Only records what the reply says about an entry, without consequences.
     pub(crate) fn note(&mut self, call: &Call, answer: &Answer, now: Instant) {
         let kind = call.which;
         match (&call.verb, answer) {
@@ -325,7 +325,7 @@ impl Machine {
         self.phase == Phase::Serving
     }
 
-    /// Whether a lease that is held is beaten, or else deregistered.
+    /// Whether a held lease gets heartbeats; otherwise it is deregistered.
     fn keeps(&self, which: LeaseKind) -> bool {
         match self.phase {
             Phase::Serving => match which {
@@ -347,8 +347,8 @@ impl Machine {
         }
     }
 
-    /// Where several are due at once, they go in the order of [`LeaseKind::ALL`]; but a beat of the hold
-    /// must not come before what leaving waits for.
+    /// Calls due at the same time go in the order of [`LeaseKind::ALL`]; but a heartbeat of the
+    /// hold must not come before a call that leaving waits for.
     fn next_call(&self) -> Option<(Instant, LeaseKind)> {
         let may_wait = |which| which == LeaseKind::Hold && !self.serves() && self.hold.is_held();
         let due = |which: &LeaseKind| self.lease(*which).due().map(|due| (due, *which));
@@ -407,7 +407,7 @@ impl Machine {
         }
     }
 
-    /// Those that the gateway has evicted by now are of no interest.
+    /// The gateway has already evicted the expired ones.
     fn release_an_old_hold(&mut self, now: Instant) {
         self.old_holds.retain(|(_, until)| *until > now);
         if let Some((entry, _)) = self.old_holds.pop() {
@@ -446,7 +446,7 @@ impl Machine {
         actions.push(Action::Call(call));
     }
 
-    /// With a call in flight, its answer tells; it may have come before the end.
+    /// If a call is in flight, its reply decides; it may have arrived before the end.
     fn disconnected(&mut self, now: Instant) {
         if let Some(flight) = &mut self.flight {
             flight.connection_ended = true;
@@ -459,7 +459,7 @@ impl Machine {
         self.hold.beat_by(soon);
         self.service.beat_by(soon);
         self.former.beat_by(soon);
-        // What was refused may be taken by whoever is behind the address next.
+        // Another process behind the address may accept what was refused.
         for which in [LeaseKind::Hold, LeaseKind::Service] {
             let failures = self.lease(which).failures;
             let waits = self.waits && which == LeaseKind::Service;
@@ -476,7 +476,7 @@ impl Machine {
         }
         let end = now + self.leave_timeout;
         self.phase = Phase::Withdrawing {
-            // The drain needs the rest.
+            // The drain needs the remaining time.
             until: now + WITHDRAW_TIMEOUT.min(self.leave_timeout / 4),
             end,
             drain,

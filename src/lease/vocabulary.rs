@@ -1,4 +1,4 @@
-//! What goes into the machine and what comes out of it.
+//! The machine's inputs and outputs.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,47 +7,47 @@ use super::entry::Entry;
 use crate::error::ErrorKind;
 use crate::liveness::Liveness;
 
-/// What the machine wants to be told.
+/// The events that the machine is told.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// The call in flight has its answer.
+    /// The call in flight was answered.
     Answered(Answer),
-    /// A connection that nobody ended has ended.
+    /// The connection ended without our doing.
     Disconnected,
-    /// The answer to [`Action::Probe`].
+    /// The result of [`Action::Probe`].
     Probed(Liveness),
-    /// So many replicas were listed by the gateway.
+    /// The gateway listed this many replicas.
     Listed { replicas: u32 },
     /// The process leaves; without a server there is nothing to drain.
     Leave { drain: bool },
     /// Nothing is in flight any more, or the drain timed out.
     Drained,
-    /// Leaving, begun or to begin, is to end at once.
+    /// Leaving, now or later, must end at once.
     Hurry,
-    /// The gateway has the service and does not route it.
+    /// The gateway has the service but does not route it.
     Cure,
-    /// Another schema has the service's place, or its own does harm.
+    /// Another schema has the service's slot, or its own schema does harm.
     Withdraw { for_good: bool },
-    /// The gateway lists the service as it is.
+    /// The gateway lists the service correctly.
     Proved,
-    /// The slots that were waited for are free now, or are not.
+    /// Whether the slots that the service waits for are free.
     Slots { free: bool },
-    /// A heartbeat of the service is to be made now.
+    /// Send a heartbeat of the service now.
     Beat,
-    /// The first gateway answers, and is to be returned to.
+    /// The first gateway answers, and `prefer_first` is on.
     FirstIsBack,
-    /// `wake_at` has come.
+    /// The time of `wake_at` has come.
     Woken,
 }
 
-/// What the machine wants to be done.
+/// The actions that the machine asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make this call; its answer must come back as [`Input::Answered`].
+    /// Make this call, and pass its reply back as [`Input::Answered`].
     Call(Call),
     /// Find out whether the gateway answers at all.
     Probe,
-    /// The node is dead, and others behind the gateway's name are not: connect to one of them next.
+    /// The node is dead, others behind the gateway's name are not: connect to one of them next.
     MoveOn,
     /// End the connection, so that the call in flight fails.
     Disconnect,
@@ -55,15 +55,15 @@ pub(crate) enum Action {
     Drain,
     /// Leaving is over; late answers are still taken.
     Finish,
-    /// Something worth telling.
+    /// Report a note.
     Tell(Note),
-    /// From now on the calls go to this gateway; if it is the same, to another node of it.
+    /// Send the calls to this gateway from now on; if it is the same, to another node of it.
     Turn { to: usize },
     /// Deregister this entry when its gateway can be reached, at the latest at `until`.
     CleanUp { entry: Entry, until: Instant },
 }
 
-/// Which of the leases.
+/// The kinds of leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LeaseKind {
     Service,
@@ -74,8 +74,8 @@ pub(crate) enum LeaseKind {
 }
 
 impl LeaseKind {
-    /// The hold first: it must be there before the service is. The former last: it goes once the
-    /// service is there.
+    /// The hold first: it must exist before the service does. The former entry last: it is
+    /// deregistered once the service is registered.
     pub(crate) const ALL: [Self; 3] = [Self::Hold, Self::Service, Self::Former];
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Call {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
-    /// The spelling of the address: a new number for each life of the registration.
+    /// `spelling` selects the spelling of the address: a new number for each new registration.
     Register {
         spelling: u32,
     },
@@ -96,51 +96,51 @@ pub(crate) enum Verb {
     Deregister(Entry),
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Registered {
         id: String,
         ttl: Duration,
-        /// The node that took it.
+        /// The node that accepted it.
         node: Option<SocketAddr>,
     },
     Beat {
         known: bool,
     },
-    /// It was not sent, because it would have taken a slot from a newer build.
+    /// Not sent, because it would have taken a slot from a newer build.
     HeldBack,
     Deregistered,
     /// It never left the process.
     NotSent,
-    /// The connection ended; it may have been carried out.
+    /// The connection ended; the call may have been carried out.
     Broken,
     /// The gateway said no.
     Refused(ErrorKind),
-    /// The same, but it may be the word of a proxy whose routes are not there yet.
+    /// The same, but possibly from a proxy whose routes are not there yet.
     Misrouted(ErrorKind),
 }
 
-/// What the user is told of the service's lease.
+/// What is reported to the user about the service's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
-    /// The gateway took the registration.
+    /// The gateway accepted the registration.
     Registered,
-    /// The gateway answered a beat with yes.
+    /// The gateway answered a heartbeat with yes.
     Alive,
-    /// The gateway does not know the registration any more.
+    /// The gateway no longer knows the registration.
     Forgotten,
-    /// The gateway cannot be reached, or could not do it; tried again soon.
+    /// The gateway cannot be reached, or could not carry the call out; retried soon.
     Unreachable,
     /// The gateway has not answered in the usual time.
     Slow,
-    /// The gateway refused the content; tried again slowly.
+    /// The gateway refused the content; retried slowly.
     Refused(ErrorKind),
     /// A younger process has the identity; this one stays out.
     Displaced,
 }
 
-/// When the hold is taken, without which a gateway cancels gRPC calls in flight at the moment a
+/// When to register the hold. Without it, a gateway cancels gRPC calls in flight at the moment a
 /// replica deregisters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -148,8 +148,8 @@ pub enum Hold {
     /// Before the service is registered: the only safe moment, and the default.
     #[default]
     AtStart,
-    /// When leaving begins: half the entries in the gateway's list, but it costs a schema rebuild
-    /// at the worst moment and fails silently while somebody's schema blocks the gateway.
+    /// When leaving begins: halves the entries in the gateway's list, but costs a schema rebuild at
+    /// the worst moment, and fails silently while another schema blocks the gateway.
     AtLeave,
     /// Never: gRPC calls in flight are lost at every restart.
     Off,

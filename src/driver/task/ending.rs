@@ -1,4 +1,4 @@
-//! How the task ends, and how it goes on: the report, also when its runtime ends under it; what follows a
+//! How the task ends or recovers: the report, also if the runtime ends first, and what follows a
 //! panic.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::observe::slots::Before;
 use crate::pace::Pace;
 use crate::status::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
 
-/// How long a call that is in flight at a panic is waited for.
+/// How long to wait for a call that is in flight at a panic.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 // === impl Worker ===
@@ -26,7 +26,7 @@ impl Worker {
         self.finished
     }
 
-    /// The runtime ended under us: tells the gateway, and those that wait for the report.
+    /// The runtime ended first: tells the gateway, and those that wait for the report.
     fn abandoned(&mut self) {
         let calls = self.last_calls();
         if self.finished {
@@ -38,7 +38,7 @@ impl Worker {
             .act(calls, move |told| life.conclude(as_told(report, told)));
     }
 
-    /// The Deregisters of what stands on the gateway, once.
+    /// Takes the Deregisters of all entries on the gateway, once.
     pub(super) fn last_calls(&mut self) -> Vec<(LeaseKind, ControlPlane, String)> {
         if std::mem::replace(&mut self.is_over, true) {
             return Vec::new();
@@ -76,7 +76,7 @@ impl Worker {
         }
     }
 
-    /// What the last look has found; `None` where that cannot be known.
+    /// Records the result of the last look; `None` if it cannot be known.
     pub(super) fn looked(&mut self, ghosts: Option<u32>) {
         self.last_look = None;
         if let (Some(leaving), Some(ghosts)) = (&mut self.leaving, ghosts) {
@@ -93,8 +93,8 @@ impl Worker {
         let mut report = leaving.report(ending, self.calls.hold(), released, &self.life);
         report.abandoned = self.clean_ups.abandoned();
         report.pending = self.clean_ups.pending();
-        // A gateway that died may still have, in its cluster, what its TTL should have ended; a hold
-        // is no replica of the service.
+        // The cluster of a dead gateway may still have what its TTL should have ended; a hold is
+        // not a replica of the service.
         report.unconfirmed = report.abandoned > report.pending
             || self.calls.suspects_ghosts()
             || [LeaseKind::Hold, LeaseKind::Former]
@@ -110,8 +110,8 @@ impl Worker {
         report
     }
 
-    /// After a panic: a new machine, in which nothing is out of order, takes over what is
-    /// registered, so that calls go on coming.
+    /// After a panic, a new machine in a consistent state takes over the entries, so that calls
+    /// keep coming.
     pub(crate) async fn recover(&mut self) {
         (self.drain, self.probe) = (None, None);
         (self.last_look, self.finish_is_due) = (None, false);
@@ -138,7 +138,7 @@ impl Worker {
             }
         }
         let config = self.calls.config();
-        // Another sequence than the one that led here.
+        // A different sequence of jitter than the one that led here.
         let pace = Pace::new(config.heartbeat_interval, config.seed.rotate_left(17));
         let leave_timeout = self
             .leave
@@ -154,7 +154,7 @@ impl Worker {
         } else if self.machine.waits_for_slots() {
             self.wait_for_slots(true);
         } else if self.machine.holds_the_service() && !self.machine.is_withdrawn() {
-            // What was seen before the panic is not known any more.
+            // What was seen before the panic is no longer known.
             let mut entries = self.machine.entries();
             let service = entries.find(|it| it.kind == LeaseKind::Service);
             let own = service.map(|it| it.id.clone()).unwrap_or_default();
@@ -163,7 +163,7 @@ impl Worker {
                 ..Before::default()
             };
             self.registered = (own, before);
-            // By the task itself: it may panic, too.
+            // Done by the task itself, because it may panic, too.
             self.looks_due = true;
         } else {
             self.slots.pause();
@@ -175,7 +175,7 @@ impl Worker {
         let (done, told) = oneshot::channel();
         let calls = self.last_calls();
         self.last_resort.act(calls, |told| {
-            // Nobody waits any more.
+            // Nobody may be waiting any more.
             let _ = done.send(told);
         });
         let told = told.await.ok().flatten();
@@ -185,7 +185,7 @@ impl Worker {
     }
 }
 
-/// With what became of the last attempt.
+/// Adds the result of the last attempt to the report.
 pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>) -> LeaveReport {
     if report.hold == HoldOutcome::Unknown && told == Some(true) {
         report.hold = HoldOutcome::Held;
