@@ -1,4 +1,4 @@
-//! A bundle, and how a build script makes it.
+//! Bundles, and how a build script writes one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tower_gwag_schema::{CheckError, Finding, Findings, ProtoFiles, Rule, Service
 use crate::environment::Environment;
 use crate::{directives, lock, lock_file};
 
-/// A proto file that a build script checks and bundles with all that it imports.
+/// A proto file that a build script checks and bundles with all its imports.
 ///
 /// # Examples
 ///
@@ -41,21 +41,21 @@ pub struct Bundle {
     splits: bool,
 }
 
-/// What is told to cargo, line by line, and how it ended.
+/// The output lines for cargo, and the result.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) directives: Vec<String>,
     pub(super) result: Result<(), CheckError>,
 }
 
-/// Which entry file a bundle of this build script was made of.
+/// The entry file behind each bundle that this build script wrote.
 static WRITTEN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
 
 // === impl Bundle ===
 
 impl Bundle {
-    /// An entry file under one of the include directories, in which imports are searched in order;
-    /// relative to the directory of `Cargo.toml`.
+    /// An entry file under one of the include directories, which are searched for imports in order. Paths
+    /// are relative to the directory of `Cargo.toml`.
     pub fn new<P: AsRef<Path>>(
         entry: impl AsRef<Path>,
         includes: impl IntoIterator<Item = P>,
@@ -72,8 +72,7 @@ impl Bundle {
         }
     }
 
-    /// The name of the bundle, for `include_bundle!`. Default: the stem of
-    /// the entry file's name.
+    /// The name of the bundle, for `include_bundle!`. Default: the stem of the entry file's name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -91,20 +90,20 @@ impl Bundle {
         self
     }
 
-    /// Allows what a rule forbids, as [`Service::allow`]; the program need not allow it again.
+    /// Allows a rule, as [`Service::allow`]; the program need not allow it again.
     pub fn allow(mut self, rule: Rule) -> Self {
         self.allowed.push(rule);
         self
     }
 
-    /// As [`Service::split_services`]: each service of the entry file is one of its own, with a
-    /// line of its own in `gwag.lock`. Default: off.
+    /// As [`Service::split_services`]: registers each service of the entry file as a service of its own,
+    /// with its own line in `gwag.lock`. Default: off.
     pub fn split_services(mut self) -> Self {
         self.splits = true;
         self
     }
 
-    /// Checks and writes it, and tells cargo what was found and read.
+    /// Checks and writes the bundle, and reports the findings and the files read to cargo.
     ///
     /// # Errors
     ///
@@ -121,8 +120,8 @@ impl Bundle {
         outcome.result
     }
 
-    /// As [`write`](Self::write), and returns the descriptors of the entry file and of everything that
-    /// it imports, from which `tonic_prost_build::compile_fds` makes the Rust code, without protoc.
+    /// As [`write`](Self::write), and returns the descriptors of the entry file and all its imports, from
+    /// which `tonic_prost_build::compile_fds` generates the Rust code, without protoc.
     ///
     /// # Errors
     ///
@@ -142,13 +141,13 @@ impl Bundle {
         });
         let found = match compiled {
             Ok(Ok(descriptors)) => return Ok(descriptors),
-            // Only of what changed since it was checked a moment ago.
+            // Only if the files changed since the check a moment ago.
             Ok(Err(error)) => fault(&error),
             Err(finding) => fault(&finding),
         };
         match found.into_result() {
             Err(error) => Err(error),
-            // invariant: there is an error among the findings.
+            // invariant: one of the findings is an error.
             Ok(_) => Ok(FileDescriptorSet::default()),
         }
     }
@@ -194,7 +193,7 @@ impl Bundle {
         Outcome::of(&read, found)
     }
 
-    /// The path of the entry file as an `import` statement would write it.
+    /// The path of the entry file, as an `import` statement would write it.
     fn entry_in(&self, files: &ProtoFiles, environment: &Environment) -> Result<String, Finding> {
         let fault = |message: String| Finding::error(Rule::ProtoEntryMissing, message);
         let shown = self.shown_entry();
@@ -226,7 +225,7 @@ impl Bundle {
         }
     }
 
-    /// Everything found, and the services if there is no error among it.
+    /// All findings, and the services if none of them is an error.
     fn check(&self, files: ProtoFiles, entry: &str) -> (Vec<Resolved>, Findings) {
         let mut service = Service::proto_dir(files, entry);
         if let Some(namespace) = &self.namespace {
@@ -255,7 +254,7 @@ impl Bundle {
         files: &ProtoFiles,
         entry: &str,
     ) -> Result<Contents, Finding> {
-        // As it is on the disk: each part of a split one lacks the others.
+        // As on disk: each part of a split file lacks the other services.
         let source = files.read(entry).ok().flatten().ok_or_else(|| {
             let message = format!("the entry file `{}` is gone", self.shown_entry());
             Finding::error(Rule::ProtoEntryMissing, message).help("build again")
@@ -271,7 +270,7 @@ impl Bundle {
         };
         let (namespace, version) = match services {
             [service] => (Some(service.namespace.clone()), service.version.to_string()),
-            // Those of the parts are made of it.
+            // The namespaces of the parts are derived from it.
             several => {
                 let version = several.first().map(|it| it.version.to_string());
                 (self.namespace.clone(), version.unwrap_or_default())
@@ -297,7 +296,7 @@ impl Bundle {
             stem.to_string_lossy().into_owned()
         });
         let path = environment.out_dir.join(format!("{name}.gwag"));
-        // A panic of another thread leaves no half-made map.
+        // A panic in another thread cannot leave the map half-written.
         let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = environment.manifest_dir.join(&self.entry);
         let other = written.insert(path.clone(), mine.clone());

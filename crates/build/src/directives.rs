@@ -1,18 +1,18 @@
-//! What a build script tells cargo, line by line.
+//! The output lines of a build script for cargo.
 
 use std::path::Path;
 
 use tower_gwag_schema::finding::Finding;
 
-/// The file that causes the build script to run again when it changes.
+/// Makes cargo run the build script again when the file changes.
 ///
-/// Only for files that are there: cargo takes one that is missing as changed in every build. A
-/// build that failed runs again by itself.
+/// Only for existing files: to cargo, a missing file has changed in every build. A failed build script
+/// runs again anyway.
 pub(super) fn rerun_if_changed(file: &Path) -> String {
     format!("cargo::rerun-if-changed={}", file.display())
 }
 
-/// An error or a warning, with its place first, so that editors jump there.
+/// An error or a warning, with its place first so that editors can jump to it.
 pub(super) fn tell(finding: &Finding) -> String {
     let severity = finding.severity();
     let directive = match finding.is_error() {
@@ -32,7 +32,7 @@ pub(super) fn tell(finding: &Finding) -> String {
     let place = finding.file().map(|file| {
         places.fold(file.to_owned(), |place, number| format!("{place}:{number}")) + ": "
     });
-    // A directive is one line.
+    // A directive is a single line.
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     format!("cargo::{directive}={}{line}", place.unwrap_or_default())
 }

@@ -1,17 +1,17 @@
-//! What cargo tells a build script.
+//! Cargo's environment variables for build scripts.
 
 use std::path::PathBuf;
 
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
 
-/// What cargo tells a build script. A change of it is another build to cargo, so that none of the
-/// variables need be watched.
+/// Cargo's environment variables for build scripts. To cargo, a change of them is a different build, so
+/// none of them needs a rerun directive.
 #[derive(Clone, Debug)]
 pub(super) struct Environment {
-    /// Where bundles go.
+    /// The directory for bundles.
     pub(super) out_dir: PathBuf,
-    /// Where the crate's `Cargo.toml` is.
+    /// The directory of the crate's `Cargo.toml`.
     pub(super) manifest_dir: PathBuf,
     pub(super) is_release: bool,
 }
@@ -30,8 +30,8 @@ impl Environment {
         Ok(Self {
             out_dir: variable("OUT_DIR")?.into(),
             manifest_dir: variable("CARGO_MANIFEST_DIR")?.into(),
-            // What is asked is whether the build is made for others, and not how fast it is: an
-            // optimized dev profile is still one of development.
+            // The question is whether the build is meant for release, not how fast it is: an optimized dev
+            // profile is still a development profile.
             is_release: variable("PROFILE")? == "release",
         })
     }

@@ -1,5 +1,5 @@
 //! Checks proto files while a crate is built, and bundles them into it: for build scripts of
-//! services that register with a gwag gateway through `tower-gwag`.
+//! services that use `tower-gwag` to register with a gwag gateway.
 //!
 //! ```toml
 //! [dependencies]
@@ -20,22 +20,22 @@
 //! let greeter = Service::proto_bundle(tower_gwag::include_bundle!("greeter"));
 //! ```
 //!
-//! What `tower_gwag::Options::check` would find in the files fails the build, each finding with file, line and column; warnings are warnings of cargo. The build script runs again
-//! when one of the files that were read changes. An include directory is not watched as a whole: a
-//! new file in it that stands before an imported one of a later directory is seen by the next build
-//! that has another reason.
+//! Whatever `tower_gwag::Options::check` would find in the files fails the build, each finding with
+//! file, line and column; warnings become cargo warnings. The build script runs again when one of the
+//! files it read changes. Include directories are not watched as a whole: if a new file shadows an import
+//! found in a later directory, cargo notices only when the build script runs again for another reason.
 //!
 //! # The lock file
 //!
-//! A gateway takes no other schema under a `vN` that is registered, and comments and white space
+//! A gateway refuses a different schema under a `vN` that is registered, and comments and white space
 //! count. So `gwag.lock`, beside `Cargo.toml`, has a line for each `vN`: namespace, version and
-//! hash of the schema. Commit it. A version that is not there is added. When the schema of one that
-//! is there changes, a debug build warns, and a release build fails: cut the next version, or use
+//! hash of the schema. Commit it. The build adds versions that are missing. If the schema of a locked
+//! version changes, a debug build warns and a release build fails: cut the next version, or use
 //! `unstable`, which is never locked. Lines of older versions stay. To change a `vN` that was never
 //! released, remove its line.
 //!
-//! A release build is one whose profile is `release` or inherits it. Where the source cannot be
-//! written, or is a copy that cargo packaged, a missing line is a warning.
+//! A release build is one whose profile is `release` or inherits it. If the source directory is
+//! read-only, or a copy that cargo packaged, a missing line is only a warning.
 
 mod bundle;
 mod directives;
@@ -51,17 +51,17 @@ pub use bundle::Bundle;
 pub use prost_types::FileDescriptorSet;
 pub use tower_gwag_schema::{CheckError, Finding, Findings, Rule, Version, VersionText};
 
-/// Checks a proto file with all that it imports, and bundles it for `tower_gwag::include_bundle!`
-/// under the stem of its name.
+/// Checks a proto file with all its imports, and bundles it for `tower_gwag::include_bundle!` under
+/// the stem of its name.
 ///
 /// Paths are relative to the directory of `Cargo.toml`. The entry file lies under one of the
-/// include directories, in which imports are searched in order. The namespace is the stem, too, and
-/// the version `v1`; [`Bundle`] says anything else.
+/// include directories, which are searched for imports in order. The namespace is the stem, too, and
+/// the version is `v1`; use [`Bundle`] to change either.
 ///
 /// # Errors
 ///
 /// The files break a rule, a `vN` changed (see the [module](self)), or the bundle cannot be
-/// written. Cargo is told every fault with its place; the error shows all of them again.
+/// written. Every error is reported to cargo with its place; the returned error lists all of them.
 ///
 /// # Examples
 ///

@@ -1,12 +1,12 @@
-//! The text of `gwag.lock`: which schema a version has, one line for each. Build scripts write it by
-//! themselves; tools read it here.
+//! The text of `gwag.lock`: the schema hash of each version, one per line. Build scripts write the file;
+//! tools read it with this module.
 
 use tower_gwag_schema::finding::location::Lines;
 use tower_gwag_schema::finding::{Finding, Place};
 use tower_gwag_schema::version::Version;
 use tower_gwag_schema::{Findings, Rule};
 
-/// Beside `Cargo.toml`.
+/// The file name, beside `Cargo.toml`.
 pub const FILE: &str = "gwag.lock";
 
 const HEADER: &str = "\
@@ -15,10 +15,10 @@ const HEADER: &str = "\
 # change one that was never released, remove its line.
 ";
 
-/// What marks the two sides of a merge.
+/// The markers of a merge conflict.
 const CONFLICT: [&str; 4] = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
 
-/// The lock file, read.
+/// The parsed lock file.
 ///
 /// # Examples
 ///
@@ -45,18 +45,18 @@ pub struct Entry {
     /// The N of `vN`.
     pub(super) version: u64,
     pub(super) hash: String,
-    /// The bytes of the text where the line is, without its end.
+    /// The byte range of the line in the text, without its line break.
     line: (usize, usize),
 }
 
 // === impl Lock ===
 
 impl Lock {
-    /// Reads the text of the file; an empty one is that of a file that is not there yet.
+    /// Parses the text of the file; an empty text stands for a missing file.
     ///
     /// # Errors
     ///
-    /// A finding for each line that is none.
+    /// A finding for each malformed line.
     pub fn parse(text: &str) -> Result<Self, Findings> {
         let mut lock = Self {
             text: text.to_owned(),
@@ -101,7 +101,7 @@ impl Lock {
         versions.map(|it| it.version).max()
     }
 
-    /// The text with one more line, in its place; whatever else is there stays as it is.
+    /// The text with one more line, inserted in order; everything else stays unchanged.
     #[must_use]
     pub fn with(&self, namespace: &str, version: u64, hash: &str) -> String {
         let key = (namespace, version);
@@ -200,7 +200,7 @@ mod tests {
     const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     const B: &str = "ff23456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    /// The lines without the header.
+    /// The lines without the file's header.
     fn lines(text: &str) -> Vec<&str> {
         text.lines().filter(|line| !line.starts_with('#')).collect()
     }

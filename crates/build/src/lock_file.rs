@@ -1,4 +1,4 @@
-//! Keeps versions to their schemas: compares with `gwag.lock`, and adds what is not there.
+//! Keeps each version to its schema: compares schemas with `gwag.lock`, and adds missing lines.
 
 use std::io;
 use std::path::Path;
@@ -10,21 +10,21 @@ use tower_gwag_schema::finding::{Finding, Place};
 use tower_gwag_schema::name;
 use tower_gwag_schema::service::{Resolved, evidence};
 
-/// Files that are beside `Cargo.toml` only in copies which cargo made of a package. Nobody commits
-/// what is added there, and `cargo publish` forbids it.
+/// Files that only exist beside `Cargo.toml` in copies that cargo made of a package. Lines added there
+/// would never be committed, and `cargo publish` forbids the change.
 const MARKS_OF_COPIES: [&str; 3] = ["Cargo.toml.orig", ".cargo-ok", ".cargo-checksum.json"];
 
-/// What of a service goes against the lock file. `entry` is its entry file as the user calls it.
+/// Findings where a service contradicts the lock file. `entry` is the user's name for its entry file.
 ///
-/// The hash is this crate's own. Where it is unsure whether a gateway's is the same it is locked all
-/// the same: it is compared only with itself, and a source that changed has another one.
+/// The hash is this crate's own. It is locked even if a gateway's hash may differ: it is only compared
+/// with itself, and a changed source has another hash.
 pub(super) fn keep(service: &Resolved, entry: &str, environment: &Environment) -> Vec<Finding> {
     let Some(version) = service.version.number() else {
         return Vec::new();
     };
     let namespace = &service.namespace;
     let hash = evidence::hash_of(service).and_then(|hash| hash.hex());
-    // Another name could not be read back.
+    // A line with any other name could not be parsed again.
     let Some(hash) = hash.filter(|_| name::check_namespace(namespace).is_ok()) else {
         let message = format!(
             "`{namespace}/v{version}` is not locked: its hash cannot be computed here, or its \
@@ -64,7 +64,7 @@ fn whole_file() -> Place {
     }
 }
 
-/// The line stays as it is in a debug build, too: who tries something out need not restore it.
+/// In a debug build, too, the line stays as it is, so that experiments need not be reverted in the file.
 fn changed(lock: &Lock, locked: &Entry, hash: &str, entry: &str, is_release: bool) -> Finding {
     let (namespace, version) = (&locked.namespace, locked.version);
     let newest = lock.newest(namespace).unwrap_or(version);
@@ -89,8 +89,8 @@ fn changed(lock: &Lock, locked: &Entry, hash: &str, entry: &str, is_release: boo
     finding.help(help).at(Some(lock.place_of(locked)))
 }
 
-/// Writes the file. Two builds at once may lose a line of each other: to cargo a file that was
-/// written during a build has changed since, so that the next build looks again, and adds it.
+/// Writes the file. Two concurrent builds may lose each other's lines: to cargo, a file written during
+/// a build has changed since, so the next build checks again and adds the lost line.
 fn add(environment: &Environment, path: &Path, text: &str, line: &str) -> Finding {
     let is_copy = MARKS_OF_COPIES
         .iter()
@@ -113,12 +113,12 @@ fn add(environment: &Environment, path: &Path, text: &str, line: &str) -> Findin
     }
 }
 
-/// Whoever reads the file has the old or the new one.
+/// Replaces the file atomically: readers see the old or the new one.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mine = path.with_extension(format!("lock.{}", std::process::id()));
     let done = std::fs::write(&mine, text).and_then(|()| std::fs::rename(&mine, path));
     if done.is_err() {
-        // What is left of it hurts nobody.
+        // A leftover temporary file is harmless.
         let _ = std::fs::remove_file(&mine);
     }
     done

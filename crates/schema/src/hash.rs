@@ -1,4 +1,4 @@
-//! The canonical hash of a schema (contract § 4), computed.
+//! Computes the canonical hash of a schema (contract § 4).
 
 use hmac_sha256::Hash;
 use prost::Message;
@@ -33,8 +33,8 @@ pub fn of_proto(compiled: &Compiled) -> SchemaHash {
     }
 }
 
-/// The encoded FileDescriptorSet of a compiled proto: files by name, source info included; and why
-/// a gateway's may differ, if it may.
+/// The encoded FileDescriptorSet of a compiled proto: files by name, source info included; and the
+/// reason why a gateway's may differ, if it may.
 #[must_use]
 pub fn descriptor_set(compiled: &Compiled) -> (Vec<u8>, Option<&'static str>) {
     let mut files: Vec<FileDescriptor> = compiled.files().collect();
@@ -66,7 +66,7 @@ fn hex(bytes: &[u8]) -> String {
 
 const DESCRIPTOR: &str = "google/protobuf/descriptor.proto";
 
-/// What of a file a gateway's compiler describes in a way that this one cannot be sure of.
+/// The reason why a gateway's compiler may describe this file differently, if any.
 fn doubt(file: &FileDescriptor, compiled: &Compiled) -> Option<&'static str> {
     compiled.source_of(file.name())?;
     if compiled.is_edition(file.name()) {
@@ -99,7 +99,7 @@ fn doubt_field(field: &FieldDescriptorProto) -> Option<&'static str> {
     }
 }
 
-/// A file's bytes as a gateway has them; `None` where its source info cannot be known.
+/// The bytes of a file as a gateway encodes it; `None` if its source info cannot be reproduced.
 fn canonical_file(
     compiled: &Compiled,
     file: &FileDescriptor,
@@ -109,7 +109,7 @@ fn canonical_file(
         return Some(bytes.to_vec());
     }
     let mut descriptor = compiled.descriptor_of(file);
-    // Built-in files carry none.
+    // Built-in files have none.
     let info = descriptor.source_code_info.take();
     if let (Some(text), Some(info)) = (source, info) {
         let source = Source::read(text);
@@ -126,7 +126,7 @@ fn canonical_file(
     with_custom_options(compiled, &descriptor, &whole)
 }
 
-/// The bytes of a file; `whole` are those of the compiler, with custom options.
+/// The bytes of a file; `whole` is the compiler's encoding, with custom options.
 fn with_custom_options(
     compiled: &Compiled,
     descriptor: &FileDescriptorProto,
@@ -166,7 +166,7 @@ fn with_custom_options(
     Some(bytes)
 }
 
-/// A method with braces has options, be they empty.
+/// A method with braces has options, even if they are empty.
 fn note_empty_options(
     descriptor: &mut FileDescriptorProto,
     info: &SourceCodeInfo,
@@ -205,8 +205,8 @@ mod tests {
         hash_hex: String,
     }
 
-    /// What a gateway showed, and what its compiler (protocompile 0.14.1) makes of comments and
-    /// white space in every place.
+    /// Recorded from a gateway, and from its compiler (protocompile 0.14.1) for comments and white space
+    /// in every place.
     const VECTORS: [&str; 3] = [
         include_str!("../tests/data/hash-vectors.json"),
         include_str!("../tests/data/hash-vectors-compiler.json"),
@@ -225,7 +225,7 @@ mod tests {
                 .collect();
             let hash = match compile(&vector.namespace, vector.proto_source.as_bytes(), &imports) {
                 Ok(compiled) => of_proto(&compiled),
-                // Editions cannot be compiled here: no hash is no wrong hash.
+                // Editions cannot be compiled here: no hash is not a wrong hash.
                 Err(_) if vector.name.starts_with("editions") => continue,
                 Err(fault) => {
                     wrong.push((vector.name, fault.text));

@@ -1,14 +1,14 @@
-//! URLs as errors and logs show them: without whoever calls, and without the query, either of which
-//! may be a secret.
+//! Masks URLs for errors and logs: without user info and without the query, either of which may be a
+//! secret.
 
 use std::ops::Range;
 
-/// The parts of a URL, or of an address without a scheme, that may be secrets.
+/// The parts of a URL, or of an address without a scheme, that may be secret.
 fn secrets(url: &str) -> impl Iterator<Item = Range<usize>> {
     let start = url.find("://").map_or(0, |at| at + 3);
     let rest = &url[start..];
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    // A password may have any character, where it is not encoded as it should be.
+    // If it is not percent-encoded as it should be, a password may contain any character.
     let user = match authority.rfind('@') {
         None if !is_host_and_port(authority) => rest.rfind('@'),
         at => at,
@@ -30,7 +30,7 @@ fn is_host_and_port(authority: &str) -> bool {
     }
 }
 
-/// A URL, or an address without a scheme, without its secrets.
+/// A URL, or an address without a scheme, with its secrets removed.
 #[must_use]
 pub fn masked_url(url: &str) -> String {
     let mut masked = String::with_capacity(url.len());
@@ -44,18 +44,18 @@ pub fn masked_url(url: &str) -> String {
     masked
 }
 
-/// A text in which all URLs that have a scheme are without their secrets.
+/// Masks all URLs in a text that have a scheme.
 #[must_use]
 pub fn masked(text: &str) -> String {
     with_urls(text, masked_url)
 }
 
-/// The same with as many characters as before, so that places in it stay where they are.
+/// As [`masked`], but keeps the number of characters, so that columns still match.
 #[must_use]
 pub fn blotted(text: &str) -> String {
     with_urls(text, |url| {
         let mut blotted = url.to_owned();
-        // From behind, because the bytes become fewer.
+        // From the end, because replacing changes the number of bytes.
         let all: Vec<_> = secrets(url).collect();
         for secret in all.into_iter().rev() {
             let stars = "*".repeat(url[secret.clone()].chars().count());

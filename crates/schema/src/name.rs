@@ -1,6 +1,6 @@
-//! Namespaces: what a gateway takes as the name of a service (contract § 2).
+//! Namespaces: which names a gateway accepts for a service (contract § 2).
 
-/// Why a namespace cannot be taken.
+/// Why a namespace is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameFault {
     /// One of `. * > / $`: refused by every gateway.
@@ -11,11 +11,11 @@ pub enum NameFault {
     TooLong(usize),
 }
 
-/// Longest namespace that is sent, in bytes. A clustered gateway loses its store at about 4,090
-/// bytes; this stays far below.
+/// Longest namespace, in bytes, that this crate sends. A clustered gateway loses its store at about
+/// 4,090 bytes; this stays far below.
 pub const MAX_NAMESPACE_BYTES: usize = 255;
 
-/// The first character that no gateway takes in a namespace.
+/// The first character that every gateway refuses in a namespace.
 #[must_use]
 pub fn reserved_character(namespace: &str) -> Option<char> {
     namespace.chars().find(|c| ".*>/$".contains(*c))
@@ -31,7 +31,7 @@ pub fn is_name(text: &str) -> bool {
         && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
 }
 
-/// Checks a namespace that is not empty.
+/// Checks a namespace; the caller handles empty ones.
 pub fn check_namespace(namespace: &str) -> Result<(), NameFault> {
     if let Some(c) = reserved_character(namespace) {
         return Err(NameFault::Reserved(c));
@@ -45,8 +45,8 @@ pub fn check_namespace(namespace: &str) -> Result<(), NameFault> {
     Ok(())
 }
 
-/// Whether gateways that were measured have a `v1` of this name themselves. One that is embedded
-/// in a program may not.
+/// Whether the gateways that were measured have their own `v1` of this name. A gateway embedded in a
+/// program may not.
 #[must_use]
 pub fn is_built_in(namespace: &str) -> bool {
     matches!(namespace, "admin" | "admin_events" | "ps")
@@ -73,7 +73,7 @@ pub fn fold_title(title: &str) -> String {
     name
 }
 
-/// The nearest valid namespace, for the remedy of an error and for names made from file names.
+/// The nearest valid namespace, for error remedies and for names derived from file names.
 #[must_use]
 pub fn suggest(text: &str) -> String {
     let mut name: String = text
@@ -87,7 +87,7 @@ pub fn suggest(text: &str) -> String {
     name
 }
 
-/// A name in snake case: `PetStore` becomes `pet_store`, `HTTPServer2Go` `http_server2_go`.
+/// Converts a name to snake case: `PetStore` becomes `pet_store`, `HTTPServer2Go` `http_server2_go`.
 #[must_use]
 pub fn snake_case(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();

@@ -1,14 +1,14 @@
-//! How large what is registered may be (contract § 1 and § 2).
+//! Size limits of registrations (contract § 1 and § 2).
 
 /// The largest message a gateway receives.
 pub const MAX_REQUEST_BYTES: usize = 4_194_304;
 
-/// What a service may take in the store of a clustered gateway: its message limit of 1 MiB, less
-/// what the store adds.
+/// The most bytes that a service may take in the store of a clustered gateway: the store's message limit
+/// of 1 MiB, minus its overhead.
 pub const MAX_STORED_BYTES: usize = 1_048_576 - 4_096;
 
-/// What a service takes in that store: JSON, bytes in base64. `files` are the schema and what it
-/// imports, as (bytes of the name, bytes of the text).
+/// How many bytes a service takes in that store: JSON, with bytes in base64. `files` are the schema and
+/// its imports, as (bytes of the name, bytes of the text).
 pub fn stored_bytes(files: impl Iterator<Item = (usize, usize)>) -> usize {
     let in_base64 = |(name, text): (usize, usize)| name + 8 + text.div_ceil(3) * 4;
     512 + files.map(in_base64).sum::<usize>()

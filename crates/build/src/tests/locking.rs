@@ -1,10 +1,10 @@
-//! What becomes of `gwag.lock`, and of builds by it.
+//! Which lines `gwag.lock` gets, and which builds it fails.
 
 use super::super::{Bundle, lock};
 use super::{GREETER, NAME, bundled, debug, failed, greeter, locked, of_greeter, release, told};
 use tower_gwag_schema::{Rule, Service};
 
-/// Each is locked by itself, and the program need not say it again.
+/// Each part is locked separately, and the program need not repeat the settings.
 #[test]
 fn the_services_of_a_split_file_have_a_line_each() {
     let tree = greeter();
@@ -24,14 +24,14 @@ fn the_services_of_a_split_file_have_a_line_each() {
     for ((namespace, hash), line) in hashes.iter().zip(&before) {
         assert_eq!(&format!("{namespace} v1 {}", hash.hex().unwrap()), line);
     }
-    // The names of the parts come from the bundle's.
+    // The namespaces of the parts are derived from the bundle's.
     debug(&tree, &bundle.namespace("shop").name("named"))
         .result
         .unwrap();
     let named = Service::proto_bundle(bundled(&tree, "named.gwag"));
     let names = named.hashes().unwrap();
     assert_eq!(names[1].0, "shop_stock");
-    // What is white space in a part is no change of it.
+    // A change inside a blanked service does not change the other part.
     tree.add("proto/greeter.proto", both.replace("rpc Put", "rpc Add"));
     let outcome = release(&tree, &of_greeter().split_services());
     assert_eq!(told(&outcome, "error").len(), 1, "{outcome:?}");
@@ -68,7 +68,7 @@ fn a_changed_schema_fails_a_release_build_and_only_that() {
         ),
         "{error}"
     );
-    // v2 is taken.
+    // v2 is already locked.
     assert!(
         error.contains("cut v3 (`Bundle::new(…).version(\"v3\")`) or use `unstable`"),
         "{error}"
@@ -105,13 +105,13 @@ fn what_a_merge_left_in_the_lock_file_fails_every_build() {
         "{error}"
     );
     failed(outcome, Rule::LockFile);
-    // `unstable` has no business there.
+    // `unstable` is not allowed in the file.
     debug(&tree, &of_greeter().version("unstable"))
         .result
         .unwrap();
 }
 
-/// As the sources that cargo unpacks, and verifies before it publishes.
+/// Like the sources that cargo unpacks and verifies before publishing.
 #[test]
 fn a_packaged_copy_is_not_written_to() {
     let tree = greeter();
@@ -124,7 +124,7 @@ fn a_packaged_copy_is_not_written_to() {
     assert!(!tree.path().join(lock::FILE).exists());
 }
 
-/// Where a file cannot be written: here because of a directory of its name.
+/// A file that cannot be written, here because a directory has its name.
 #[test]
 fn a_lock_file_that_cannot_be_read_or_written_is_told() {
     let tree = greeter();
@@ -133,7 +133,7 @@ fn a_lock_file_that_cannot_be_read_or_written_is_told() {
     assert!(error.to_string().contains("--> gwag.lock"), "{error}");
 }
 
-/// A hash that is not known for sure is locked like any other.
+/// An unsure hash is locked like any other.
 #[test]
 fn unsure_hashes_are_locked_too() {
     let tree = greeter();

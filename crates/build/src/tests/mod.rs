@@ -1,4 +1,4 @@
-//! What a build script is told, and what it leaves to the program.
+//! What a build script reports, and what it leaves for the program.
 
 mod locking;
 #[path = "../../../../tests/support/tree.rs"]
@@ -16,7 +16,7 @@ const GREETER: &str = "syntax = \"proto3\";\npackage greeter.v1;\nimport \"commo
     service Greeter { rpc Hello(common.Name) returns (common.Name); }\n";
 const NAME: &str = "syntax = \"proto3\"; package common; message Name { string text = 1; }\n";
 
-/// A crate with a proto tree of two files, and room for what is built.
+/// A crate with a proto tree of two files, and a directory for build output.
 fn greeter() -> Tree {
     let tree = Tree::of([
         ("proto/greeter.proto", GREETER),
@@ -57,7 +57,7 @@ fn bundled(tree: &Tree, name: &str) -> Vec<u8> {
     std::fs::read(tree.path().join("out").join(name)).unwrap()
 }
 
-/// The directives of one kind, without it.
+/// The values of all directives of one kind.
 fn told<'a>(outcome: &'a Outcome, kind: &str) -> Vec<&'a str> {
     let prefix = format!("cargo::{kind}=");
     let lines = outcome.directives.iter();
@@ -100,7 +100,7 @@ fn a_bundle_is_the_service_that_its_files_are() {
     );
     assert_eq!(outcome.directives.len(), 4, "{outcome:?}");
 
-    // The same again, byte for byte; the lock file is not even touched.
+    // A second run is the same, byte for byte; it does not even touch the lock file.
     let time = || {
         std::fs::metadata(tree.path().join(lock::FILE))
             .unwrap()
@@ -129,7 +129,7 @@ fn what_is_said_in_the_program_goes_before_the_bundle() {
     check(&[service.import("common/name.proto", NAME)]).unwrap();
 }
 
-/// As for a directory: the file's own path, and not the name under which a gateway compiles it.
+/// As for a directory: the file's own path, not the name under which a gateway compiles it.
 #[test]
 fn the_program_tells_faults_by_the_names_of_the_files() {
     let tree = greeter();
@@ -140,7 +140,7 @@ fn the_program_tells_faults_by_the_names_of_the_files() {
     let bundle = of_greeter().namespace("hi").allow(Rule::ProtoTwoServices);
     debug(&tree, &bundle).result.unwrap();
     let service = Service::proto_bundle(bundled(&tree, "greeter.gwag"));
-    // What the build script allowed is allowed.
+    // The rules that the build script allowed stay allowed.
     check(std::slice::from_ref(&service)).unwrap();
     let service = service.import("common/name.proto", "syntax = \"proto3\"; message A {");
     let error = check(&[service]).unwrap_err();

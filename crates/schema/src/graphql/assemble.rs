@@ -1,4 +1,4 @@
-//! Services become a schema: namespaces, versions, `stable` and groups, and the types behind them.
+//! Builds a schema from services: namespaces, versions, `stable` and groups, and the types behind them.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
@@ -28,21 +28,21 @@ const UPLOAD: &str = "The `Upload` scalar represents a file streamed in via the 
                       (https://github.com/jaydenseric/graphql-multipart-request-spec). Input-only: \
                       serialization back to JSON returns null.";
 
-/// What is made of services before it is known whether a gateway can serve it.
+/// The assembled services, before checking whether a gateway can serve them.
 pub(super) struct Assembled {
     pub(super) types: Vec<Type>,
     pub(super) query: TypeId,
     pub(super) mutation: Option<TypeId>,
     pub(super) subscription: Option<TypeId>,
-    /// In every schema, whether something refers to them or not.
+    /// In every schema, whether referenced or not.
     pub(super) always: [TypeId; 3],
-    /// The types that each service brought in first, in the order in which they were met.
+    /// The types that each service added first, in the order in which they were reached.
     pub(super) owned: Vec<Vec<TypeId>>,
-    /// What keeps a gateway from going further.
+    /// Failures that stop a gateway here.
     pub(super) failures: Vec<Failure>,
 }
 
-/// Builds a schema of services, which are in the order of namespace and version.
+/// Builds a schema from services, which must be sorted by namespace and version.
 pub(super) fn assemble(
     services: &[ir::Service],
     pool: &Pool<'_>,
@@ -124,7 +124,7 @@ impl Namespace<'_> {
         self.services.end - 1
     }
 
-    /// The type of the namespace, of a version of it or of a group.
+    /// The type name of the namespace, of one of its versions or of a group.
     fn container(&self, version: &str, path: &str, kind: OperationKind) -> String {
         let kind = match kind {
             OperationKind::Query => "Query",
@@ -153,26 +153,26 @@ fn container_field(
     }
 }
 
-/// Where a type is used: objects have a form of their own in inputs.
+/// Where a type is used: objects have a separate type for input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Position {
     Output,
     Input,
 }
 
-/// A union where a gateway can have none.
+/// A union in a position where gateways cannot have one.
 struct NoInput(String);
 
 struct Builder<'a> {
     services: &'a [ir::Service],
     pool: &'a Pool<'a>,
-    /// What OpenAPI and GraphQL types of each service begin with.
+    /// The prefix of each service's OpenAPI and GraphQL types.
     prefixes: Vec<String>,
     types: Vec<Type>,
     scalars: HashMap<Scalar, TypeId>,
     pooled: HashMap<(String, Position), TypeId>,
     owned: HashMap<(usize, String, Position), TypeId>,
-    /// Types that have no fields yet, and what declares them.
+    /// Types without fields so far, and their declarations.
     open: Vec<(TypeId, usize, String, Position)>,
     owners: Vec<(TypeId, usize)>,
     failures: Vec<Failure>,
@@ -207,7 +207,7 @@ impl<'a> Builder<'a> {
     }
 
     fn scalar(&mut self, scalar: Scalar) -> TypeId {
-        // What only gRPC tells apart.
+        // A difference that only gRPC sees.
         let scalar = match scalar {
             Scalar::Single => Scalar::Float,
             Scalar::JsonMap => Scalar::Json,
@@ -267,7 +267,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Why a service is deprecated: an operator's reason, or that it is not the latest.
+    /// Why a service is deprecated: the operator's reason, or that it is not the latest version.
     fn deprecation(&self, namespace: &Namespace<'_>, number: usize) -> Option<String> {
         let service = &self.services[number];
         if service.deprecated.is_some() {
@@ -295,7 +295,7 @@ impl<'a> Builder<'a> {
         fields
     }
 
-    /// The service behind `stable`: of two in one file the first.
+    /// The service behind `stable`: the first of two in one file.
     fn stable(&self, namespace: &Namespace<'_>) -> Option<usize> {
         let stable = namespace.stable?;
         let mut numbers = namespace.services.clone();
@@ -316,7 +316,7 @@ impl<'a> Builder<'a> {
         }
         if let Some(other) = fields.get(key) {
             let (failure, place) = match &other.source {
-                // Two services of one file: the operations of the later one are in the way.
+                // Two services of one file: the operations of the later one collide.
                 FieldSource::Container if other.place == Place::Nowhere => (
                     FailureKind::TwoServices,
                     services[namespace.latest()].place(),
@@ -345,8 +345,8 @@ impl<'a> Builder<'a> {
         fields.insert(key.to_owned(), field);
     }
 
-    /// The operations and groups of one kind of a service. `key` is of the version group that they
-    /// are in; empty for the top.
+    /// The operations and groups of one kind of a service. `key` is the key of the version group around
+    /// them; empty at the top.
     fn content(
         &mut self,
         namespace: &Namespace<'_>,
@@ -470,7 +470,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Subscriptions of all namespaces are in one type.
+    /// Subscriptions of all namespaces share one type.
     fn subscriptions(&mut self, namespace: &Namespace<'_>, fields: &mut BTreeMap<String, Field>) {
         let services = self.services;
         let latest = namespace.latest();
@@ -551,7 +551,7 @@ impl<'a> Builder<'a> {
             To::Scalar(scalar) => self.scalar(*scalar),
             To::Named(name) => match self.named(number, name, Position::Output) {
                 Ok(id) => id,
-                // Only inputs are refused.
+                // Only inputs are rejected.
                 Err(NoInput(_)) => self.scalar(Scalar::Json),
             },
         };
@@ -565,7 +565,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The type of a name; its fields come later.
+    /// The type for a name; its fields are added later.
     fn named(&mut self, number: usize, name: &str, position: Position) -> Result<TypeId, NoInput> {
         let services = self.services;
         match &services[number].types {
@@ -678,9 +678,9 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Gives every type its fields, and makes the types that those refer to.
+    /// Adds the fields of every type, and creates the types they refer to.
     fn fill(&mut self) {
-        // A list instead of calls: types may refer to each other as deep as they like.
+        // A work list instead of recursion: types may refer to each other to any depth.
         while let Some((id, number, name, position)) = self.open.pop() {
             let services = self.services;
             let of_pool;
@@ -691,7 +691,7 @@ impl<'a> Builder<'a> {
                 }
                 Types::OpenApi(types) | Types::GraphQl(types) => types.get(&name),
             };
-            // invariant: a type is reserved only for what is declared.
+            // invariant: a type is reserved only for a declared name.
             let Some(declared) = declared else { continue };
             let mut bad_names = Vec::new();
             let kind = match &declared.kind {
@@ -731,7 +731,7 @@ impl<'a> Builder<'a> {
                 }
                 DeclaredKind::Scalar => TypeKind::Scalar,
             };
-            // The name of a union is made of its members'.
+            // The name of a union is built from its members' names.
             let mut of_members = Vec::new();
             if let DeclaredKind::Union(members) = &declared.kind {
                 let bad = members.iter().filter(|member| !is_name(member));
@@ -744,7 +744,7 @@ impl<'a> Builder<'a> {
                 }
                 let name = it.name.clone();
                 bad_names.extend(of_members.into_iter().map(|place| (name.clone(), place)));
-                // An input object is printed all the same.
+                // An input object is printed anyway.
                 if !matches!(kind, TypeKind::Input(_)) {
                     it.name.clear();
                 }
@@ -821,18 +821,18 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Where operations are put.
+/// Where to put operations.
 struct Within<'a> {
     namespace: &'a Namespace<'a>,
     number: usize,
     kind: OperationKind,
-    /// Of the version group; empty for the top.
+    /// The key of the version group; empty at the top.
     key: &'a str,
     deprecated: Option<String>,
 }
 
 impl Within<'_> {
-    /// What gateways call it in their errors.
+    /// The name that gateways use in their errors.
     fn content(&self) -> String {
         match self.key {
             "" => "latest content".to_owned(),
@@ -861,7 +861,7 @@ impl Entry {
 }
 
 impl ir::Service {
-    /// Where its first operation is.
+    /// The place of its first operation.
     fn place(&self) -> Place {
         match self.entries.first() {
             Some(Entry::Operation(it)) => it.place.clone(),
@@ -872,7 +872,7 @@ impl ir::Service {
 }
 
 impl OperationKind {
-    /// As gateways number them in their errors.
+    /// The number that gateways use in their errors.
     fn number(self) -> u8 {
         match self {
             Self::Query => 0,
@@ -892,7 +892,7 @@ impl EnumValue {
     }
 }
 
-/// Services by namespace and version: `unstable` is below v1.
+/// Sorts services by namespace and version: `unstable` is below v1.
 pub(super) fn order(namespace: &str, version: Version) -> (&str, u64) {
     (namespace, version.number().unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! Why a gateway cannot make a schema of its services.
+//! Why a gateway cannot build a schema from its services.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,33 +12,33 @@ use super::model::{
 use super::text::Annotation;
 use crate::name::is_name;
 
-/// One reason why a gateway cannot make a schema, with what it says then.
+/// One reason why a gateway cannot build a schema, with its error text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What sort of reason it is.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// The name at fault.
     pub name: String,
-    /// What the gateway says: of several failures it tells one, not always the same.
+    /// The gateway's error; of several failures it reports one, not always the same.
     pub text: String,
-    /// Where it comes from; two places where two declarations collide.
+    /// The place at fault; two places if two declarations collide.
     pub places: Vec<Place>,
 }
 
-/// Why a gateway cannot make a schema.
+/// The kind of a [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// A name that GraphQL does not have.
+    /// A name that is not a GraphQL name.
     Name,
-    /// Two types become one.
+    /// Two types get the same name.
     TypeCollision,
-    /// An operation or group is called like a version, or `stable`.
+    /// An operation or group is named like a version, or `stable`.
     GroupCollision,
-    /// Two services of one file want the same version.
+    /// Two services of one file have the same version.
     TwoServices,
-    /// Two operations become one.
+    /// Two operations get the same name.
     OperationCollision,
     /// An argument or body is a union.
     UnionAsInput,
@@ -52,7 +52,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Types by which a GraphQL server describes itself.
+/// The types of GraphQL introspection.
 const INTROSPECTION: [&str; 8] = [
     "__Directive",
     "__DirectiveLocation",
@@ -64,7 +64,7 @@ const INTROSPECTION: [&str; 8] = [
     "__TypeKind",
 ];
 
-/// Messages that lead to free JSON.
+/// Messages that become free JSON.
 const FREE: [&str; 3] = [
     "google.protobuf.Struct",
     "google.protobuf.Value",
@@ -76,7 +76,7 @@ fn is_entry_of_free(it: &Type) -> bool {
 }
 
 impl Place {
-    /// The place of another part of the same declaration than its name.
+    /// The place of another part of the declaration than its name.
     fn of_part(&self, is_other: bool, part: i32) -> Self {
         match self {
             Self::Proto(file, path) if is_other => {
@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-/// Types that the schema of a whole gateway has, whatever is registered.
+/// Types that the schema of a whole gateway always has.
 const OF_THE_WHOLE: [&str; 7] = [
     "Float",
     "ID",
@@ -100,13 +100,13 @@ const OF_THE_WHOLE: [&str; 7] = [
     "Subscription",
 ];
 
-/// The schema, and what keeps a gateway from serving it.
+/// Returns the schema, and the failures that keep a gateway from serving it.
 pub(super) fn judge(assembled: Assembled, services: &[ir::Service]) -> (Schema, Vec<Failure>) {
     let mut walk = Walk {
         types: &assembled.types,
         by_name: BTreeMap::new(),
         open: Vec::new(),
-        // A gateway that failed before looks no further, but its users want to know it all.
+        // A gateway stops after an earlier failure; this continues, to report everything.
         failures: assembled.failures,
     };
     let roots = [assembled.mutation, assembled.subscription];
@@ -160,8 +160,8 @@ fn no_name(name: &str, place: &Place) -> Failure {
     }
 }
 
-/// Goes over all that can be reached, as a gateway's GraphQL library does: it looks at the names of
-/// types where they are neither in a list nor required, and only in outputs.
+/// Visits everything reachable, in the way of the gateway's GraphQL library: it checks the names of
+/// types only if they are neither in a list nor required, and only in outputs.
 struct Walk<'a> {
     types: &'a [Type],
     by_name: BTreeMap<String, TypeId>,
@@ -238,15 +238,15 @@ impl Walk<'_> {
 }
 
 impl Schema {
-    /// What keeps a whole gateway from serving this although it can be served alone: types that are
-    /// called like those that every gateway has.
+    /// Why a whole gateway cannot serve this schema although it can be served alone: types named like
+    /// those that every gateway has.
     #[must_use]
     pub fn blocks(&self) -> Vec<Failure> {
         let ours = |name: &str, id: TypeId| {
             let is_root = self.mutation == Some(id) || self.subscription == Some(id);
             let it = self.get(id);
             let is_gateways = it.origin == Origin::Gateway;
-            // The JSON of proto maps is another scalar than that of gateways.
+            // The JSON of proto maps is a different scalar from the gateway's own.
             let is_proto_json = name == "JSON" && it.description.as_deref() == Some(PROTO_JSON);
             is_root || (is_gateways && !is_proto_json)
         };
@@ -265,7 +265,7 @@ impl Schema {
         named.collect()
     }
 
-    /// What becomes the JSON of proto maps: maps, and fields and methods with a `Struct`, `Value` or
+    /// What leads to the JSON of proto maps: maps, and fields and methods with a `Struct`, `Value` or
     /// `ListValue`, by their full names.
     pub(crate) fn free_json(&self) -> Vec<(String, Place)> {
         let id = self.by_name.get("JSON");
@@ -282,7 +282,7 @@ impl Schema {
     fn users_of_json(&self, json: TypeId) -> impl Iterator<Item = (String, Place)> {
         let is_free =
             |it: &Type| matches!(&it.origin, Origin::Proto(name) if FREE.contains(&name.as_str()));
-        // What a field or argument is told as, if its type is or leads to free JSON.
+        // The name to report for a field or argument if its type is or leads to free JSON.
         let told = |of: TypeRef, owner: &Type, source: &str| {
             let it = self.get(of.id);
             match (&it.origin, &owner.origin) {
@@ -335,7 +335,7 @@ impl Schema {
         found.into_iter()
     }
 
-    /// Collects the directives that are printed, service by service: of types, then of operations.
+    /// Collects the printed directives, service by service: first those of types, then of operations.
     fn collect_directives(&mut self, owned: &[Vec<TypeId>], services: &[ir::Service]) {
         let mut directives = Directives::default();
         for (types, service) in owned.iter().zip(services) {
@@ -374,7 +374,7 @@ impl Schema {
         self.directives = directives.0;
     }
 
-    /// Finds what is wrong with the text.
+    /// Finds defects of the schema as text.
     fn look_over(&mut self) {
         let mut found = Found::default();
         for id in self.by_name.values() {
@@ -428,11 +428,11 @@ impl Schema {
     }
 }
 
-/// The description of the scalar that proto maps become.
+/// The description of the scalar for proto maps.
 const PROTO_JSON: &str =
     "Untyped JSON value (used as a fallback for IR map / unmappable scalar shapes).";
 
-/// Directives, and the types of their arguments.
+/// Directives, and their arguments' types.
 #[derive(Default)]
 struct Directives(BTreeMap<String, BTreeMap<String, &'static str>>);
 
@@ -442,7 +442,7 @@ impl Directives {
             let declared = self.0.entry(annotation.name.clone()).or_default();
             for (name, value) in &annotation.arguments {
                 let type_name = declared.entry(name.clone()).or_insert(value.type_name);
-                // Of other types the last one counts.
+                // Among other types, the last one wins.
                 if *type_name != "String" {
                     *type_name = value.type_name;
                 }
@@ -476,7 +476,7 @@ impl Found {
         }
     }
 
-    /// A block string must not end in the middle, or go on behind its end.
+    /// A block string must neither end early nor continue past its end.
     fn description(&mut self, text: Option<&str>, name: &str, place: &Place) {
         let Some(text) = text else { return };
         let is_one_line = !text.contains('\n');

@@ -1,5 +1,5 @@
-//! OpenAPI documents as gRPC services: gateways make a descriptor of each, and route its methods where
-//! the descriptor is a valid one.
+//! OpenAPI documents as gRPC services: gateways build a descriptor from each document, and route its
+//! methods if the descriptor is valid.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::openapi::references;
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
-/// A method that gateways make of an operation.
+/// A gRPC method that gateways generate for an operation.
 #[derive(Clone, Debug)]
 pub struct GrpcMethod {
     /// `namespace.version.Service.operationId`.
@@ -29,13 +29,13 @@ pub struct GrpcMethod {
     pub http_method: &'static str,
     /// The path of the operation, with its `{parameters}`.
     pub path: String,
-    /// Whether its answers are the field `value` of a message that was made for them.
+    /// Whether its responses are in the field `value` of a generated message.
     pub is_wrapped: bool,
 }
 
-/// The methods of the gRPC service `namespace.version.Service` that gateways make of a document, in
-/// the order of its paths; none where they route none of it. All of it has to be valid: one `oneOf` of
-/// objects that is used, or one operationId that is no name, and there is no route at all.
+/// The methods of the gRPC service `namespace.version.Service` that gateways generate from a document, in
+/// the order of its paths; empty if gateways route none. The whole document must be valid: with one
+/// `oneOf` of objects in use, or one operationId that is not a name, there are no routes at all.
 #[must_use]
 pub fn grpc_methods(namespace: &str, version: &str, root: &Value) -> Vec<GrpcMethod> {
     make(namespace, version, root).unwrap_or_default()
@@ -79,7 +79,7 @@ fn make(namespace: &str, version: &str, root: &Value) -> Option<Vec<GrpcMethod>>
                 let values = values.iter().map(|it| it.name.as_str());
                 maker.file.enum_type.push(enumeration(name, values));
             }
-            // A message that refers to one leads nowhere, and the descriptor is none.
+            // A message that refers to one makes the whole descriptor invalid.
             DeclaredKind::Union(_) | DeclaredKind::Input(_) | DeclaredKind::Scalar => {}
         }
     }
@@ -117,7 +117,7 @@ struct Maker<'a> {
     root: &'a Value,
     package: String,
     file: FileDescriptorProto,
-    /// Of all types.
+    /// The names of all types.
     names: HashSet<String>,
     enums: HashSet<String>,
 }
@@ -128,7 +128,7 @@ impl Maker<'_> {
         operation: &Operation,
         types: &HashMap<String, Declared>,
     ) -> Option<(MethodDescriptorProto, bool)> {
-        // One name that is none, and no method of the document has a route.
+        // With one invalid name, no method of the document has a route.
         if !is_name(&operation.name) {
             return None;
         }
@@ -181,7 +181,7 @@ impl Maker<'_> {
         name
     }
 
-    /// Whether the operation says what it answers, by a schema of JSON.
+    /// Whether the operation declares a response with a JSON schema.
     fn has_value(&self, operation: &Operation) -> bool {
         let Target::Http { method, path } = &operation.target else {
             return false;
@@ -249,7 +249,7 @@ fn plain_field(name: &str, number: i32, kind: Type) -> FieldDescriptorProto {
     }
 }
 
-/// What the values are is of no matter: a map ends the gateway whatever is in it.
+/// The type of the values does not matter: a map ends the gateway whatever it contains.
 fn map_entry(name: String) -> DescriptorProto {
     DescriptorProto {
         name: Some(name),
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(fields(&method.output()), ["1 value string"]);
     }
 
-    /// A union that nobody uses does no harm.
+    /// An unused union is harmless.
     #[test]
     fn one_union_that_is_used_leaves_no_route() {
         let either = json!({ "$ref": "#/components/schemas/Either" });

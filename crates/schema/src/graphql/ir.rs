@@ -1,4 +1,4 @@
-//! What a source says, before namespaces and versions make a schema of it.
+//! The content of a source, before namespaces and versions are turned into a schema.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,21 @@ use super::model::{Location, OperationKind, Place, Target};
 use super::text::Annotation;
 use crate::version::Version;
 
-/// One service of a source; a proto file with two `service`s has two.
+/// One service of a source; a proto file with two `service`s yields two.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) namespace: String,
     pub(super) version: Version,
-    /// The reason that an operator gave.
+    /// The operator's reason.
     pub(super) deprecated: Option<String>,
     pub(super) types: Types,
     pub(super) entries: Vec<Entry>,
 }
 
-/// Where the types of a service are.
+/// Where the types of a service are declared.
 #[derive(Debug)]
 pub(super) enum Types {
-    /// In the pool of all proto types, by their full names.
+    /// In the pool of all proto types, by full name.
     Pool,
     OpenApi(HashMap<String, Declared>),
     GraphQl(HashMap<String, Declared>),
@@ -64,7 +64,7 @@ pub(super) struct Argument {
     pub(super) place: Place,
 }
 
-/// A type that is referred to.
+/// A reference to a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ref {
     pub(super) to: To,
@@ -84,22 +84,22 @@ pub(super) enum To {
 pub(super) enum Scalar {
     Int,
     Float,
-    /// The same in the schema; gRPC tells them apart.
+    /// The same type in the schema; gRPC distinguishes them.
     Single,
     String,
     Boolean,
     Id,
     Upload,
     Long,
-    /// Of OpenAPI and GraphQL sources.
+    /// For OpenAPI and GraphQL sources.
     Json,
-    /// The same in the schema, of OpenAPI objects whose properties have any name; gRPC tells them apart.
+    /// The same type in the schema, for OpenAPI objects with free property names; gRPC distinguishes them.
     JsonMap,
-    /// Of proto maps: another type of the same name.
+    /// For proto maps: a different type of the same name.
     ProtoJson,
 }
 
-/// A type that a source declares.
+/// A type declared by a source.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub(super) kind: DeclaredKind,
@@ -110,7 +110,7 @@ pub(super) struct Declared {
 
 #[derive(Clone, Debug)]
 pub(super) enum DeclaredKind {
-    /// In the order in which a later field replaces an earlier one of its name.
+    /// In order: a later field replaces an earlier one of the same name.
     Object(Vec<DeclaredField>),
     /// An input object of a GraphQL upstream.
     Input(Vec<DeclaredField>),
@@ -121,9 +121,9 @@ pub(super) enum DeclaredKind {
 
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredField {
-    /// As it is in the schema.
+    /// The name in the schema.
     pub(super) name: String,
-    /// As it is in the source.
+    /// The name in the source.
     pub(super) source: String,
     pub(super) of: Ref,
     pub(super) description: Option<String>,
@@ -158,7 +158,7 @@ impl Ref {
         }
     }
 
-    /// The same without `!` and list.
+    /// The type without `!` and list.
     pub(super) fn bare(self) -> Self {
         Self::to(self.to)
     }

@@ -1,8 +1,8 @@
-//! The GraphQL schema that a gateway serves, made of the sources of its services as the gateway
-//! makes it: equal byte for byte to `GET /api/schema/graphql`, without a gateway.
+//! The GraphQL schema that a gateway serves, built from the sources of its services as the gateway
+//! builds it: equal byte for byte to `GET /api/schema/graphql`, without a gateway.
 //!
-//! One model answers it all: what an API will look like, why a gateway cannot serve it and where in
-//! the source that comes from, which call is behind a field, and what a change breaks.
+//! One model answers all questions: what an API will look like, why a gateway cannot serve it and which
+//! part of the source is at fault, which call is behind a field, and what a change breaks.
 
 mod assemble;
 mod failure;
@@ -43,7 +43,7 @@ use crate::proto::Compiled;
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
-/// What is registered with a gateway, and which schema it makes of that.
+/// The services registered with a gateway, from which it builds its schemas.
 #[derive(Clone, Debug, Default)]
 pub struct Sources<'a> {
     release: GatewayRelease,
@@ -71,7 +71,7 @@ pub enum Source<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// Nothing yet, for a release of the gateway.
+    /// No services yet, for a release of the gateway.
     #[must_use]
     pub fn of(release: GatewayRelease) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl<'a> Sources<'a> {
         });
     }
 
-    /// Says why an operator deprecated a version.
+    /// Sets an operator's reason for deprecating a version.
     pub fn deprecate(&mut self, namespace: &str, version: Version, reason: &'a str) {
         let mut sources = self.sources.iter_mut();
         let found = sources.find(|it| it.namespace == namespace && it.version == version);
@@ -99,16 +99,16 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Says which vN a namespace has as `stable`; default: the highest that there is.
+    /// Sets the vN behind a namespace's `stable`; default: the highest one.
     pub fn stable(&mut self, namespace: impl Into<String>, number: u64) {
         self.stable.insert(namespace.into(), number);
     }
 
-    /// The schema that the gateway serves of a selection.
+    /// The schema that the gateway serves for a selection.
     ///
     /// # Errors
     ///
-    /// The gateway cannot make it: every reason that is known. It names one of the first.
+    /// The gateway cannot build it: all known failures. The gateway itself reports one of the first.
     pub fn schema(&self, selection: &Selection) -> Result<Schema, Vec<Failure>> {
         match self.judge(selection) {
             (schema, failures) if failures.is_empty() => Ok(schema),
@@ -116,13 +116,13 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The schema of a selection as far as it can be made, and what keeps a gateway from it.
+    /// The schema of a selection as far as it can be built, and the failures of a gateway.
     pub(crate) fn judge(&self, selection: &Selection) -> (Schema, Vec<Failure>) {
         let mut pool = proto::Pool::default();
         let mut two_definitions = Vec::new();
         let mut chosen = Vec::new();
         for it in &self.sources {
-            // The pool has the types of all, whatever is selected.
+            // The pool has the types of all services, whatever is selected.
             let number = match it.source {
                 Source::Proto(compiled) => {
                     two_definitions.extend(pool.add(proto::Comments::new(compiled)));

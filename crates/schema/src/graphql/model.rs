@@ -1,4 +1,4 @@
-//! A GraphQL schema as a gateway serves it, and what is behind each of its fields.
+//! The GraphQL schema of a gateway, and what is behind each of its fields.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::version::Version;
 /// `Display` prints it as `GET /api/schema/graphql` does, byte for byte.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// Every type that was made, reachable or not.
+    /// Every generated type, reachable or not.
     pub(super) all: Vec<Type>,
-    /// What can be reached from the root types, by name.
+    /// The types reachable from the root types, by name.
     pub(super) by_name: BTreeMap<String, TypeId>,
     pub(super) query: TypeId,
     pub(super) mutation: Option<TypeId>,
     pub(super) subscription: Option<TypeId>,
-    /// The directives that printed elements carry, with the types of their arguments.
+    /// The directives of printed elements, with the types of their arguments.
     pub(super) directives: BTreeMap<String, BTreeMap<String, &'static str>>,
     pub(super) flaws: Vec<Flaw>,
 }
@@ -32,24 +32,23 @@ pub struct TypeId(pub(super) usize);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Type {
-    /// The name; empty where the source has one that is none in GraphQL and that gateways do not
-    /// notice.
+    /// The name; empty if the source's name is not a GraphQL name and gateways do not notice.
     pub name: String,
-    /// What it consists of.
+    /// The contents of the type.
     pub kind: TypeKind,
-    /// The text above it.
+    /// The description.
     pub description: Option<String>,
-    /// Directives behind its name.
+    /// The directives after its name.
     pub annotations: Vec<Annotation>,
-    /// Where it comes from.
+    /// The origin of the type.
     pub origin: Origin,
-    /// Where its declaration is.
+    /// The place of its declaration.
     pub place: Place,
-    /// Names that GraphQL does not have: its own or those of enum values.
+    /// Names that are not GraphQL names: its own or those of enum values.
     pub(super) bad_names: Vec<(String, Place)>,
 }
 
-/// What a type consists of.
+/// The contents of a [`Type`].
 #[derive(Clone, Debug)]
 pub enum TypeKind {
     /// Fields, by name.
@@ -58,35 +57,35 @@ pub enum TypeKind {
     Input(BTreeMap<String, InputValue>),
     /// Values, by name.
     Enum(BTreeMap<String, EnumValue>),
-    /// Object types, in the order of the source; one may be there more than once.
+    /// Object types, in the order of the source; a type may appear more than once.
     Union(Vec<TypeId>),
     /// A scalar.
     Scalar,
 }
 
-/// Where a type comes from.
+/// The origin of a [`Type`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The gateway itself: root types, containers of namespaces, versions and groups, scalars.
     Gateway,
     /// A message or enum, by its full name.
     Proto(String),
-    /// A component schema, or an inline schema under the name made for it.
+    /// A component schema, or an inline schema under its generated name.
     OpenApi {
-        /// Of the service.
+        /// The namespace of the service.
         namespace: String,
-        /// Of the service.
+        /// The version of the service.
         version: Version,
         /// The name without the prefix of the namespace.
         name: String,
     },
     /// A type of a GraphQL upstream.
     GraphQl {
-        /// Of the service.
+        /// The namespace of the service.
         namespace: String,
-        /// Of the service.
+        /// The version of the service.
         version: Version,
-        /// The name that the upstream has for it.
+        /// The name in the upstream.
         name: String,
     },
 }
@@ -94,14 +93,14 @@ pub enum Origin {
 /// A place in a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
-    /// No place in a source.
+    /// Not in a source.
     #[default]
     Nowhere,
     /// A file, and a path into its FileDescriptorProto.
     Proto(Arc<str>, Vec<i32>),
     /// A JSON pointer into an OpenAPI document.
     OpenApi(Pointer),
-    /// A line and column of an SDL text, both from 1; 0 and 0 for an introspection.
+    /// A line and column of an SDL text, both from 1; 0 and 0 for an introspection reply.
     GraphQl(usize, usize),
 }
 
@@ -110,11 +109,11 @@ pub enum Place {
 pub struct TypeRef {
     /// The named type.
     pub id: TypeId,
-    /// `!` at the end.
+    /// Whether `!` is at the end.
     pub non_null: bool,
     /// Whether it is a list.
     pub is_list: bool,
-    /// `!` within the list.
+    /// Whether `!` is inside the list.
     pub items_non_null: bool,
 }
 
@@ -126,26 +125,26 @@ pub struct Field {
     pub arguments: BTreeMap<String, InputValue>,
     /// The type of its value.
     pub of: TypeRef,
-    /// The text above it.
+    /// The description.
     pub description: Option<String>,
-    /// The reason, where it is deprecated.
+    /// The reason, if deprecated.
     pub deprecated: Option<String>,
-    /// Directives behind it.
+    /// The directives after it.
     pub annotations: Vec<Annotation>,
-    /// Where its value comes from.
+    /// The source of its value.
     pub source: FieldSource,
-    /// Where its declaration is.
+    /// The place of its declaration.
     pub place: Place,
 }
 
-/// Where the value of a field comes from.
+/// The source of a field's value.
 #[derive(Clone, Debug)]
 pub enum FieldSource {
     /// A container that the gateway adds: of a namespace, a version, `stable` or a group.
     Container,
     /// A call of a service.
     Operation(Arc<Operation>),
-    /// A part of the value around it, under the name that the source has for it.
+    /// A part of the enclosing value, by its name in the source.
     Property(String),
     /// Nothing: `_status`, and `_void` of empty objects.
     Nothing,
@@ -157,19 +156,19 @@ pub enum FieldSource {
 pub struct InputValue {
     /// Its type.
     pub of: TypeRef,
-    /// The text above it.
+    /// The description.
     pub description: Option<String>,
-    /// Directives behind it; arguments have none.
+    /// The directives after it; arguments have none.
     pub annotations: Vec<Annotation>,
-    /// The name that the source has for it; empty for `_void`.
+    /// The name in the source; empty for `_void`.
     pub source: String,
-    /// Where an argument goes.
+    /// The destination of an argument.
     pub location: Location,
-    /// Where its declaration is.
+    /// The place of its declaration.
     pub place: Place,
 }
 
-/// Where an argument goes.
+/// The destination of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A field of the request message, an argument of the upstream, a field of an input object.
@@ -192,11 +191,11 @@ pub enum Location {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EnumValue {
-    /// The text above it.
+    /// The description.
     pub description: Option<String>,
-    /// The reason, where it is deprecated.
+    /// The reason, if deprecated.
     pub deprecated: Option<String>,
-    /// Where its declaration is.
+    /// The place of its declaration.
     pub place: Place,
 }
 
@@ -210,11 +209,11 @@ pub struct Operation {
     pub version: Version,
     /// The root type that has it.
     pub kind: OperationKind,
-    /// The name of the field, without what a subscription has in front of it.
+    /// The name of the field, without the prefix of subscriptions.
     pub name: String,
-    /// What is called.
+    /// The call itself.
     pub target: Target,
-    /// Where its declaration is.
+    /// The place of its declaration.
     pub place: Place,
 }
 
@@ -240,7 +239,7 @@ pub enum Target {
         request: String,
         /// The full name of the response message.
         response: String,
-        /// Whether the client streams: then gateways have no route for it.
+        /// Whether the client streams; gateways have no route for that.
         is_client_streaming: bool,
         /// Whether the server streams.
         is_server_streaming: bool,
@@ -249,52 +248,52 @@ pub enum Target {
     Http {
         /// In upper case.
         method: &'static str,
-        /// As in the document, with its `{parameters}`.
+        /// The path in the document, with its `{parameters}`.
         path: String,
     },
-    /// A field of a GraphQL upstream: the groups around it, and its own name.
+    /// A field of a GraphQL upstream, with the groups around it.
     GraphQl {
         /// From the root type down.
         path: Vec<String>,
     },
 }
 
-/// What is wrong with a schema that gateways serve all the same.
+/// A defect of a schema that gateways serve all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Flaw {
-    /// What it is.
+    /// The kind of defect.
     pub kind: FlawKind,
     /// The name at fault.
     pub name: String,
-    /// Where it comes from.
+    /// The place at fault.
     pub place: Place,
 }
 
-/// What sort of flaw it is.
+/// The kind of a [`Flaw`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FlawKind {
-    /// The text has nothing where the name of a type should be, because the source's is no name.
+    /// The text lacks the name of a type, because the name in the source is not a GraphQL name.
     NamelessType,
-    /// An input type is printed under a name that GraphQL does not have.
+    /// An input type is printed under a name that is not a GraphQL name.
     InputTypeName,
-    /// An enum has lost its values, all of which are no names.
+    /// An enum has lost all its values, because none is a GraphQL name.
     EmptyEnum,
-    /// An enum may have lost values, because one is no name.
+    /// An enum may have lost values, because one is not a GraphQL name.
     EnumLosesValues,
-    /// An enum has `true`, `false` or `null` as a value.
+    /// An enum has the value `true`, `false` or `null`.
     ReservedEnumValue,
-    /// A description ends such that its block string does not.
+    /// A description ends in a way that leaves its block string open.
     Description,
-    /// A directive is printed under a name that GraphQL does not have.
+    /// A directive is printed under a name that is not a GraphQL name.
     DirectiveName,
-    /// Two services define one full name differently, and a gateway draws lots.
+    /// Two services define the same full name differently, and a gateway picks one at random.
     TwoDefinitions,
 }
 
 impl FlawKind {
-    /// Whether the schema as text is no GraphQL.
+    /// Whether the schema as text is not valid GraphQL.
     #[must_use]
     pub fn breaks_text(self) -> bool {
         !matches!(self, Self::EnumLosesValues | Self::TwoDefinitions)
@@ -320,12 +319,12 @@ impl Schema {
         self.by_name.get(name).map(|id| self.get(*id))
     }
 
-    /// Every type that can be reached, by name, built-in scalars included.
+    /// Every reachable type, by name, built-in scalars included.
     pub fn types(&self) -> impl Iterator<Item = &Type> {
         self.by_name.values().map(|id| self.get(*id))
     }
 
-    /// The same with their ids.
+    /// As [`types`](Self::types), with ids.
     pub(crate) fn types_with_ids(&self) -> impl Iterator<Item = (TypeId, &Type)> {
         self.by_name.values().map(|id| (*id, self.get(*id)))
     }
@@ -336,19 +335,19 @@ impl Schema {
         self.get(self.query)
     }
 
-    /// The type `Mutation`, if there is an operation of it.
+    /// The type `Mutation`, if any operation needs it.
     #[must_use]
     pub fn mutation(&self) -> Option<&Type> {
         self.mutation.map(|id| self.get(id))
     }
 
-    /// The type `Subscription`, if there is an operation of it.
+    /// The type `Subscription`, if any operation needs it.
     #[must_use]
     pub fn subscription(&self) -> Option<&Type> {
         self.subscription.map(|id| self.get(id))
     }
 
-    /// What is wrong with the schema although it is served.
+    /// The defects of the schema, although it is served.
     #[must_use]
     pub fn flaws(&self) -> &[Flaw] {
         &self.flaws
@@ -395,7 +394,7 @@ impl Type {
 // === impl Field ===
 
 impl Field {
-    /// The call behind it, if it is an operation.
+    /// The call behind it, if the field is an operation.
     #[must_use]
     pub fn operation(&self) -> Option<&Operation> {
         match &self.source {
@@ -425,7 +424,7 @@ impl TypeRef {
         }
     }
 
-    /// Neither `!` nor a list around it.
+    /// Whether it has neither `!` nor a list.
     pub(super) fn is_bare(self) -> bool {
         !self.non_null && !self.is_list
     }

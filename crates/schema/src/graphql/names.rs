@@ -1,9 +1,9 @@
-//! The names that a gateway makes of those in a source.
+//! The names that a gateway derives from names in a source.
 
 use crate::name::is_name;
 
-/// Lower camel case: split at `_`, the first letter of every later part in upper case, that of the
-/// first part in lower case, all others unchanged.
+/// Lower camel case: splits at `_`, upper-cases the first letter of every later part, lower-cases that
+/// of the first part, and leaves all other letters unchanged.
 pub(super) fn lower_camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (number, part) in name.split('_').enumerate() {
@@ -19,12 +19,12 @@ pub(super) fn lower_camel(name: &str) -> String {
     out
 }
 
-/// The same, where it is a GraphQL name: fields with other names are dropped.
+/// As [`lower_camel`], if the result is a GraphQL name: fields with other names are dropped.
 pub(super) fn field_name(name: &str) -> Option<String> {
     Some(lower_camel(name)).filter(|it| is_name(it))
 }
 
-/// A first letter a–z in upper case.
+/// Upper-cases a first letter a–z.
 pub(super) fn capitalized(name: &str) -> String {
     let mut out = name.to_owned();
     if let Some(first) = out.get_mut(..1) {
@@ -33,7 +33,7 @@ pub(super) fn capitalized(name: &str) -> String {
     out
 }
 
-/// The type name of a proto: `acme.v1.Q.inner` becomes `Acme_V1_Q_Inner`.
+/// The type name for a proto name: `acme.v1.Q.inner` becomes `Acme_V1_Q_Inner`.
 pub(super) fn flat(full_name: &str) -> String {
     let parts: Vec<String> = full_name.split('.').map(capitalized).collect();
     parts.join("_")
@@ -45,7 +45,7 @@ pub(super) fn word_characters(name: &str) -> String {
     name.chars().filter(keep).collect()
 }
 
-/// What a property or parameter adds to the name of its inline type.
+/// The part that a property or parameter adds to the name of its inline type.
 pub(super) fn path_part(name: &str) -> String {
     capitalized(&word_characters(name))
 }

@@ -1,4 +1,4 @@
-//! OpenAPI documents: operations, component schemas and the types made of inline schemas.
+//! OpenAPI documents: operations, component schemas and the types generated for inline schemas.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::openapi::references::{path_item, target};
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
-/// The methods that become operations, in the order in which their types are made.
+/// The methods that become operations, in the order in which their types are generated.
 const METHODS: [(&str, &str, OperationKind); 5] = [
     ("get", "GET", OperationKind::Query),
     ("post", "POST", OperationKind::Mutation),
@@ -29,7 +29,7 @@ const METHODS: [(&str, &str, OperationKind); 5] = [
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data";
 
-/// Longer chains of references lead nowhere.
+/// Longer chains of references are not followed.
 const MAX_REFERENCES: usize = 64;
 
 /// The service of a document.
@@ -70,7 +70,7 @@ struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    /// What is null is as good as none.
+    /// Null counts as missing.
     fn get(&self, key: &str) -> Option<Self> {
         Some(Self {
             value: self.value.get(key).filter(|it| !it.is_null())?,
@@ -116,7 +116,7 @@ impl<'a> At<'a> {
     }
 }
 
-/// Whatever kind of map serde_json has.
+/// Sorted, whichever map serde_json uses.
 fn by_name(map: Option<&Map<String, Value>>) -> Vec<(&str, &Value)> {
     let mut entries: Vec<_> = map
         .into_iter()
@@ -128,7 +128,7 @@ fn by_name(map: Option<&Map<String, Value>>) -> Vec<(&str, &Value)> {
 }
 
 impl<'a> Reader<'a> {
-    /// What a value stands for, where it is a reference.
+    /// The target, if the value is a reference.
     fn follow(&self, at: At<'a>) -> At<'a> {
         let mut at = at;
         for _ in 0..MAX_REFERENCES {
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A component: an object, whatever its type, unless it is a union or an enum of strings.
+    /// A component: an object, whatever its `type`, unless it is a union or an enum of strings.
     fn declare(&mut self, name: &str, schema: &At<'a>) -> Declared {
         let variants = variants(schema);
         let kind = if !variants.is_empty() {
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         declared(kind, schema)
     }
 
-    /// A reference or an inline object: what a union can have.
+    /// A reference or an inline object: the possible members of a union.
     fn variant(&mut self, variant: &At<'a>, name: &str) -> Option<String> {
         if let Some(reference) = variant.text("$ref") {
             return self.referred(reference);
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         Some(name.to_owned())
     }
 
-    /// The component that a reference names with its last segment.
+    /// The component named by the last segment of a reference.
     fn referred(&self, reference: &str) -> Option<String> {
         let (_, name) = reference.rsplit_once('/')?;
         let name = name.replace("~1", "/").replace("~0", "~");
@@ -232,13 +232,13 @@ impl<'a> Reader<'a> {
         fields
     }
 
-    /// What a reference leads to does not count.
+    /// The target of a reference does not count.
     fn is_nullable(at: &At<'a>) -> bool {
         let is_reference = at.value.get("$ref").is_some();
         !is_reference && (at.is_true("nullable") || raw_types(at).contains(&"null"))
     }
 
-    /// The type of a schema; an inline one is declared under the name.
+    /// The type of a schema; an inline schema is declared under `name`.
     fn reference(&mut self, at: &At<'a>, name: &str) -> Ref {
         if let Some(reference) = at.text("$ref") {
             return match self.referred(reference) {
@@ -309,7 +309,7 @@ impl<'a> Reader<'a> {
         Ref::named(joined)
     }
 
-    /// An inline enum, unless there is one of that name.
+    /// An inline enum, unless that name already exists.
     fn enumeration(&mut self, values: Vec<DeclaredValue>, at: &At<'a>, name: &str) -> Ref {
         let is_there = self
             .types
@@ -322,7 +322,7 @@ impl<'a> Reader<'a> {
         Ref::named(name)
     }
 
-    /// An inline object, unless there is one of that name.
+    /// An inline object, unless that name already exists.
     fn inline(&mut self, at: &At<'a>, name: &str) -> Ref {
         if !self.has_object(name) {
             let fields = self.fields(name, at);
@@ -508,7 +508,7 @@ fn declared(kind: DeclaredKind, at: &At<'_>) -> Declared {
     }
 }
 
-/// An inline type: what more is said of it than its text is about the field that has it.
+/// An inline type: everything in it except its text describes the field that has it.
 fn inline(kind: DeclaredKind, at: &At<'_>) -> Declared {
     Declared {
         kind,
@@ -541,7 +541,7 @@ fn raw_types<'a>(at: &At<'a>) -> Vec<&'a str> {
     }
 }
 
-/// The types but `null`.
+/// The types except `null`.
 fn types<'a>(at: &At<'a>) -> Vec<&'a str> {
     let mut types = raw_types(at);
     types.retain(|name| *name != "null");

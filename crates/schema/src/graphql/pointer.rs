@@ -1,10 +1,10 @@
-//! JSON pointers that share what they begin with: a document may have a path as long as itself, and a
-//! place is kept for everything in it.
+//! JSON pointers that share their prefixes: a path may be as long as the document, and every element in
+//! it has a place.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A JSON pointer into a document; `Display` writes it.
+/// A JSON pointer into a document, written by `Display`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pointer(Arc<Node>);
 
@@ -16,7 +16,7 @@ struct Node {
 
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Step {
-    /// A pointer as it is.
+    /// A complete pointer.
     Whole(String),
     Key(String),
     Item(usize),
@@ -38,7 +38,7 @@ impl Pointer {
         self.with(Step::Item(number))
     }
 
-    /// Its last step, and the one before.
+    /// Its last two steps, the last one first.
     pub(crate) fn ends_with(&self) -> (String, Option<String>) {
         let text = self.to_string();
         let mut steps = text.rsplit('/').map(str::to_owned);
@@ -55,7 +55,7 @@ impl From<String> for Pointer {
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Documents are at most 128 deep, so pointers are.
+        // Documents are at most 128 deep, and so are pointers.
         if let Some(parent) = &self.0.parent {
             parent.fmt(f)?;
         }

@@ -1,4 +1,4 @@
-//! The text of a schema, as `GET /api/schema/graphql` has it.
+//! Prints a schema as `GET /api/schema/graphql` does.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -6,10 +6,10 @@ use std::fmt::{self, Write};
 use super::model::{InputValue, Schema, Type, TypeKind};
 use super::text::{Annotation, quoted};
 
-/// Types that every GraphQL server has; an object of such a name is left out, too.
+/// Types that every GraphQL server has; an object with such a name is left out, too.
 const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
 
-/// Where any directive may be.
+/// Where any directive may appear.
 const PLACES: &str = "FIELD_DEFINITION | OBJECT | INPUT_OBJECT | INPUT_FIELD_DEFINITION | ENUM | \
                       SCALAR | UNION | INTERFACE | ARGUMENT_DEFINITION";
 

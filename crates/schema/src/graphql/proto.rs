@@ -1,4 +1,4 @@
-//! Proto sources: services and their methods, and one pool of types for all of them.
+//! Proto sources: services and their methods, and one pool for all their types.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -21,10 +21,10 @@ use crate::proto::source_info;
 use crate::proto::{Compiled, name_of, path_of};
 use crate::version::Version;
 
-/// The option that makes an upload of a field of bytes.
+/// The option that turns a field of bytes into an upload.
 const UPLOAD: &str = "gwag.upload.v1.upload";
 
-/// The leading comments of every file of a compiled source, read when one is wanted.
+/// The leading comments of every file of a compiled source, parsed on first use.
 pub(super) struct Comments<'a> {
     compiled: &'a Compiled,
     files: HashMap<String, OnceCell<HashMap<Vec<i32>, String>>>,
@@ -39,11 +39,11 @@ pub(super) enum Pooled {
     Enum(EnumDescriptor),
 }
 
-/// The types of all proto sources, by full name: those of the source that comes last.
+/// The types of all proto sources, by full name; the last source wins.
 #[derive(Default)]
 pub(super) struct Pool<'a> {
     sources: Vec<Comments<'a>>,
-    /// Which source has a file's definitions, by the names of messages and enums.
+    /// The source whose definition counts, by the names of messages and enums.
     owners: HashMap<String, usize>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Comments<'a> {
         // Built-in files have none.
         let text = self.compiled.source_of(file.name())?;
         let info = file.file_descriptor_proto().source_code_info.clone()?;
-        // What fits no token is left as the compiler has it.
+        // If a location fits no token, the compiler's source info is used unchanged.
         let info = match text.contains("//") || text.contains("/*") {
             true => source_info::canonical(info.clone(), &Source::read(text)).unwrap_or(info),
             false => return None,
@@ -98,7 +98,7 @@ impl<'a> Comments<'a> {
     }
 }
 
-/// The name of a declaration is its first field, be it of a message, an enum or a method.
+/// The name is field 1 of a declaration, whether it is a message, an enum or a method.
 const NAME: i32 = 1;
 
 /// Every service of the entry file.
@@ -149,7 +149,7 @@ pub(super) fn services(
     services.collect()
 }
 
-/// A field of a request: no list, and a map is its entry.
+/// A field of a request as an argument: never a list, and a map is a single entry.
 fn argument(field: &FieldDescriptor, comments: &Comments<'_>) -> Argument {
     let file = field.parent_message().parent_file();
     let description = comments.of(&file, field.path());
@@ -197,7 +197,7 @@ fn is_upload(field: &FieldDescriptor) -> bool {
 // === impl Pool ===
 
 impl<'a> Pool<'a> {
-    /// Adds the types of a source; the names that another source defines differently.
+    /// Adds the types of a source; returns the names that another source defines differently.
     pub(super) fn add(&mut self, comments: Comments<'a>) -> Vec<(String, Place)> {
         let number = self.sources.len();
         let mut different = Vec::new();
@@ -226,13 +226,13 @@ impl<'a> Pool<'a> {
         Some((found, source))
     }
 
-    /// What a name stands for.
+    /// The declaration of a name.
     pub(super) fn declared(&self, name: &str) -> Option<Declared> {
         let (found, comments) = self.find_in(*self.owners.get(name)?, name)?;
         Some(found.declared(comments))
     }
 
-    /// What sort of type a name stands for, without its contents.
+    /// Whether a name is an enum, without reading its contents.
     pub(super) fn is_enum(&self, name: &str) -> bool {
         let owner = self.owners.get(name);
         let found = owner.and_then(|owner| self.find_in(*owner, name));
@@ -270,7 +270,7 @@ impl Pooled {
 
     /// Whether two definitions become the same type.
     fn is_equal(&self, comments: &Comments<'_>, other: &Self, theirs: &Comments<'_>) -> bool {
-        // Files that are sent along as they are have the same bytes.
+        // Files that are sent along unchanged have the same bytes.
         let (file, other_file) = (self.file(), other.file());
         let text = comments.compiled.source_of(file.name());
         if file.name() == other_file.name() && text == theirs.compiled.source_of(other_file.name())
@@ -311,7 +311,7 @@ fn fields(
     file: &FileDescriptor,
     comments: &Comments<'_>,
 ) -> Vec<DeclaredField> {
-    // In the order of the file, in which the later of two with one name stays.
+    // In the order of the file: of two with one name, the later one wins.
     let mut fields: Vec<FieldDescriptor> = message.fields().collect();
     fields.sort_by_key(|field| field.path().last().copied());
     let declared = fields.into_iter().filter_map(|field| {
@@ -338,7 +338,7 @@ fn fields(
 }
 
 impl Declared {
-    /// What of it is in the schema, to compare it.
+    /// The part of it that is in the schema, for comparison.
     fn without_places(&self) -> String {
         use std::fmt::Write;
         let mut out = format!("{:?}{:?}", self.description, self.annotations);

@@ -1,4 +1,4 @@
-//! The schema of a GraphQL upstream as text (SDL), read as what its introspection would say.
+//! Parses the schema of a GraphQL upstream from text (SDL) into what its introspection would return.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,10 +9,10 @@ use super::upstream::{
     Introspection, UpstreamField, UpstreamInput, UpstreamKind, UpstreamRef, UpstreamType,
 };
 
-/// Why a text is no SDL, and where.
+/// Why a text is not SDL, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SdlError {
-    /// What is wrong.
+    /// The syntax error.
     pub message: String,
     /// From 1.
     pub line: usize,
@@ -46,11 +46,11 @@ const SIGNS: [&str; 15] = [
 ];
 
 impl Introspection {
-    /// Reads a schema as text.
+    /// Parses a schema from text.
     ///
     /// # Errors
     ///
-    /// The text is no GraphQL schema.
+    /// The text is not a GraphQL schema.
     pub fn from_sdl(text: &str) -> Result<Self, SdlError> {
         let mut parser = Parser::new(text)?;
         let mut document = Document::default();
@@ -73,7 +73,7 @@ struct Document {
 }
 
 impl Document {
-    /// Adds a type, or what an extension adds to one.
+    /// Adds a type, or an extension of one.
     fn add(&mut self, it: UpstreamType) {
         let Some(at) = self.at.get(&it.name).copied() else {
             self.at.insert(it.name.clone(), self.types.len());
@@ -118,7 +118,7 @@ struct Parser {
     at: usize,
 }
 
-/// What directives say that gateways look at.
+/// The directives that gateways look at.
 #[derive(Default)]
 struct Directives {
     deprecated: Option<String>,
@@ -333,7 +333,7 @@ impl Parser {
         })
     }
 
-    /// `None` for what is deprecated: gateways do not ask for it.
+    /// `None` if it is deprecated: gateways do not ask for it.
     fn input_definition(&mut self) -> Result<Option<UpstreamInput>, SdlError> {
         let description = self.description();
         let place = self.place();
@@ -430,9 +430,9 @@ impl Parser {
         Ok(())
     }
 
-    /// A value; the text of a string.
+    /// A value; returns the text of a string.
     fn value(&mut self) -> Result<Option<String>, SdlError> {
-        // A list of what is open instead of calls: values may be nested.
+        // A stack of open lists and objects instead of recursion: values may be nested.
         let mut open: Vec<&'static str> = Vec::new();
         let mut text = None;
         loop {
@@ -610,7 +610,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The text of a block string, without what all its lines begin with.
+/// The text of a block string, without the common indentation of its lines.
 fn block_value(raw: &str) -> String {
     let raw = raw.replace("\\\"\"\"", "\"\"\"").replace("\r\n", "\n");
     let lines: Vec<&str> = raw.split('\n').collect();

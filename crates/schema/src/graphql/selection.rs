@@ -1,9 +1,9 @@
-//! What of a gateway's services a schema is asked of.
+//! Selects the services of a gateway whose schema is wanted.
 
 use crate::name::reserved_character;
 use crate::version::{Version, VersionFault};
 
-/// Namespaces, or single versions of them; everything where there are none.
+/// Namespaces, or single versions of them; empty selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection(Vec<(String, Option<Version>)>);
 
@@ -11,18 +11,18 @@ impl Selection {
     /// Everything that is registered.
     pub const ALL: Self = Self(Vec::new());
 
-    /// Adds a namespace with all its versions, or one of them.
+    /// Adds a namespace with all its versions, or one version.
     #[must_use]
     pub fn with(mut self, namespace: impl Into<String>, version: Option<Version>) -> Self {
         self.0.push((namespace.into(), version));
         self
     }
 
-    /// Reads `ns,other:v2` as the schema endpoint does.
+    /// Parses `ns,other:v2` as the schema endpoint does.
     ///
     /// # Errors
     ///
-    /// What the endpoint says to a text that is none.
+    /// The endpoint's error message for an invalid text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut selection = Self::ALL;
         for part in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
@@ -49,7 +49,7 @@ impl Selection {
         Ok(selection)
     }
 
-    /// Whether it has a version of a namespace.
+    /// Whether it selects a version of a namespace.
     #[must_use]
     pub fn has(&self, namespace: &str, version: Version) -> bool {
         self.0.is_empty()

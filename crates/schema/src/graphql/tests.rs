@@ -1,4 +1,4 @@
-//! Every vector that was recorded from a gateway.
+//! Every vector recorded from a gateway.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -50,7 +50,7 @@ enum Owned {
     Proto(Compiled),
     OpenApi(Value),
     GraphQl(Introspection),
-    /// Registered, and never listed.
+    /// Registered, but never listed.
     Invalid,
 }
 
@@ -79,7 +79,7 @@ fn read(binding: &Binding) -> Result<Owned, String> {
     Ok(Owned::GraphQl(read))
 }
 
-/// What the model says: a text and whether it blocks others, or every failure.
+/// The model's result: a text and whether it blocks others, or all failures.
 fn render(vector: &Vector, release: GatewayRelease) -> Result<(String, bool), Vec<String>> {
     let mut owned = Vec::new();
     for binding in &vector.bindings {
@@ -140,7 +140,7 @@ fn equals(
     }
 }
 
-/// The built-in sources of a gateway are no part of this.
+/// Vectors with the gateway's built-in sources, which the model does not cover.
 const OF_THE_GATEWAY: [&str; 3] = ["w-whole-empty", "w-whole-proto", "w-admin-asked"];
 
 #[test]

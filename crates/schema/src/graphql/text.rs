@@ -4,26 +4,26 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// A directive that an element carries, such as `@hasRole(role: "ADMIN")`.
+/// A directive on an element, such as `@hasRole(role: "ADMIN")`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
     /// The name, without `@`.
     pub name: String,
-    /// Arguments in the order of the text, each with its value as it is printed.
+    /// Arguments in the order of the text, each with its printed value.
     pub arguments: Vec<(String, AnnotationValue)>,
 }
 
 /// The value of an annotation's argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnotationValue {
-    /// As it is printed.
+    /// The printed value.
     pub text: String,
     /// `String`, `Float` or `Boolean`.
     pub type_name: &'static str,
 }
 
-/// A description as the schema has it: blanks at the end of lines and blank lines at both ends are
-/// cut.
+/// A description as in the schema: without trailing blanks, and without blank lines at the start and
+/// the end.
 pub(super) fn description(text: &str) -> Option<String> {
     let lines: Vec<&str> = text
         .split('\n')
@@ -35,14 +35,14 @@ pub(super) fn description(text: &str) -> Option<String> {
     Some(lines[first..lines.len() - blank_at_end].join("\n"))
 }
 
-/// A description with its markers.
+/// A description, and the directives from its markers.
 #[derive(Debug, Default)]
 pub(super) struct Marked {
     pub(super) description: Option<String>,
     pub(super) annotations: Vec<Annotation>,
 }
 
-/// Takes the lines `@gql …` and, once, `@ref …` out of a comment.
+/// Removes the lines `@gql …` and, once, `@ref …` from a comment.
 pub(super) fn marked_comment(text: &str) -> Marked {
     if !text.contains("@gql") && !text.contains("@ref") {
         let description = description(text);
@@ -75,7 +75,7 @@ pub(super) fn marked_comment(text: &str) -> Marked {
     }
 }
 
-/// The text of a description whose only marker can be `@ref`, as of a GraphQL upstream.
+/// A description in which only `@ref` is a marker, as in a GraphQL upstream.
 pub(super) fn referring_comment(text: &str) -> Option<String> {
     if !text.contains("@ref") {
         return description(text);
@@ -97,7 +97,7 @@ pub(super) fn referring_comment(text: &str) -> Option<String> {
     with_reference(rest, reference.as_deref())
 }
 
-/// A description and, after a blank line, what it refers to.
+/// A description and, after a blank line, its reference.
 pub(super) fn with_reference(text: &str, reference: Option<&str>) -> Option<String> {
     let Some(reference) = reference else {
         return description(text);
@@ -108,7 +108,7 @@ pub(super) fn with_reference(text: &str, reference: Option<&str>) -> Option<Stri
     }
 }
 
-/// What follows a marker on its line.
+/// The text after a marker on its line.
 fn marker<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let rest = line.strip_prefix(name)?;
     let text = rest.trim_start();
@@ -120,7 +120,7 @@ fn sorted(mut annotations: Vec<Annotation>) -> Vec<Annotation> {
     annotations
 }
 
-/// Reads `Name(a: "s", b: 3, c: true, d: WORD)`; `None` where it cannot be read.
+/// Parses `Name(a: "s", b: 3, c: true, d: WORD)`; `None` if it is malformed.
 fn annotation(text: &str) -> Option<Annotation> {
     let end = text.find(|c: char| !is_word(c)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -157,7 +157,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// What commas part, but for those in quotes; the last part may be empty.
+/// Splits at commas outside quotes; the last part may be empty.
 fn parts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut in_quotes, mut escaped) = (0, false, false);
@@ -179,7 +179,7 @@ fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
-/// What `x-gwag-annotations` of an OpenAPI object says.
+/// The directives in `x-gwag-annotations` of an OpenAPI object.
 pub(super) fn annotations_of(extension: Option<&Value>) -> Vec<Annotation> {
     let items = extension.and_then(Value::as_array);
     let read = |item: &Value| {
@@ -263,7 +263,7 @@ fn go_quoted(text: &str) -> String {
 }
 
 fn is_printable(c: char) -> bool {
-    // Marks are escaped only at the beginning of a text.
+    // Combining marks are escaped only at the beginning of a text.
     let text = ['a', c].iter().collect::<String>();
     text.escape_debug().nth(1) == Some(c)
 }
@@ -283,7 +283,7 @@ fn go_number(number: f64) -> String {
     }
 }
 
-/// Anything as Go's `%v` prints it.
+/// Any value as Go's `%v` prints it.
 fn go_text(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),

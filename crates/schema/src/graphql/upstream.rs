@@ -1,4 +1,4 @@
-//! GraphQL upstreams: what their introspection says, and the groups that a gateway makes of it.
+//! GraphQL upstreams: their introspection, and the groups that a gateway forms from it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::model::{Location, OperationKind, Place, Target};
 use super::text::{description, referring_comment};
 use crate::version::Version;
 
-/// What the introspection of a GraphQL upstream says, as far as gateways look at it.
+/// The introspection of a GraphQL upstream, as far as gateways look at it.
 #[derive(Clone, Debug, Default)]
 pub struct Introspection {
     pub(super) query: Option<String>,
@@ -34,7 +34,7 @@ pub(super) enum UpstreamKind {
     Object(Vec<UpstreamField>),
     Input(Vec<UpstreamInput>),
     Enum(Vec<DeclaredValue>),
-    /// A union, or an interface: the object types that it can be.
+    /// The possible object types of a union or an interface.
     Abstract(Vec<String>),
     Scalar,
 }
@@ -57,7 +57,7 @@ pub(super) struct UpstreamInput {
     pub(super) place: Place,
 }
 
-/// A type of an upstream; of lists in lists the inner ones are lost.
+/// A type of an upstream; for lists of lists, the inner lists are lost.
 #[derive(Clone, Debug)]
 pub(super) struct UpstreamRef {
     pub(super) name: String,
@@ -66,23 +66,23 @@ pub(super) struct UpstreamRef {
     pub(super) items_non_null: bool,
 }
 
-/// An operation of an upstream, and what of it does not survive a gateway.
+/// An operation of an upstream, with its features that do not survive a gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamOperation {
     pub(crate) kind: OperationKind,
-    /// The groups around it, and its own name.
+    /// Its own name, after those of the groups around it.
     pub(crate) path: Vec<String>,
     pub(crate) place: Place,
     pub(crate) has_arguments: bool,
     /// Arguments of input and enum types.
     pub(crate) typed_arguments: Vec<String>,
-    /// Its type is that of a group, and JSON here.
+    /// Its type is that of a group, and is JSON here.
     pub(crate) is_opaque: bool,
-    /// Some fields below it that have arguments, as `Type.field`.
+    /// Some of the fields below it that have arguments, as `Type.field`.
     pub(crate) nested_arguments: Vec<String>,
     /// The interface that it returns.
     pub(crate) interfaces: Vec<String>,
-    /// Whether there is more below it than scalars.
+    /// Whether anything below it is not a scalar.
     pub(crate) has_nested: bool,
 }
 
@@ -92,16 +92,16 @@ const KINDS: [OperationKind; 3] = [
     OperationKind::Subscription,
 ];
 
-/// So many fields with arguments are told of an operation.
+/// How many fields with arguments are kept for an operation.
 const MOST_NESTED: usize = 4;
 
-/// Groups that lead to more operations than these are not followed.
+/// Groups are followed up to this many operations.
 const MAX_OPERATIONS: usize = 100_000;
 
 // === impl Introspection ===
 
 impl Introspection {
-    /// Reads the reply to an introspection query, with or without `data` around it.
+    /// Parses the reply to an introspection query, with or without `data` around it.
     #[must_use]
     pub fn from_json(reply: &Value) -> Option<Self> {
         let reply = reply.get("data").unwrap_or(reply);
@@ -116,7 +116,7 @@ impl Introspection {
         })
     }
 
-    /// Every operation that gateways offer, groups followed.
+    /// Every operation that gateways offer, including those in groups.
     pub(crate) fn operations(&self) -> Vec<UpstreamOperation> {
         let mut upstream = Upstream::new(self);
         let mut entries = Vec::new();
@@ -199,7 +199,7 @@ impl UpstreamField {
 }
 
 impl UpstreamInput {
-    /// `None` for what is deprecated: gateways do not ask for it.
+    /// `None` if it is deprecated: gateways do not ask for it.
     fn from_json(it: &Value) -> Option<Self> {
         if it.get("isDeprecated") == Some(&Value::Bool(true)) {
             return None;
@@ -258,7 +258,7 @@ fn deprecation(it: &Value) -> Option<String> {
     reason.flatten().filter(|it| !it.is_empty())
 }
 
-/// The service of an upstream.
+/// Converts an upstream to a service.
 pub(super) fn service(
     namespace: &str,
     version: Version,
@@ -285,9 +285,9 @@ pub(super) fn service(
 
 struct Upstream<'a> {
     types: HashMap<&'a str, &'a UpstreamType>,
-    /// Object types from which a field with arguments can be reached.
+    /// Object types that lead to a field with arguments.
     reaching: HashSet<&'a str>,
-    /// Root types and those of groups: elsewhere they are JSON.
+    /// Root types and the types of groups: everywhere else they become JSON.
     removed: HashSet<String>,
     operations: usize,
 }
@@ -313,7 +313,7 @@ impl<'a> Upstream<'a> {
     }
 
     fn reaching(&self) -> HashSet<&'a str> {
-        // Who refers to a type, to walk back from those that have arguments.
+        // The users of each type, to walk back from types with arguments.
         let mut referring: HashMap<&str, Vec<&'a str>> = HashMap::new();
         let mut open = Vec::new();
         for name in self.types.keys() {
@@ -334,7 +334,7 @@ impl<'a> Upstream<'a> {
         reaching
     }
 
-    /// Fields with arguments, by the types that lead to them through fields of any kind.
+    /// Fields with arguments, by the types that lead to them through fields of any type.
     fn nested_arguments(&self) -> HashMap<&'a str, Vec<String>> {
         let mut referring: HashMap<&str, Vec<&'a str>> = HashMap::new();
         let mut names: Vec<&str> = self.types.keys().copied().collect();
@@ -412,7 +412,7 @@ impl<'a> Upstream<'a> {
         })
     }
 
-    /// The operations and groups of a type, in the groups that lead to it.
+    /// The operations and groups of a type, inside the groups that lead to it.
     fn entries(
         &mut self,
         kind: OperationKind,
