@@ -1,4 +1,4 @@
-//! What an embedded gateway is made of.
+//! Configuration of an embedded gateway.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use super::gateway::EmbeddedGateway;
 use crate::error::{Error, ErrorKind};
 
-/// Which of the two kinds of gateway is doubled.
+/// The kind of gateway to emulate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
@@ -25,7 +25,7 @@ pub enum Profile {
 pub enum Tier {
     /// The version `unstable`.
     Unstable,
-    /// The alias `stable`; it admits nothing, since nobody registers it.
+    /// The alias `stable`; it admits nothing, since no service registers as it.
     Stable,
     /// Every `vN`.
     Numbered,
@@ -41,7 +41,7 @@ impl fmt::Display for Tier {
     }
 }
 
-/// Makes an [`EmbeddedGateway`].
+/// Builds an [`EmbeddedGateway`].
 ///
 /// Defaults: [`Profile::Standalone`], `127.0.0.1:0` for both ports, a sweep every 5 s, every tier
 /// allowed, no admin token, no subscription secret, the control plane's address as the node's name, a
@@ -61,11 +61,11 @@ pub struct EmbeddedGatewayBuilder {
     pub(super) mount_delay: Duration,
     pub(super) seed: Option<u64>,
     pub(super) strict: bool,
-    /// The cluster to join, or why that gateway has none.
+    /// The cluster to join, or why the given gateway has none.
     pub(super) join: Option<Joined>,
 }
 
-/// The cluster of a gateway; none where it is standalone.
+/// The cluster of a gateway; `None` if it is standalone.
 #[derive(Clone, Debug)]
 pub(super) struct Joined(Option<Arc<Cluster>>);
 
@@ -98,46 +98,45 @@ impl EmbeddedGatewayBuilder {
         }
     }
 
-    /// The kind of gateway that is doubled; the default is [`Profile::Standalone`].
+    /// The kind of gateway to emulate; the default is [`Profile::Standalone`].
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Where the control plane and the gRPC ingress listen, `host:port`; the default is
+    /// The address of the control plane and the gRPC ingress, `host:port`; the default is
     /// `127.0.0.1:0`, a free port.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// Where HTTP is served, `host:port`; the default is `127.0.0.1:0`, a free port.
+    /// The address of the HTTP port, `host:port`; the default is `127.0.0.1:0`, a free port.
     pub fn http_listen(mut self, address: impl Into<String>) -> Self {
         self.http_listen = address.into();
         self
     }
 
-    /// How often registrations whose lease ran out are removed, 1 ms apart or more; the
-    /// default is 5 s.
+    /// The interval at which expired registrations are removed, at least 1 ms; the default is 5 s.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
     }
 
-    /// The versions that Register takes; the default, and an empty list, is all of them.
+    /// The versions that Register accepts; the default, like an empty list, is all of them.
     pub fn allow_tiers(mut self, tiers: impl IntoIterator<Item = Tier>) -> Self {
         self.tiers = tiers.into_iter().collect();
         self
     }
 
-    /// A token, in hex, with which callers may sign subscription tokens; may be called more than
-    /// once. The default is none: every caller is denied.
+    /// Adds a token, in hex, with which callers may sign subscription tokens. Without any, the
+    /// default, every caller is denied.
     pub fn admin_token(mut self, hex: impl Into<String>) -> Self {
         self.tokens.push(hex.into());
         self
     }
 
-    /// The key of the HMAC of subscription tokens; the default is none: not configured.
+    /// The HMAC key of subscription tokens; by default signing is not configured.
     pub fn subscribe_secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.subscribe_secret = Some(secret.into());
         self
@@ -149,23 +148,24 @@ impl EmbeddedGatewayBuilder {
         self
     }
 
-    /// How long after a Register or a Deregister this node of a cluster mounts or unmounts it; the
-    /// default is 10 ms. A standalone gateway does it at once.
+    /// The delay until this node of a cluster mounts or unmounts a Register or Deregister; the
+    /// default is 10 ms. A standalone gateway does so at once.
     pub fn mount_delay(mut self, delay: Duration) -> Self {
         self.mount_delay = delay;
         self
     }
 
-    /// Seeds what a real gateway leaves to chance: which of several services with one HTTP path
-    /// gets its calls, drawn anew whenever services come or go. The default is another one each time.
+    /// Seeds the choice that a real gateway leaves to chance: which of several services with one
+    /// HTTP path gets its calls. It is drawn again whenever services come or go. The default seed
+    /// is random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
     /// Whether calls that would end a real gateway's process end this one too, as
-    /// [`kill`](EmbeddedGateway::kill) does; the default is no. Either way
-    /// [`fatal_calls`](EmbeddedGateway::fatal_calls) has them.
+    /// [`kill`](EmbeddedGateway::kill) does; the default is no.
+    /// [`fatal_calls`](EmbeddedGateway::fatal_calls) records them either way.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -173,9 +173,9 @@ impl EmbeddedGatewayBuilder {
 
     /// Makes this a node of the same cluster as `gateway`, and so [`Profile::Clustered`].
     ///
-    /// Nodes share their services. A registration belongs to the node that took it: another one
-    /// answers its beats with "not known" and its Deregister with nothing. Joining a standalone
-    /// gateway is refused by [`start`](Self::start).
+    /// Nodes share their services. A registration belongs to the node that took it: other nodes
+    /// answer its heartbeats with "not known" and ignore its Deregister. [`start`](Self::start)
+    /// refuses to join a standalone gateway.
     pub fn join(mut self, gateway: &EmbeddedGateway) -> Self {
         self.profile = Profile::Clustered;
         self.join = Some(Joined(gateway.cluster()));
@@ -191,7 +191,7 @@ impl EmbeddedGatewayBuilder {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing is left behind.
+    /// If dropped before it is ready, nothing is left behind.
     pub async fn start(self) -> Result<EmbeddedGateway, Error> {
         EmbeddedGateway::start(self).await
     }

@@ -1,4 +1,4 @@
-//! Why the embedded gateway does not run.
+//! Errors of the embedded gateway.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,9 +16,9 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A port cannot be listened on.
+    /// A port cannot be bound.
     Listen,
-    /// The cluster holds a service that no schema can be made of, so that a real node would exit.
+    /// The cluster holds a service that cannot be rendered, so that a real node would exit.
     Poisoned,
     /// A call in the wrong order, or on a gateway of another profile.
     Misuse,

@@ -1,4 +1,4 @@
-//! Misbehaviour on request: refusals and delays per call.
+//! Faults on request: refusals and delays per call.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use super::rpc::Rpc;
 
-/// What the next calls get instead of an answer.
+/// Refusals and delays of the next calls.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Mutex<HashMap<Rpc, Fault>>);
 
@@ -37,7 +37,7 @@ impl Faults {
         self.faults().entry(rpc).or_default().delay = delay;
     }
 
-    /// How long this call waits before it is worked on.
+    /// The delay before this call is handled.
     pub(super) fn delay_of(&self, rpc: Rpc) -> Duration {
         self.faults()
             .get(&rpc)
@@ -45,7 +45,7 @@ impl Faults {
             .unwrap_or_default()
     }
 
-    /// The refusal of this call, if it gets one; used up by asking.
+    /// The refusal of this call, if any; asking consumes it.
     pub(super) fn take_refusal(&self, rpc: Rpc) -> Option<Status> {
         let mut faults = self.faults();
         let fault = faults.get_mut(&rpc)?;

@@ -1,4 +1,4 @@
-//! Freezing: a gate in front of every read, write, accept and sweep.
+//! Freezing: a gate before every read, write, accept and sweep.
 
 use std::io;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ impl Gate {
         self.state().frozen
     }
 
-    /// Ready unless frozen; the task is woken by the thaw.
+    /// Ready unless frozen; a thaw wakes the task.
     fn poll_open(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if !state.frozen {

@@ -17,9 +17,9 @@ use super::rpc::Rpc;
 use super::view::{GatewayView, RegistrationView, ServiceView};
 use crate::error::Error;
 
-/// A gateway in this process, on real sockets: a development and test tool.
+/// A gateway in this process, on real sockets: a tool for development and tests.
 ///
-/// A handle, cheap to clone. Everything stops when the last one is dropped, or at
+/// A handle, cheap to clone. The gateway stops when the last handle is dropped, or at
 /// [`shutdown`](Self::shutdown). It lives on the runtime on which it was started.
 #[derive(Clone, Debug)]
 pub struct EmbeddedGateway(Arc<Handle>);
@@ -36,7 +36,7 @@ impl Drop for Handle {
 }
 
 impl EmbeddedGateway {
-    /// Begins with the defaults: standalone, on free ports of 127.0.0.1.
+    /// Starts a builder with the defaults: standalone, on free ports of 127.0.0.1.
     pub fn builder() -> EmbeddedGatewayBuilder {
         EmbeddedGatewayBuilder::new()
     }
@@ -56,20 +56,20 @@ impl EmbeddedGateway {
 
     // === where it is ===
 
-    /// The address of the control plane and the gRPC ingress; it stays over restarts.
+    /// The address of the control plane and the gRPC ingress; restarts keep it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.node().address
     }
 
-    /// The same as `host:port`, fit for `Options`.
+    /// The same as `host:port`, for `Options`.
     #[must_use]
     pub fn target(&self) -> String {
         self.node().address.to_string()
     }
 
-    /// The base URL of the HTTP port, `http://host:port` without a slash at its end; it stays over
-    /// restarts.
+    /// The base URL of the HTTP port, `http://host:port` without a trailing slash; restarts keep
+    /// it.
     #[must_use]
     pub fn http_url(&self) -> String {
         format!("http://{}", self.node().http_address)
@@ -77,26 +77,27 @@ impl EmbeddedGateway {
 
     // === what it knows ===
 
-    /// The registrations of this node, oldest first; none while it is dead.
+    /// The registrations of this node, oldest first; none while the node is dead.
     #[must_use]
     pub fn registrations(&self) -> Vec<RegistrationView> {
         self.node().view().registrations
     }
 
-    /// The services, by namespace and version, the built-in ones left out; none while it is dead.
+    /// The services, by namespace and version, without the built-in ones; none while the node is
+    /// dead.
     #[must_use]
     pub fn services(&self) -> Vec<ServiceView> {
         self.node().view().services
     }
 
-    /// What calls came in since the start, over restarts.
+    /// The control-plane calls received since the start, across restarts.
     #[must_use]
     pub fn rpc_counts(&self) -> RpcCounts {
         self.node().ledger.counts()
     }
 
-    /// The calls that would have ended a real gateway's process, oldest first, over restarts; the
-    /// last thousand.
+    /// The last thousand calls that would have ended a real gateway's process, oldest first, across
+    /// restarts.
     ///
     /// A server stream with an unsigned 64-bit field, or with a map in its request, does that.
     #[must_use]
@@ -104,28 +105,29 @@ impl EmbeddedGateway {
         self.node().fatal.all()
     }
 
-    /// How often each method was called through this node since its start, over restarts, by gRPC
+    /// How often each method was called through this node since its start, across restarts, by gRPC
     /// (`/package.Service/Method`), HTTP (`GET /pets`) and GraphQL (all together).
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, CallCount> {
         self.node().journal.calls()
     }
 
-    /// What the control plane refused, with its reason, oldest first; the last hundred.
+    /// The last hundred refusals of the control plane with their reasons, oldest first.
     #[must_use]
     pub fn refusals(&self) -> Vec<String> {
         self.node().journal.refusals()
     }
 
-    /// Everything at one moment.
+    /// A snapshot of everything.
     #[must_use]
     pub fn view(&self) -> GatewayView {
         self.node().view()
     }
 
-    /// Waits until `condition` holds; it is asked again after every change, not by a clock.
+    /// Waits until `condition` holds; it is evaluated after every change, not periodically.
     ///
-    /// It has no deadline of its own: put one around it. `since_last_beat` alone is no change.
+    /// It has no deadline of its own: wrap it in one. A new `since_last_beat` alone is not a
+    /// change.
     ///
     /// # Cancel safety
     ///
@@ -133,7 +135,7 @@ impl EmbeddedGateway {
     pub async fn wait_until(&self, mut condition: impl FnMut(&GatewayView) -> bool) {
         let mut changes = self.node().subscribe();
         while !condition(&self.node().view()) {
-            // Fails only when the node is gone, which this handle forbids.
+            // Fails only if the node is gone, which this handle prevents.
             if changes.changed().await.is_err() {
                 return;
             }
@@ -142,7 +144,7 @@ impl EmbeddedGateway {
 
     // === hooks ===
 
-    /// Removes a registration as if its lease had run out; false where the id is not known.
+    /// Removes a registration as if its lease had expired; returns false if the id is not known.
     #[must_use = "tells whether there was one"]
     pub fn evict(&self, id: &str) -> bool {
         let Some(life) = self.node().life() else {
@@ -162,44 +164,44 @@ impl EmbeddedGateway {
         }
     }
 
-    /// Answers the next `calls` calls of one kind with a status instead of working on them; 0
-    /// takes earlier refusals back.
+    /// Answers the next `calls` calls of one kind with a status instead of handling them; 0 cancels
+    /// earlier refusals.
     pub fn refuse_next(&self, rpc: Rpc, calls: usize, code: Code, message: impl Into<String>) {
         self.node()
             .faults
             .refuse_next(rpc, calls, code, message.into());
     }
 
-    /// Waits this long before it works on each call of one kind; [`Duration::ZERO`] clears it. The
-    /// work is done also when the client has given up meanwhile, as in a real gateway.
+    /// Delays the handling of each call of one kind; [`Duration::ZERO`] clears the delay. The call
+    /// is handled even if the client has given up meanwhile, as in a real gateway.
     pub fn delay(&self, rpc: Rpc, delay: Duration) {
         self.node().faults.delay(rpc, delay);
     }
 
-    /// Stops it as SIGSTOP stops a process: connections still come up, since that is the kernel's
-    /// work, but nothing is read, answered or swept, on both ports and towards the services.
+    /// Freezes the gateway as SIGSTOP freezes a process: the kernel still accepts connections, but
+    /// nothing is read, answered or swept, on both ports and towards the services.
     pub fn freeze(&self) {
         self.node().gate.freeze();
         self.node().changed();
     }
 
-    /// Lets it go on after [`freeze`](Self::freeze): what came in meanwhile is worked on.
+    /// Resumes after [`freeze`](Self::freeze), and handles what arrived meanwhile.
     pub fn thaw(&self) {
         self.node().gate.thaw();
         self.node().changed();
     }
 
-    /// Kills it as SIGKILL kills a process: ports closed, connections ended, all it knew lost. The
-    /// ports stay reserved for [`revive`](Self::revive).
+    /// Kills the gateway as SIGKILL kills a process: it closes its ports, ends its connections and
+    /// loses its state. The ports stay reserved for [`revive`](Self::revive).
     ///
     /// # Cancel safety
     ///
-    /// Not safe: dropped before it is ready, the node may be half dead. Call it again then.
+    /// Not safe: if dropped before it is ready, the node may be half dead. Call it again then.
     pub async fn kill(&self) {
         self.node().kill(false).await;
     }
 
-    /// Starts it again on the same ports, knowing nothing; does nothing while it is up.
+    /// Starts the gateway again on the same ports, without any state; does nothing while it is up.
     ///
     /// # Errors
     ///
@@ -207,7 +209,7 @@ impl EmbeddedGateway {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped before it is ready, the node is still dead.
+    /// Safe: if dropped before it is ready, the node is still dead.
     pub async fn revive(&self) -> Result<(), Error> {
         self.node().revive().await
     }
@@ -220,17 +222,17 @@ impl EmbeddedGateway {
     ///
     /// # Cancel safety
     ///
-    /// Not safe: dropped before it is ready, the node may stay dead.
+    /// Not safe: if dropped before it is ready, the node may stay dead.
     pub async fn restart(&self) -> Result<(), Error> {
         self.kill().await;
         self.revive().await
     }
 
-    /// Ends it for good and frees its ports; other handles find it dead.
+    /// Ends the gateway for good and frees its ports; other handles then find it dead.
     ///
     /// # Cancel safety
     ///
-    /// Not safe: dropped before it is ready, the ports may not be free yet.
+    /// Not safe: if dropped before it is ready, the ports may not be free yet.
     pub async fn shutdown(&self) {
         self.node().kill(true).await;
     }

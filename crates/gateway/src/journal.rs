@@ -1,4 +1,4 @@
-//! What calls came through, and what was refused: for whoever watches a gateway while developing.
+//! Counts calls through the gateway and records refusals, to watch while developing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// So many different methods are counted apart.
+/// The number of methods that are counted separately.
 const MOST_METHODS: usize = 1_000;
-/// Where the others are counted.
+/// The name under which all other methods are counted.
 const OTHERS: &str = "others";
-/// So many refusals are remembered, the newest ones.
+/// The number of refusals kept, the newest ones.
 const MOST_REFUSALS: usize = 100;
 const LONGEST_TEXT: usize = 500;
 
@@ -22,12 +22,12 @@ const LONGEST_TEXT: usize = 500;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallCount {
-    /// Calls that were answered, failed ones among them.
+    /// Calls that were answered, including failed ones.
     pub calls: u64,
     /// Calls that failed: a gRPC status other than OK, an HTTP status from 400 on, an answer with
     /// GraphQL errors.
     pub errors: u64,
-    /// What the last failed one said, as far as it is known.
+    /// The message of the last failed call, if known.
     pub last_error: Option<String>,
 }
 
@@ -40,7 +40,7 @@ struct Pages {
     refusals: VecDeque<String>,
 }
 
-/// One request that is being answered.
+/// A request in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     journal: Arc<Journal>,
@@ -71,7 +71,7 @@ impl Journal {
         self.pages().refusals.iter().cloned().collect()
     }
 
-    /// Opens an entry, where a request is one to note.
+    /// Opens an entry, if the request is one to record.
     pub(super) fn open<B>(self: &Arc<Self>, request: &http::Request<B>) -> Option<Entry> {
         let path = request.uri().path();
         let content_type = request.headers().get(http::header::CONTENT_TYPE);
@@ -101,7 +101,7 @@ fn cut(text: &str) -> String {
 // === impl Entry ===
 
 impl Entry {
-    /// The answer's head has come; its body is watched where that says how it ends.
+    /// Handles the head of the answer; watches the body if that shows how the call ends.
     pub(super) fn answered<B>(self, answer: http::Response<B>) -> http::Response<Noted<B>> {
         let status = answer.status();
         let failure = match self.kind {
@@ -146,7 +146,7 @@ impl Entry {
     }
 }
 
-/// How a gRPC call ended, as headers or trailers say it: `None` where they do not.
+/// How a gRPC call ended, from headers or trailers; `None` if they do not say.
 fn of_grpc(headers: &HeaderMap) -> Option<Option<String>> {
     let code = headers.get("grpc-status")?.to_str().unwrap_or("?");
     if code == "0" {
@@ -165,7 +165,7 @@ fn of_grpc(headers: &HeaderMap) -> Option<Option<String>> {
 }
 
 pin_project! {
-    /// A body whose end says how the call ended.
+    /// A body whose end shows how the call ended.
     pub(super) struct Noted<B> {
         #[pin]
         body: B,
@@ -174,7 +174,7 @@ pin_project! {
 }
 
 impl<B> Noted<B> {
-    /// One that nobody watches.
+    /// A body that is not watched.
     pub(super) fn unwatched(body: B) -> Self {
         Self { body, open: None }
     }
@@ -215,7 +215,7 @@ impl<B: Body<Data = Bytes>> Body for Noted<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        // The end is to be seen here.
+        // The reader must poll until the entry is closed.
         self.open.is_none() && self.body.is_end_stream()
     }
 

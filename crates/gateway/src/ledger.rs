@@ -1,4 +1,4 @@
-//! What calls came in: counted for the assertions of tests.
+//! Counts control-plane calls for the assertions of tests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,46 +7,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::rpc::Rpc;
 
-/// How often one call of the control plane came in, and what became of it.
+/// How often one control-plane call was received, and how it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RpcCount {
-    /// Calls whose request arrived whole.
+    /// Calls whose request arrived completely.
     pub received: u64,
-    /// Calls that were answered, refusals included.
+    /// Calls that were answered, including refusals.
     pub answered: u64,
-    /// Calls that are being worked on now.
+    /// Calls in progress.
     pub in_flight: u64,
     /// Calls that the client gave up on the wire, by a reset or a lost connection.
     pub cancelled: u64,
 }
 
-/// All that an embedded gateway counted since its start, over restarts.
+/// All counts of an embedded gateway since its start, across restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RpcCounts {
-    /// By call; a call that never came is not there.
+    /// By call; a call that was never received has no entry.
     pub by_rpc: BTreeMap<Rpc, RpcCount>,
-    /// The largest number of mutating calls that were in flight at one time, by registration id
-    /// (Heartbeat and Deregister).
+    /// The largest number of mutating calls in flight at one time, by registration id (Heartbeat
+    /// and Deregister).
     pub most_mutating_by_registration: BTreeMap<String, usize>,
-    /// The largest number of mutating calls that were in flight at one time, by instance id
-    /// (Register, and Heartbeat and Deregister of its registrations). The instance id is the free
-    /// text of Register and may be empty.
+    /// The largest number of mutating calls in flight at one time, by instance id (Register, and
+    /// Heartbeat and Deregister of its registrations). The instance id is the free text of Register
+    /// and may be empty.
     pub most_mutating_by_instance: BTreeMap<String, usize>,
     /// Mutating calls (Register, Heartbeat, Deregister) that the client gave up on the wire.
     pub mutating_cancelled: u64,
 }
 
 impl RpcCounts {
-    /// The count of one call, all zero when it never came.
+    /// The count of one call, all zero if it was never received.
     #[must_use]
     pub fn of(&self, rpc: Rpc) -> RpcCount {
         self.by_rpc.get(&rpc).copied().unwrap_or_default()
     }
 }
 
-/// Whom a mutating call concerns.
+/// The registration or instance that a mutating call is about.
 #[derive(Clone, Debug)]
 pub(super) enum Subject {
     Nobody,
@@ -62,7 +62,7 @@ struct Books {
     counts: RpcCounts,
     now_by_registration: BTreeMap<String, usize>,
     now_by_instance: BTreeMap<String, usize>,
-    /// Kept for ever: a beat may come for an id that was evicted.
+    /// Kept for ever: a heartbeat may arrive for an id that was evicted.
     instance_of: BTreeMap<String, String>,
 }
 
@@ -75,15 +75,15 @@ impl Ledger {
         self.books().counts.clone()
     }
 
-    /// Remembers whose registration an id is.
+    /// Records the instance of a registration id.
     pub(super) fn registered(&self, id: &str, instance: &str) {
         self.books()
             .instance_of
             .insert(id.to_owned(), instance.to_owned());
     }
 
-    /// A call came in. The [`Call`] ends its being in flight, the [`Mutation`] the work on it,
-    /// which goes on when the client gives up.
+    /// Records a received call. Dropping the [`Call`] ends its time in flight; dropping the
+    /// [`Mutation`] ends its handling, which continues when the client gives up.
     pub(super) fn begin(
         self: &Arc<Self>,
         rpc: Rpc,
@@ -140,7 +140,7 @@ fn enter(now: &mut BTreeMap<String, usize>, most: &mut BTreeMap<String, usize>, 
     change(most, key, |count| count.max(current));
 }
 
-/// Entries stay at zero: ids are few, and beats come often.
+/// Entries stay at zero: ids are few, and heartbeats frequent.
 fn leave(now: &mut BTreeMap<String, usize>, key: &str) {
     change(now, key, |count| count.saturating_sub(1));
 }
@@ -163,13 +163,13 @@ fn change(
     }
 }
 
-/// A call in flight; dropped before an end is known, it was cancelled by its client.
+/// A call in flight; if dropped before its end is known, the client cancelled it.
 #[derive(Debug)]
 pub(super) struct Call {
     ledger: Arc<Ledger>,
     rpc: Rpc,
     answered: bool,
-    /// Cancelled when the gateway is killed: then no client gave up.
+    /// Cancelled when the gateway is killed: then the client did not give up.
     life: CancellationToken,
 }
 
@@ -196,7 +196,7 @@ impl Drop for Call {
     }
 }
 
-/// A mutating call that is worked on.
+/// A mutating call that is being handled.
 #[derive(Debug)]
 pub(super) struct Mutation {
     ledger: Arc<Ledger>,

@@ -5,13 +5,13 @@
 //! Hooks make it misbehave on purpose: evict, refuse, delay, freeze, kill. It is a development and
 //! test tool, never a gateway for production.
 //!
-//! Calls fare as through a real gateway, by gRPC, HTTP and GraphQL: headers and statuses are lost,
-//! numbers and names changed, messages dropped where a real one does that. A call of which a real
-//! gateway would die is in [`EmbeddedGateway::fatal_calls`].
+//! It treats calls as a real gateway does, by gRPC, HTTP and GraphQL: it loses headers and
+//! statuses, changes numbers and names, and drops messages. [`EmbeddedGateway::fatal_calls`] lists
+//! the calls that would end a real gateway.
 //!
-//! What it leaves out: TLS, protobuf editions, the refusal of idle pings, quotas, MCP, OpenAPI
-//! services by gRPC, and multipart uploads by GraphQL. Its schema endpoints give a sketch of the
-//! GraphQL schema, no more. Unlike a real one, it has `/api/ingress` without a cluster, too.
+//! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, MCP, and
+//! multipart uploads by GraphQL. Unlike a real gateway, it has `/api/ingress` without a cluster,
+//! too.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tower_gwag_gateway::Error> {
@@ -25,7 +25,7 @@
 //! # }
 //! ```
 
-// In the library only: tests and examples may.
+// For the library only: tests and examples may use them.
 #![warn(
     clippy::expect_used,
     clippy::print_stderr,

@@ -1,6 +1,6 @@
-//! What a real gateway leaves to chance, drawn so that it can be repeated.
+//! Repeatable randomness for what a real gateway leaves to chance.
 
-/// Draws lots; equal seeds draw equally.
+/// A generator of random numbers; equal seeds give equal numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Lots(u64);
 

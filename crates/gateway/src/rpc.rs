@@ -12,13 +12,13 @@ pub enum Rpc {
     Heartbeat,
     /// Ends a registration.
     Deregister,
-    /// The registrations of this node.
+    /// Lists the registrations of this node.
     ListRegistrations,
-    /// The nodes of the cluster.
+    /// Lists the nodes of the cluster.
     ListPeers,
     /// Removes a dead node from the cluster.
     ForgetPeer,
-    /// The services that the gateway knows.
+    /// Lists the services that the gateway knows.
     ListServices,
     /// Signs a subscription token.
     SignSubscriptionToken,
@@ -26,7 +26,7 @@ pub enum Rpc {
     RetractStable,
     /// Marks a version as deprecated.
     Deprecate,
-    /// Takes a deprecation back.
+    /// Removes a deprecation.
     Undeprecate,
 }
 

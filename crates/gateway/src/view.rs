@@ -1,4 +1,4 @@
-//! What an embedded gateway shows of itself.
+//! Views of an embedded gateway's state.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use super::ledger::RpcCounts;
 pub struct RegistrationView {
     /// 24 lower-case hex digits.
     pub id: String,
-    /// The address as it was registered, byte for byte.
+    /// The registered address, byte for byte.
     pub addr: String,
     /// The free text of Register.
     pub instance_id: String,
     /// The granted lease.
     pub ttl: Duration,
-    /// How long ago the last beat (or Register) came.
+    /// The time since the last heartbeat (or Register).
     pub since_last_beat: Duration,
     /// The services, `namespace/version`, in the order of the request.
     pub namespaces: Vec<String>,
 }
 
-/// A service that a gateway knows; the built-in ones are left out.
+/// A service that a gateway knows; built-in ones are not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceView {
@@ -32,15 +32,15 @@ pub struct ServiceView {
     pub version: String,
     /// The canonical hash of the schema, 64 hex digits.
     pub hash: String,
-    /// The address of each replica; one address may be there more than once.
+    /// The address of each replica; one address may occur more than once.
     pub replicas: Vec<String>,
-    /// The reason of its deprecation, if it is deprecated.
+    /// The reason of its deprecation, if deprecated.
     pub deprecation: Option<String>,
     /// Whether calls are routed to it; false while another service's schema blocks the gateway.
     pub routed: bool,
 }
 
-/// Everything at one moment, for [`wait_until`](super::EmbeddedGateway::wait_until).
+/// A snapshot, for [`wait_until`](super::EmbeddedGateway::wait_until).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct GatewayView {
@@ -48,18 +48,18 @@ pub struct GatewayView {
     pub registrations: Vec<RegistrationView>,
     /// The services, by namespace and version.
     pub services: Vec<ServiceView>,
-    /// What calls came in.
+    /// The control-plane calls received.
     pub rpc_counts: RpcCounts,
-    /// In a cluster: changes that this node knows of and has not mounted yet.
+    /// In a cluster: changes that this node has not mounted yet.
     pub pending_mounts: usize,
-    /// Whether it is up: false between `kill` and `revive`, and after `shutdown`.
+    /// Whether the node is up: false between `kill` and `revive`, and after `shutdown`.
     pub alive: bool,
-    /// Whether it is frozen.
+    /// Whether the node is frozen.
     pub frozen: bool,
 }
 
 impl GatewayView {
-    /// The service of this name and version.
+    /// The service with this namespace and version.
     #[must_use]
     pub fn service(&self, namespace: &str, version: &str) -> Option<&ServiceView> {
         self.services

@@ -1,7 +1,7 @@
-//! What the nodes of a cluster share: the bucket of replicas, and who they are.
+//! What the nodes of a cluster share: the bucket of replicas, and the list of peers.
 //!
-//! A node puts its replicas into the bucket and lets the reconciler of every node, its own too,
-//! mount them. Entries live 30 s, and age out without telling anybody.
+//! A node puts its replicas into the bucket, and the reconciler of every node, its own too, mounts
+//! them. Entries live 30 s, and expire without a notification.
 
 mod peers;
 
@@ -24,7 +24,7 @@ const ENTRY_LIFE: Duration = Duration::from_secs(30);
 /// The largest entry, in bytes.
 pub(super) const MAX_ENTRY: usize = 1 << 20;
 
-/// From this length of a namespace the store closes the connection of the node that puts it.
+/// The store closes the connection of a node that puts a namespace of this length or longer.
 pub(super) const FATAL_NAMESPACE: usize = 4000;
 
 /// One replica in the bucket.
@@ -37,7 +37,7 @@ pub(super) struct Entry {
     pub(super) owner: String,
 }
 
-/// What a node is told.
+/// A change in the bucket, as nodes receive it.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Put(Arc<Entry>),
@@ -46,18 +46,18 @@ pub(super) enum Change {
     Deprecated(Key, Option<String>),
 }
 
-/// A change, and when the node learns of it.
+/// A change, and when it reaches the node.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) due: Instant,
     pub(super) change: Change,
 }
 
-/// What a node that joined listens to.
+/// A node's subscription to changes.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) events: mpsc::UnboundedReceiver<Event>,
-    /// Events that were sent and not yet worked on.
+    /// Events that were sent and not yet handled.
     pub(super) pending: Arc<AtomicUsize>,
 }
 
@@ -91,7 +91,7 @@ impl Watcher {
     fn tell(&self, change: Change) {
         let due = Instant::now() + self.delay;
         self.pending.fetch_add(1, Ordering::SeqCst);
-        // Fails when the node is dead; it is detached soon.
+        // Fails if the node is dead; it will be detached soon.
         if self.sender.send(Event { due, change }).is_err() {
             self.pending.fetch_sub(1, Ordering::SeqCst);
         }
@@ -116,12 +116,12 @@ impl Cluster {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stable aliases and deprecations, which the store keeps over restarts.
+    /// Stable aliases and deprecations, which the store keeps across restarts.
     pub(super) fn lasting(&self) -> Arc<Mutex<Lasting>> {
         Arc::clone(&self.lasting)
     }
 
-    /// A node comes up: it is told all that the bucket holds, and then every change.
+    /// Attaches a starting node: it receives everything in the bucket, and then every change.
     pub(super) fn attach(&self, node: &str, name: &str, delay: Duration) -> Watch {
         let mut shared = self.shared();
         shared.forget_aged();
@@ -133,7 +133,8 @@ impl Cluster {
             pending: Arc::clone(&pending),
             delay,
         };
-        // In the order in which they were written: of two that want one slot the older one gets it.
+        // In the order in which they were written: of two entries that want one slot the older one
+        // gets it.
         let mut all: Vec<&Stored> = shared.bucket.values().collect();
         all.sort_by_key(|stored| stored.put_at);
         for stored in all {
@@ -143,14 +144,14 @@ impl Cluster {
         Watch { events, pending }
     }
 
-    /// A node is dead. What it put stays.
+    /// Detaches a dead node. Its entries stay.
     pub(super) fn detach(&self, node: &str) {
         let mut shared = self.shared();
         shared.watchers.remove(node);
         shared.peers.died(node);
     }
 
-    /// Why a node cannot start now: an entry that no schema can be made of.
+    /// Why a node cannot start now: an entry that cannot be rendered.
     pub(super) fn poison(&self) -> Option<String> {
         let mut shared = self.shared();
         shared.forget_aged();
@@ -160,7 +161,8 @@ impl Cluster {
         })
     }
 
-    /// At a Register, and at every heartbeat, however soon: real gateways mount it anew each time.
+    /// Called at a Register and at every heartbeat, however soon: real gateways mount the entry
+    /// again each time.
     pub(super) fn put(&self, entry: Entry) {
         let mut shared = self.shared();
         let entry = Arc::new(entry);

@@ -1,4 +1,4 @@
-//! The nodes of a cluster, the dead ones too.
+//! The nodes of a cluster, including dead ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,11 +27,11 @@ impl Known {
     }
 }
 
-/// What became of a ForgetPeer.
+/// The result of a ForgetPeer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forgotten {
     StillAlive,
-    /// Whether it was known, and how many nodes are left.
+    /// Whether the node was known, and how many are left.
     Done {
         removed: bool,
         left: u32,

@@ -1,4 +1,4 @@
-//! The 11 calls, typed.
+//! The 11 control-plane calls, typed.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::rpc::Rpc;
 use tower_gwag::control::proto;
 use tower_gwag::control::proto::control_plane_server::ControlPlane;
 
-/// The typed calls.
+/// The handlers of the typed calls.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     node: Arc<Node>,
@@ -29,8 +29,8 @@ impl Calls {
         Self { node, life }
     }
 
-    /// Works on a call in a task of its own, so that it is done also when its client gives up: a
-    /// real gateway does not stop half-way either.
+    /// Runs a call on a task of its own, so that it completes even if its client gives up: a real
+    /// gateway does not stop half-way either.
     async fn answer<T, F>(
         &self,
         rpc: Rpc,
@@ -59,7 +59,7 @@ impl Calls {
                 None => work.await,
             };
             drop(working);
-            // Fails when the client gave up; the work is done all the same.
+            // Fails if the client gave up; the work is done all the same.
             let _ = done.send(result);
             node.changed();
         });
@@ -69,7 +69,7 @@ impl Calls {
         };
         let result = match waited {
             Ok(Ok(result)) => result,
-            // The life has ended, and this answer with it.
+            // The node was killed, so no answer will come.
             Ok(Err(_)) => return Err(Status::unavailable("the gateway was killed")),
             Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
         };

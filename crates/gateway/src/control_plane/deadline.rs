@@ -1,11 +1,11 @@
-//! How long a client waits, as its request says.
+//! The deadline of a client's request.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
-/// The moment until which the client waits, from its `grpc-timeout`.
+/// The moment at which the client gives up, from its `grpc-timeout`.
 pub(super) fn deadline_of(metadata: &MetadataMap) -> Option<Instant> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -20,7 +20,7 @@ use tower_gwag::control::proto::control_plane_server::ControlPlaneServer;
 
 const SERVICE_PREFIX: &str = "/gateway.controlplane.v1.ControlPlane/";
 
-/// What serves the requests of the control-plane port.
+/// Serves the requests of the control-plane port.
 #[derive(Clone, Debug)]
 pub(super) struct ControlPort {
     calls: ControlPlaneServer<Calls>,
@@ -47,7 +47,7 @@ impl ControlPort {
         }
         let mut calls = self.calls.clone();
         let Ok(mut response) = calls.call(request).await;
-        // tonic says OUT_OF_RANGE of a message above the limit, grpc-go RESOURCE_EXHAUSTED.
+        // For a message above the limit tonic returns OUT_OF_RANGE, grpc-go RESOURCE_EXHAUSTED.
         let too_large = response
             .headers()
             .get("grpc-status")

@@ -1,4 +1,4 @@
-//! The HTTP port: the ingress of OpenAPI and GraphQL services, and what the gateway shows of itself.
+//! The HTTP port: the ingress of OpenAPI and GraphQL services, and the gateway's own pages.
 
 mod pages;
 mod schema;
@@ -19,7 +19,7 @@ use super::node::life::Life;
 
 pub(super) type HttpBody = BoxBody<Bytes, std::io::Error>;
 
-/// The schema for people, which a gateway of any profile has here.
+/// The schema for people; both profiles serve it here.
 const SCHEMA: &str = "/schema.graphql";
 
 /// Answers one request of the HTTP port.
@@ -32,7 +32,7 @@ pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Respo
     if path == "/api/ingress" || path.starts_with("/api/ingress/") {
         return data_plane::http::call(life, request).await;
     }
-    // Without a cluster there is nothing but GraphQL, at every path.
+    // A standalone gateway answers every other path with GraphQL.
     let is_standalone = life.membership.is_none();
     if path == "/api/graphql" || (is_standalone && !is_our_own(&path)) {
         return data_plane::graphql::call(life, request).await;
@@ -74,7 +74,7 @@ fn is_our_own(path: &str) -> bool {
     matches!(path, "/" | SCHEMA | "/api/services" | "/api/graphql")
 }
 
-/// The page with the services and a console; it loads nothing from elsewhere.
+/// The page with the services and a console; it loads nothing from other hosts.
 pub(super) fn console(life: &Life) -> Response<HttpBody> {
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                           connect-src 'self'; frame-ancestors 'none'";

@@ -1,4 +1,4 @@
-//! What the gateway shows of itself: the services as JSON and as a page for people.
+//! The services as JSON and as a page for people.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(super) fn json(life: &Life) -> Value {
     json!({ "services": services })
 }
 
-/// What a cluster's node tells of its slots.
+/// What a cluster's node reports about its slots.
 pub(super) fn admin_services(life: &Life) -> Value {
     let services = life.registry().admin_services();
     let services = services.into_iter().map(|(service, rejected)| {
@@ -46,7 +46,7 @@ pub(super) fn admin_services(life: &Life) -> Value {
     json!({ "services": services.collect::<Vec<_>>() })
 }
 
-/// The page for people; its script fills in the services. Without scripts there is the list.
+/// The page for people; a script fills in the services. Without scripts it shows a plain list.
 pub(super) fn html(life: &Life) -> String {
     let services = life.registry().view_services();
     let rows: String = services.iter().map(row).collect();

@@ -1,4 +1,4 @@
-//! The schemas that a gateway makes of what is registered: the whole, as last made, and selections.
+//! The gateway's schemas: of all services, as last rendered, and of selections.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) fn answer(life: &Life, form: &str, query: &str) -> Response<HttpBody>
     }
 }
 
-/// The registered descriptor set, source info included; of the last version.
+/// The registered descriptor set, including source info; of the last version.
 fn proto<B: AsRef<Binding>>(bindings: &[B]) -> Response<HttpBody> {
     let last = bindings
         .iter()
@@ -54,7 +54,7 @@ fn proto<B: AsRef<Binding>>(bindings: &[B]) -> Response<HttpBody> {
     }
 }
 
-/// The registered documents as JSON, by namespace and version; all where nothing is selected.
+/// The registered documents as JSON, by namespace and version; all of them without a selection.
 fn openapi(life: &Life, selection: &str) -> Response<HttpBody> {
     let bindings = bindings(life, selection);
     let mut all = serde_json::Map::new();
@@ -74,7 +74,7 @@ fn openapi(life: &Life, selection: &str) -> Response<HttpBody> {
     )
 }
 
-/// Those that are selected; all where nothing is.
+/// The selected services; all of them without a selection.
 fn bindings(life: &Life, selection: &str) -> Vec<Arc<Binding>> {
     let parts = selected_parts(selection);
     let is_wanted = |(namespace, version): &Key| {
@@ -96,7 +96,8 @@ fn selected_parts(selection: &str) -> Vec<(&str, Option<&str>)> {
     parts.collect()
 }
 
-/// The GraphQL schema of some services: `a,b:v2`. It is made now, whatever blocks the whole.
+/// The GraphQL schema of some services: `a,b:v2`. It is rendered on request, even while a service
+/// blocks the gateway.
 fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
     let selection = match Selection::parse(selection) {
         Ok(selection) => selection,
@@ -104,14 +105,14 @@ fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
     };
     let (mounted, stable) = life.registry().mounted();
     let has_admin = selection.has("admin", Version::V1);
-    // What cannot be rendered by itself is a fault of the selection that has it.
+    // A selection fails if it includes a service that cannot be rendered by itself.
     let guilty = mounted.iter().find_map(|it| {
         let (namespace, version) = &it.binding.key;
         let version = Version::parse(version).ok()?;
         let reason = it.binding.unrenderable.as_ref()?;
         let is_chosen = selection.has(namespace, version);
-        // Free JSON of a proto is one beside that of an OpenAPI document only: the model knows those that
-        // are registered, and gateways have `admin` themselves.
+        // A proto's free JSON is a fault only beside that of an OpenAPI document: the model knows
+        // the registered documents, and gateways have `admin` themselves.
         let is_fault = reason.rule != Rule::ProtoFreeJson || has_admin;
         (is_chosen && is_fault).then(|| reason.to_string())
     });
@@ -125,7 +126,7 @@ fn selected(life: &Life, selection: &str) -> Response<HttpBody> {
     }
 }
 
-/// The GraphQL schema of all services, as it is served: as it was before, while something blocks the
+/// The GraphQL schema of all services, as served: the previous one while a service blocks the
 /// gateway.
 pub(super) fn whole(life: &Life) -> Response<HttpBody> {
     match life.routes().graph() {

@@ -1,14 +1,14 @@
-//! Who may ask the HTTP port: whoever reaches it, but no page of another site in somebody's browser.
+//! Who may use the HTTP port: any client that reaches it, except pages of other sites in a browser.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Uri};
 
-/// Whether a request comes from a page of another site. A real gateway does not look; this one runs
-/// on the machines of developers, whose browsers reach it.
+/// Whether a request comes from a page of another site. A real gateway does not check; this one
+/// runs on developers' machines, whose browsers reach it.
 pub(super) fn is_foreign(headers: &HeaderMap, is_local: bool) -> bool {
     let text = |name| headers.get(name).map(|it| it.to_str().unwrap_or("?"));
     let origin = text(ORIGIN).filter(|it| *it != "null");
-    // Own pages, and those that a developer serves beside it.
+    // Its own pages, and pages that a developer serves beside it.
     let from_elsewhere = match (text(ORIGIN), origin) {
         (None, _) => false,
         (Some(_), None) => true,
@@ -17,7 +17,7 @@ pub(super) fn is_foreign(headers: &HeaderMap, is_local: bool) -> bool {
             !is_loopback(&host) && Some(host) != text(HOST).map(host_of)
         }
     };
-    // A name of somebody else that leads here: DNS rebinding.
+    // A foreign name that resolves to this address: DNS rebinding.
     let by_a_foreign_name = is_local
         && text(HOST).is_some_and(|host| !is_loopback(&host_of(host)) && !is_address(host));
     from_elsewhere || by_a_foreign_name

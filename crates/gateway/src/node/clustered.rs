@@ -1,4 +1,5 @@
-//! Registering in a cluster: into the bucket first, mounted by each node's reconciler after.
+//! Registering in a cluster: a node puts entries into the bucket, and each node's reconciler mounts
+//! them later.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,7 @@ use crate::registry::mount::{Join, MountFault, check_content};
 use crate::registry::slot::Replica;
 use crate::registry::{NewRegistration, Registration, Registry};
 
-/// Works on the changes of the bucket, in their order, each when it is due.
+/// Applies the changes of the bucket in order, each when it is due.
 pub(super) async fn reconcile(
     node: Arc<Node>,
     life: Arc<Life>,
@@ -82,7 +83,8 @@ impl Membership {
 }
 
 impl Life {
-    /// Puts every service into the bucket; whether they can be mounted is found out later.
+    /// Puts every service into the bucket; the reconcilers find out later whether they can be
+    /// mounted.
     pub(super) fn register_clustered(
         &self,
         membership: &Membership,
@@ -110,7 +112,7 @@ impl Life {
                     false => AtZero::Close,
                 };
                 if let Err(fault) = self.mount_entry(&mut registry, &entry, at_zero) {
-                    // Nobody is told: it is tried again at the next beat.
+                    // No one is notified: the next heartbeat tries again.
                     tracing::debug!(reason = fault.0, "the embedded gateway cannot mount");
                 }
             }
@@ -153,7 +155,7 @@ impl Life {
         let addr = replica.addr.clone();
         registry.add_replica(&binding.key, replica);
         if matches!(join, Join::New { .. }) && !self.rebuild(registry) && dials {
-            // The replica stays in its slot, with a connection that is closed: dead for ever.
+            // The replica stays in its slot, with a closed connection: dead for ever.
             self.upstreams.release(&addr, AtZero::Close);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! One life of a node: all that a kill ends and loses.
+//! One life of a node: everything that a kill ends and loses.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -31,10 +31,10 @@ pub(crate) struct Life {
     pub(crate) forwarder: Forwarder,
     pub(crate) gate: Gate,
     pub(crate) fatal: Arc<FatalCalls>,
-    /// Whether the HTTP port is reached from this machine only.
+    /// Whether the HTTP port is reachable from this machine only.
     pub(crate) is_local: bool,
     lots: Mutex<Lots>,
-    /// In a cluster: which one, and as whom.
+    /// The cluster and this node's place in it, if clustered.
     pub(crate) membership: Option<Membership>,
     pub(super) upstreams: Upstreams,
     registry: Mutex<Registry>,
@@ -46,9 +46,9 @@ pub(crate) struct Membership {
     pub(crate) cluster: Arc<Cluster>,
     /// New in every life.
     pub(crate) node_id: String,
-    /// Changes of the bucket that this node did not yet work on.
+    /// Changes of the bucket that this node has not applied yet.
     pub(super) pending: Arc<AtomicUsize>,
-    /// The store hung up on this node: every later put fails.
+    /// The store closed its connection to this node: every later put fails.
     pub(super) store_closed: AtomicBool,
 }
 
@@ -126,7 +126,7 @@ impl Life {
         Arc::clone(&routes)
     }
 
-    /// Makes the routes anew; false, and the old ones stay, while a schema blocks that.
+    /// Rebuilds the routes. Returns false, and keeps the old ones, while a schema blocks that.
     pub(super) fn rebuild(&self, registry: &mut Registry) -> bool {
         let mut lots = self.lots.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(routes) = registry.build_routes(&mut lots) else {
@@ -141,13 +141,13 @@ impl Life {
         (registry.view_registrations(), registry.view_services())
     }
 
-    /// Changes of the cluster's bucket that are on their way to this node.
+    /// Changes of the cluster's bucket that have not reached this node yet.
     pub(super) fn pending(&self) -> usize {
         let membership = self.membership.as_ref();
         membership.map_or(0, |it| it.pending.load(Ordering::SeqCst))
     }
 
-    /// Takes a registration; returns the id and the granted lease, in seconds.
+    /// Accepts a registration; returns the id and the granted lease, in seconds.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl Life {
         Ok((id, ttl_seconds))
     }
 
-    /// Ends registrations; returns how many of them there were.
+    /// Ends registrations; returns how many of them existed.
     pub(crate) fn deregister<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> usize {
         let mut registry = self.registry();
         let removed: Vec<(&String, Registration)> = ids
@@ -182,13 +182,13 @@ impl Life {
         removed.len()
     }
 
-    /// Removes the registrations whose lease ran out.
+    /// Removes the registrations whose lease expired.
     pub(super) fn sweep(&self) -> usize {
         let expired = self.registry().expired();
         self.deregister(&expired)
     }
 
-    /// In a cluster, what a beat for this id will put: looked up when the beat arrives.
+    /// In a cluster, what a heartbeat for this id will put: looked up when the heartbeat arrives.
     pub(crate) fn held(&self, id: &str) -> Option<Held> {
         self.membership.as_ref()?;
         let registry = self.registry();
@@ -199,13 +199,13 @@ impl Life {
         })
     }
 
-    /// Works on a beat; `held` is what was registered under the id when the beat arrived.
+    /// Handles a heartbeat; `held` is what was registered under the id when it arrived.
     pub(crate) fn beat(&self, id: &str, held: Option<Held>) -> bool {
         let known = self.registry().beat(id);
         match (&self.membership, held) {
             (None, _) | (Some(_), None) => known,
             (Some(membership), Some(held)) => {
-                // Also when it was deregistered meanwhile: that is how a ghost comes to be.
+                // Even if it was deregistered meanwhile: that is how ghosts arise.
                 membership.refresh(id, &held);
                 true
             }
@@ -226,7 +226,7 @@ fn new_id() -> String {
     format!("{high:016x}{:08x}", low >> 32)
 }
 
-/// As the keys of real nodes: N and 55 digits of base 32.
+/// Formatted like the keys of real nodes: N and 55 digits of base 32.
 fn node_id() -> String {
     const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let mut id = String::from("N");

@@ -1,4 +1,4 @@
-//! One node of a gateway: what it is from its start to its end, over every restart.
+//! One node of a gateway, from its start to its shutdown, across restarts.
 
 mod clustered;
 pub(super) mod life;
@@ -24,24 +24,24 @@ use super::registry::token::Signing;
 use super::view::GatewayView;
 use crate::error::{Error, ErrorKind};
 
-/// A node. It is up while it has a [`Life`]; what a kill must not lose is kept here.
+/// A node. It is up while it has a [`Life`]; the other fields survive a kill.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) settings: EmbeddedGatewayBuilder,
     pub(super) signing: Signing,
     pub(super) address: SocketAddr,
     pub(super) http_address: SocketAddr,
-    /// What it shares with its peers; none standalone.
+    /// What it shares with its peers; `None` if standalone.
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) gate: Gate,
     pub(super) faults: Faults,
     pub(super) ledger: Arc<Ledger>,
     pub(super) fatal: Arc<FatalCalls>,
     pub(super) journal: Arc<Journal>,
-    /// Bumped after every change that a view shows.
+    /// Bumped after every change that is visible in a view.
     changes: watch::Sender<()>,
     state: Mutex<State>,
-    /// Kill and revive one at a time.
+    /// Serialises kill and revive.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -95,7 +95,7 @@ impl Node {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The present life, while the node is up.
+    /// The current life, while the node is up.
     pub(super) fn life(&self) -> Option<Arc<Life>> {
         match &*self.state() {
             State::Alive(life) => Some(Arc::clone(life)),
@@ -103,9 +103,9 @@ impl Node {
         }
     }
 
-    /// Something that a view shows has changed.
+    /// Signals a change that is visible in a view.
     pub(super) fn changed(&self) {
-        // Wakes nobody, and costs nothing, where nobody waits.
+        // Costs nothing if there are no waiters.
         let _ = self.changes.send(());
     }
 
@@ -125,7 +125,7 @@ impl Node {
         }
     }
 
-    /// Ends the life at once: ports closed, connections reset, state lost.
+    /// Ends the life at once: closes ports, resets connections, loses the state.
     pub(super) async fn kill(&self, for_good: bool) {
         let _turn = self.turn.lock().await;
         let life = match &*self.state() {
@@ -134,7 +134,7 @@ impl Node {
         };
         if let Some(life) = life {
             life.cancel();
-            // A stopped process is killed like any other, and does nothing more.
+            // A frozen process is killed like any other, and does nothing more.
             self.gate.thaw();
             life.ended().await;
         }
@@ -178,7 +178,7 @@ impl Node {
         Ok(())
     }
 
-    /// Ends everything without waiting for it: for the last handle's drop.
+    /// Ends everything without waiting: for the drop of the last handle.
     pub(super) fn stop(&self) {
         let before = std::mem::replace(&mut *self.state(), State::Ended);
         if let State::Alive(life) = before {
@@ -188,7 +188,7 @@ impl Node {
     }
 }
 
-/// A real node exits at its start while the bucket holds an entry that no schema can be made of.
+/// A real node exits at its start while the bucket holds an entry that cannot be rendered.
 fn check_boot(cluster: Option<&Cluster>) -> Result<(), Error> {
     match cluster.and_then(Cluster::poison) {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! The two ports of a node: bound, listened on, and kept while the node is dead.
+//! The two ports of a node: bound, listening, and reserved while the node is dead.
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,7 +47,8 @@ fn fault(address: &str, error: io::Error) -> Error {
     .caused_by(error)
 }
 
-/// Ports that are bound but not listened on: connecting is refused, and nobody else takes them.
+/// Ports that are bound but not listening: connects are refused, and no other process can take
+/// them.
 #[derive(Debug)]
 pub(super) struct Reserved {
     control: TcpSocket,

@@ -20,13 +20,13 @@ use crate::gate::Gated;
 use crate::http;
 use crate::journal::Noted;
 
-/// How long accepting rests after it failed, for want of file descriptors say.
+/// The pause after accepting failed, for want of file descriptors say.
 const ACCEPT_REST: Duration = Duration::from_millis(10);
 
 /// How long the head of a request may take.
 const HEADERS: Duration = Duration::from_secs(60);
 
-/// A clock that ticks without a pause would be none.
+/// The shortest interval: a timer without a pause would spin.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(1);
 
 pub(super) fn start(node: &Arc<Node>, life: &Arc<Life>, ports: Ports) {
@@ -109,7 +109,7 @@ where
     });
     // Ends with its client, or with the life.
     let mut server = auto::Builder::new(life.tasks.clone());
-    // As grpc-go: as many calls on a connection as come, and a megabyte of metadata.
+    // As grpc-go: no limit on calls per connection, and a megabyte of metadata.
     server
         .http1()
         .timer(TokioTimer::new())

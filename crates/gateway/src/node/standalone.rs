@@ -1,4 +1,4 @@
-//! Registering without a cluster: everything is checked and mounted at once, or refused.
+//! Registering without a cluster: the gateway checks and mounts everything at once, or refuses.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::registry::slot::Replica;
 use crate::registry::{NewRegistration, Registration, Registry};
 
 impl Life {
-    /// Mounts all, or nothing.
+    /// Mounts all services, or none.
     pub(super) fn register_standalone(&self, id: &str, new: NewRegistration) -> Result<(), Status> {
         let mut registry = self.registry();
         for (done, binding) in new.bindings.iter().enumerate() {
@@ -39,11 +39,11 @@ impl Life {
         check_content(binding, addr)?;
         if let Join::New { swapped } = registry.join(binding)? {
             if let Some(reason) = &binding.unrenderable {
-                // As in a real gateway, the alias is raised before the schema is made.
+                // As in a real gateway, the alias is raised before the schema is rendered.
                 registry.raise_stable(&binding.key);
                 return Err(MountFault(reason.to_string()));
             }
-            // Those that are swapped out keep their registrations, and so their connections.
+            // Replicas that are swapped out keep their registrations, and so their connections.
             registry.fill(binding, swapped);
         }
         let upstream = (binding.kind == Kind::Proto).then(|| self.upstreams.acquire(addr));

@@ -1,4 +1,4 @@
-//! How long a connection that failed waits before the next attempt: as grpc-go does it.
+//! Back-off between attempts to connect, as in grpc-go.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -29,13 +29,13 @@ impl Backoff {
     }
 }
 
-/// Between 0 and 1, from the standard library's only source of randomness.
+/// A number between 0 and 1, from the standard library's only source of randomness.
 fn random_unit() -> f64 {
     let bits = random_u64() >> 11;
     bits as f64 / (1_u64 << 53) as f64
 }
 
-/// 64 random bits: each `RandomState` has other keys.
+/// 64 random bits: each `RandomState` has new keys.
 pub(crate) fn random_u64() -> u64 {
     RandomState::new().build_hasher().finish()
 }

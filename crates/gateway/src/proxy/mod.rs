@@ -1,4 +1,4 @@
-//! Connections to gRPC services: addresses, dialling, and what a broken exchange means.
+//! Connections to gRPC services: addresses, dialling, and the statuses of broken exchanges.
 
 mod backoff;
 pub(super) mod target;
@@ -8,13 +8,13 @@ use tonic::{Code, Status};
 
 pub(super) use self::backoff::random_u64;
 
-/// The largest message that a gateway takes, in bytes.
+/// The largest message that a gateway accepts, in bytes.
 pub(super) const MAX_MESSAGE: usize = 4 << 20;
 
-/// How a real gateway calls itself towards services.
+/// The user agent of a real gateway towards services.
 pub(super) const AGENT: &str = "grpc-go/1.80.0";
 
-/// Why there is no connection, in the words of the gateway's language.
+/// Why there is no connection, worded as Go does.
 pub(super) fn dial_fault(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
@@ -22,18 +22,18 @@ pub(super) fn dial_fault(error: &std::io::Error) -> String {
     }
 }
 
-/// The refusal of a message above [`MAX_MESSAGE`] by the control plane.
+/// The control plane's refusal of a message above [`MAX_MESSAGE`].
 pub(super) fn too_large() -> Status {
     Status::resource_exhausted(format!(
         "grpc: received message larger than max ({MAX_MESSAGE} bytes)"
     ))
 }
 
-/// What the caller gets when the exchange with a service breaks.
+/// The status that the caller gets when the exchange with a service breaks.
 pub(super) fn status_of(error: hyper::Error) -> Status {
     let text = error.to_string();
     let reset = reset_of(&error);
-    // Knows the HTTP/2 reset codes; what is none of them is a lost connection.
+    // Maps the HTTP/2 reset codes; anything else is a lost connection.
     let status = Status::from_error(Box::new(error));
     match status.code() {
         Code::Unknown => Status::unavailable(format!("error reading from server: {text}")),
@@ -44,7 +44,7 @@ pub(super) fn status_of(error: hyper::Error) -> Status {
     }
 }
 
-/// The name of the reset code behind an error, which HTTP/2 libraries tell in words.
+/// The name of the reset code in an error, which HTTP/2 libraries describe in words.
 fn reset_of(error: &hyper::Error) -> &'static str {
     const CODES: [(&str, &str); 8] = [
         ("stream no longer needed", "CANCEL"),

@@ -1,19 +1,18 @@
-//! The address strings of gRPC services, read as a real gateway reads them.
+//! The address strings of gRPC services, parsed as a real gateway does.
 
-/// Where a gRPC service is dialled.
+/// Where to dial a gRPC service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// What goes into `:authority`.
+    /// The value of `:authority`.
     pub(crate) authority: String,
 }
 
-/// The port of an address that names none.
+/// The default port.
 const DEFAULT_PORT: u16 = 443;
 
-/// Whether a registration with this address is taken at all: it need not be diallable, but it must
-/// be fit for a URL.
+/// Whether Register accepts this address: it need not be diallable, but it must be valid in a URL.
 pub(crate) fn check(addr: &str) -> Result<(), String> {
     if let Some(control) = addr.bytes().find(|b| *b < 0x20 || *b == 0x7f) {
         return Err(format!("invalid control character {control:#04x} in URL"));
@@ -29,7 +28,7 @@ pub(crate) fn check(addr: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads an address; the error says why every call to it fails.
+/// Parses an address; the error says why every call to it fails.
 pub(crate) fn parse(addr: &str) -> Result<Target, String> {
     let endpoint = match addr.split_once("://") {
         None => addr,
@@ -56,7 +55,7 @@ pub(crate) fn parse(addr: &str) -> Result<Target, String> {
             ));
         }
         "" => DEFAULT_PORT,
-        // Leading zeros are taken, as by Go's resolver.
+        // Leading zeros are accepted, as by Go's resolver.
         digits => digits
             .parse()
             .map_err(|_| format!("address {digits}: invalid port"))?,

@@ -1,4 +1,4 @@
-//! Connections to services: one per address string, shared, counted and closed at zero.
+//! Connections to services: one per address string, shared, counted, and closed when unused.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ use crate::gate::{Gate, Gated};
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a call is answered with when its connection was closed at zero.
+/// The answer to a call whose connection was closed with its last share.
 const CLOSING: &str = "grpc: the client connection is closing";
 
 /// Every connection of a node, by the exact address string.
@@ -40,11 +40,11 @@ pub(crate) struct Upstreams {
 #[derive(Debug)]
 struct Counted {
     upstream: Arc<Upstream>,
-    /// How many shares of it there are.
+    /// How many shares of the connection exist.
     shares: usize,
 }
 
-/// What becomes of a connection when the last share of it is given back.
+/// What happens to a connection when its last share is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtZero {
     /// It is closed, which cancels its calls.
@@ -102,7 +102,7 @@ impl Upstreams {
         self.by_addr.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more share of the connection of an address string; made where there is none.
+    /// Adds a share of the connection to an address string, and creates the connection if needed.
     pub(crate) fn acquire(&self, addr: &str) -> Arc<Upstream> {
         let mut by_addr = self.by_addr();
         let counted = by_addr.entry(addr.to_owned()).or_insert_with(|| Counted {
@@ -113,8 +113,8 @@ impl Upstreams {
         Arc::clone(&counted.upstream)
     }
 
-    /// Gives a share back. An address string without a connection is no fault: a real gateway
-    /// gives back twice what it could not mount.
+    /// Releases a share. An address string without a connection is not an error: a real gateway
+    /// releases twice what it could not mount.
     pub(crate) fn release(&self, addr: &str, at_zero: AtZero) {
         let mut by_addr = self.by_addr();
         let Some(counted) = by_addr.get_mut(addr) else {
@@ -137,7 +137,7 @@ pub(crate) struct Upstream {
     gate: Gate,
 }
 
-/// The body of a request: one message, whose length is not told before (gRPC has no
+/// The body of a request: one message, whose length is not announced (gRPC has no
 /// `content-length`).
 #[derive(Debug)]
 pub(crate) struct OneMessage(Option<Bytes>);
@@ -177,9 +177,9 @@ pub(crate) enum CallFault {
 enum Link {
     Idle,
     Connecting,
-    /// Which connection this is, for those that find it broken.
+    /// The number of this connection, for calls that find it broken.
     Ready(u64, SendRequest<OneMessage>),
-    /// The last attempt failed; further ones are made in the background.
+    /// The last attempt failed; more are made in the background.
     Failed(String),
 }
 
@@ -193,7 +193,7 @@ impl Upstream {
         }
     }
 
-    /// Resolves when the connection was closed at zero.
+    /// Resolves when the connection was closed with its last share.
     pub(crate) async fn closed(&self) {
         self.tasks.token.cancelled().await;
     }
@@ -202,12 +202,12 @@ impl Upstream {
         self.tasks.token.is_cancelled()
     }
 
-    /// The status of a call on a connection that was closed at zero.
+    /// The status of a call on a connection that was closed with its last share.
     pub(crate) fn closing() -> Status {
         Status::cancelled(CLOSING)
     }
 
-    /// Sends a request, connecting first where that is needed.
+    /// Sends a request, and connects first if needed.
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ impl Upstream {
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut error) => match error.take_message() {
-                    // Nothing of it was sent: the connection was about to close.
+                    // None of it was sent: the connection was about to close.
                     Some(unsent) => {
                         self.forget(connection);
                         request = unsent;
@@ -275,7 +275,7 @@ impl Upstream {
         }
     }
 
-    /// A connection turned out to be closed: the next call makes a new one.
+    /// Marks a connection as closed: the next call makes a new one.
     fn forget(&self, connection: u64) {
         self.link.send_if_modified(|link| {
             let same = matches!(link, Link::Ready(number, _) if *number == connection);
@@ -286,7 +286,7 @@ impl Upstream {
         });
     }
 
-    /// Connects, with back-off between failures, until it succeeds; then hands the connection on.
+    /// Connects, with back-off between failures, until it succeeds; then publishes the connection.
     async fn keep_connecting(self: Arc<Self>, target: Target) {
         let mut backoff = Backoff::default();
         loop {

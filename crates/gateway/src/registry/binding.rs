@@ -1,4 +1,4 @@
-//! A service as it was prepared from one binding of a Register.
+//! A service, prepared from one binding of a Register.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tower_gwag_schema::openapi::Document;
 use tower_gwag_schema::proto::{Compiled, path_of};
 use tower_gwag_schema::render::{self, Unrenderable};
 
-/// The namespace and the version, both as text: what a slot is found by.
+/// The namespace and the version, both as text: the key of a slot.
 pub(crate) type Key = (String, String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The part of a real gateway that refuses, as its texts begin.
+    /// The prefix of a real gateway's refusals of this kind.
     pub(super) fn speaker(self) -> &'static str {
         match self {
             Self::OpenApi => "openapi",
@@ -42,14 +42,14 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Concurrency caps; 0 is none.
+/// Concurrency caps; 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Caps {
     pub(crate) total: u32,
     pub(crate) per_instance: u32,
 }
 
-/// One service of a registration, checked as far as Register checks in every profile.
+/// One service of a registration, checked as far as Register checks in both profiles.
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) key: Key,
@@ -57,9 +57,9 @@ pub(crate) struct Binding {
     pub(crate) hash: String,
     pub(crate) caps: Caps,
     pub(crate) schema: Schema,
-    /// What it takes in a cluster's store, in bytes.
+    /// Its size in a cluster's store, in bytes.
     pub(crate) stored_size: usize,
-    /// Why no schema can be made of it, if that is so.
+    /// Why it cannot be rendered, if so.
     pub(crate) unrenderable: Option<Unrenderable>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum Schema {
     OpenApi(Document),
     GraphQl {
         endpoint: String,
-        /// The `data` member of the introspection reply, as it came, if there was one.
+        /// The `data` member of the introspection reply, unchanged, if there was one.
         data: Option<String>,
     },
     Internal,
@@ -101,7 +101,7 @@ impl Binding {
         format!("{}/{}", self.key.0, self.key.1)
     }
 
-    /// The methods that are routed, with their paths: unary and server-streaming ones of a public namespace.
+    /// The routed methods with their paths: unary and server-streaming ones of a public namespace.
     pub(crate) fn methods(&self) -> Vec<(String, MethodDescriptor)> {
         let Schema::Proto(compiled) = &self.schema else {
             return Vec::new();
@@ -124,7 +124,7 @@ impl Binding {
     }
 }
 
-/// The first thing that cannot be rendered.
+/// The first thing in it that cannot be rendered.
 fn unrenderable((namespace, version): &Key, schema: &Schema) -> Option<Unrenderable> {
     let of_schema = || match schema {
         Schema::Proto(compiled) => render::proto(namespace, version, compiled)

@@ -1,4 +1,4 @@
-//! The services that a gateway registers with itself.
+//! The services that a gateway registers itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Introspection of a GraphQL endpoint, made while Register is answered.
+//! Introspection of a GraphQL endpoint during Register.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tonic::Status;
 
 use crate::gate::{Gate, Gated};
 
-/// What a reply may weigh, in bytes.
+/// The largest reply, in bytes.
 const MAX_REPLY: usize = 64 << 20;
 
-/// How long it may take when the caller set no deadline; a real gateway waits for ever.
+/// The timeout if the caller set no deadline; a real gateway waits for ever.
 const LONGEST: Duration = Duration::from_secs(600);
 
 const QUERY: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } \
@@ -29,7 +29,7 @@ fragment InputValue on __InputValue { name description type { ...TypeRef } defau
 fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name \
 ofType { kind name ofType { kind name ofType { kind name } } } } } } } }";
 
-/// Fetches the schema: the `data` member of the reply, byte for byte; `None` where there is none.
+/// Fetches the schema: the `data` member of the reply, byte for byte; `None` if it has none.
 ///
 /// # Errors
 ///
@@ -90,11 +90,11 @@ async fn fetch(url: &str, gate: &Gate) -> Result<Bytes, String> {
         if status.is_success() {
             Ok(body)
         } else {
-            // What an endpoint says is nobody's business who can register.
+            // Clients that can register must not see the endpoint's text.
             Err(status.to_string())
         }
     };
-    // One task for both halves: when this future is dropped, nothing is left behind.
+    // One task for both halves: dropping this future leaves nothing behind.
     tokio::pin!(exchange, connection);
     tokio::select! {
         biased;

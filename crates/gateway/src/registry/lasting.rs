@@ -1,4 +1,4 @@
-//! What outlives registrations; in a cluster also restarts, and it is the same on every node.
+//! State that outlives registrations; in a cluster also restarts, and it is the same on every node.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
-    /// The alias follows the highest vN whose slot is filled.
+    /// Raises the alias to a vN whose slot is filled.
     pub(super) fn raise_stable(&mut self, (namespace, version): &Key) {
         let number = version
             .strip_prefix('v')

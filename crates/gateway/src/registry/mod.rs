@@ -1,4 +1,4 @@
-//! What is registered: registrations, slots, the stable alias, deprecations.
+//! The registry: registrations, slots, the stable alias, deprecations.
 
 pub(super) mod binding;
 mod builtin;
@@ -24,7 +24,7 @@ use super::builder::Profile;
 use super::view::{RegistrationView, ServiceView};
 use tower_gwag::control::proto;
 
-/// What one node knows, from its start to its end.
+/// What one life of a node knows.
 #[derive(Debug)]
 pub(super) struct Registry {
     registrations: BTreeMap<String, Registration>,
@@ -93,7 +93,7 @@ impl Registry {
         );
     }
 
-    /// Renews a lease; false for an id that is not known here.
+    /// Renews a lease; returns false if the id is not known here.
     pub(super) fn beat(&mut self, id: &str) -> bool {
         match self.registrations.get_mut(id) {
             Some(registration) => {
@@ -105,7 +105,7 @@ impl Registry {
         }
     }
 
-    /// Forgets a registration; its services are unmounted separately.
+    /// Removes a registration; its services are unmounted separately.
     pub(super) fn remove(&mut self, id: &str) -> Option<Registration> {
         self.registrations.remove(id)
     }
@@ -123,7 +123,7 @@ impl Registry {
         self.registrations.keys().cloned().collect()
     }
 
-    /// The registrations that were silent for longer than their lease.
+    /// The registrations that have been silent for longer than their lease.
     pub(super) fn expired(&self) -> Vec<String> {
         let now = Instant::now();
         self.registrations
@@ -177,7 +177,7 @@ impl Registry {
             .lasting()
             .stable
             .iter()
-            // The wire has 32 bits; a real gateway drops the rest as well.
+            // The wire has 32 bits; a real gateway truncates as well.
             .map(|(namespace, number)| (namespace.clone(), *number as u32))
             .collect();
         proto::ListServicesResponse {
@@ -186,14 +186,14 @@ impl Registry {
         }
     }
 
-    /// The same as [`list_services`](Self::list_services), with the replicas that did not fit.
+    /// The same as [`list_services`](Self::list_services), with the rejected replicas.
     pub(super) fn admin_services(&self) -> Vec<(proto::ServiceInfo, RejectedJoins)> {
         let rejected = self.slots.values().map(|slot| slot.rejected.clone());
         let services = self.list_services().services;
         services.into_iter().zip(rejected).collect()
     }
 
-    /// The schemas of the slots that are wanted.
+    /// The schemas of the selected slots.
     pub(super) fn bindings(&self, mut is_wanted: impl FnMut(&Key) -> bool) -> Vec<Arc<Binding>> {
         self.slots
             .values()
@@ -238,7 +238,7 @@ impl Registry {
     }
 }
 
-/// What [`Registry::insert`] takes.
+/// The input of [`Registry::insert`].
 pub(super) struct NewRegistration {
     pub(super) addr: String,
     pub(super) instance_id: String,

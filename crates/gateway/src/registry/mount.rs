@@ -35,7 +35,8 @@ impl Registry {
         if held.kind == binding.kind && held.hash == binding.hash && held.caps == binding.caps {
             return Ok(Join::Existing);
         }
-        // The one mutable slot: the newest schema takes it, and drops the replicas of the old.
+        // The one mutable slot: the newest schema takes it, and the replicas of the old one are
+        // dropped.
         if binding.key.1 == "unstable" {
             return Ok(Join::New { swapped: true });
         }
@@ -70,11 +71,11 @@ impl Registry {
     }
 
     /// Opens the slot for the binding, without a replica yet, and raises the stable alias; returns
-    /// the replicas that had it before.
+    /// the replicas that held the slot before.
     pub(crate) fn fill(&mut self, binding: &Arc<Binding>, swapped: bool) -> Vec<Arc<Replica>> {
         let mut lasting = self.lasting();
         lasting.raise_stable(&binding.key);
-        // A swap forgets the deprecation; an empty slot that is filled afresh remembers it.
+        // A swap forgets the deprecation; an empty slot that is filled again keeps it.
         let deprecation = match swapped {
             true => None,
             false => lasting.deprecations.get(&binding.key).cloned(),
@@ -92,7 +93,7 @@ impl Registry {
         before.map(|slot| slot.pool.replicas()).unwrap_or_default()
     }
 
-    /// Removes a replica from its slot, and the slot with the last of them.
+    /// Removes a replica from its slot; the last replica removes the slot, too.
     pub(crate) fn unmount(&mut self, key: &Key, registration: &str) -> Option<Unmounted> {
         let slot = self.slots.get(key)?;
         let replica = slot.pool.remove(registration)?;
@@ -104,19 +105,19 @@ impl Registry {
     }
 }
 
-/// A replica that was taken out of its slot.
+/// A replica that was removed from its slot.
 pub(crate) struct Unmounted {
     pub(crate) replica: Arc<Replica>,
-    /// Whether it was the last one, and the slot is gone.
+    /// Whether it was the last one, so that the slot is gone.
     pub(crate) emptied: bool,
 }
 
 /// How a binding fits the slot of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Join {
-    /// The slot is there and has this schema.
+    /// The slot exists and has this schema.
     Existing,
-    /// The slot has to be opened; `swapped` where that drops another schema's replicas.
+    /// The slot has to be opened; `swapped` if that drops another schema's replicas.
     New { swapped: bool },
 }
 
@@ -124,7 +125,7 @@ fn show(caps: Caps) -> String {
     format!("max={}/inst={}", caps.total, caps.per_instance)
 }
 
-/// What can be said without looking at the slots: whether this is a service at all.
+/// The checks that need no slots: whether this is a service at all.
 pub(crate) fn check_content(binding: &Binding, addr: &str) -> Result<(), MountFault> {
     match &binding.schema {
         Schema::Proto(_) => target::check(addr)

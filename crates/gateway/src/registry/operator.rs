@@ -10,7 +10,7 @@ fn refuse(text: impl std::fmt::Display) -> Status {
 }
 
 impl Registry {
-    /// Marks a version as deprecated; the reason is kept also for a service that comes later.
+    /// Marks a version as deprecated; the reason is also kept for a service that registers later.
     ///
     /// # Errors
     ///
@@ -28,7 +28,8 @@ impl Registry {
             return Err(refuse("reason is required (Undeprecate takes it back)"));
         }
         let key = (namespace, version);
-        // As in a real gateway, a refused one is remembered and applied when the service comes.
+        // As in a real gateway, a refused deprecation is kept and applied when the service
+        // registers.
         self.lasting()
             .deprecations
             .insert(key.clone(), reason.clone());
@@ -41,7 +42,7 @@ impl Registry {
         }
     }
 
-    /// Takes a deprecation back, and returns its reason, empty if there was none.
+    /// Removes a deprecation, and returns its reason, empty if there was none.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Registry {
             .unwrap_or_default())
     }
 
-    /// Lowers the stable alias; returns the number before.
+    /// Lowers the stable alias; returns the previous number.
     ///
     /// # Errors
     ///
@@ -100,7 +101,7 @@ impl Registry {
 }
 
 impl Registry {
-    /// Another node of the cluster deprecated a version, or took that back.
+    /// Applies a change of a deprecation by another node of the cluster.
     pub(crate) fn note_deprecation(&mut self, key: &Key, reason: Option<String>) {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.deprecation = reason;

@@ -1,4 +1,4 @@
-//! The checks that every profile makes before it registers anything, in the gateway's order.
+//! The checks that both profiles make before they register anything, in the gateway's order.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use tower_gwag_schema::size::stored_bytes;
 use tower_gwag_schema::version::{Version, VersionFault};
 use tower_gwag_schema::{hash, name, openapi, proto};
 
-/// What a Register asked for, checked.
+/// A checked Register request.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) addr: String,
@@ -23,9 +23,9 @@ pub(crate) struct Prepared {
     pub(crate) bindings: Vec<Binding>,
 }
 
-/// What the checks need to know besides the request.
+/// What the checks need besides the request.
 pub(crate) struct Conditions<'a> {
-    /// The versions that are taken; empty: all.
+    /// The accepted versions; empty means all.
     pub(crate) tiers: &'a [Tier],
     pub(crate) gate: &'a Gate,
     pub(crate) deadline: Option<Instant>,
@@ -195,7 +195,7 @@ fn check_version(text: &str, tiers: &[Tier]) -> Result<String, Status> {
     Ok(version.to_string())
 }
 
-/// What a binding takes in a cluster's store.
+/// The size of a binding in a cluster's store.
 fn stored_size(service: &ServiceBinding) -> usize {
     let imports = service.proto_imports.iter();
     let imports = imports.map(|(name, text)| (name.len(), text.len()));

@@ -1,4 +1,4 @@
-//! Routes: which service a gRPC method or an HTTP path belongs to.
+//! Routes: the service behind a gRPC method or an HTTP path.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use crate::data_plane::paths::Template;
 use crate::data_plane::remote::{Remote, RootField};
 use crate::lots::Lots;
 
-/// The routes of all ingresses, as the last rebuild made them.
+/// The routes of all ingresses, from the last rebuild.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     grpc: HashMap<String, GrpcRoute>,
@@ -26,14 +26,14 @@ pub(crate) struct Routes {
     operations: HashMap<String, OperationRoute>,
     mounted: Vec<Mounted>,
     stable: Vec<(String, u64)>,
-    /// Made when it is first asked for.
+    /// Built on first use.
     graph: OnceLock<Option<Arc<Graph>>>,
 }
 
-/// A method of a proto service that is called.
+/// A method of a proto service.
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcRoute {
-    /// `namespace/version`, for texts.
+    /// `namespace/version`, for messages.
     pub(crate) service: String,
     /// `/package.Service/Method`.
     pub(crate) path: String,
@@ -41,7 +41,7 @@ pub(crate) struct GrpcRoute {
     pub(crate) pool: Arc<Pool>,
 }
 
-/// An operation of an OpenAPI document that is called by gRPC.
+/// An operation of an OpenAPI document, called by gRPC.
 #[derive(Clone, Debug)]
 pub(crate) struct OperationRoute {
     pub(crate) path: String,
@@ -51,7 +51,7 @@ pub(crate) struct OperationRoute {
     pub(crate) operation: Arc<Operation>,
 }
 
-/// What an HTTP path leads to.
+/// The target of an HTTP path.
 #[derive(Clone, Debug)]
 pub(crate) enum HttpTarget {
     Grpc(Arc<GrpcRoute>),
@@ -60,8 +60,8 @@ pub(crate) enum HttpTarget {
 }
 
 impl Registry {
-    /// The routes of all slots; none while one of them cannot be rendered: that blocks the schema
-    /// of all. Where several services have one HTTP path, lots are drawn.
+    /// The routes of all slots; `None` while one of them cannot be rendered, which blocks the
+    /// schema of all. If several services share an HTTP path, one is drawn at random.
     pub(crate) fn build_routes(&mut self, lots: &mut Lots) -> Option<Routes> {
         if self
             .slots
@@ -89,7 +89,7 @@ impl Registry {
                 };
                 let target = HttpTarget::Grpc(Arc::new(route.clone()));
                 by_http.push((method.to_owned(), route.path.clone(), target));
-                // Two versions with one proto package: the last one has the route.
+                // Two versions with one proto package: the last one gets the route.
                 routes.grpc.insert(route.path.clone(), route);
             }
             by_http.extend(http_targets(slot));
@@ -108,7 +108,7 @@ impl Registry {
 }
 
 impl Registry {
-    /// What is registered now, in the order in which it came, and what `stable` stands for.
+    /// What is registered now, in order of arrival, and the target of `stable`.
     pub(crate) fn mounted(&self) -> (Vec<Mounted>, Vec<(String, u64)>) {
         let mut slots: Vec<&Slot> = self.slots.values().collect();
         slots.sort_by_key(|slot| slot.filled);
@@ -210,7 +210,7 @@ fn http_targets(slot: &Slot) -> Vec<(String, String, HttpTarget)> {
 }
 
 impl Routes {
-    /// The schema of all services and what is behind it; none where none can be made.
+    /// The schema of all services and the services behind it; `None` if it cannot be rendered.
     pub(crate) fn graph(&self) -> Option<Arc<Graph>> {
         let made = || Graph::new(&self.mounted, &self.stable).map(Arc::new);
         self.graph.get_or_init(made).clone()
@@ -220,12 +220,12 @@ impl Routes {
         self.grpc.get(path)
     }
 
-    /// The operation of an OpenAPI service that is behind a gRPC method.
+    /// The OpenAPI operation behind a gRPC method.
     pub(crate) fn operation(&self, path: &str) -> Option<&OperationRoute> {
         self.operations.get(path)
     }
 
-    /// What a path leads to, and its parameters: a path without parameters goes before a template.
+    /// The target of a path, and its parameters: a path without parameters wins over a template.
     pub(crate) fn http(
         &self,
         method: &str,

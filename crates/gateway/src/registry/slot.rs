@@ -14,11 +14,11 @@ pub(crate) struct Replica {
     /// The registration it belongs to.
     pub(crate) registration: String,
     pub(crate) addr: String,
-    /// Its URL, where it is a GraphQL service.
+    /// Its URL, if it is a GraphQL service.
     pub(crate) endpoint: Option<String>,
-    /// Where its gRPC calls go; `None` for other kinds and for what cannot be dialled.
+    /// Where its gRPC calls go; `None` for other kinds and for addresses that cannot be dialled.
     pub(crate) upstream: Option<Arc<Upstream>>,
-    /// What this node does with the connection when the last replica of the address goes.
+    /// What this node does with the connection when the last replica of the address is removed.
     pub(crate) at_zero: AtZero,
     in_flight: AtomicUsize,
     slots: Option<Arc<Semaphore>>,
@@ -52,7 +52,7 @@ impl Replica {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Per-instance room, where there is a cap.
+    /// The semaphore of the per-instance cap, if there is one.
     pub(crate) fn room(&self) -> Option<Arc<Semaphore>> {
         self.slots.clone()
     }
@@ -67,7 +67,7 @@ fn semaphore(cap: u32) -> Option<Arc<Semaphore>> {
 #[derive(Debug)]
 pub(crate) struct Pool {
     replicas: RwLock<Vec<Arc<Replica>>>,
-    /// Where the search for the least loaded begins: ties are taken in turn.
+    /// Where the search for the least loaded replica begins: ties are broken in turn.
     turn: AtomicUsize,
     room: Option<Arc<Semaphore>>,
 }
@@ -107,7 +107,7 @@ impl Pool {
         Some(replicas.remove(at))
     }
 
-    /// Room for one more call of the service, where there is a cap.
+    /// The semaphore of the cap of the service, if there is one.
     pub(crate) fn room(&self) -> Option<Arc<Semaphore>> {
         self.room.clone()
     }
@@ -125,7 +125,7 @@ impl Pool {
     }
 }
 
-/// A replica that has one more call in flight until this is dropped.
+/// A replica with one more call in flight until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Chosen(Arc<Replica>);
 
@@ -146,14 +146,14 @@ pub(crate) struct Slot {
     pub(crate) binding: Arc<Binding>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) deprecation: Option<String>,
-    /// The order in which slots were filled: the last one has the route.
+    /// The order in which slots were filled: the last one gets the route.
     pub(crate) filled: u64,
-    /// Whether the last rebuild of the routes that worked knew this slot.
+    /// Whether the last successful rebuild of the routes included this slot.
     pub(crate) routed: bool,
     pub(crate) rejected: RejectedJoins,
 }
 
-/// Replicas that did not fit the slot; a cluster takes them without mounting them.
+/// Replicas that did not fit the slot; a cluster accepts them without mounting them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RejectedJoins {
     pub(crate) count: u64,

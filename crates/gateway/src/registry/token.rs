@@ -1,4 +1,4 @@
-//! Subscription tokens: who may have one, and its HMAC.
+//! Subscription tokens: who may sign them, and their HMAC.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use tower_gwag::control::proto::{
     SignSubscriptionTokenRequest, SignSubscriptionTokenResponse, SubscribeAuthCode,
 };
 
-/// What signing needs.
+/// The configuration of signing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signing {
     /// Hex tokens that may sign.
@@ -23,7 +23,7 @@ impl Signing {
     ///
     /// # Errors
     ///
-    /// The refusal of a request without a channel. A refused caller is no error but an answer.
+    /// A request without a channel. A refused caller gets an answer, not an error.
     pub(crate) fn sign(
         &self,
         request: SignSubscriptionTokenRequest,
