@@ -9,7 +9,7 @@
 //! statuses, changes numbers and names, and drops messages. [`EmbeddedGateway::fatal_calls`] lists
 //! the calls that would end a real gateway.
 //!
-//! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, MCP, and
+//! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, MCP, or
 //! multipart uploads by GraphQL. Unlike a real gateway, it has `/api/ingress` without a cluster,
 //! too.
 //!

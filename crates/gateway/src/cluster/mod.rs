@@ -24,7 +24,7 @@ const ENTRY_LIFE: Duration = Duration::from_secs(30);
 /// The largest entry, in bytes.
 pub(super) const MAX_ENTRY: usize = 1 << 20;
 
-/// The store closes the connection of a node that puts a namespace of this length or longer.
+/// The store closes the connection of a node that puts a longer namespace.
 pub(super) const FATAL_NAMESPACE: usize = 4000;
 
 /// One replica in the bucket.

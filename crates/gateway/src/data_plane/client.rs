@@ -1,5 +1,5 @@
-//! HTTP towards services, as the gateway's own client speaks it: redirects are followed, gzip is
-//! asked for and unpacked.
+//! HTTP towards services, as the gateway's own client does it: it follows redirects, asks for gzip
+//! and unpacks it.
 
 use std::error::Error as _;
 use std::io::{self, Read};
@@ -22,20 +22,20 @@ use tower_service::Service;
 use crate::gate::{Gate, Gated};
 use crate::proxy::upstream::Tasks;
 
-/// What an answer may weigh, in bytes, packed or not. A real gateway has no limit.
+/// The largest answer, in bytes, packed or not. A real gateway has no limit.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// How long a service may take. A real gateway waits for ever.
+/// The timeout of a service. A real gateway waits for ever.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// How many requests one may become by redirects.
+/// The most requests that redirects make of one.
 const MAX_REQUESTS: usize = 10;
 
-/// Calls services by HTTP, with connections that are used again.
+/// Calls services by HTTP, with reused connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwarder(Client<Dialer, Full<Bytes>>);
 
-/// What is asked of a service.
+/// A request to a service.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -44,11 +44,11 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
 }
 
-/// What a service answered.
+/// The answer of a service.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) status: u16,
-    /// With the words of the service, `404 Not Found`.
+    /// With the service's reason phrase, `404 Not Found`.
     pub(super) status_line: String,
     pub(super) body: Bytes,
 }
@@ -58,7 +58,7 @@ impl Forwarder {
         Self(Client::builder(tasks).build(Dialer(gate)))
     }
 
-    /// Asks, and follows where the answer leads; the text of the error is the gateway's.
+    /// Sends a request and follows redirects; an error has the gateway's text.
     pub(super) async fn fetch(&self, asked: Asked) -> Result<Fetched, String> {
         match tokio::time::timeout(LONGEST, self.follow(asked)).await {
             Ok(fetched) => fetched,
@@ -104,7 +104,7 @@ impl Forwarder {
         }
     }
 
-    /// One exchange; where the answer leads on, if it does.
+    /// One exchange; returns the target of a redirect, if it is one.
     async fn once(&self, asked: &Asked) -> Result<(Fetched, Option<String>), String> {
         let failed = |why: &str| failed(&asked.method, &asked.url, why);
         let uri: Uri = asked
@@ -187,7 +187,7 @@ fn failed(method: &Method, url: &str, why: &str) -> String {
     format!("{name} {url:?}: {why}")
 }
 
-/// Why an exchange failed, in the words of the gateway's client.
+/// Why an exchange failed, worded as the gateway's client does.
 fn reason(error: &hyper_util::client::legacy::Error, target: &str) -> String {
     let mut source = error.source();
     while let Some(it) = source {
@@ -211,7 +211,7 @@ fn authority(url: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Where a `Location` leads from a URL.
+/// The target of a `Location`, relative to a URL.
 fn resolve(base: &str, location: &str) -> String {
     let location = location.split('#').next().unwrap_or_default();
     if location.contains("://") {
@@ -263,7 +263,7 @@ impl Service<Uri> for Dialer {
 pub(super) async fn dial(gate: &Gate, uri: &Uri) -> io::Result<Gated<TcpStream>> {
     gate.open().await;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    // A port with leading zeros is a port: Go's resolver takes it.
+    // A port may have leading zeros: Go's resolver accepts them.
     let port = uri
         .port()
         .and_then(|port| port.as_str().parse::<u16>().ok())

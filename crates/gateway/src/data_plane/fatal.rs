@@ -1,4 +1,4 @@
-//! Calls that would have ended a real gateway.
+//! Calls that would end a real gateway.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,10 +8,10 @@ use tonic::Status;
 
 use crate::node::Node;
 
-/// So many calls are remembered, the newest ones.
+/// The number of calls kept, the newest ones.
 const MOST: usize = 1000;
 
-/// The way by which a call comes into a gateway.
+/// The ingress through which a call enters a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ingress {
@@ -33,15 +33,15 @@ impl fmt::Display for Ingress {
     }
 }
 
-/// A call of which a real gateway's process would have ended, for everybody.
+/// A call that would end a real gateway's process, for all services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FatalCall {
-    /// How it came in.
+    /// The ingress.
     pub ingress: Ingress,
-    /// `/package.Service/Method`, or what was asked for by GraphQL.
+    /// `/package.Service/Method`, or the field that was called by GraphQL.
     pub method: String,
-    /// What a real gateway dies of.
+    /// The cause.
     pub reason: String,
 }
 
@@ -55,18 +55,18 @@ impl fmt::Display for FatalCall {
     }
 }
 
-/// The calls of a node that a real gateway would not have survived.
+/// The calls of a node that would have ended a real gateway.
 #[derive(Debug, Default)]
 pub(crate) struct FatalCalls {
     calls: Mutex<VecDeque<FatalCall>>,
-    /// Set where such a call ends the embedded gateway too.
+    /// Set if such a call ends the embedded gateway, too.
     strict: OnceLock<Weak<Node>>,
 }
 
 impl FatalCalls {
-    /// From now on such a call ends this node.
+    /// Makes such calls end this node.
     pub(crate) fn be_strict(&self, node: &Arc<Node>) {
-        // Set once, where the node starts.
+        // Set once, when the node starts.
         let _ = self.strict.set(Arc::downgrade(node));
     }
 
@@ -75,7 +75,7 @@ impl FatalCalls {
         calls.iter().cloned().collect()
     }
 
-    /// Notes a call, and says what its caller gets.
+    /// Records a call, and returns the error for its caller.
     pub(super) fn note(&self, ingress: Ingress, method: &str, reason: &str) -> Status {
         let call = FatalCall {
             ingress,

@@ -1,5 +1,5 @@
-//! gRPC: the ingress on the control plane's port, and the calls of proto services that all
-//! ingresses make.
+//! gRPC: the ingress on the control plane's port, and the calls to proto services from all
+//! ingresses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,19 +25,19 @@ use crate::proxy::{AGENT, MAX_MESSAGE, status_of};
 use crate::registry::routes::{GrpcRoute, OperationRoute};
 use crate::registry::slot::Chosen;
 
-/// The flag and the length in front of a message.
+/// The length of the prefix of a message: the flag and the length.
 const PREFIX: usize = 5;
 
-/// What a call takes over from its caller.
+/// What a call inherits from its caller.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Caller {
-    /// Headers of tracing.
+    /// Tracing headers.
     pub(super) headers: HeaderMap,
     pub(super) deadline: Option<Instant>,
 }
 
 impl Caller {
-    /// Of a caller by HTTP, who has no deadline (http-proto-headers).
+    /// For an HTTP caller, which has no deadline (http-proto-headers).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
             headers: headers::tracing(headers),
@@ -48,7 +48,7 @@ impl Caller {
 
 // === the ingress ===
 
-/// Answers one call of the gRPC ingress.
+/// Handles one call of the gRPC ingress.
 pub(crate) async fn call<B>(life: &Arc<Life>, request: Request<B>) -> Response<tonic::body::Body>
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
@@ -115,7 +115,8 @@ where
                 }
             }
             Answered::Many(mut messages) => {
-                // The end is OK, whatever the service says (grpc-stream-status-after-two).
+                // The status at the end is OK, whatever the service sends
+                // (grpc-stream-status-after-two).
                 let mut end = Status::new(Code::Ok, "");
                 loop {
                     let next = tokio::select! {
@@ -157,7 +158,7 @@ where
     Ok(grpc_response(body_out))
 }
 
-/// A gRPC call of an operation of an OpenAPI document (grpc-oasbase-get).
+/// Handles a gRPC call of an OpenAPI operation (grpc-oasbase-get).
 async fn operation<B>(
     life: &Arc<Life>,
     route: &OperationRoute,
@@ -200,7 +201,7 @@ enum Answered {
     Many(Box<Messages>),
 }
 
-/// An answer without a body: the status is in the headers.
+/// An answer without a body, with the status in the headers.
 fn refusal(status: &Status) -> Response<tonic::body::Body> {
     let mut response = Response::new(tonic::body::Body::empty());
     let mut headers = trailers_of(status);
@@ -211,7 +212,7 @@ fn refusal(status: &Status) -> Response<tonic::body::Body> {
 
 fn trailers_of(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    // A status that cannot be a header would be a fault of ours: leave the code alone then.
+    // A status that is not valid in a header is a bug here: send the code alone.
     if status.add_header(&mut trailers).is_err() {
         trailers.insert("grpc-status", HeaderValue::from(status.code() as i32));
     }
@@ -226,7 +227,7 @@ fn unreadable(fault: &str) -> String {
     format!("grpc: failed to unmarshal the received message: proto: {fault}")
 }
 
-/// Why a gateway's process dies of a stream.
+/// Why a stream ends a gateway's process.
 pub(super) fn died_of(field: &str) -> String {
     format!("its streams carry no {field}: use a signed or a text field instead, or no stream")
 }
@@ -296,7 +297,7 @@ fn framed(message: &[u8]) -> Bytes {
 
 // === deadlines ===
 
-/// When the caller gives up: `grpc-timeout`, up to 8 digits and a unit.
+/// The caller's deadline, from `grpc-timeout`: up to 8 digits and a unit.
 fn deadline(headers: &HeaderMap) -> Option<Instant> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -326,7 +327,7 @@ async fn within<T>(
     }
 }
 
-/// What is left of a deadline, as a header.
+/// The remaining time, as a header.
 fn timeout_header(deadline: Instant) -> HeaderValue {
     let left = deadline.saturating_duration_since(Instant::now());
     let (micros, millis) = (left.as_micros(), left.as_millis());
@@ -335,7 +336,7 @@ fn timeout_header(deadline: Instant) -> HeaderValue {
         _ if millis <= 99_999_999 => format!("{millis}m"),
         _ => format!("{}S", left.as_secs().min(99_999_999)),
     };
-    // Digits and a letter are a header.
+    // Digits and a letter are a valid header.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0n"))
 }
 
@@ -355,12 +356,12 @@ fn known_bytes(mut message: DynamicMessage) -> Vec<u8> {
     prost::Message::encode_to_vec(&message)
 }
 
-/// A message of a stream; one that cannot be read is the end.
+/// A message of a stream; an unreadable one ends it.
 pub(super) fn readable(route: &GrpcRoute, message: Bytes) -> Option<DynamicMessage> {
     decode(&route.method.output(), message).ok()
 }
 
-/// The request of a stream, put together anew.
+/// The request of a stream, decoded and encoded again.
 fn rebuilt(life: &Life, route: &GrpcRoute, message: DynamicMessage) -> Result<Vec<u8>, Status> {
     match message::rebuild(&message, true) {
         Ok(()) => Ok(known_bytes(message)),
@@ -374,7 +375,7 @@ fn rebuilt(life: &Life, route: &GrpcRoute, message: DynamicMessage) -> Result<Ve
     }
 }
 
-/// What a call holds while it is in flight.
+/// The resources that a call holds while it is in flight.
 #[derive(Debug)]
 pub(super) struct InFlight {
     upstream: Arc<Upstream>,
@@ -382,7 +383,7 @@ pub(super) struct InFlight {
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
-/// A unary call: the one message of the answer, which can be read.
+/// Makes a unary call and returns the one message of the answer, if it is valid.
 pub(super) async fn unary(
     _life: &Life,
     route: &GrpcRoute,
@@ -442,13 +443,13 @@ async fn begin(route: &GrpcRoute, message: &[u8], caller: &Caller) -> Result<Mes
     let is_stream = route.method.is_server_streaming();
     match answered {
         Ok(response) => Messages::of(response, in_flight, is_stream),
-        // What goes wrong once the call is out is the end of a stream, and that is OK.
+        // An error after the call was sent ends the stream, and that with OK.
         Err(CallFault::Lost(_)) if is_stream => Ok(Messages::ended(in_flight)),
         Err(CallFault::Lost(status) | CallFault::NotSent(status)) => Err(status),
     }
 }
 
-/// Waits for room under a cap: the call queues in the gateway, after it chose the replica.
+/// Waits for a permit of a cap: the call queues in the gateway, after the replica was chosen.
 async fn admit(room: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
     room?.acquire_owned().await.ok()
 }
@@ -488,7 +489,7 @@ pub(super) struct Messages {
     buffer: BytesMut,
     /// The compression that the service names.
     encoding: Option<HeaderValue>,
-    /// What ended it.
+    /// The status that ended it.
     end: Option<HeaderMap>,
     in_flight: InFlight,
 }
@@ -533,7 +534,7 @@ impl Messages {
         Ok(messages)
     }
 
-    /// The next message of a stream; whatever goes wrong is its end.
+    /// The next message of a stream; any error ends it.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         self.read().await.ok().flatten()
     }
@@ -589,7 +590,7 @@ impl Messages {
         }
     }
 
-    /// The status of the end, unless it is OK: code, text and details, nothing else of the trailers
+    /// The final status, unless it is OK: code, text and details, no other trailers
     /// (grpc-unary-status-details).
     fn status(&self) -> Option<Status> {
         let status = Status::from_header_map(self.end.as_ref()?)?;
@@ -599,7 +600,7 @@ impl Messages {
     }
 }
 
-/// What an answer without gRPC means, by its HTTP status.
+/// The status for an answer that is not gRPC, by its HTTP status.
 fn of_http_status(status: StatusCode) -> Status {
     let text = format!("unexpected HTTP status code received from server: {status}");
     match status.as_u16() {
@@ -612,7 +613,7 @@ fn of_http_status(status: StatusCode) -> Status {
     }
 }
 
-/// A status as the gateway's language writes it.
+/// A status as Go's gRPC library prints it.
 pub(super) fn status_text(status: &Status) -> String {
     let code = match status.code() {
         Code::Cancelled => "Canceled".to_owned(),

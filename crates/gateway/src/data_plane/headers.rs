@@ -1,8 +1,8 @@
-//! Which headers of a caller reach a service.
+//! The caller's headers that reach a service.
 
 use http::{HeaderMap, HeaderName};
 
-/// Headers of tracing, which every ingress hands on; of several values the first.
+/// Tracing headers, which every ingress forwards; the first of several values.
 const TRACING: [&str; 12] = [
     "traceparent",
     "tracestate",
@@ -22,12 +22,12 @@ fn is_tracing(name: &HeaderName) -> bool {
     TRACING.contains(&name.as_str())
 }
 
-/// What services of gRPC get (grpc-unary-metadata).
+/// Headers for gRPC services (grpc-unary-metadata).
 pub(super) fn tracing(headers: &HeaderMap) -> HeaderMap {
     picked(headers, is_tracing)
 }
 
-/// What services of HTTP get: the caller's credentials too (http-oas-request-headers).
+/// Headers for HTTP services: the caller's credentials, too (http-oas-request-headers).
 pub(super) fn with_credentials(headers: &HeaderMap) -> HeaderMap {
     picked(headers, |name| {
         *name == http::header::AUTHORIZATION || is_tracing(name)

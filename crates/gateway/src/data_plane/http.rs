@@ -1,4 +1,4 @@
-//! The HTTP ingress: `/api/ingress` and behind it the paths of all services.
+//! The HTTP ingress: `/api/ingress`, followed by the paths of all services.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::http::HttpBody;
 use crate::node::life::Life;
 use crate::registry::routes::{GrpcRoute, HttpTarget};
 
-/// What is read of a body, in bytes.
+/// How much of a body is read, in bytes.
 const MAX_BODY: usize = 10 << 20;
 
 /// The answer to a call whose connection a real gateway closes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HangUp;
 
-/// Answers a request; `path` is what follows `/api/ingress`, as it was sent.
+/// Handles a request; `path` is what follows `/api/ingress`, as it was sent.
 pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Response<HttpBody> {
     let whole = request.uri().path();
     let cleaned = if whole == "/api/ingress" {
@@ -147,7 +147,7 @@ fn hang_up() -> Response<HttpBody> {
 
 // === requests ===
 
-/// The body up to the limit; what is longer is cut, and then no JSON any more.
+/// The body up to the limit; a longer one is cut, so that it is no longer valid JSON.
 async fn body_of(mut body: Incoming) -> Bytes {
     let mut bytes = BytesMut::new();
     while bytes.len() < MAX_BODY
@@ -221,7 +221,7 @@ async fn unary(
             .map_err(|error| tonic::Status::internal(error.to_string()))
     });
     match value {
-        // All 16 codes alike (http-proto-status-…).
+        // The same for all 16 codes (http-proto-status-…).
         Err(status) => refused(
             StatusCode::INTERNAL_SERVER_ERROR,
             &grpc::status_text(&status),
@@ -235,7 +235,7 @@ async fn unary(
     }
 }
 
-/// The bytes of a request, or the text of what is wrong with it.
+/// The bytes of a request, or the error text.
 pub(super) fn request_of(
     route: &GrpcRoute,
     values: &BTreeMap<String, Value>,
@@ -247,7 +247,7 @@ pub(super) fn request_of(
     })
 }
 
-/// Server-sent events: a message each, and `complete` at the end, whatever the end was
+/// Server-sent events: one for each message, and `complete` at the end, whatever the status was
 /// (http-sse-status).
 async fn events(
     life: &Arc<Life>,

@@ -1,18 +1,17 @@
-//! JSON as the gateway's language reads and writes it: texts of errors, order of keys, numbers and
-//! escapes are its own.
+//! JSON as Go reads and writes it: error texts, order of keys, numbers and escapes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Values may be nested this deep. A real gateway takes ten times as much.
+/// How deep values may be nested. A real gateway allows ten times as much.
 const MAX_DEPTH: usize = 1000;
 
-/// A value on its way between callers and services.
+/// A value passed between callers and services.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,
     Bool(bool),
-    /// A number of a JSON text, as it is written there.
+    /// A number of a JSON text, as written there.
     Number(String),
     Int(i64),
     Unsigned(u64),
@@ -23,7 +22,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// What the gateway calls the type in its errors.
+    /// The gateway's name for the type in its errors.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "<nil>",
@@ -38,7 +37,7 @@ impl Value {
         }
     }
 
-    /// As a text, where a text is asked for: in paths and queries.
+    /// As text, for paths and queries.
     pub(super) fn plain(&self) -> String {
         let mut out = String::new();
         self.write_plain(&mut out);
@@ -79,7 +78,7 @@ impl Value {
         }
     }
 
-    /// With every number of a text as a double; the text of the error names the one that is none.
+    /// Converts every number of a JSON text to a double; the error names one that does not fit.
     pub(super) fn with_doubles(self) -> Result<Self, String> {
         Ok(match self {
             Self::Number(text) => {
@@ -106,15 +105,15 @@ impl Value {
         })
     }
 
-    /// The text of the value: keys in order, `<`, `>` and `&` escaped. `None` for what has no JSON:
-    /// NaN and infinities.
+    /// The JSON text of the value: keys in order, `<`, `>` and `&` escaped. `None` for NaN and
+    /// infinities, which JSON lacks.
     pub(super) fn encode(&self) -> Option<String> {
         let mut out = String::new();
         self.encode_to(&mut out)?;
         Some(out)
     }
 
-    /// The first number that has no JSON.
+    /// The first number that JSON cannot express.
     pub(super) fn first_unfit(&self) -> Option<String> {
         match self {
             Self::Float(it) if !it.is_finite() => Some(general(*it)),
@@ -161,12 +160,12 @@ impl Value {
     }
 }
 
-/// A string with its quotes, fit for HTML.
+/// A quoted string, escaped for HTML.
 pub(super) fn quote(text: &str, out: &mut String) {
     quote_with(text, true, out);
 }
 
-/// A string with its quotes; answers of GraphQL escape no more than JSON asks for.
+/// A quoted string; answers of GraphQL escape only what JSON requires.
 pub(super) fn quote_with(text: &str, for_html: bool, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -189,7 +188,7 @@ pub(super) fn quote_with(text: &str, for_html: bool, out: &mut String) {
     out.push('"');
 }
 
-/// `{"error": text}` and a newline, as the HTTP ingress refuses.
+/// `{"error": text}` and a newline, the HTTP ingress's refusal.
 pub(super) fn error_body(text: &str) -> String {
     let mut out = "{\"error\":".to_owned();
     quote(text, &mut out);
@@ -197,16 +196,16 @@ pub(super) fn error_body(text: &str) -> String {
     out
 }
 
-/// Stands for a byte that is no UTF-8, in texts that are bytes for the gateway: written as JSON it
-/// is escaped. Unicode has no character there.
+/// Stands for an invalid byte of UTF-8, in texts that are bytes for the gateway: in JSON it is
+/// written escaped. Unicode assigns no character here.
 const NO_UTF8: char = '\u{10ffff}';
 
-/// Bytes as text; each byte that is no UTF-8 becomes one replacement character.
+/// Bytes as text; each byte that is not UTF-8 becomes one replacement character.
 pub(super) fn lossy(bytes: &[u8]) -> String {
     as_text(bytes, char::REPLACEMENT_CHARACTER)
 }
 
-/// The same of what the gateway has as bytes until it writes them (http-proto-bytes).
+/// The same for texts that the gateway keeps as bytes until it writes them (http-proto-bytes).
 pub(super) fn raw_text(bytes: &[u8]) -> String {
     as_text(bytes, NO_UTF8)
 }
@@ -238,7 +237,7 @@ fn scientific(number: f64) -> (String, i32) {
     (digits.to_owned(), exponent.parse().unwrap_or(0))
 }
 
-/// A double as JSON has it.
+/// A double as JSON writes it.
 pub(super) fn double(number: f64) -> String {
     let size = number.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {
@@ -249,7 +248,7 @@ pub(super) fn double(number: f64) -> String {
     number.to_string()
 }
 
-/// A double as a text: from seven digits on with an exponent.
+/// A double as text: from seven digits on with an exponent.
 pub(super) fn general(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -267,16 +266,16 @@ pub(super) fn general(number: f64) -> String {
 
 // === reading ===
 
-/// What follows a value in the text.
+/// What may follow a value in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
-    /// Is not looked at.
+    /// Anything: it is not read.
     Ignored,
-    /// May be blank only.
+    /// White space only.
     Blank,
 }
 
-/// The first value of a body; `None` where there is none. What follows is not looked at.
+/// The first value of a body; `None` if there is none. What follows is not read.
 pub(super) fn first(bytes: &[u8]) -> Result<Option<Value>, String> {
     let mut reader = Reader {
         bytes,
@@ -290,7 +289,7 @@ pub(super) fn first(bytes: &[u8]) -> Result<Option<Value>, String> {
     reader.value(0).map(Some)
 }
 
-/// The one value of a text.
+/// The only value of a text.
 pub(super) fn whole(bytes: &[u8]) -> Result<Value, String> {
     let mut reader = Reader {
         bytes,
@@ -341,7 +340,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The end of the text where more was due.
+    /// An unexpected end of the text.
     fn end(&self) -> String {
         match self.rest {
             Rest::Ignored => "unexpected EOF".to_owned(),
@@ -349,7 +348,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What does not fit within a number or a word; there the end is taken for a blank.
+    /// An unexpected character within a number or a word; the end counts as a blank.
     fn misfit(&self, what: &str) -> String {
         match (self.peek(), self.rest) {
             (Some(c), _) => invalid(c, what),
@@ -458,7 +457,7 @@ impl Reader<'_> {
             b'u' => {
                 self.at += 1;
                 let mut unit = self.unit()?;
-                // The first half of a pair counts only with the second half behind it.
+                // The first half of a surrogate pair needs the second half after it.
                 if (0xd800..0xdc00).contains(&unit) && self.bytes[self.at..].starts_with(b"\\u") {
                     let before = self.at;
                     self.at += 2;
@@ -539,7 +538,7 @@ impl Reader<'_> {
                 Some(c) => return Err(invalid(c, "after object key")),
                 None => return Err(self.end()),
             }
-            // Of equal keys the last counts.
+            // The last of equal keys wins.
             map.insert(key, self.value(depth + 1)?);
             self.blanks();
             match self.peek() {
@@ -557,8 +556,8 @@ impl Reader<'_> {
 
 // === parts of a text ===
 
-/// The members of an object or the elements of an array, as they are written; `None` for another
-/// value. The text must be JSON.
+/// The members of an object or the elements of an array, as written; `None` for another value. The
+/// text must be valid JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Raw<'a> {
     Object(BTreeMap<String, &'a str>),
@@ -566,7 +565,7 @@ pub(super) enum Raw<'a> {
     Other,
 }
 
-/// Takes a value apart, one level deep; the parts stay as they are written.
+/// Splits a value, one level deep; the parts stay as written.
 pub(super) fn apart(text: &str) -> Result<Raw<'_>, String> {
     let mut reader = Reader {
         bytes: text.as_bytes(),

@@ -1,5 +1,5 @@
-//! Messages of services become values, and values messages, as a gateway does it for streams and
-//! for all that is not gRPC.
+//! Converts messages of services to values, and values to messages, as a gateway does for streams
+//! and for everything except gRPC.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Re
 use super::json::{self, Value};
 use tower_gwag_schema::proto::name_of;
 
-/// A field of which a gateway's process dies, or the connection of the call.
+/// A field that ends a gateway's process, or the connection of the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Deadly(pub(super) String);
 
-/// What cannot be made of a value.
+/// Why a message cannot be made from a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// As the gateway says it.
+    /// The gateway's text.
     Text(String),
     Deadly(Deadly),
 }
 
-/// The name of a field outside of gRPC: what follows an underscore is in upper case, the first
-/// letter in lower case, and `json_name` counts for nothing.
+/// The name of a field outside of gRPC: the letter after an underscore is in upper case, the first
+/// letter in lower case, and `json_name` is ignored.
 pub(super) fn lower_camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (n, part) in name.split('_').enumerate() {
@@ -40,9 +40,9 @@ pub(super) fn lower_camel(name: &str) -> String {
 
 // === streams by gRPC ===
 
-/// What a gateway stumbles over when it takes a message apart: first what ends it
-/// (crash-grpc-stream-answer-f_fixed64, crash-grpc-stream-map-request), then what it cannot put
-/// together again (grpc-stream-answer-f_uint32).
+/// What a gateway fails at when it decodes a message: first what ends it
+/// (crash-grpc-stream-answer-f_fixed64, crash-grpc-stream-map-request), then what it cannot encode
+/// again (grpc-stream-answer-f_uint32).
 pub(super) fn rebuild(message: &DynamicMessage, is_request: bool) -> Result<(), Misfit> {
     if let Some(name) = deadly(message, is_request) {
         return Err(Misfit::Deadly(Deadly(name)));
@@ -61,7 +61,7 @@ fn parts(value: &prost_reflect::Value) -> Vec<&prost_reflect::Value> {
     }
 }
 
-/// The first field, wherever it is, that has 64 bits without a sign, or is a map of a request.
+/// The first field, at any depth, that is an unsigned 64-bit number, or a map in a request.
 fn deadly(message: &DynamicMessage, maps_too: bool) -> Option<String> {
     for (field, value) in message.fields() {
         let is_long = matches!(field.kind(), Kind::Uint64 | Kind::Fixed64);
@@ -79,7 +79,7 @@ fn deadly(message: &DynamicMessage, maps_too: bool) -> Option<String> {
     None
 }
 
-/// The way to the first field that has 32 bits without a sign.
+/// The path to the first field that is an unsigned 32-bit number.
 fn unsigned(message: &DynamicMessage) -> Option<String> {
     for (field, value) in message.fields() {
         if matches!(field.kind(), Kind::Uint32 | Kind::Fixed32) {
@@ -96,10 +96,10 @@ fn unsigned(message: &DynamicMessage) -> Option<String> {
     None
 }
 
-/// Drops what the schema does not know, at every level (grpc-stream-unknown-fields).
+/// Drops fields that the schema does not know, at every level (grpc-stream-unknown-fields).
 pub(super) fn forget_unknown(message: &mut DynamicMessage) {
     message.take_unknown_fields().for_each(drop);
-    // What is declared elsewhere is not known either (new-grpc-old-extension-stream).
+    // Extensions declared elsewhere are unknown, too (new-grpc-old-extension-stream).
     let extensions: Vec<_> = message.extensions().map(|(it, _)| it).collect();
     for extension in extensions {
         message.clear_extension(&extension);
@@ -128,11 +128,12 @@ pub(super) fn forget_unknown(message: &mut DynamicMessage) {
 
 // === answers ===
 
-/// A message as a value: what is unset is left out, 64 bits are texts, enums numbers, bytes texts.
+/// Converts a message: unset fields are left out, 64-bit numbers are texts, enums numbers, bytes
+/// texts.
 ///
 /// # Errors
 ///
-/// It has an unsigned number of 64 bits (http-proto-answer-uint64).
+/// The message has an unsigned 64-bit number (http-proto-answer-uint64).
 pub(super) fn to_value(message: &DynamicMessage) -> Result<Value, Deadly> {
     let mut map = BTreeMap::new();
     for (field, value) in message.fields() {
@@ -169,7 +170,7 @@ fn part_to_value(field: &FieldDescriptor, value: &prost_reflect::Value) -> Resul
 
 // === requests ===
 
-/// A message of values by lower-camel names; names that the message does not have are ignored.
+/// Makes a message from values by lowerCamel names; unknown names are ignored.
 pub(super) fn from_values(
     descriptor: &MessageDescriptor,
     values: &BTreeMap<String, Value>,
@@ -191,7 +192,7 @@ pub(super) fn from_values(
 fn field_value(field: &FieldDescriptor, value: &Value) -> Result<prost_reflect::Value, Misfit> {
     if field.is_map() {
         return match value {
-            // http-mapreq: an object ends the connection, whatever is in it.
+            // http-mapreq: any object ends the connection.
             Value::Object(_) => Err(Misfit::Deadly(Deadly(field.full_name().to_owned()))),
             other => Err(expected("object", other)),
         };
@@ -223,7 +224,7 @@ fn one_value(field: &FieldDescriptor, value: &Value) -> Result<prost_reflect::Va
             Value::String(it) => prost_reflect::Value::String(it.clone()),
             other => return Err(expected("string", other)),
         },
-        // The text itself, not what it is the base64 of (http-proto-bytes).
+        // The text itself, not decoded from base64 (http-proto-bytes).
         Kind::Bytes => match value {
             Value::String(it) => prost_reflect::Value::Bytes(Bytes::from(it.clone().into_bytes())),
             other => return Err(expected("string or []byte for bytes", other)),
@@ -233,7 +234,7 @@ fn one_value(field: &FieldDescriptor, value: &Value) -> Result<prost_reflect::Va
             other => return Err(expected("object", other)),
         },
         Kind::Enum(inner) => match value {
-            // Those of OpenAPI documents have the name of the enum in front.
+            // Enum values of OpenAPI documents are prefixed with the name of the enum.
             Value::String(name) => match inner
                 .get_value_by_name(name)
                 .or_else(|| inner.get_value_by_name(&format!("{}_{name}", inner.name())))
@@ -251,7 +252,7 @@ fn one_value(field: &FieldDescriptor, value: &Value) -> Result<prost_reflect::Va
         },
         Kind::Float => prost_reflect::Value::F32(float(value)? as f32),
         Kind::Double => prost_reflect::Value::F64(float(value)?),
-        // Numbers are cut to the size of the field.
+        // Numbers are truncated to the size of the field.
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
             prost_reflect::Value::I32(integer(value)? as i32)
         }
@@ -261,7 +262,7 @@ fn one_value(field: &FieldDescriptor, value: &Value) -> Result<prost_reflect::Va
     })
 }
 
-/// Numbers of a JSON text are none here, texts are (http-proto-number, http-proto-number-as-string).
+/// Numbers of a JSON text do not count, texts do (http-proto-number, http-proto-number-as-string).
 fn integer(value: &Value) -> Result<i64, Misfit> {
     match value {
         Value::Int(it) => Ok(*it),
@@ -290,7 +291,7 @@ fn float(value: &Value) -> Result<f64, Misfit> {
                 |why: &str| Misfit::Text(format!("strconv.ParseFloat: parsing {text:?}: {why}"));
             let number: f64 = text.parse().map_err(|_| fault("invalid syntax"))?;
             if number.is_nan() {
-                // The gateway's own, bit by bit (new-grpc-oas-answer-24).
+                // The gateway's own value, bit by bit (new-grpc-oas-answer-24).
                 return Ok(f64::from_bits(0x7ff8_0000_0000_0001));
             }
             let is_named = text
@@ -307,11 +308,11 @@ fn float(value: &Value) -> Result<f64, Misfit> {
 
 // === bytes ===
 
-/// The bytes of a message of values.
+/// Encodes a message.
 ///
 /// # Errors
 ///
-/// A field that is required is missing (http-proto-two-required-missing).
+/// A required field is missing (http-proto-two-required-missing).
 pub(super) fn encode(message: &DynamicMessage) -> Result<Bytes, String> {
     let bytes = prost::Message::encode_to_vec(message);
     super::wire::check(&message.descriptor(), &bytes)?;

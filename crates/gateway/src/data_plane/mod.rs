@@ -1,7 +1,7 @@
-//! What becomes of a call: each ingress does to it what a real gateway does.
+//! The data plane: each ingress treats a call as a real gateway does.
 //!
-//! Where something is done in a way that nobody would expect, the id of the recorded call that
-//! shows it stands beside it; `tests/data_plane` plays them all.
+//! Surprising behaviour is commented with the id of the recorded call that shows it;
+//! `tests/data_plane` replays them all.
 
 pub(crate) mod client;
 pub(crate) mod fatal;
@@ -26,11 +26,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::registry::slot::{Chosen, Pool};
 
-/// Why a call of a service failed, as callers by HTTP and GraphQL are told.
+/// Why a call to a service failed, as reported to callers by HTTP and GraphQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) text: String,
-    /// What GraphQL has as `extensions.code`.
+    /// The `extensions.code` of GraphQL.
     pub(super) code: Option<&'static str>,
 }
 
@@ -49,7 +49,7 @@ impl Fault {
         }
     }
 
-    /// The status of the HTTP ingress: few are kept (http-oas-error-402-json).
+    /// The status of the HTTP ingress, which keeps few of them (http-oas-error-402-json).
     fn http_status(&self) -> StatusCode {
         match self.code {
             Some("INVALID_ARGUMENT") => StatusCode::BAD_REQUEST,
@@ -62,7 +62,8 @@ impl Fault {
     }
 }
 
-/// A replica, and room under the caps; it queues in the gateway, after the replica was chosen.
+/// A replica, and permits of the caps; the call queues in the gateway, after the replica was
+/// chosen.
 async fn admitted(pool: &Arc<Pool>) -> Option<(Chosen, Vec<OwnedSemaphorePermit>)> {
     let chosen = pool.choose()?;
     let mut permits = Vec::new();

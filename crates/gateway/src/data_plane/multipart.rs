@@ -1,14 +1,14 @@
-//! `multipart/form-data`, read and written anew.
+//! `multipart/form-data`, parsed and written again.
 
 use bytes::Bytes;
 
 use super::json::lossy;
 use super::openapi::FormPart;
 
-/// A form may have so many parts.
+/// The most parts of a form.
 const MAX_PARTS: usize = 1000;
 
-/// Reads the parts of a form; the text of the error is the gateway's.
+/// Parses the parts of a form; the error has the gateway's text.
 pub(super) fn read(kind: &str, body: &Bytes) -> Result<Vec<FormPart>, String> {
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
     if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -95,7 +95,7 @@ fn part(head: &str, data: Bytes) -> Option<FormPart> {
     })
 }
 
-/// Writes a form; its parts are in the order of their names (http-oas-multipart).
+/// Writes a form; its parts are ordered by name (http-oas-multipart).
 pub(super) fn write(boundary: &str, parts: &[FormPart]) -> Bytes {
     let mut parts: Vec<&FormPart> = parts.iter().collect();
     parts.sort_by(|a, b| a.name.cmp(&b.name));

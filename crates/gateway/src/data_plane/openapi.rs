@@ -1,5 +1,5 @@
-//! OpenAPI services: requests are built anew from what the document declares, answers are read and
-//! written anew.
+//! OpenAPI services: requests are rebuilt from what the document declares, answers are parsed and
+//! written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use super::{Fault, admitted, headers, json};
 use crate::node::life::Life;
 use crate::registry::slot::Pool;
 
-/// The body that an operation takes.
+/// The body of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyKind {
-    /// None, or one that gateways cannot carry (http-oas-form): services are called without.
+    /// None, or one that gateways cannot send (http-oas-form): they call the service without a
+    /// body.
     None,
     Json,
     Multipart,
@@ -28,19 +29,19 @@ pub(super) enum BodyKind {
 /// An operation of a document.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
-    /// `namespace/version`, for texts.
+    /// `namespace/version`, for messages.
     service: String,
     pool: Arc<Pool>,
     pub(crate) method: String,
     pub(crate) path: String,
-    /// Declared at the operation; what is declared at the path is not known
+    /// Declared at the operation; gateways ignore what the path declares
     /// (http-oas-path-level-parameters).
     path_parameters: BTreeSet<String>,
     query_parameters: BTreeSet<String>,
     pub(super) body: BodyKind,
 }
 
-/// What is put into a request.
+/// The values for a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arguments {
     pub(super) path: BTreeMap<String, Vec<u8>>,
@@ -48,7 +49,7 @@ pub(super) struct Arguments {
     pub(super) body: Option<Content>,
 }
 
-/// A body that is sent.
+/// A body to send.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Json(Value),
@@ -73,7 +74,7 @@ fn resolved<'a>(root: &'a Json, it: &'a Json) -> &'a Json {
 }
 
 impl Operation {
-    /// `declared` is the operation's own object; `None` for methods that are not routed.
+    /// `declared` is the operation's own object; returns `None` for methods that are not routed.
     pub(crate) fn new(
         service: &str,
         pool: &Arc<Pool>,
@@ -133,7 +134,7 @@ impl Operation {
         self.query_parameters.iter().map(String::as_str)
     }
 
-    /// The path with its parameters; what is not known stays as it is written.
+    /// The path with its parameters filled in; unknown ones stay as written.
     fn path_of(&self, arguments: &Arguments) -> String {
         let mut path = self.path.clone();
         for name in &self.path_parameters {
@@ -157,7 +158,7 @@ impl Operation {
     }
 }
 
-/// Calls a service; the text of its answer, empty where there is none.
+/// Calls a service and returns the text of its answer, empty if there is none.
 pub(super) async fn call(
     life: &Life,
     operation: &Operation,
@@ -233,7 +234,7 @@ pub(super) async fn call(
     ))
 }
 
-/// The code of an HTTP status, as GraphQL errors have it.
+/// The code for an HTTP status in GraphQL errors.
 pub(super) fn code_of(status: u16) -> &'static str {
     match status {
         401 => "UNAUTHENTICATED",
@@ -245,7 +246,7 @@ pub(super) fn code_of(status: u16) -> &'static str {
     }
 }
 
-/// An answer as the HTTP ingress gives it: numbers are doubles, keys in order.
+/// An answer as the HTTP ingress writes it: numbers are doubles, keys in order.
 pub(super) fn rewritten(body: &[u8]) -> Result<String, Fault> {
     // http-oas-answer-204-body-schema
     if body.is_empty() {

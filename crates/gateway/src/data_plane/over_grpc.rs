@@ -1,5 +1,5 @@
-//! OpenAPI operations that are called by gRPC: the fields of the request are the parameters and the
-//! body, the answer is read as JSON and put into a message.
+//! OpenAPI operations called by gRPC: the fields of the request are the parameters and the body,
+//! the answer is read as JSON and converted to a message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::openapi::{self, Arguments, BodyKind, Content, FormPart};
 use crate::node::life::Life;
 use crate::registry::routes::OperationRoute;
 
-/// Calls an operation. Nothing of the caller's metadata is handed on, not even of tracing.
+/// Calls an operation. None of the caller's metadata is forwarded, not even tracing headers.
 pub(super) async fn call(
     life: &Arc<Life>,
     route: &OperationRoute,
@@ -50,13 +50,13 @@ pub(super) async fn call(
     })
 }
 
-/// A map ends a real gateway, in either direction.
+/// A map, in the request or the answer, ends a real gateway.
 fn died(life: &Life, route: &OperationRoute, field: &str) -> Status {
     let reason = format!("by gRPC it carries no map, which {field} is");
     life.fatal.note(Ingress::Grpc, &route.path, &reason)
 }
 
-/// What the fields say, by their names in lowerCamel: parameters with other names are never given.
+/// The values of the fields, by their lowerCamel names: parameters with other names are never sent.
 fn arguments(route: &OperationRoute, request: &DynamicMessage) -> Result<Arguments, String> {
     let values = message::to_value(request).map_err(|Deadly(field)| field)?;
     let Value::Object(mut values) = values else {

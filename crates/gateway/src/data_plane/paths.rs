@@ -1,10 +1,10 @@
-//! Paths and queries, taken apart and put together as the gateway does it.
+//! Paths and queries, parsed and built as the gateway does.
 
 use std::collections::BTreeMap;
 
 use super::json::{Value, lossy};
 
-/// Without `.`, `..` and empty parts; a slash at the end stays.
+/// Removes `.`, `..` and empty parts; a trailing slash stays.
 pub(super) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -21,7 +21,7 @@ pub(super) fn clean(path: &str) -> String {
     out
 }
 
-/// What `%xx` stands for; `None` where a `%` has no two digits.
+/// Decodes `%xx`; `None` if two digits do not follow a `%`.
 pub(super) fn unescape(text: &[u8], plus_is_blank: bool) -> Option<Vec<u8>> {
     let digit = |at: usize| text.get(at).and_then(|c| char::from(*c).to_digit(16));
     let mut out = Vec::with_capacity(text.len());
@@ -63,17 +63,17 @@ pub(super) fn escape_part(bytes: &[u8]) -> String {
     escape(bytes, |b| b"$&+=:@".contains(&b))
 }
 
-/// A whole path, of which only what no path may have is escaped.
+/// A whole path, in which only characters that no path may have are escaped.
 pub(super) fn escape_path(path: &str) -> String {
     escape(path.as_bytes(), |b| b"/$&+,:;=@%!*'()".contains(&b))
 }
 
-/// A name or a value of a query.
+/// A name or a value in a query.
 pub(super) fn escape_query(text: &str) -> String {
     escape(text.as_bytes(), |_| false).replace("%20", "+")
 }
 
-/// The parameters of a query: of several values of a name a list is made.
+/// The parameters of a query: several values of a name become a list.
 pub(super) fn query(text: &str) -> BTreeMap<String, Value> {
     let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for pair in text
@@ -95,7 +95,7 @@ pub(super) fn query(text: &str) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// The names of a query whose values are no UTF-8.
+/// The names in a query whose values are not UTF-8.
 pub(super) fn no_text(text: &str) -> Vec<String> {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     let broken = pairs.filter_map(|(name, value)| {
@@ -117,7 +117,7 @@ enum Part {
 }
 
 impl Template {
-    /// A part is a parameter only as a whole: `{name}.json` is matched as it is written
+    /// A part is a parameter only as a whole: `{name}.json` is matched literally
     /// (http-oas-path-partial-template).
     pub(crate) fn parse(path: &str) -> Self {
         let parts = path.trim_matches('/').split('/').map(|part| {
@@ -136,8 +136,8 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Parameter(_)))
     }
 
-    /// The parameters of a path, which are decoded once more (http-oas-path-percent); slashes at
-    /// its end do not count.
+    /// The parameters of a path, which are decoded once more (http-oas-path-percent); trailing
+    /// slashes are ignored.
     pub(crate) fn matches(&self, path: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
         let path = path.strip_prefix(b"/").unwrap_or(path);
         let path = path.strip_suffix(b"/").unwrap_or(path);

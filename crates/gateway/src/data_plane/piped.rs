@@ -1,4 +1,4 @@
-//! Bodies that a task writes while a caller reads.
+//! Bodies that a task writes while a caller reads them.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::sync::mpsc;
 
-/// What a reader gets of a body: frames, or an end that is none.
+/// What the reader receives: frames, or an abrupt end.
 type Part = Result<Frame<Bytes>, io::Error>;
 
 /// The writer's end.
@@ -20,14 +20,14 @@ pub(crate) struct Writer(mpsc::Sender<Part>);
 #[derive(Debug)]
 pub(crate) struct PipedBody(mpsc::Receiver<Part>);
 
-/// A body that holds one frame back while nobody reads.
+/// A body that buffers one frame.
 pub(super) fn pipe() -> (Writer, PipedBody) {
     let (sender, receiver) = mpsc::channel(1);
     (Writer(sender), PipedBody(receiver))
 }
 
 impl Writer {
-    /// Writes; false where nobody reads any more.
+    /// Writes a frame; returns false if the reader is gone.
     pub(super) async fn data(&self, bytes: impl Into<Bytes>) -> bool {
         self.0.send(Ok(Frame::data(bytes.into()))).await.is_ok()
     }
@@ -36,7 +36,7 @@ impl Writer {
         self.0.send(Ok(Frame::trailers(trailers))).await.is_ok()
     }
 
-    /// Resolves when nobody reads any more.
+    /// Resolves when the reader is gone.
     pub(super) async fn closed(&self) {
         self.0.closed().await;
     }

@@ -1,4 +1,4 @@
-//! GraphQL services: each root field is a request of its own to their endpoint.
+//! GraphQL services: each root field is a separate request to their endpoint.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::registry::slot::Pool;
 /// A GraphQL service.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
-    /// `namespace/version`, for texts.
+    /// `namespace/version`, for messages.
     pub(super) service: String,
     pub(super) pool: Arc<Pool>,
 }
 
-/// A root field, as the HTTP ingress offers it: its scalars, nothing nested (http-gql-hello).
+/// A root field of the HTTP ingress: its scalars, nothing nested (http-gql-hello).
 #[derive(Clone, Debug)]
 pub(crate) struct RootField {
     remote: Remote,
     name: String,
     query: String,
-    /// The arguments that are sent, if there are values.
+    /// The arguments that are sent if they have values.
     arguments: Vec<String>,
     is_mutation: bool,
 }
@@ -41,7 +41,7 @@ impl Remote {
         }
     }
 
-    /// Asks; the text of a member of `data`, `null` where there is none.
+    /// Sends a request; returns the text of a member of `data`, `null` if there is none.
     pub(super) async fn ask(
         &self,
         life: &Life,
@@ -90,7 +90,7 @@ impl Remote {
         if let Some(Raw::Array(errors)) = apart("errors")
             && let Some(first) = errors.first()
         {
-            // One error, as the service wrote it; all else of the answer is lost.
+            // One error, as the service wrote it; the rest of the answer is lost.
             return Err(internal(format!("graphql remote: {first}")));
         }
         let data = match apart("data") {
@@ -102,7 +102,7 @@ impl Remote {
 }
 
 impl RootField {
-    /// The root fields of an introspection, with the method that calls each.
+    /// The root fields in an introspection, with the HTTP method of each.
     pub(crate) fn all(remote: &Remote, introspection: &str) -> Vec<(&'static str, Self)> {
         let data: Json = serde_json::from_str(introspection).unwrap_or_default();
         let types = data.pointer("/__schema/types").and_then(Json::as_array);
@@ -173,7 +173,7 @@ impl RootField {
         &self.name
     }
 
-    /// Calls the field with what the query of the request says.
+    /// Calls the field with the arguments in the query of the request.
     pub(super) async fn call(
         &self,
         life: &Life,
@@ -181,7 +181,7 @@ impl RootField {
         caller: &HeaderMap,
     ) -> Result<String, Fault> {
         values.retain(|name, _| self.arguments.contains(name));
-        // more-gql-http-add-post: the body of a mutation is not looked at.
+        // more-gql-http-add-post: the body of a mutation is ignored.
         let variables = (!values.is_empty() && !self.is_mutation).then_some(Value::Object(values));
         let text = self
             .remote
@@ -194,7 +194,7 @@ impl RootField {
     }
 }
 
-/// The object type of a field, which is no list.
+/// The object type of a field, unless it is a list.
 fn object_of(field: &Json) -> Option<&str> {
     let mut of = &field["type"];
     if of["kind"] == "NON_NULL" {
@@ -241,7 +241,7 @@ fn type_text(of: &Json) -> String {
     }
 }
 
-/// The selection of what an object has itself.
+/// The selection of an object's own scalars.
 fn scalars(of: &Json) -> String {
     let kind = of["kind"].as_str().unwrap_or_default();
     if !matches!(kind, "OBJECT" | "INTERFACE" | "UNION") {

@@ -1,14 +1,14 @@
-//! Messages as bytes: whether a gateway can read them, and where it puts what it does not know.
+//! Encoded messages: whether a gateway can decode them, and where it puts unknown fields.
 
 use bytes::Bytes;
 use prost_reflect::{Cardinality, Kind, MessageDescriptor, Syntax};
 
-/// Messages may be nested this deep. A real gateway takes ten times as much.
+/// How deep messages may be nested. A real gateway allows ten times as much.
 const MAX_DEPTH: usize = 1000;
 
 const BROKEN: &str = "cannot parse invalid wire-format data";
 
-/// Checks a message as the gateway's decoder does; the text says what it cannot read.
+/// Checks a message as the gateway's decoder does; the error says what cannot be read.
 pub(super) fn check(descriptor: &MessageDescriptor, bytes: &[u8]) -> Result<(), String> {
     let mut missing = None;
     let mut reader = Reader(bytes);
@@ -19,7 +19,7 @@ pub(super) fn check(descriptor: &MessageDescriptor, bytes: &[u8]) -> Result<(), 
     }
 }
 
-/// The same message with unknown fields behind the known ones, as a gateway writes it anew.
+/// The same message with unknown fields after the known ones, as a gateway encodes it.
 pub(super) fn unknown_last(descriptor: &MessageDescriptor, bytes: Bytes) -> Bytes {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     let mut reader = Reader(&bytes);

@@ -34,7 +34,7 @@ pub(super) async fn reconcile(
 }
 
 impl Membership {
-    /// What the store refuses.
+    /// Refuses what the store would refuse.
     fn check(&self, binding: &Binding) -> Result<(), Status> {
         let refuse = |text: &str| {
             Err(Status::unknown(format!(

@@ -1,10 +1,10 @@
-//! Documents of GraphQL: read as the gateway reads them, and printed for services.
+//! GraphQL documents: parsed as the gateway does, and printed for services.
 //!
-//! There is no literal `null`, and what is wrong is said in the gateway's words.
+//! There is no literal `null`, and errors have the gateway's texts.
 
 use std::fmt::Write;
 
-/// Selections, lists and objects may be nested this deep.
+/// How deep selections, lists and objects may be nested.
 const MAX_DEPTH: usize = 200;
 
 /// A document: operations and fragments.
@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 200;
 pub(super) struct Document {
     pub(super) operations: Vec<Operation>,
     pub(super) fragments: Vec<Fragment>,
-    /// What else is there, `ObjectDefinition` say.
+    /// The kind of any other definition, such as `ObjectDefinition`.
     pub(super) other: Option<&'static str>,
     /// Whether each definition, in order, is an operation.
     pub(super) order: Vec<bool>,
@@ -44,7 +44,7 @@ pub(super) struct Fragment {
     pub(super) selections: Vec<Selection>,
 }
 
-/// A name and where it begins.
+/// A name and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) text: String,
@@ -53,7 +53,7 @@ pub(super) struct Name {
 
 #[derive(Clone, Debug)]
 pub(super) struct Variable {
-    /// Where the `$` is.
+    /// The position of the `$`.
     pub(super) at: usize,
     pub(super) name: String,
     pub(super) of: TypeText,
@@ -122,12 +122,12 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) arguments: Vec<Argument>,
     pub(super) directives: Vec<Directive>,
-    /// Where the braces are, and what is in them.
+    /// The position of the braces, and the fields in them.
     pub(super) selections: Option<(usize, Vec<Selection>)>,
 }
 
 impl Field {
-    /// The name that the value has in the answer.
+    /// The key of the value in the answer.
     pub(super) fn key(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)
     }
@@ -171,7 +171,7 @@ pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
     (line, at - start + 1)
 }
 
-/// A syntax error: the gateway's text, and where it is.
+/// A syntax error: the gateway's text, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SyntaxError {
     pub(super) text: String,
@@ -265,7 +265,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The next token and where it begins.
+    /// The next token and its position.
     fn next(&mut self) -> Result<(Token, usize), SyntaxError> {
         const PUNCTUATION: [&str; 14] = [
             "...", "!", "$", "(", ")", ":", "=", "@", "[", "]", "{", "|", "}", "&",
@@ -428,8 +428,8 @@ impl Lexer<'_> {
     }
 }
 
-/// The value of a block string: without what all lines but the first are indented by; the first one,
-/// which is not, loses as much (new-graphql-tree-arg-22).
+/// The value of a block string: without the common indentation of all lines except the first. The
+/// first line loses as many characters although it is not indented (new-graphql-tree-arg-22).
 fn dedented(raw: &str) -> String {
     let raw = raw.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines: Vec<&str> = raw.split('\n').collect();
@@ -442,7 +442,8 @@ fn dedented(raw: &str) -> String {
         .map(|it| indent(it))
         .min();
     for line in &mut lines {
-        // A shorter line stays as it is, and so does one that would be cut within a letter.
+        // A shorter line stays as it is, and so does one that the cut would split within a
+        // character.
         *line = line.get(common.unwrap_or(0)..).unwrap_or(line);
     }
     while lines.first().is_some_and(|it| is_blank(it)) {
@@ -456,7 +457,7 @@ fn dedented(raw: &str) -> String {
 
 // === parsing ===
 
-/// Reads a document.
+/// Parses a document.
 pub(super) fn parse(source: &str) -> Result<Document, SyntaxError> {
     let mut lexer = Lexer { source, at: 0 };
     let (token, at) = lexer.next()?;
@@ -528,7 +529,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What is between two brackets, at least one.
+    /// The items between two brackets, at least one.
     fn many<T>(
         &mut self,
         open: &'static str,
@@ -848,7 +849,7 @@ pub(super) fn print_type(of: &TypeText) -> String {
 }
 
 /// The request for one root field: all variables of the operation with the gateway's names of
-/// types, and types of fragments by the names that `rename` gives.
+/// types, and types of fragments with the names that `rename` returns.
 pub(super) fn print_request(
     operation: &Operation,
     field: &Field,

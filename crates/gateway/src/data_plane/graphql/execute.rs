@@ -1,7 +1,7 @@
-//! Operations are executed: each root field of a namespace is a call of its own, one after another.
+//! Executes operations: each root field of a namespace is a separate call, one after another.
 //!
-//! Answers are cut to what was selected as the gateway cuts them: without named fragments
-//! (graphql-proto-fragment-named), without looking at directives, and without merging fields.
+//! Answers are cut to the selection as the gateway cuts them: without named fragments
+//! (graphql-proto-fragment-named), without regard to directives, and without merging fields.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -28,20 +28,20 @@ use super::types::{self, Named, Wrapped};
 use super::values::{Variables, value_of};
 use crate::node::life::Life;
 
-/// One operation and what it needs.
+/// One operation and its context.
 #[derive(Clone, Debug)]
 pub(super) struct Execution {
     pub(super) life: Arc<Life>,
     pub(super) graph: Arc<Graph>,
     pub(super) source: Arc<str>,
     pub(super) document: Arc<Document>,
-    /// Which operation of the document.
+    /// The index of the operation in the document.
     pub(super) number: usize,
     pub(super) variables: Variables,
     pub(super) headers: HeaderMap,
 }
 
-/// A value that may not be `null` would be: what is around it is `null` instead.
+/// A value that must not be `null` is: the enclosing value becomes `null` instead.
 #[derive(Debug)]
 struct Null;
 
@@ -103,7 +103,7 @@ impl Execution {
         };
         let data = match root {
             None => "null".to_owned(),
-            // more-graphql-query-51: without an event there is nothing in it.
+            // more-graphql-query-51: without an event every field is empty.
             Some(root) if operation.kind == OperationKind::Subscription => {
                 let value = self.standard_object(root, &operation.selections, &|_| None, None);
                 value.encode().unwrap_or_default()
@@ -120,7 +120,7 @@ impl Execution {
         }
     }
 
-    /// Whether `@skip` and `@include` let something be.
+    /// Whether `@skip` and `@include` let a selection pass.
     fn is_included(&self, directives: &[Directive]) -> bool {
         directives.iter().all(|directive| {
             let condition = directive.arguments.iter().find(|it| it.name.text == "if");
@@ -139,7 +139,7 @@ impl Execution {
         })
     }
 
-    /// The fields of an object by their keys, fragments opened.
+    /// The fields of an object by their keys, with fragments expanded.
     fn gather<'a>(
         &'a self,
         of: &Type,
@@ -225,7 +225,7 @@ impl Execution {
                             }
                         }
                     }
-                    // Of several fields of one key only the first is fetched.
+                    // Of several fields with one key only the first is called.
                     FieldSource::Operation(call) => {
                         self.call(call, declared, field).await.map_err(Some)
                     }
@@ -315,7 +315,7 @@ impl Execution {
 
     // === calls ===
 
-    /// The arguments of a field that have a value, by their names.
+    /// The arguments of a field that have a value, by name.
     pub(super) fn arguments(
         &self,
         declared: &SchemaField,
@@ -342,7 +342,7 @@ impl Execution {
             Target::Grpc { path, .. } => {
                 let route = service.grpc.get(path).ok_or_else(|| no_dispatcher(call))?;
                 let values = self.arguments(declared, field);
-                // Arguments have proto names, and requests are made of lower-camel ones
+                // Arguments have proto names, but requests are built from lowerCamel ones
                 // (graphql-proto-arg-snake-case).
                 let bytes = http::request_of(route, &values).map_err(|misfit| match misfit {
                     Misfit::Text(text) => Fault::plain(text),
@@ -395,7 +395,7 @@ impl Execution {
                         data: it.plain().into(),
                     }));
                 }
-                // graphql-oas-header-cookie-args: offered, and never sent.
+                // graphql-oas-header-cookie-args: in the schema, but never sent.
                 Location::Header | Location::Cookie | Location::Message => {}
             }
         }
@@ -418,7 +418,7 @@ impl Execution {
         };
         let query = self.request(service, name, field);
         let variables = self.variables_sent();
-        // An alias is asked for, and the name is looked for (graphql-gql-aliases).
+        // The request asks for the alias, but the gateway looks for the name (graphql-gql-aliases).
         let text = remote
             .ask(&self.life, &query, variables.as_ref(), name, &self.headers)
             .await?;
@@ -443,7 +443,8 @@ impl Execution {
         if trimmed.is_empty() {
             return Ok("null".to_owned());
         }
-        // Text goes through, and then the whole answer is no JSON (graphql-oas-answer-text).
+        // The gateway passes text through, which makes the whole answer invalid JSON
+        // (graphql-oas-answer-text).
         if field.selections.is_none() || !trimmed.starts_with(['{', '[']) {
             return Ok(text.to_owned());
         }
@@ -453,7 +454,7 @@ impl Execution {
         Ok(out)
     }
 
-    /// What is selected of a value, every leaf as it is written.
+    /// The selected parts of a value, each leaf as it is written.
     fn project(&self, text: &str, of: &Type, selections: &[Selection], out: &mut String) {
         match json::apart(text) {
             Ok(Raw::Array(items)) => {
@@ -511,7 +512,8 @@ impl Execution {
                         continue;
                     }
                     let declared = of.and_then(Type::fields).and_then(|it| it.get(&field.name));
-                    // Looked for by its GraphQL name: `snakeName` of `snake_name` is not there.
+                    // The gateway looks for the GraphQL name: `snakeName` of `snake_name` is
+                    // missing.
                     match (members.get(&field.name), declared) {
                         (Some(text), Some(declared)) if field.selections.is_some() => {
                             let of = self.graph.schema.get(declared.of.id);
@@ -539,8 +541,8 @@ impl Execution {
 
     // === events ===
 
-    /// An object as subscriptions have it: fragments and directives count, what is missing is
-    /// `null`, numbers that are no `Int` too.
+    /// An object as in subscriptions: fragments and directives count; missing values, and numbers
+    /// that are not an `Int`, are `null`.
     pub(super) fn standard_object(
         &self,
         of: &Type,
@@ -563,7 +565,7 @@ impl Execution {
                         merged.iter().flat_map(|it| it.inner().to_vec()).collect();
                     let inner_of = self.graph.schema.get(declared.of.id);
                     match (member(&field.name), declared.source.clone()) {
-                        // The root of a subscription that has no event.
+                        // The root of a subscription without an event.
                         (None, FieldSource::Operation(_)) if inner_of.fields().is_some() => {
                             self.standard_object(inner_of, &inner, &|_| None, enums)
                         }
@@ -599,7 +601,7 @@ impl Execution {
                     return Value::Null;
                 };
                 let found = enums.and_then(|pool| pool.get_enum_by_name(name));
-                // Of several names of one number the last (new-ws-lots).
+                // Of several names for one number, the last (new-ws-lots).
                 let number = i32::try_from(number).ok();
                 let named = found.and_then(|it| {
                     let mut values = it.enum_descriptor_proto().value.iter();
@@ -608,7 +610,7 @@ impl Execution {
                 });
                 named.map_or(Value::Null, Value::String)
             }
-            // graphql-ws-proto-types: beyond 32 bits there is no Int.
+            // graphql-ws-proto-types: beyond 32 bits it is not an Int.
             Value::Unsigned(number) => {
                 i32::try_from(number).map_or(Value::Null, |it| Value::Int(it.into()))
             }
@@ -660,7 +662,7 @@ fn project_message(message: &DynamicMessage, selections: &[Selection], out: &mut
     out.push('}');
 }
 
-/// A comma but for the first, and the key under which the field is answered.
+/// Writes a comma, unless first, and the key of the field in the answer.
 fn begin_member(field: &Field, is_first: &mut bool, out: &mut String) {
     if !std::mem::take(is_first) {
         out.push(',');
@@ -677,12 +679,13 @@ fn project_fields(
 ) {
     for it in selections {
         match it {
-            // What stands for no field is no member (new-graphql-void-void).
+            // What is not a field is not a member (new-graphql-void-void).
             Selection::Field(field) if field.name == "_void" => {}
             Selection::Field(field) => {
                 begin_member(field, is_first, out);
                 if field.name == "__typename" {
-                    // The name of the message, not of its type (graphql-proto-fragment-inline).
+                    // The name of the message, not of its GraphQL type
+                    // (graphql-proto-fragment-inline).
                     json::quote_with(message.descriptor().name(), false, out);
                     continue;
                 }
@@ -711,7 +714,7 @@ fn project_field(
     inner: &[Selection],
     out: &mut String,
 ) {
-    // What is unset is its zero; a default of proto2 is none (graphql-proto2-defaults).
+    // An unset field is zero; defaults of proto2 are ignored (graphql-proto2-defaults).
     if !message.has_field(field) && !field.is_list() && !field.is_map() {
         match field.kind() {
             Kind::Message(_) => out.push_str("null"),

@@ -1,4 +1,4 @@
-//! The schema that is served, and the services behind its fields.
+//! The served schema, and the services behind its fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::registry::binding::{Binding, Schema as Registered};
 use crate::registry::routes::GrpcRoute;
 use crate::registry::slot::Pool;
 
-/// A service that is mounted: what the graph is made of.
+/// A mounted service, from which the graph is built.
 #[derive(Clone, Debug)]
 pub(crate) struct Mounted {
     pub(crate) binding: Arc<Binding>,
@@ -29,7 +29,7 @@ pub(crate) struct Graph {
     services: HashMap<(String, String), Service>,
 }
 
-/// The schema of a selection of what is mounted, or why there is none.
+/// The schema of a selection of mounted services, or why it cannot be built.
 pub(crate) fn schema_of(
     mounted: &[Mounted],
     stable: &[(String, u64)],
@@ -70,20 +70,20 @@ pub(crate) fn schema_of(
     })
 }
 
-/// Where the calls of a service go.
+/// The target of a service's calls.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) binding: Arc<Binding>,
     pub(super) grpc: HashMap<String, Arc<GrpcRoute>>,
     pub(super) http: HashMap<(String, String), Arc<Operation>>,
     pub(super) remote: Option<Remote>,
-    /// Names of types of a GraphQL service, and the gateway's names for them.
+    /// Type names of a GraphQL service, and the gateway's names for them.
     names: HashMap<String, String>,
     upstream_names: HashMap<String, String>,
 }
 
 impl Graph {
-    /// The graph of what is mounted; none while a gateway could make none.
+    /// The graph of the mounted services; `None` if a gateway could not build one.
     pub(crate) fn new(mounted: &[Mounted], stable: &[(String, u64)]) -> Option<Self> {
         let schema = match schema_of(mounted, stable, &Selection::ALL) {
             Ok(schema) => schema,
@@ -111,7 +111,7 @@ impl Graph {
         Some(Self { schema, services })
     }
 
-    /// The text that callers of the schema get.
+    /// The schema's text for callers.
     pub(crate) fn sdl(&self) -> String {
         self.schema.to_string()
     }
@@ -121,8 +121,8 @@ impl Graph {
             .get(&(namespace.to_owned(), version.to_string()))
     }
 
-    /// The type of a union that a value is: by its discriminator, else the first that has all it
-    /// requires (graphql-oas-answer-oneof, graphql-oas-answer-anyof).
+    /// The member type of a union value: by its discriminator, else the first with all its required
+    /// fields (graphql-oas-answer-oneof, graphql-oas-answer-anyof).
     pub(super) fn member(
         &self,
         union: &Type,
@@ -213,7 +213,7 @@ impl Service {
         }
     }
 
-    /// The service's own name of a type.
+    /// The service's own name for a type.
     pub(super) fn upstream_name(&self, name: &str) -> String {
         self.upstream_names
             .get(name)
@@ -221,7 +221,7 @@ impl Service {
             .to_owned()
     }
 
-    /// A text of JSON with the gateway's names in `__typename`; all else stays as it is written.
+    /// A JSON text with the gateway's names in `__typename`; everything else stays as written.
     pub(super) fn with_own_names(&self, text: &str) -> String {
         const KEY: &str = "\"__typename\"";
         let mut out = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! What the schema says of itself: `__schema` and `__type`.
+//! Introspection: `__schema` and `__type`.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::document::{Field, LiteralValue};
 use super::execute::Execution;
 use super::types::{self, META, Meta, OLD_FIELDS, Wrapped};
 
-/// A thing that can be introspected.
+/// An object of introspection.
 #[derive(Clone, Copy)]
 pub(super) enum Introspected<'a> {
     Schema,
     Type(&'a Type),
-    /// A type with wrappers left to take off.
+    /// A type, with wrappers still to unwrap.
     Wrapped(Wrapped<'a>),
     Field(&'a str, &'a tower_gwag_schema::graphql::Field),
     Input(&'a str, &'a InputValue),
@@ -23,7 +23,7 @@ pub(super) enum Introspected<'a> {
     Directive(&'static str),
     /// The one argument of a directive.
     Condition(&'static str),
-    /// A type of introspection, its fields and what they take.
+    /// A type of introspection itself, its fields and their arguments.
     Meta(&'static Meta),
     MetaField(&'static str, &'static str, bool),
     MetaValue(&'static str),
@@ -38,12 +38,13 @@ fn optional(it: Option<&String>) -> Value {
     it.map_or(Value::Null, |it| text(it))
 }
 
-/// What has no description has an empty one.
+/// A missing description is an empty one.
 fn described(it: Option<&String>) -> Value {
     text(it.map_or("", |it| it))
 }
 
-/// Where a value is in its source: the places of OpenAPI values are numbers at the end of pointers.
+/// The position of a value in its source: those of OpenAPI values are numbers at the end of
+/// pointers.
 fn order(place: &Place) -> (Place, usize) {
     match place {
         Place::OpenApi(pointer) => {
@@ -67,7 +68,7 @@ impl Introspected<'_> {
         }
     }
 
-    /// The value of a field of it.
+    /// The value of one of its fields.
     pub(super) fn field(self, execution: &Execution, field: &Field) -> Value {
         let schema = &execution.graph.schema;
         let one = |it: Introspected<'_>| execution.introspected(it, field.inner());

@@ -1,7 +1,7 @@
 //! GraphQL at `/api/graphql`: queries and mutations by HTTP, subscriptions by graphql-transport-ws.
 //!
-//! Documents are read, validated and executed by code of our own, after the recordings: the library
-//! that gateways use has an old grammar and its own words, and it cuts answers in its own way.
+//! Documents are parsed, validated and executed by our own code, which follows the recordings: the
+//! gateways' library has an old grammar and its own texts, and cuts answers in its own way.
 
 mod document;
 mod execute;

@@ -1,4 +1,4 @@
-//! Requests by HTTP, and what all ways have in common: from a text to an operation that can run.
+//! HTTP requests, and what all ways share: from a text to an operation that can run.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use super::{document, socket};
 use crate::http::HttpBody;
 use crate::node::life::Life;
 
-/// What a request may weigh, in bytes.
+/// The largest request, in bytes.
 const MAX_BODY: usize = 10 << 20;
 
-/// A request of GraphQL.
+/// A GraphQL request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     pub(super) query: String,
@@ -31,11 +31,11 @@ pub(super) struct Asked {
     pub(super) operation: Option<String>,
 }
 
-/// What is wrong with a request: errors as JSON.
+/// Why a request fails: errors as JSON.
 #[derive(Debug)]
 pub(super) enum Refused {
     Errors(Vec<String>),
-    /// A real gateway's process would have ended.
+    /// The request would end a real gateway's process.
     Fatal,
 }
 
@@ -55,7 +55,7 @@ impl Asked {
         }
     }
 
-    /// An operation that can be executed.
+    /// Prepares an operation for execution.
     pub(super) fn prepared(
         self,
         life: &Arc<Life>,
@@ -109,7 +109,7 @@ impl Asked {
     }
 }
 
-/// The operation of a name, or the only one.
+/// The operation with this name, or the only one.
 fn chosen(document: &Document, name: Option<&str>) -> Result<usize, String> {
     let operations = &document.operations;
     match name {

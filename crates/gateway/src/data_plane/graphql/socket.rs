@@ -29,10 +29,10 @@ use crate::node::life::Life;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// So many subscriptions are taken of one socket.
+/// The most subscriptions of one socket.
 const MAX_SUBSCRIPTIONS: usize = 100;
 
-/// What one message of a caller may weigh, in bytes.
+/// The largest message of a caller, in bytes.
 const MAX_MESSAGE: usize = 1 << 20;
 
 /// How long a caller may take to begin.
@@ -64,7 +64,7 @@ pub(super) fn upgrade(life: &Arc<Life>, mut request: Request<Incoming>) -> Respo
     let upgraded = hyper::upgrade::on(&mut request);
     let task_life = Arc::clone(life);
     life.tasks.spawn(async move {
-        // Fails where the caller is gone before.
+        // Fails if the caller has disconnected.
         let Ok(upgraded) = upgraded.await else { return };
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
@@ -84,7 +84,7 @@ pub(super) fn upgrade(life: &Arc<Life>, mut request: Request<Incoming>) -> Respo
     response
 }
 
-/// What a subscription has to tell; `None` is the end of the connection.
+/// A message of a subscription; `None` ends the connection.
 type Told = Option<(String, String)>;
 
 async fn serve<S>(life: &Arc<Life>, socket: WebSocketStream<S>, headers: &HeaderMap)
@@ -107,7 +107,7 @@ where
                 return;
             }
             message = telling.recv() => {
-                // The sender that is kept here never ends it.
+                // The sender kept here keeps it open.
                 let Some(Some((id, text))) = message else { return };
                 let is_end = text.contains("\"type\":\"complete\"") || text.contains("\"type\":\"error\"");
                 if is_end {

@@ -23,13 +23,13 @@ use crate::gate::Gated;
 use crate::registry::routes::GrpcRoute;
 use crate::registry::slot::Chosen;
 
-/// How long a service may take to take a subscription.
+/// How long a service may take to accept a subscription.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
-/// What one message of a service may weigh, in bytes.
+/// The largest message of a service, in bytes.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// Where events come from.
+/// The source of events.
 pub(super) struct Events {
     execution: Execution,
     source: Source,
@@ -39,23 +39,23 @@ enum Source {
     Grpc(Box<Messages>, GrpcRoute),
     Remote {
         socket: Box<WebSocketStream<Gated<TcpStream>>>,
-        /// The name of the field at the service.
+        /// The name of the field in the service's schema.
         name: String,
         _chosen: Chosen,
     },
 }
 
-/// What comes next.
+/// The next message of a subscription.
 pub(super) enum Event {
     /// The value of `data`.
     Next(String),
     End,
-    /// A real gateway's process would have ended.
+    /// The event would end a real gateway's process.
     Fatal,
 }
 
 impl Execution {
-    /// Begins the subscription; the errors as JSON.
+    /// Begins the subscription; the error has the errors as JSON.
     pub(super) async fn subscribe(self) -> Result<Events, String> {
         let plain = |text: &str| error_json("", text, &[]);
         let field = first(&self.operation().selections, &self).cloned();
@@ -203,7 +203,7 @@ impl Execution {
     }
 }
 
-/// The first field, fragments opened.
+/// The first field, with fragments expanded.
 fn first<'a>(selections: &'a [Selection], execution: &'a Execution) -> Option<&'a Field> {
     selections.iter().find_map(|it| match it {
         Selection::Field(field) => Some(field),
@@ -220,7 +220,7 @@ impl Events {
     ///
     /// # Cancel safety
     ///
-    /// Not safe for events of GraphQL services that are being read.
+    /// Not safe while an event of a GraphQL service is being read.
     pub(super) async fn next(&mut self) -> Event {
         let execution = &self.execution;
         match &mut self.source {
@@ -277,7 +277,7 @@ impl Events {
         }
     }
 
-    /// Tells the service that nobody listens any more.
+    /// Tells the service that the subscription has ended.
     pub(super) async fn end(mut self) {
         if let Source::Remote { socket, .. } = &mut self.source {
             let complete = Message::text(r#"{"id":"1","type":"complete"}"#);
@@ -304,7 +304,7 @@ impl Execution {
         value.encode().unwrap_or_default()
     }
 
-    /// An event of a GraphQL service, which has cut it already.
+    /// An event of a GraphQL service, already cut by the service.
     fn remote_event(&self, value: &Value) -> String {
         let mut out = std::collections::BTreeMap::new();
         for it in &self.operation().selections {

@@ -1,5 +1,4 @@
-//! The types of the schema that is served, and those of introspection, as validation and execution
-//! look at them.
+//! The types of the served schema, and those of introspection, for validation and execution.
 
 use tower_gwag_schema::graphql::{InputValue, Schema, Type, TypeKind, TypeRef};
 
@@ -14,7 +13,7 @@ pub(super) enum Named<'s> {
 #[derive(Debug)]
 pub(super) struct Meta {
     pub(super) name: &'static str,
-    /// Name, type and whether it takes `includeDeprecated`, by name; none for enums.
+    /// Name, type and whether it takes `includeDeprecated`, by name; empty for enums.
     pub(super) fields: &'static [(&'static str, &'static str, bool)],
     pub(super) values: &'static [&'static str],
 }
@@ -195,7 +194,7 @@ impl<'s> Named<'s> {
         }
     }
 
-    /// Whether an object can be of both.
+    /// Whether an object can be of both types.
     pub(super) fn overlaps(self, schema: &Schema, other: Named<'_>) -> bool {
         let names = |it: Named<'_>| match it {
             Named::Known(Type {
@@ -222,7 +221,7 @@ impl<'s> Wrapped<'s> {
         }
     }
 
-    /// Without what is around an item, or without its own `!`.
+    /// The type of an item of a list; another type without its own `!`.
     pub(super) fn item(self) -> Self {
         Self {
             is_list: false,
@@ -253,7 +252,7 @@ impl<'s> Wrapped<'s> {
     }
 }
 
-/// The type of a name.
+/// The type with this name.
 pub(super) fn named<'s>(schema: &'s Schema, name: &str) -> Option<Named<'s>> {
     match schema.by_name(name) {
         Some(it) => Some(Named::Known(it)),

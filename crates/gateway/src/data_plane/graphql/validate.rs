@@ -1,4 +1,4 @@
-//! Whether a document can be executed: the gateway's rules, in its order and in its words.
+//! Validates documents: the gateway's rules, in its order and with its texts.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -11,20 +11,20 @@ use super::document::{
 use super::types::{self, FieldOf, Named, Wrapped};
 use super::values::{misfits, type_of};
 
-/// So many pairs of fields are compared whether they fit together.
+/// The most pairs of fields that are compared for conflicts.
 const MAX_PAIRS: usize = 100_000;
 
-/// So many errors are told.
+/// The most errors that are reported.
 const MAX_ERRORS: usize = 100;
 
-/// What is wrong, and where.
+/// An error, and its positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
     pub(super) text: String,
     pub(super) places: Vec<usize>,
 }
 
-/// The fragment through which fragments lead back to themselves, if there is one.
+/// A fragment that spreads itself, directly or through others, if there is one.
 pub(super) fn cycle(document: &Document) -> Option<&str> {
     fn spreads<'d>(selections: &'d [Selection], out: &mut Vec<&'d str>) {
         for it in selections {
@@ -52,7 +52,7 @@ pub(super) fn cycle(document: &Document) -> Option<&str> {
     None
 }
 
-/// Validates a document whose fragments do not lead back to themselves.
+/// Validates a document whose fragments form no cycle.
 pub(super) fn validate(schema: &Schema, document: &Document) -> Vec<Invalid> {
     let mut rules = Rules {
         schema,
@@ -66,7 +66,7 @@ pub(super) fn validate(schema: &Schema, document: &Document) -> Vec<Invalid> {
     rules.out
 }
 
-/// A use of a variable: its name, where, and the type that is expected there.
+/// A use of a variable: its name, position, and expected type.
 type Usage<'a> = (String, usize, Option<Wrapped<'a>>);
 
 struct Rules<'a> {
@@ -95,7 +95,7 @@ fn quoted(names: &[&str]) -> String {
     }
 }
 
-/// ` Did you mean …?`, where there are names that are like it.
+/// ` Did you mean …?`, if there are similar names.
 fn suggested(name: &str, known: &[&str]) -> String {
     let mut near: Vec<(usize, &str)> = known
         .iter()
@@ -115,7 +115,7 @@ fn suggested(name: &str, known: &[&str]) -> String {
 
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
-    // Names that differ by so much in length are never near.
+    // Names whose lengths differ by this much are never similar.
     if a.len().abs_diff(b.len()) > a.len().max(b.len()) / 2 + 1 {
         return usize::MAX;
     }
@@ -157,7 +157,7 @@ impl<'a> Rules<'a> {
                     let text = "This anonymous operation must be the only defined operation.";
                     self.wrong(text, &[operation.at]);
                 }
-                // Those without a name share one, the empty one (new-graphql-doc-52).
+                // Operations without a name share the empty one (new-graphql-doc-52).
                 let name = operation.name.as_ref();
                 let (name, at) = name.map_or(("", operation.at), |it| (&*it.text, it.at));
                 match names.iter().find(|(known, _)| *known == name) {
@@ -211,7 +211,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The fragments that are reached.
+    /// The fragments that an operation reaches.
     fn spread(&self, selections: &'a [Selection], used: &mut BTreeSet<&'a str>) {
         for it in selections {
             match it {
@@ -528,7 +528,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// What is meant instead of a field: members of a union that have it, or fields like it.
+    /// Suggestions for an unknown field: members of a union that have it, or similar fields.
     fn hint(&self, parent: Named<'a>, name: &str) -> String {
         use tower_gwag_schema::graphql::{Type, TypeKind};
         if let Named::Known(Type {
@@ -758,7 +758,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// Why two fields of one name do not fit together, and which fields of either side are meant.
+    /// Why two fields of one name conflict, and the positions of the fields on either side.
     fn conflict(
         &mut self,
         (of, one): &(Named<'a>, &'a Field),
@@ -837,7 +837,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Whether a variable of one type can stand where another is expected.
+/// Whether a variable of one type can be used where another is expected.
 fn fits(of: Wrapped<'_>, expected: Wrapped<'_>) -> bool {
     of.named.name() == expected.named.name()
         && of.is_list == expected.is_list

@@ -1,8 +1,8 @@
-//! Literals and variables: what fits a type, in the gateway's words, and what becomes of it.
+//! Literals and variables: which ones fit a type, the gateway's texts, and the resulting values.
 //!
-//! Literals are stricter than variables: a number given as a variable for a `String` is a text
-//! (more-graphql-var-01), and `Int` takes literals beyond 32 bits (graphql-proto-arg-uint32) but no
-//! such variables.
+//! Literals are stricter than variables: a number given as a variable for a `String` becomes a text
+//! (more-graphql-var-01). But `Int` accepts literals beyond 32 bits (graphql-proto-arg-uint32) and
+//! no such variables.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn input_fields(of: Named<'_>) -> Option<&BTreeMap<String, InputValue>> {
 
 // === literals ===
 
-/// Why a literal does not fit a type; empty where it does.
+/// Why a literal does not fit a type; empty if it does.
 pub(super) fn misfits(schema: &Schema, of: Wrapped<'_>, literal: Option<&Literal>) -> Vec<String> {
     let Some(literal) = literal else {
         return match of.non_null {
@@ -82,7 +82,7 @@ pub(super) fn misfits(schema: &Schema, of: Wrapped<'_>, literal: Option<&Literal
     }
 }
 
-/// What a literal means for a scalar or an enum.
+/// The value of a literal for a scalar or an enum.
 fn leaf(of: Named<'_>, literal: &LiteralValue) -> Option<Value> {
     use LiteralValue as L;
     let Named::Known(of) = of else { return None };
@@ -104,7 +104,7 @@ fn leaf(of: Named<'_>, literal: &LiteralValue) -> Option<Value> {
     }
 }
 
-/// A literal of a type that takes anything.
+/// A literal for a type that accepts anything.
 fn free(literal: &LiteralValue, variables: &Variables) -> Value {
     match literal {
         LiteralValue::Variable(name) => variables.get(name).cloned().unwrap_or(Value::Null),
@@ -132,7 +132,7 @@ impl From<Vec<Value>> for Value {
     }
 }
 
-/// The value of a literal that fits; `None` where a variable has none.
+/// The value of a literal that fits; `None` for a variable without a value.
 pub(super) fn value_of(
     schema: &Schema,
     of: Wrapped<'_>,
@@ -179,7 +179,7 @@ pub(super) fn value_of(
 
 // === variables ===
 
-/// The type that a document writes; `None` where there is none of that name.
+/// The type that a document writes; `None` if the name is unknown.
 pub(super) fn type_of<'s>(schema: &'s Schema, text: &TypeText) -> Option<Wrapped<'s>> {
     let (text, non_null) = match text {
         TypeText::NonNull(inner) => (&**inner, true),
@@ -199,7 +199,7 @@ pub(super) fn type_of<'s>(schema: &'s Schema, text: &TypeText) -> Option<Wrapped
     })
 }
 
-/// What a variable that is given, or is not, stands for; the text of the error is the gateway's.
+/// The value of a variable, given or not; the error has the gateway's text.
 pub(super) fn variable(
     schema: &Schema,
     variable: &Variable,
@@ -275,7 +275,7 @@ fn coerced(
         let mut out = BTreeMap::new();
         for (name, field) in fields {
             let (value, mut found) = (members.get(name).unwrap_or(&Value::Null), Vec::new());
-            // `null` within an object is handed on (new-graphql-tree-var-10).
+            // `null` within an object is passed on (new-graphql-tree-var-10).
             let is_given = members.contains_key(name);
             let coerced = coerced(schema, Wrapped::of(schema, field.of), value, &mut found);
             if let Some(value) = coerced.or(is_given.then_some(Value::Null)) {
@@ -300,7 +300,7 @@ fn coerced(
     value
 }
 
-/// What a given value means for a scalar or an enum.
+/// The value of a given variable for a scalar or an enum.
 fn scalar(of: Named<'_>, given: &Value) -> Option<Value> {
     let Named::Known(of) = of else { return None };
     if let TypeKind::Enum(values) = &of.kind {
