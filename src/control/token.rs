@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
@@ -121,8 +121,15 @@ impl Token {
         match &self.source {
             Source::File(path) => {
                 let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || read(&path)).await;
-                read.unwrap_or_else(|_| Err(self.fault("could not be read")))
+                let (send, done) = oneshot::channel();
+                // A thread of its own: a runtime waits at its end for blocking tasks, and a file may be
+                // on a network that does not answer.
+                let thread = std::thread::Builder::new().name("tower-gwag-token".to_owned());
+                let started = thread.spawn(move || send.send(read(&path)).is_ok());
+                match (started, done.await) {
+                    (Ok(_), Ok(token)) => token,
+                    _ => Err(self.fault("could not be read")),
+                }
             }
             Source::Provider(provider) => {
                 let token = provider().await;

@@ -43,6 +43,10 @@ async fn it_registers_looks_and_operates() {
     assert!(!client.heartbeat("unknown").await.expect("an answer"));
     let registrations = client.registrations().await.expect("a list");
     assert_eq!(registrations[0].instance_id, "by hand");
+    // A clustered gateway mounts what it took a moment later.
+    gateway
+        .wait_until(|view| view.services.iter().any(|it| it.namespace == "greeter"))
+        .await;
     let listed = client.services().await.expect("a list");
     assert!(listed.services.iter().any(|it| it.namespace == "greeter"));
     assert_eq!(listed.stable_vn.get("greeter"), Some(&1));
