@@ -84,6 +84,7 @@ fn make(namespace: &str, version: &str, root: &Value) -> Option<Vec<GrpcMethod>>
         }
     }
     let (mut methods, mut targets) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
     for entry in &service.entries {
         let Entry::Operation(operation) = entry else {
             continue;
@@ -91,6 +92,10 @@ fn make(namespace: &str, version: &str, root: &Value) -> Option<Vec<GrpcMethod>>
         let Target::Http { method, path } = &operation.target else {
             continue;
         };
+        // Two methods with one name, and the descriptor is invalid.
+        if !known.insert(operation.name.as_str()) {
+            return None;
+        }
         let (made, is_wrapped) = maker.method(operation, &types)?;
         methods.push(made);
         targets.push((*method, path.clone(), is_wrapped));
