@@ -1,4 +1,4 @@
-//! What of an OpenAPI document is found before it is sent.
+//! Checks an OpenAPI document before it is sent.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,20 +16,20 @@ use crate::openapi::{self, Document, Fault};
 use crate::release::GatewayRelease;
 use crate::render::{self, Effect, Site, Unrenderable};
 
-/// What findings call the document.
+/// The file name of the document in findings.
 const FILE: &str = "openapi";
 
-/// What a check says of a document.
+/// The result of checking a document.
 pub(crate) struct Checked {
     pub(crate) found: Vec<Finding>,
-    /// Whether a gateway's schema shows something of it.
+    /// Whether a gateway's schema shows an operation of it.
     pub(crate) has_operations: bool,
-    /// If it can be read.
+    /// `None` if it cannot be read.
     pub(crate) document: Option<Document>,
 }
 
-/// Everything to say about a document. `given` is what the user has, from which a repair may have made
-/// it.
+/// Checks a document. `given` is the user's document, from which a repair may have produced the checked
+/// one.
 pub(crate) fn check(
     namespace: &str,
     version: &str,
@@ -46,7 +46,7 @@ pub(crate) fn check(
             let mut found: Vec<_> = lost.chain(faults.map(|fault| of_fault(&fault))).collect();
             let judged = render::judge_openapi(namespace, version, &document, release);
             let unrenderable = judged.found;
-            // A component whose name is refused as such is told once.
+            // A component whose name is refused for this reason is reported once.
             let told = found.iter().map(|(finding, site)| (finding.rule(), site));
             let told: HashSet<_> = told.collect();
             let is_told = |it: &&Unrenderable| told.contains(&(it.rule, &it.site));
@@ -61,7 +61,7 @@ pub(crate) fn check(
             found.extend(shared_parameters(&document));
             let operations = calls::of_openapi((namespace, version), &document, &judged.schema);
             found.extend(calls::findings(&operations));
-            // A parameter that many operations share is told once.
+            // A parameter that many operations share is reported once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
                 told.insert((finding.message().to_owned(), site.clone()))
@@ -69,14 +69,14 @@ pub(crate) fn check(
             (found, judged.has_operations, Some(document))
         }
     };
-    // More are only counted.
+    // Further findings are only counted.
     let sites = found.iter().take(MOST_FINDINGS);
     let sites: Vec<_> = sites.map(|(_, site)| site.clone()).collect();
     let places = places(&String::from_utf8_lossy(given), &sites);
     let places = places.into_iter().chain(std::iter::repeat(None));
     let placed = found.into_iter().zip(places).map(|((finding, site), at)| {
         let file = match (&at, &site) {
-            // Without a line at least the way through the document.
+            // Without a line, show at least the path in the document.
             (None, Site::OpenApi(pointer)) => format!("{FILE}#{pointer}"),
             _ => FILE.to_owned(),
         };
@@ -101,7 +101,7 @@ fn no_operations() -> (Finding, Site) {
     (finding.help(help), Site::OpenApi("/paths".to_owned()))
 }
 
-/// The place of each site. What a repair has made or renamed is shown by what it is in.
+/// The place of each site. A value that a repair created or renamed is shown at its parent.
 fn places(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
     let mut found = spots(text, sites);
     let mut wanted: Vec<Site> = sites.to_vec();
@@ -125,7 +125,7 @@ fn places(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
     }
 }
 
-/// Parameters of a path that an operation would need: gateways do not look at them.
+/// Path parameters that an operation needs, although gateways ignore them.
 fn shared_parameters(document: &Document) -> Vec<(Finding, Site)> {
     let root = document.as_json();
     let paths = root.get("paths").and_then(Value::as_object);
@@ -173,13 +173,13 @@ fn shared_parameters(document: &Document) -> Vec<(Finding, Site)> {
     found
 }
 
-/// Where parameters become arguments of callers.
+/// Locations of parameters that become arguments for callers.
 const ARGUMENTS: [&str; 2] = ["path", "query"];
 
 /// The methods that gateways serve.
 const SERVED: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
-/// The place and the name of a parameter.
+/// The location and the name of a parameter.
 fn parameter<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a str)> {
     let reference = parameter.get("$ref").and_then(Value::as_str);
     let parameter = match reference {
@@ -192,8 +192,8 @@ fn parameter<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a 
     ))
 }
 
-/// What repairs a document where HTTP stays as it is; without the word, findings would send
-/// people to work that need not be done.
+/// The offer to repair what can change without changing HTTP; without it, findings would ask for
+/// unnecessary work.
 const REPAIR: &str = "or let `Service::repair` do it";
 
 fn of_repeated(fault: &Fault) -> (Finding, Site) {

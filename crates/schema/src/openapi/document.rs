@@ -1,4 +1,4 @@
-//! OpenAPI documents: read, checked and taken apart as a gateway does (contract § 2).
+//! OpenAPI documents: parsed, checked and split into operations as a gateway does (contract § 2).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,16 +11,16 @@ use crate::openapi::validate::{self, Faults};
 use crate::openapi::yaml::{self, Times};
 use crate::render::Site;
 
-/// The HTTP methods that make an operation of a path item.
+/// The HTTP methods that are operations of a path item.
 pub(crate) const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
 
-/// A document that can be parsed; it may still be no valid OpenAPI.
+/// A parsed document; it need not be valid OpenAPI.
 #[derive(Clone, Debug)]
 pub struct Document {
     root: Value,
-    /// What was lost when it was read.
+    /// What got lost while reading.
     lost: Vec<Fault>,
 }
 
@@ -36,14 +36,14 @@ pub struct Operation {
     pub pointer: String,
 }
 
-/// What keeps a document from being used.
+/// Why a document cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub rule: Rule,
-    /// What a gateway says, as far as it matters.
+    /// The gateway's error, as far as it matters.
     pub text: String,
     pub site: Site,
-    /// What to do about it, where the rule alone does not say it.
+    /// The remedy, if the rule alone does not imply it.
     pub(crate) help: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads JSON or YAML into the objects of a document and follows every `$ref`; the first fault.
+/// Parses JSON or YAML and checks every `$ref`; returns the first fault.
 pub fn parse(bytes: &[u8]) -> Result<Document, Fault> {
     let document = read(bytes)?;
     let lost = document.lost.iter().cloned();
@@ -79,13 +79,13 @@ pub fn parse(bytes: &[u8]) -> Result<Document, Fault> {
     }
 }
 
-/// Reads JSON or YAML as gateways do.
+/// Parses JSON or YAML as gateways do.
 pub fn read(bytes: &[u8]) -> Result<Document, Fault> {
     read_with(bytes, Times::AsGateways).map(|(document, _)| document)
 }
 
-/// Reads JSON or YAML; whether dates and times without quotes are what gateways do not take for
-/// texts.
+/// Parses JSON or YAML; also returns whether there are unquoted dates and times, which gateways do not
+/// read as strings.
 pub fn read_as_written(bytes: &[u8]) -> Result<(Document, bool), Fault> {
     read_with(bytes, Times::AsWritten)
 }
@@ -111,7 +111,7 @@ fn read_with(bytes: &[u8], times: Times) -> Result<(Document, bool), Fault> {
     Ok((Document { root, lost }, has_times))
 }
 
-/// What gateways refuse to read.
+/// The fault for a duplicate key, which gateways refuse.
 fn repeated(found: &yaml::Repeated) -> Fault {
     let yaml::Repeated { key, at } = found;
     let text = format!("the key {key:?} is there twice in one mapping, which YAML readers refuse");
@@ -127,7 +127,7 @@ fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Faul
         Some((line, column)) => Site::Mark(line, column),
         None => Site::Nowhere,
     };
-    // A limit of this reader is no fault of the document.
+    // A limit of this parser is not a fault of the document.
     let rule = match is_deep || yaml.is_limit {
         true => Rule::OpenApiUnverified,
         false => Rule::OpenApiSyntax,
@@ -136,7 +136,7 @@ fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Faul
     Fault::new(rule, text, site)
 }
 
-/// A JSON pointer one step deeper.
+/// Appends one step to a JSON pointer.
 pub(crate) fn step(pointer: &str, key: &str) -> String {
     let key = key.replace('~', "~0").replace('/', "~1");
     format!("{pointer}/{key}")
@@ -145,25 +145,25 @@ pub(crate) fn step(pointer: &str, key: &str) -> String {
 // === impl Document ===
 
 impl Document {
-    /// A document that was read before.
+    /// Wraps a parsed document.
     pub(crate) fn of(root: Value) -> Self {
         let lost = Vec::new();
         Self { root, lost }
     }
 
-    /// What is not in it, although the text has it.
+    /// What the text says but the parsed document lacks.
     #[must_use]
     pub fn lost(&self) -> &[Fault] {
         &self.lost
     }
 
-    /// The document as it was read.
+    /// The parsed document.
     #[must_use]
     pub fn as_json(&self) -> &Value {
         &self.root
     }
 
-    /// `info.title`, empty where there is none.
+    /// `info.title`, empty if missing.
     pub fn title(&self) -> &str {
         self.root
             .pointer("/info/title")
@@ -171,7 +171,7 @@ impl Document {
             .unwrap_or_default()
     }
 
-    /// What keeps gateways from reading or mounting it.
+    /// Faults that keep gateways from reading or serving it.
     #[must_use]
     pub fn faults(&self) -> Faults {
         let mut found = validate::faults(&self.root);

@@ -1,4 +1,4 @@
-//! Where in the text of a document its values stand, JSON and YAML alike.
+//! Locates values in the text of a document, JSON and YAML alike.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use crate::finding::location::{Lines, Spot};
 use crate::openapi::step;
 use crate::render::Site;
 
-/// Deeper ones are not looked for: what is found there is told by its pointer.
+/// Deeper values are not located: findings show their pointers instead.
 const MAX_DEPTH: usize = 256;
 
-/// The place of each site, where it can be found.
+/// The place of each site, if found.
 pub(crate) fn spots(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
     let lines = Lines::of(text);
     let mut wanted: HashMap<&str, Option<Spot>> = HashMap::new();
@@ -31,12 +31,12 @@ pub(crate) fn spots(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
     sites.iter().map(spot).collect()
 }
 
-/// A collection that is being read, and where it stands.
+/// A collection being read, and its place.
 struct Open {
     pointer: String,
-    /// The number of the next item; none in a mapping.
+    /// The index of the next item; `None` in a mapping.
     next: Option<usize>,
-    /// In a mapping, the key whose value comes next.
+    /// In a mapping, the key of the next value.
     key: Option<(String, Span)>,
 }
 
@@ -44,7 +44,7 @@ fn search(text: &str, lines: &Lines<'_>, wanted: &mut HashMap<&str, Option<Spot>
     let mut open: Vec<Open> = Vec::new();
     let mut left = wanted.len();
     for event in Parser::new_from_str(text) {
-        // What was found so far is good.
+        // Everything found so far is still valid.
         let Ok((event, span)) = event else { return };
         if left == 0 || open.len() > MAX_DEPTH {
             return;
@@ -81,7 +81,7 @@ fn search(text: &str, lines: &Lines<'_>, wanted: &mut HashMap<&str, Option<Spot>
                     *key = Some((name.clone(), span));
                     continue;
                 }
-                // A key that is a collection: no such document is read.
+                // A collection as a key: such documents are never read.
                 (None, None) => return,
             },
         };

@@ -1,4 +1,4 @@
-//! OpenAPI documents: read, judged and repaired as gateways need them.
+//! OpenAPI documents: parsed, checked and repaired for gateways.
 
 #[cfg(feature = "preflight")]
 pub(crate) mod check;

@@ -1,13 +1,13 @@
-//! References of an OpenAPI document: where they lead, and which keys are no references.
+//! References of an OpenAPI document: their targets, and keys that only look like references.
 
 use serde_json::Value;
 
 use crate::openapi::{METHODS, step};
 
-/// Keys whose values are data of the user.
+/// Keys whose values are user data.
 const DATA: [&str; 5] = ["default", "enum", "const", "example", "examples"];
 
-/// Keys whose values are maps from the user's own names, which are no keywords.
+/// Keys whose values are maps keyed by the user's names instead of keywords.
 const MAPS: [&str; 18] = [
     "$defs",
     "callbacks",
@@ -29,25 +29,25 @@ const MAPS: [&str; 18] = [
     "webhooks",
 ];
 
-/// Whether the value of a keyword is data of the user, where nothing is a reference.
+/// Whether the value of a keyword is user data, which contains no references.
 pub(crate) fn is_data(keyword: &str) -> bool {
     DATA.contains(&keyword)
 }
 
-/// Whether the value of a keyword is a map from the user's own names.
+/// Whether the value of a keyword is a map keyed by the user's names.
 pub(crate) fn is_map(keyword: &str) -> bool {
     MAPS.contains(&keyword)
 }
 
-/// What a reference into this document leads to, and the JSON pointer of that.
+/// The target of a reference into this document, and the target's JSON pointer.
 pub(crate) fn target<'a>(root: &'a Value, reference: &str) -> Option<(&'a Value, String)> {
     let pointer = decoded(reference.strip_prefix('#')?)?;
     Some((root.pointer(&pointer)?, pointer))
 }
 
-/// A path item, or the one that stands for it, and the JSON pointer of that.
+/// A path item, or the one that it refers to, and its JSON pointer.
 pub(crate) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'a Value, String) {
-    // Gateways follow the reference of a path item that has nothing else.
+    // Gateways follow the reference of a path item only if it has nothing else.
     let others = ["connect", "summary", "description", "servers", "parameters"];
     let mut keys = METHODS.iter().chain(&others);
     let has_its_own = keys.any(|key| item.get(*key).is_some_and(says_anything));
@@ -57,7 +57,7 @@ pub(crate) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'
     found.unwrap_or_else(|| (item, step("/paths", path)))
 }
 
-/// What is empty is as good as none; operations never are.
+/// Empty values count as missing; operations never do.
 fn says_anything(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -67,7 +67,7 @@ fn says_anything(value: &Value) -> bool {
     }
 }
 
-/// A reference is a URL: its fragment may have `%7B` for `{`.
+/// A reference is a URL: its fragment may contain `%7B` for `{`.
 pub(crate) fn decoded(fragment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.bytes();

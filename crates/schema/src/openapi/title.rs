@@ -1,7 +1,7 @@
-//! The title of an OpenAPI document, from which a gateway derives the namespace.
+//! Finds the title of an OpenAPI document, from which a gateway derives the namespace.
 
-/// `info.title` of a JSON document, or of a YAML document in block style; `None` when there is
-/// none or it is not written plainly enough to be read without a YAML parser.
+/// `info.title` of a JSON document, or of a YAML document in block style; `None` if it is missing
+/// or too complex to read without a YAML parser.
 pub(crate) fn title(document: &[u8]) -> Option<String> {
     if let Ok(json) = serde_json::from_slice::<serde_json::Value>(document) {
         return json["info"]["title"].as_str().map(str::to_owned);
@@ -37,7 +37,7 @@ fn indent_of(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-/// A plain or quoted scalar on one line; anything else (blocks, anchors, escapes) is not guessed.
+/// A plain or quoted scalar on one line; `None` for anything else (blocks, anchors, escapes).
 fn scalar(text: &str) -> Option<String> {
     let text = text.trim();
     for quote in ['"', '\''] {

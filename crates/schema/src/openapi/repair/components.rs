@@ -1,5 +1,5 @@
-//! Component schemas whose names are no names are renamed, where they are used; where no component
-//! may be called so, in any case.
+//! Renames component schemas whose names are not GraphQL names, if they are used; renames them in any
+//! case if the name is not valid for a component.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
     let is_harmful = found
         .iter()
         .any(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name));
-    // What hides behind one that has to be renamed would come to light next.
+    // Renaming one component can reveal further ones.
     let used_names = RefCell::new(BTreeSet::new());
     if is_harmful {
         let mut walked = root.clone();
@@ -35,7 +35,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
     let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {
         return Vec::new();
     };
-    // Only whole components: what lies deeper in one is named by something else.
+    // Only whole components: a schema inside one is named after another part.
     let old: Vec<String> = schemas
         .keys()
         .filter(|key| (!is_name(key) && used.contains(*key)) || !is_identifier(key))
@@ -68,7 +68,7 @@ fn reference(name: &str) -> String {
     format!("#{}", step(SCHEMAS, name))
 }
 
-/// What a reference, or a bare name of a discriminator's mapping, becomes.
+/// The new text of a reference, or of a bare name in a discriminator's mapping.
 fn follow(target: &str, renamed: &BTreeMap<String, String>) -> Option<String> {
     if let Some(new) = renamed.get(target) {
         return Some(new.clone());
@@ -77,7 +77,7 @@ fn follow(target: &str, renamed: &BTreeMap<String, String>) -> Option<String> {
     Some(format!("{}{deeper}", reference(renamed.get(&name)?)))
 }
 
-/// The component that a reference leads to, and the way on inside it.
+/// The component of a reference, and the rest of the path inside it.
 fn component(reference: &str) -> Option<(String, String)> {
     let plain = decoded(reference).unwrap_or_else(|| reference.to_owned());
     let rest = plain.strip_prefix("#/components/schemas/")?;
@@ -87,8 +87,8 @@ fn component(reference: &str) -> Option<(String, String)> {
     Some((name, deeper.to_owned()))
 }
 
-/// Without an entry in `mapping`, the name of a component is the value on the wire: such names are
-/// entered.
+/// Without an entry in `mapping`, the name of a component is the value on the wire: adds an entry for
+/// each such name.
 fn keep_wire_values(root: &mut Value, renamed: &BTreeMap<String, String>) {
     let parents = parents(root);
     if let Some(Value::Object(schemas)) = root.pointer_mut(SCHEMAS) {
@@ -119,7 +119,7 @@ fn component_of(schema: &Value) -> Option<String> {
     deeper.is_empty().then_some(name)
 }
 
-/// What each component extends by `allOf`.
+/// The components that each component extends by `allOf`.
 fn parents(root: &Value) -> BTreeMap<String, Vec<String>> {
     let schemas = root.pointer(SCHEMAS).and_then(Value::as_object);
     let schemas = schemas.into_iter().flatten();

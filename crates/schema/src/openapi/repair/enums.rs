@@ -1,4 +1,4 @@
-//! String enums of bodies whose values are no names become plain strings.
+//! Turns string enums in bodies whose values are not GraphQL names into plain strings.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::finding::Rule;
 use crate::openapi::Document;
 use crate::render::names;
 
-/// More values of one enum are told by the description only.
+/// How many values of one enum the finding lists; the description has them all.
 const MOST_TOLD: usize = 10;
 
 pub(super) fn loosen(root: &mut Value) -> Vec<String> {
@@ -30,7 +30,7 @@ pub(super) fn loosen(root: &mut Value) -> Vec<String> {
 fn loosen_one(schema: &mut Value, at: &str, is_3_0: bool) -> Option<String> {
     let schema = schema.as_object_mut()?;
     let values = schema.get("enum")?.as_array()?;
-    // What holds other values, too, is no string.
+    // An enum with other values, too, is not a string.
     if !values.iter().all(|it| it.is_string() || it.is_null()) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! A license without a name goes, because gateways want one: utoipa writes it for every crate that
-//! has no `license` in its Cargo.toml.
+//! Removes a license without a name, because gateways require the name: utoipa writes one for every crate
+//! that has no `license` in its Cargo.toml.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ pub(super) fn drop_empty(root: &mut Value) -> Option<String> {
     let info = root.get_mut("info")?.as_object_mut()?;
     let license = info.get("license")?.as_object()?;
     let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(str::is_empty);
-    // Whatever else it says would be lost.
+    // Otherwise its other content would be lost.
     if !license.values().all(is_empty) {
         return None;
     }

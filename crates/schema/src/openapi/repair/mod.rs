@@ -1,4 +1,4 @@
-//! Repairs of an OpenAPI document that keep its meaning: what goes over HTTP stays as it is.
+//! Repairs an OpenAPI document without changing the HTTP API.
 
 mod components;
 mod enums;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::finding::Finding;
 use crate::finding::Rule;
 
-/// Repairs what can be repaired; what was changed, in words.
+/// Repairs what it can; returns the changes as findings.
 pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     let mut done = versions::quote(root);
     done.extend(license::drop_empty(root));
@@ -24,9 +24,9 @@ pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
     done.extend(components::rename(root));
     done.extend(enums::loosen(root));
     done.extend(twins::part(root));
-    // Before the operations, whose ids are made from paths.
+    // Before the operations, whose ids are derived from paths.
     done.extend(parameters::rename(root));
-    // Behind the twins, whose parameters may be those of the path, and with names that are good.
+    // After the twins, which may use the path's parameters, and after the renaming.
     done.extend(shared::hand_down(root));
     done.extend(operations::name(version, root));
     let findings = done.into_iter();
@@ -35,7 +35,7 @@ pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
         .collect()
 }
 
-/// What is told of dates and times that the reader took as they are written.
+/// The finding about dates and times that are read as written.
 pub(crate) fn times() -> Finding {
     let text = "dates and times without quotes became text";
     Finding::warning(Rule::OpenApiRepaired, text)

@@ -1,4 +1,4 @@
-//! OperationIds that are missing or cannot be used are made from method and path.
+//! Generates operationIds that are missing or unusable from method and path.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,10 +12,10 @@ pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
     let mut taken = HashSet::from([version.to_owned(), "stable".to_owned()]);
     let mut kept = HashSet::new();
     let mut open = Vec::new();
-    // The ids that can stay come first, so that no made one takes theirs.
+    // Valid ids are collected first, so that no generated one collides with them.
     for operation in Document::of(root.clone()).operations() {
         match &operation.id {
-            // Gateways serve no such operations; two with one id they refuse all the same.
+            // Gateways do not serve such operations, but refuse two with the same id.
             None if !is_served(&operation) => {}
             Some(id) if (is_name(id) || !is_served(&operation)) && taken.insert(id.clone()) => {
                 kept.insert(id.clone());
@@ -38,7 +38,7 @@ pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
             None => format!("the operationId `{made}` was made for {place}"),
             Some(id) => {
                 let text = format!("the operationId `{id}` of {place} became `{made}`");
-                // Where several have one id, links mean the first.
+                // If several operations share an id, links refer to the first.
                 if !kept.contains(&id) {
                     renamed.entry(id).or_insert(made);
                 }

@@ -1,4 +1,4 @@
-//! Path parameters whose names are no names are renamed: their names never go over the wire.
+//! Renames path parameters whose names are not GraphQL names: their names are never sent over HTTP.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
         .map(str::to_owned)
         .collect();
     for old in names {
-        // A template without its parameter is nothing that the check minds.
+        // The check accepts a template without its parameter.
         if !is_declared(root, &old) || is_fixed(root, &old) {
             continue;
         }
@@ -29,7 +29,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
         });
         let mut renamed = root.clone();
         rename_parameter(&mut renamed, &old, &new);
-        // It may be declared where nothing is renamed.
+        // It may also be declared in a place that is not renamed.
         if is_declared(&renamed, &old) {
             continue;
         }
@@ -61,8 +61,8 @@ fn is_path_parameter(parameter: &Map<String, Value>, name: &str) -> bool {
     is("in", "path") && is("name", name)
 }
 
-/// Whether the name is more than a name between template and parameter: part of the URL, or told
-/// in links, runtime expressions or templates that are not renamed here.
+/// Whether the name is used beyond template and parameter: as part of the URL, or in links, runtime
+/// expressions or templates that are not renamed here.
 fn is_fixed(root: &Value, name: &str) -> bool {
     let template = format!("{{{name}}}");
     let expression = format!("$request.path.{name}");
@@ -84,7 +84,7 @@ fn is_fixed(root: &Value, name: &str) -> bool {
     is_fixed
 }
 
-/// Whether a key or a string has this in it.
+/// Whether a key or a string contains this text.
 fn mentions(value: &Value, text: &str) -> bool {
     match value {
         Value::String(it) => it.contains(text),
@@ -154,7 +154,7 @@ fn rename_paths(root: &mut Value, old: &str, new: &str) {
             .map(|(path, item)| (renamed_path(&path, old, new), item))
             .collect();
     }
-    // References lead through paths, too.
+    // References may lead through paths, too.
     let escaped = old.replace('~', "~0").replace('/', "~1");
     walk::references(root, &|reference| {
         let fragment = reference.strip_prefix('#')?;

@@ -1,4 +1,4 @@
-//! Responses without a description get an empty one, because gateways want one.
+//! Adds an empty description to responses without one, because gateways require it.
 
 use serde_json::{Map, Value};
 
@@ -28,7 +28,7 @@ pub(super) fn describe(root: &mut Value) -> Vec<String> {
     told.into_iter().collect()
 }
 
-/// How many had none.
+/// Returns how many had none.
 fn described(responses: &mut Map<String, Value>) -> usize {
     let entries = responses
         .iter_mut()

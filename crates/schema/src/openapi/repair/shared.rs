@@ -1,5 +1,5 @@
-//! Parameters of a path become those of its operations: gateways do not look at the former, so that
-//! callers could not give them, and `/books/{id}` would be called as it stands.
+//! Moves the parameters of a path to its operations: gateways ignore those of the path, so callers could
+//! not send them, and `/books/{id}` would be called literally.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::name::is_name;
 use crate::openapi::METHODS;
 use crate::openapi::references::{decoded, path_item, target};
 
-/// What parameters may grow by, in number: a path has few operations, but documents are made.
+/// The most copies of parameters: a path has few operations, but documents can be generated.
 const MOST_COPIES: usize = 100_000;
 
 pub(super) fn hand_down(root: &mut Value) -> Vec<String> {
@@ -22,7 +22,7 @@ pub(super) fn hand_down(root: &mut Value) -> Vec<String> {
         .flatten()
         .map(|(path, _)| path.clone())
         .collect();
-    // What others refer to stays where it is.
+    // Path items that others refer to stay unchanged.
     let mut referred = Vec::new();
     walk::objects(root, &mut |object| {
         let reference = object.get("$ref").and_then(Value::as_str);
@@ -57,7 +57,7 @@ pub(super) fn hand_down(root: &mut Value) -> Vec<String> {
     done
 }
 
-/// A path item whose operations have its parameters, and how many that are.
+/// A path item with its parameters moved to the operations, and the number of parameters moved.
 fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, usize)> {
     let shared = item
         .get("parameters")?
@@ -67,14 +67,14 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
         .iter()
         .filter(|it| item.get(**it).is_some_and(Value::is_object));
     let methods: Vec<_> = methods.collect();
-    // Nobody uses them.
+    // The parameters are unused.
     if methods.is_empty() {
         return None;
     }
     *left = left.checked_sub(shared.len().saturating_mul(methods.len()))?;
-    // One that is no parameter is told by the check.
+    // The check reports an invalid parameter.
     shared.iter().try_for_each(|it| key(root, it).map(|_| ()))?;
-    // What would be refused in an operation does no harm where it is.
+    // A parameter that would be refused in an operation is harmless in the path.
     let (shared, stays): (Vec<&Value>, Vec<&Value>) =
         shared.iter().partition(|it| can_be_argument(root, it));
     if shared.is_empty() {
@@ -93,7 +93,7 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
             Some(own) => own.as_array()?.clone(),
         };
         let told: HashSet<_> = own.iter().filter_map(|it| key(root, it)).collect();
-        // Those of the operation stand for those of the path, and keep their places in the list.
+        // The operation's parameters override those of the path, and keep their positions.
         let more = shared
             .iter()
             .copied()
@@ -104,7 +104,7 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
     Some((changed.into(), shared.len()))
 }
 
-/// Whether gateways can make an argument of a parameter: of a good name, and no union.
+/// Whether gateways can turn a parameter into an argument: its name is valid and it is not a union.
 fn can_be_argument(root: &Value, parameter: &Value) -> bool {
     let reference = |it: &Value| Some(it.get("$ref")?.as_str()?.to_owned());
     let found = |it: Value| match reference(&it) {
@@ -120,7 +120,7 @@ fn can_be_argument(root: &Value, parameter: &Value) -> bool {
         && !schema.is_some_and(|it| is_union(&it))
 }
 
-/// What tells parameters apart.
+/// The identity of a parameter: its name and location.
 fn key<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a str)> {
     let reference = parameter.get("$ref").and_then(Value::as_str);
     let parameter = match reference {

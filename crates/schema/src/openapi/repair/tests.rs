@@ -10,7 +10,7 @@ use crate::openapi::Document;
 use crate::openapi::validate;
 use crate::render;
 
-/// Repaired once, and once more without an effect.
+/// Repairs once, and checks that repairing again has no effect.
 fn repaired(mut root: Value) -> (Value, Vec<Finding>) {
     let found = repair("v1", &mut root);
     assert!(found.iter().all(|it| !it.is_error()));
@@ -36,7 +36,7 @@ fn answer(schema: Value) -> Value {
         "description": "ok", "content": {"application/json": {"schema": schema}}}}}}})
 }
 
-/// Operations with the responses that each must have.
+/// Operations with the responses that they must have.
 fn answering(mut item: Value) -> Value {
     for (method, operation) in item.as_object_mut().unwrap() {
         if method != "parameters" && operation.get("responses").is_none() {
@@ -102,7 +102,7 @@ fn path_parameters_are_renamed_wherever_they_stand() {
     root["components"]["parameters"] = json!({"pet": in_path("pet-id")});
     let (root, found) = repaired(root);
     let at = |pointer: &str| root.pointer(pointer).unwrap().clone();
-    // The query has the first choice already.
+    // The query parameter already has the first choice.
     let both = at("/paths/~1pets~1{pet_id_2}~1{toy_id}");
     assert_eq!(both["get"]["parameters"][2]["name"], "toy_id");
     assert_eq!(at("/components/parameters/pet/name"), "pet_id_2");
@@ -329,7 +329,7 @@ fn of_the_cases_that_gateways_do_not_serve_those_remain_that_only_people_can_men
         serde_json::from_str(include_str!("../../../tests/data/render-cases.json")).unwrap();
     let (mut cured, mut left, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for case in cases.iter().filter(|case| case.kind == "openapi") {
-        // The few in YAML have nothing to repair.
+        // The few YAML documents need no repair.
         let Ok(before) = serde_json::from_str::<Value>(&case.source) else {
             continue;
         };
@@ -342,10 +342,10 @@ fn of_the_cases_that_gateways_do_not_serve_those_remain_that_only_people_can_men
         }
     }
     println!("repaired: {cured:?}; not: {left:?}");
-    // Gateways look at no parameters of paths, but callers do.
-    // The values of an enum that are no names can be sent only where they are texts.
+    // Gateways ignore parameters of paths, but callers do not.
+    // Enum values that are not names can only be sent as plain strings.
     assert_eq!(changed, ["enum_param_dash", "pathlevel_bad_path"]);
-    // Names that go over HTTP, unions, names of types and examples are for people.
+    // Names that are sent over HTTP, unions, type names and examples need a human decision.
     assert_eq!(left, NOT_REPAIRED);
     assert!(cured.len() >= 5, "{cured:?}");
 }

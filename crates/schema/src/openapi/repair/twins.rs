@@ -1,5 +1,5 @@
-//! Paths that share their operations with another path by `$ref` get their own, because operations
-//! are told apart by their ids.
+//! Gives paths that share their operations with another path by `$ref` their own copy, because operations
+//! are identified by their ids.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub(super) fn part(root: &mut Value) -> Vec<String> {
     let Some(Value::Object(paths)) = root.get("paths") else {
         return Vec::new();
     };
-    // Those that have their operations themselves keep them.
+    // Paths with operations of their own keep them.
     let (own, shared): (Vec<_>, Vec<_>) = paths
         .iter()
         .map(|(path, item)| (path, item, path_item(root, path, item)))

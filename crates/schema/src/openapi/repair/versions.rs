@@ -1,4 +1,4 @@
-//! Versions that YAML takes for numbers, because nobody quoted them, become text.
+//! Turns versions that YAML reads as numbers, because they are not quoted, into strings.
 
 use serde_json::Value;
 

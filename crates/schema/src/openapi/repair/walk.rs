@@ -1,20 +1,20 @@
-//! Walks through a document that leave the user's own data alone.
+//! Walks a document, skipping user data.
 
 use serde_json::{Map, Value};
 
 use crate::openapi::references::{is_data, is_map};
 
-/// Calls `visit` with every object that is made of keywords.
+/// Calls `visit` with every object whose keys are keywords.
 pub(super) fn objects(root: &Value, visit: &mut impl FnMut(&Map<String, Value>)) {
     each(root, false, visit);
 }
 
-/// Calls `visit` with every object that is made of keywords, for it to change.
+/// Calls `visit` with every object whose keys are keywords, so that it can change them.
 pub(super) fn objects_mut(root: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     each_mut(root, false, visit);
 }
 
-/// Every reference of the document; `change` returns what it becomes.
+/// Visits every reference of the document; `change` returns the replacement.
 pub(super) fn references(root: &mut Value, change: &impl Fn(&str) -> Option<String>) {
     objects_mut(root, &mut |object| {
         for key in ["$ref", "operationRef"] {

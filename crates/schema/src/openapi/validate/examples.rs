@@ -1,4 +1,4 @@
-//! Examples and defaults against their schemas.
+//! Checks examples and defaults against their schemas.
 
 use serde_json::{Map, Value};
 
@@ -8,8 +8,8 @@ use super::trail::Step;
 use super::{Item, Walk, some};
 use crate::finding::Rule;
 
-/// How many steps the examples of one document may take, and each of them: schemas refer to one
-/// another as often as they like. Of what takes longer nothing is said.
+/// The step limit for all examples of a document, and for each of them: schemas may refer to one another
+/// without limit. Examples that take longer are not reported.
 pub(super) const FUEL: usize = 1_000_000;
 pub(super) const FUEL_OF_ONE: usize = 20_000;
 
@@ -20,7 +20,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The examples of a media type or parameter, which has a schema.
+    /// The examples of a media type or parameter that has a schema.
     pub(super) fn told_examples(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let (one, several) = (some(map, "example"), some(map, "examples"));
         if one.is_some() && map.contains_key("examples") {
@@ -42,7 +42,7 @@ impl<'a> Walk<'a> {
             };
             match some(example, "value") {
                 Some(value) => self.check_value(&item, name, &schema, value),
-                // One that is elsewhere is judged as if it were null.
+                // An external value is checked as if it were null.
                 None if some(example, "externalValue").is_some() => {
                     self.check_value(&item, name, &schema, &Value::Null);
                 }
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
             self.check_value(item, "default", schema, value);
         }
         match schema.get("example") {
-            // A date that YAML read as a time is a date all the same.
+            // A date that YAML read as a time is still a date.
             Some(Value::String(text)) if schema.text("format") == "date" => {
                 let date = text.strip_suffix("T00:00:00Z").unwrap_or(text).to_owned();
                 self.check_value(item, "example", schema, &Value::String(date));

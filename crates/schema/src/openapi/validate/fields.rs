@@ -1,4 +1,4 @@
-//! The tables: which fields each object has, and what gateways make of them.
+//! The tables: the fields of each object, and how gateways read them.
 
 use super::kinds::Field;
 use super::kinds::Kind::{
@@ -12,7 +12,7 @@ use super::kinds::Shape::{
     Text, TextMap, Texts, TextsMap, Types,
 };
 
-/// The fields that an object of a kind has.
+/// The fields of an object of this kind.
 pub(super) const fn of(kind: Kind) -> &'static [Field] {
     match kind {
         Root => ROOT,

@@ -1,4 +1,4 @@
-//! Whether a value fits a schema; where that cannot be said for sure, nothing is said.
+//! Checks whether a value fits a schema; reports only what is certain.
 
 use std::collections::HashSet;
 
@@ -22,18 +22,18 @@ pub(super) enum Verdict {
     Unsure,
 }
 
-/// How gateways judge.
+/// How gateways validate a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
-    /// As OpenAPI 3.0 has it.
+    /// By the rules of OpenAPI 3.0.
     Old,
-    /// The same in a document of 3.1 or later: `readOnly` depends on what was judged before.
+    /// The same in a document of 3.1 or later: `readOnly` depends on what was validated before.
     OldInNew,
-    /// As JSON Schema has it.
+    /// By the rules of JSON Schema.
     New,
 }
 
-/// Deeper schemas are not judged; calls nest as deep.
+/// Deeper schemas are not checked; the recursion is as deep.
 const MAX_DEPTH: usize = 64;
 
 pub(super) struct Judgement<'w, 'a> {
@@ -41,7 +41,7 @@ pub(super) struct Judgement<'w, 'a> {
     fuel: &'w mut usize,
     is_new: bool,
     manner: Manner,
-    /// Where it is known.
+    /// `None` if unknown.
     way: Option<Way>,
 }
 
@@ -53,7 +53,7 @@ impl Verdict {
         Self::No { at, why }
     }
 
-    /// The same of what holds the value.
+    /// The same verdict for the parent of the value.
     fn inside(self, step: &str) -> Self {
         match self {
             Self::No { at, why } => {
@@ -65,7 +65,7 @@ impl Verdict {
     }
 }
 
-/// What was found so far: a refusal ends it, doubts add up.
+/// The result so far: a refusal ends the check, doubts accumulate.
 struct Doubt(bool);
 
 impl Doubt {
@@ -84,7 +84,7 @@ impl Doubt {
 // === impl Judgement ===
 
 impl<'w, 'a> Judgement<'w, 'a> {
-    /// `None` where the schema has something by which it cannot be judged.
+    /// `None` if the schema contains something that cannot be checked here.
     pub(super) fn new(
         targets: &'w mut Targets<'a>,
         fuel: &'w mut usize,
@@ -105,7 +105,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         })
     }
 
-    /// The same of a value that goes this way.
+    /// The same check for a value that is sent this way.
     pub(super) fn going(self, way: Option<Way>) -> Self {
         Self { way, ..self }
     }
@@ -127,7 +127,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         }
     }
 
-    /// Another schema, on the same value or on a part of it.
+    /// Checks another schema, on the same value or on a part of it.
     fn inner(&mut self, schema: &'a Value, value: &Value, depth: usize) -> Verdict {
         match Layers::of(self.targets, schema, self.is_new) {
             Some(schema) => self.judge(&schema, value, depth + 1),
@@ -199,7 +199,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         }
     }
 
-    /// `not`, `oneOf`, `anyOf` and `allOf`; whether there is one of the latter three.
+    /// `not`, `oneOf`, `anyOf` and `allOf`; returns whether one of the latter three is present.
     fn choices(
         &mut self,
         schema: &Layers<'a>,
@@ -213,7 +213,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
             schema.list("anyOf"),
             schema.list("allOf"),
         );
-        // What allows anything counts as nothing there.
+        // A subschema that allows anything counts as missing.
         let not = schema.get("not");
         let limits = |it: &Layers<'_>| it.get("type").is_some() || !it.list("required").is_empty();
         let has_limits = !is_old
@@ -367,7 +367,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         Ok(())
     }
 
-    /// Whether a property may be there, or missing, in one direction only.
+    /// Whether a property is allowed, or missing, in one direction only.
     fn direction(&mut self, property: &'a Value) -> Direction {
         if self.manner != Manner::OldInNew {
             return Direction::Any;
@@ -382,16 +382,16 @@ impl<'w, 'a> Judgement<'w, 'a> {
     }
 }
 
-/// Where a property may go.
+/// The directions in which a property may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     Any,
-    /// And whether the value goes the other way, where it is known which way it goes.
+    /// With whether the value is sent the other way, if its direction is known.
     One(Option<bool>),
     Unsure,
 }
 
-/// The reference that the discriminator chooses, if it chooses one.
+/// The reference that the discriminator selects, if any.
 fn discriminated<'a>(schema: &Layers<'a>, value: &Value) -> Result<Option<&'a str>, Verdict> {
     let (Some(discriminator), Some(value)) = (schema.map("discriminator"), value.as_object())
     else {
@@ -439,8 +439,8 @@ fn has_type(types: Option<&[&str]>, value: &Value) -> Result<(), Verdict> {
     }
 }
 
-/// Whether a schema has something that JSON Schema does not have by itself: references to somewhere
-/// else, or `nullable`. `None` where it cannot be judged.
+/// Whether a schema has something outside plain JSON Schema: references to other places, or `nullable`.
+/// `None` if that cannot be decided.
 fn is_judged_as_old(schema: &Layers<'_>, fuel: &mut usize) -> Option<bool> {
     let mut open: Vec<&Value> = Vec::new();
     let mut fields: Vec<(&String, &Value)> = schema.values().collect();
@@ -451,7 +451,7 @@ fn is_judged_as_old(schema: &Layers<'_>, fuel: &mut usize) -> Option<bool> {
             if key == "nullable" && *value == Value::Bool(true) && !has_list {
                 return Some(true);
             }
-            // What has a name of its own is somewhere else for a gateway.
+            // To a gateway, a schema with its own name is another place.
             if matches!(
                 key.as_str(),
                 "$id" | "$schema" | "$anchor" | "$dynamicAnchor"

@@ -1,4 +1,4 @@
-//! References: what stands beside them, and what they lead to.
+//! References: their siblings and their targets.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::finding::Rule;
 use crate::openapi::Fault;
 
 impl<'a> Walk<'a> {
-    /// An object that stands for another one.
+    /// An object that is a reference.
     pub(super) fn reference(
         &mut self,
         item: &Item<'a>,
@@ -61,7 +61,7 @@ impl<'a> Walk<'a> {
         self.follow(item, item.kind, reference, at);
     }
 
-    /// Looks at what a reference leads to, as far as nobody else does.
+    /// Checks the target of a reference, unless another check covers it.
     pub(super) fn follow(&mut self, item: &Item<'a>, kind: Kind, reference: &'a str, at: usize) {
         let Some(target) = self.targets.of(reference) else {
             let text = format!("the reference {reference:?} leads nowhere");
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
         let is_elsewhere = match place {
             Place::Of(found) if found == kind => item.is_judged && !is_judged,
             Place::Free => true,
-            // What the document has beside the known fields would be it.
+            // The unknown fields of the document itself would be the target.
             Place::Root if has_more(value) => return,
             Place::Root => {
                 if item.is_judged {
@@ -115,13 +115,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Why a reference leads out of the document.
+/// Why a reference leaves the document.
 pub(super) fn external(reference: &str) -> Option<String> {
     let is_external = !reference.starts_with('#');
     is_external.then(|| format!("disallowed external reference {reference:?}"))
 }
 
-/// Whether a document has fields that no document has.
+/// Whether a document has unknown fields.
 fn has_more(root: &Value) -> bool {
     let mut keys = root.as_object().into_iter().flat_map(Map::keys);
     keys.any(|key| Kind::Root.field(key).is_none())

@@ -1,4 +1,4 @@
-//! Numbers, texts and sizes against what a schema says of them.
+//! Checks numbers, strings and sizes against the limits of a schema.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub(super) fn number(
 ) -> Result<(), String> {
     let format = schema.text("format");
     if !is_new && is_whole && format == "int32" {
-        // Beyond these nobody knows what is left of a number.
+        // Beyond this, the precision of a number is uncertain.
         *doubt |= value.abs() > 9e18;
         let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
         if value.abs() <= 9e18 && !range.contains(&value) {
@@ -45,7 +45,7 @@ pub(super) fn number(
     Ok(())
 }
 
-/// `None` where it depends on how fractions are rounded.
+/// `None` if it depends on how fractions are rounded.
 fn is_multiple(value: f64, of: f64, is_new: bool) -> Option<bool> {
     if of == 0.0 {
         return Some(false);
@@ -56,7 +56,7 @@ fn is_multiple(value: f64, of: f64, is_new: bool) -> Option<bool> {
         let is_clear = rest == 0.0 || (1e-6..of.abs() - 1e-6).contains(&rest);
         return (is_sure && is_clear).then_some(rest == 0.0);
     }
-    // Gateways take ten digits after the point.
+    // Gateways use ten digits after the point.
     let digits = |number: f64| {
         format!("{number:.10}")
             .replace('.', "")
@@ -90,7 +90,7 @@ pub(super) fn text(schema: &Layers<'_>, value: &str, has_formats: bool) -> Resul
 /// `minItems` and the like.
 pub(super) fn size(schema: &Layers<'_>, what: &str, size: usize) -> Result<(), String> {
     let limit = |way: &str| schema.number(&format!("{way}{what}"));
-    // Sizes are small enough for an exact `f64`.
+    // Sizes are small enough to be exact in `f64`.
     #[allow(clippy::cast_precision_loss)]
     let size = size as f64;
     if limit("min").is_some_and(|it| size < it) {
@@ -102,12 +102,12 @@ pub(super) fn size(schema: &Layers<'_>, what: &str, size: usize) -> Result<(), S
     Ok(())
 }
 
-/// Whether two values are the same; whole numbers may be written with a fraction.
+/// Whether two values are equal; whole numbers may be written with a fraction.
 pub(super) fn are_equal(one: &Value, other: &Value) -> bool {
     one == other || canonical(one) == canonical(other)
 }
 
-/// A text that is the same for equal values.
+/// The same text for all equal values.
 pub(super) fn canonical(value: &Value) -> String {
     match value {
         Value::Number(number) => number.as_f64().unwrap_or(f64::NAN).to_string(),
@@ -131,7 +131,7 @@ fn is_base64(text: &str) -> bool {
     text.bytes().all(is_part)
 }
 
-/// `2026-01-31`; every month may have 31 days.
+/// `2026-01-31`; accepts day 31 in every month.
 fn is_date(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
     matches!(parts[..], [year, month, day]

@@ -8,7 +8,7 @@ use Kind::{
 
 use super::fields::of as fields;
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Root,
@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Flow,
 }
 
-/// What a value has to be; `null` is as good as none, or as an empty map.
+/// The required shape of a value; `null` counts as missing, or as an empty map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Any,
@@ -53,17 +53,17 @@ pub(super) enum Shape {
     TextsMap,
     /// Lists of security requirements.
     Requirements,
-    /// A text or several.
+    /// A string or a list of strings.
     Types,
     Flag,
     Number,
-    /// A whole number that is not negative.
+    /// A non-negative integer.
     Count,
-    /// A flag or a number.
+    /// A boolean or a number.
     Bound,
     One(Kind),
     Many(Kind),
-    /// By names that the user chose.
+    /// A map keyed by names that the user chose.
     Named(Kind),
     FlagOr(Kind),
 }
@@ -73,20 +73,20 @@ pub(super) enum Shape {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
-    /// Whether gateways look at what is in it, once it could be read.
+    /// Whether gateways check the content after reading it.
     pub(super) is_judged: bool,
-    /// Whether gateways follow the references in it.
+    /// Whether gateways follow references in it.
     pub(super) is_linked: bool,
     /// Whether a reference in it may have siblings.
     pub(super) is_lenient: bool,
-    /// Whether it is there from OpenAPI 3.1 on.
+    /// Whether it exists only since OpenAPI 3.1.
     pub(super) is_new: bool,
 }
 
 // === impl Kind ===
 
 impl Kind {
-    /// What findings call it.
+    /// The name in findings.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Root => "the document",
@@ -120,7 +120,7 @@ impl Kind {
         }
     }
 
-    /// Whether a reference may stand in its place.
+    /// Whether a reference may replace it.
     pub(super) const fn can_be_reference(self) -> bool {
         matches!(
             self,
@@ -136,7 +136,7 @@ impl Kind {
         )
     }
 
-    /// What its entries are, where it is a map of which only `x-…` is something else.
+    /// The kind of its entries, if it is a map in which only `x-…` is different.
     pub(super) const fn entries(self) -> Option<Self> {
         match self {
             Paths | Callback => Some(PathItem),

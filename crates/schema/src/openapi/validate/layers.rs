@@ -1,4 +1,4 @@
-//! A schema with what stands beside the references that led to it, as OpenAPI 3.1 has it.
+//! A schema together with the siblings of the references that led to it, as in OpenAPI 3.1.
 
 use serde_json::{Map, Value};
 
@@ -8,13 +8,13 @@ use super::targets::{Targets, reference_of};
 #[derive(Clone, Debug)]
 pub(super) struct Layers<'a>(Vec<&'a Map<String, Value>>);
 
-/// References that lead to more references are not followed further.
+/// Longer chains of references are not followed.
 const MOST_LAYERS: usize = 16;
 
 // === impl Layers ===
 
 impl<'a> Layers<'a> {
-    /// `None` where a reference leads nowhere, or in a circle.
+    /// `None` if a reference has no target, or is part of a cycle.
     pub(super) fn of(
         targets: &mut Targets<'a>,
         schema: &'a Value,
@@ -36,7 +36,7 @@ impl<'a> Layers<'a> {
         None
     }
 
-    /// A field that is there.
+    /// The first value of a field, unless it is null.
     pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         let found = self.0.iter().find_map(|layer| layer.get(key));
         found.filter(|it| !it.is_null())
@@ -63,7 +63,7 @@ impl<'a> Layers<'a> {
         self.get(key).and_then(Value::as_object)
     }
 
-    /// The types that values may have; `None` where there is no such limit.
+    /// The allowed types; `None` if there is no limit.
     pub(super) fn types(&self) -> Option<Vec<&'a str>> {
         Some(match self.get("type")? {
             Value::String(one) => vec![one],
@@ -75,7 +75,7 @@ impl<'a> Layers<'a> {
         })
     }
 
-    /// The values of all its fields that schemas have.
+    /// The values of all fields that schemas define.
     pub(super) fn values(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
         self.0.iter().flat_map(|layer| layer.iter())
     }

@@ -1,6 +1,6 @@
-//! Whether a document has the shape that gateways want: what they say on reading and judging it.
+//! Checks whether a document has the shape that gateways require, both when read and when validated.
 //!
-//! Gateways are measured, not the specification: what they let pass is no fault here.
+//! The reference is measured gateways, not the specification: what they accept is not a fault here.
 
 mod examples;
 mod fields;
@@ -33,25 +33,25 @@ use crate::finding::Rule;
 use crate::openapi::{Fault, step};
 use crate::render::Site;
 
-/// What is wrong with a document.
+/// The faults of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// What no gateway can read.
+    /// Faults that keep gateways from reading it.
     pub unreadable: Vec<Fault>,
-    /// What a gateway reads and does not serve.
+    /// Faults for which a gateway reads it but does not serve it.
     pub invalid: Vec<Fault>,
 }
 
-/// More of each sort are not looked for.
+/// Each kind of fault is collected up to this many.
 const MOST_FAULTS: usize = 200;
 
-/// The versions with what OpenAPI 3.1 brought; others are read as 3.0, whatever they say.
+/// The versions with the features of OpenAPI 3.1; all others are read as 3.0.
 const NEW: [&str; 6] = ["3.1", "3.1.0", "3.1.1", "3.1.2", "3.2", "3.2.0"];
 
-/// The versions that must have paths.
+/// The versions that require paths.
 const OLD: [&str; 7] = ["3", "3.0", "3.0.0", "3.0.1", "3.0.2", "3.0.3", "3.0.4"];
 
-/// Everything that is wrong with a document.
+/// All faults of a document.
 pub(super) fn faults(root: &Value) -> Faults {
     let Some(document) = root.as_object() else {
         return Faults::default();
@@ -80,43 +80,43 @@ pub(super) fn faults(root: &Value) -> Faults {
         is_lenient: false,
         group: 0,
     });
-    // A list instead of calls: documents are as deep as they like.
+    // A work list instead of recursion: documents may have any depth.
     while let Some(item) = walk.open.pop_front() {
         walk.object(item);
     }
     walk.one_way_examples(root);
     let mut faults = walk.finish();
     if version.is_empty() && document.contains_key("swagger") {
-        // All the others follow from what it is.
+        // All other faults follow from it.
         let is_told = |it: &Fault| it.site == Site::OpenApi("/openapi".to_owned());
         faults.invalid.retain(is_told);
     }
     faults
 }
 
-/// An object that is to be looked at.
+/// An object to check.
 #[derive(Clone, Copy, Debug)]
 struct Item<'a> {
     value: &'a Value,
     kind: Kind,
     at: usize,
-    /// Whether more than its types counts.
+    /// Whether more than the types of its fields is checked.
     is_judged: bool,
     /// Whether references are followed.
     is_linked: bool,
-    /// Whether it may have siblings, if it is a reference.
+    /// Whether it may have siblings if it is a reference.
     is_lenient: bool,
     group: usize,
 }
 
-/// The siblings of a reference: gateways drop them all where one of them cannot be read.
+/// The siblings of a reference: gateways drop all of them if one cannot be read.
 #[derive(Debug, Default)]
 struct Group {
     parent: usize,
     is_dropped: bool,
 }
 
-/// When a gateway finds it.
+/// The phase in which a gateway finds a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Read,
@@ -130,14 +130,14 @@ struct Walk<'a> {
     targets: Targets<'a>,
     trail: Trail<'a>,
     open: VecDeque<Item<'a>>,
-    /// What references led to and has to be looked at because of them.
+    /// Targets that are to be checked because of a reference.
     followed: HashSet<(*const Value, Kind, bool)>,
     groups: Vec<Group>,
     found: Vec<(Stage, usize, Fault)>,
     counts: [usize; 2],
-    /// How many steps are left for examples.
+    /// The steps left for examples.
     fuel: usize,
-    /// A schema is `readOnly` or `writeOnly`.
+    /// Whether any schema is `readOnly` or `writeOnly`.
     has_one_way: bool,
 }
 
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
         self.found.push((stage, group, fault));
     }
 
-    /// The site of a field of an object, or of the object.
+    /// The site of an object, or of one of its fields.
     fn site(&self, at: usize, key: Option<&str>) -> Site {
         let pointer = self.trail.pointer(at);
         Site::OpenApi(match key {
@@ -184,19 +184,19 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// What is wrong with the value at `at` when the document is read.
+    /// Adds a fault found while reading the document, for the value at `at`.
     fn unreadable(&mut self, item: &Item<'a>, at: usize, text: String, help: &str) {
         let fault = Fault::new(Rule::OpenApiShape, text, self.site(at, None)).help(help);
         self.add(Stage::Read, item.group, fault);
     }
 
-    /// What is wrong with it when its references are followed.
+    /// Adds a fault found while following references.
     fn unlinkable(&mut self, item: &Item<'a>, at: usize, rule: Rule, text: String, help: &str) {
         let fault = Fault::new(rule, text, self.site(at, None)).help(help);
         self.add(Stage::Link, item.group, fault);
     }
 
-    /// What is wrong with an object that could be read, and what to do.
+    /// Adds a fault of an object that could be read, with its remedy.
     fn invalid(
         &mut self,
         item: &Item<'a>,
@@ -238,7 +238,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Every field; as siblings of a reference, unknown ones mean nothing.
+    /// Checks every field; unknown siblings of a reference have no effect.
     fn fields(&mut self, item: &Item<'a>, map: &'a Map<String, Value>, are_siblings: bool) {
         if let Some(kind) = item.kind.entries() {
             for (key, value) in map.iter().filter(|(key, _)| !key.starts_with("x-")) {
@@ -253,7 +253,7 @@ impl<'a> Walk<'a> {
                 Some(_) => {}
                 None if are_siblings || key.starts_with("x-") => {}
                 None => {
-                    // Gateways read it as the field, and do not know it then.
+                    // Gateways read it as the field, but then do not know it.
                     if let Some(field) = item.kind.field_of_other_case(key) {
                         let is_judged = false;
                         self.field(&Item { is_judged, ..*item }, field, key, value);
@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let at = self.trail.go(item.at, Step::Key(key));
-        // An empty map of these is as good as none, but for the document's own.
+        // An empty map of these counts as missing, except the document's own.
         let is_map = matches!(field.shape, Shape::Named(_) | Shape::TextsMap);
         let is_map = is_map && item.kind != Kind::Root;
         let is_empty = is_map && value.as_object().is_some_and(Map::is_empty);
@@ -296,7 +296,7 @@ impl<'a> Walk<'a> {
             is_lenient: field.is_lenient,
             ..*item
         };
-        // Without a schema nobody looks at its examples.
+        // Without a schema, examples are not checked.
         let inner = match (item.kind, key) {
             (Kind::MediaType | Kind::Parameter, "examples") if !has(item.value, "schema") => Item {
                 is_judged: false,
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An entry of a list or map, where `null` may be a fault.
+    /// Checks an entry of a list or map, for which `null` may be a fault.
     fn entry(&mut self, holder: &Item<'a>, kind: Kind, value: &'a Value, at: usize) {
         let item = Item {
             value,
@@ -353,7 +353,7 @@ impl<'a> Walk<'a> {
         let text = format!("{} is null, and must be an object", kind.name());
         let help = "write it as an object, or leave it out";
         match kind {
-            // Nobody misses it.
+            // Gateways ignore a null here.
             Kind::MediaType | Kind::Encoding => {}
             Kind::PathItem if holder.kind != Kind::Root => {}
             Kind::Server | Kind::Tag if !item.is_judged => {}
@@ -376,7 +376,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What counts besides types.
+    /// Checks everything besides types.
     fn judge(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         match item.kind {
             Kind::Root => self.root(item, map),
@@ -405,17 +405,17 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A text, empty where there is none.
+/// The string of a field, empty if missing.
 fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
     map.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A flag, where there is one.
+/// The boolean of a field, if present.
 fn flag(map: &Map<String, Value>, key: &str) -> Option<bool> {
     map.get(key).and_then(Value::as_bool)
 }
 
-/// A value, where there is one.
+/// The value of a field, if present.
 fn some<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     map.get(key).filter(|it| !it.is_null())
 }
@@ -424,7 +424,7 @@ fn has(value: &Value, key: &str) -> bool {
     value.get(key).is_some_and(|it| !it.is_null())
 }
 
-/// Whether it says anything: what is empty is as good as none.
+/// Whether it has content: empty values count as missing.
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -434,13 +434,13 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
-/// What findings call a value.
+/// The description of a value in findings.
 fn name_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a flag",
         Value::Number(_) => "a number",
-        // What no JSON value can hold is read as it is written.
+        // The parser keeps a number that JSON cannot represent as its text.
         Value::String(text) if is_too_large(text) => "a number that is too large",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",

@@ -1,4 +1,4 @@
-//! What the smaller objects must have.
+//! Checks the required fields of the smaller objects.
 
 use serde_json::{Map, Value};
 
@@ -7,14 +7,14 @@ use super::trail::Step;
 use super::{Item, Walk, some, text, urls};
 use crate::finding::Rule;
 
-/// What is said of the responses that a repair describes.
+/// The message about responses that a repair describes.
 pub(crate) const NO_DESCRIPTION: &str = "a response has no description";
 
 impl<'a> Walk<'a> {
     pub(super) fn root(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let needs_paths = self.is_old;
         let mut missing = |key: &'static str, told: &str, help: &str| {
-            // The field itself, which is what it is called, although it is not there.
+            // The site is the missing field itself.
             self.invalid(item, Some(key), Rule::OpenApiRequired, told, help);
         };
         if is_empty(map, "openapi")
@@ -196,12 +196,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a text is missing; one of another type was told when it was read.
+/// Whether a string is missing; a wrong type is already reported by the reading phase.
 fn is_empty(map: &Map<String, Value>, key: &str) -> bool {
     some(map, key).is_none_or(|it| it.as_str().is_some_and(str::is_empty))
 }
 
-/// Whether a component may be called so.
+/// Whether the name is valid for a component.
 pub(crate) fn is_identifier(name: &str) -> bool {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !name.is_empty() && name.bytes().all(is_part)

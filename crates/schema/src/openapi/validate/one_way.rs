@@ -1,6 +1,6 @@
-//! Examples of requests and of answers in documents of OpenAPI 3.1: what is `readOnly` is not in the
-//! former, what is `writeOnly` not in the latter. Gateways look at it only where references are judged
-//! as in 3.0 (`fits.rs`), and there in the schemas that references lead to, too.
+//! Checks examples of requests and responses in OpenAPI 3.1 documents: a request must not contain
+//! `readOnly` properties, a response no `writeOnly` ones. Gateways check this only if they validate
+//! references as in 3.0 (`fits.rs`), and then in referenced schemas, too.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::finding::Rule;
 use crate::openapi::step;
 use crate::render::Site;
 
-/// Which way a value goes.
+/// The direction in which a value is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
     Request,
@@ -27,13 +27,13 @@ const METHODS: [&str; 8] = [
     "delete", "get", "head", "options", "patch", "post", "put", "trace",
 ];
 
-/// A schema on the way, and where it is.
+/// A schema still to check, and its JSON pointer.
 type Open<'a> = (&'a Value, String, Way);
 
 // === impl Way ===
 
 impl Way {
-    /// The field of a schema that keeps a property from going this way.
+    /// The field of a schema that forbids a property in this direction.
     pub(super) fn forbidden(self) -> &'static str {
         match self {
             Self::Request => "readOnly",
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Tells a value that fits but for the way that it goes.
+    /// Reports a value that fits except for its direction.
     fn one_way_value(&mut self, schema: &Layers<'a>, value: &Value, at: &str, way: Way) {
         let mut judged = |way| {
             let given = self.fuel.min(FUEL_OF_ONE);
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Every media type of a body or an answer that is not referred to, and where it is.
+/// Every inline media type of a body or a response, with its JSON pointer.
 fn media_types(root: &Value) -> Vec<Open<'_>> {
     let mut holders = Vec::new();
     for place in ["paths", "webhooks"] {
@@ -173,7 +173,7 @@ fn entries(value: Option<&Value>, at: String) -> impl Iterator<Item = (&Value, S
     entries.map(move |(name, it)| (it, step(&at, name)))
 }
 
-/// The schemas that a schema has in it.
+/// The direct subschemas of a schema.
 fn inner_schemas<'a>(schema: &'a Map<String, Value>, at: &str, way: Way, open: &mut Vec<Open<'a>>) {
     for (key, value) in schema {
         let shape = Kind::Schema.field(key).map(|it| it.shape);

@@ -1,4 +1,4 @@
-//! Parameters and headers, and whether they fit the templates of paths.
+//! Checks parameters and headers, and whether they match the path templates.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -11,7 +11,7 @@ use super::{Item, Stage, Walk, flag, follow, has, some, text};
 use crate::finding::Rule;
 use crate::openapi::Fault;
 
-/// What makes an operation of a path item.
+/// The keys of a path item that are operations.
 const METHODS: [&str; 9] = [
     "connect", "delete", "get", "head", "options", "patch", "post", "put", "trace",
 ];
@@ -28,7 +28,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The parameters that a path names against those that its operations have.
+    /// Compares the parameters named in a path with those that its operations declare.
     fn template(&mut self, item: &Item<'a>, path: &'a str, value: &'a Value) {
         let named = names(path);
         let at = self.trail.go(item.at, Step::Key(path));
@@ -51,7 +51,7 @@ impl<'a> Walk<'a> {
                 .iter()
                 .find(|name| !named.contains(**name))
                 .copied();
-            // Gateways look no further than the first one that is there.
+            // Gateways check only the first name.
             let undeclared = named
                 .first()
                 .filter(|name| !declared.contains(*name))
@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
         in_path.map(|it| text(it, "name")).collect()
     }
 
-    /// Gateways follow the reference of a path item that has nothing else.
+    /// Gateways follow the reference of a path item only if it has nothing else.
     pub(super) fn path_item_reference(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let reference = text(map, "$ref");
         if reference.is_empty() || !is_empty(item.value) {
@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Parameters that are there twice.
+    /// Reports duplicate parameters.
     pub(super) fn twins(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let parameters = some(map, "parameters").and_then(Value::as_array);
         let mut seen = HashSet::new();
@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
         self.schema_or_content(item, map);
     }
 
-    /// Exactly one of them, and of content one.
+    /// Requires exactly one of schema and content, and exactly one content.
     fn schema_or_content(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
         let rule = Rule::OpenApiParameter;
         let content = some(map, "content").and_then(Value::as_object);
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
         let has_schema = has(item.value, "schema");
         let name = item.kind.name();
         if has_schema && map.contains_key("content") && item.kind == Kind::Parameter {
-            // It was told when it was read.
+            // Already reported by the reading phase.
         } else if has_schema == (count > 0) {
             let told = format!("{name} has not exactly one of `schema` and `content`");
             let help = "write `schema: { type: string }`, or what else it is";
@@ -207,9 +207,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Both at once are refused when the document is read.
+    /// Both at once are refused while the document is read.
     pub(super) fn schema_and_content(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
-        // Even where it is null.
+        // Even if it is null.
         if has(item.value, "schema") && map.contains_key("content") {
             let told = "a parameter has both `schema` and `content`".to_owned();
             let help = "leave one of them";
@@ -226,7 +226,7 @@ fn names(path: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Whether a path item has nothing but a reference.
+/// Whether a path item has nothing except a reference.
 fn is_empty(item: &Value) -> bool {
     let has = |key: &&str| item.get(*key).is_some_and(super::is_set);
     let others = ["summary", "description", "servers", "parameters"];

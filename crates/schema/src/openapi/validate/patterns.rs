@@ -1,6 +1,6 @@
-//! Which patterns gateways can compile: they have neither lookarounds nor backreferences.
+//! Checks whether gateways can compile a pattern: they have neither lookarounds nor backreferences.
 
-/// What is wrong with a pattern; only what surely is.
+/// The fault of a pattern; reports only what is certain.
 pub(super) fn fault(pattern: &str) -> Option<String> {
     Pattern {
         rest: pattern,
@@ -10,23 +10,23 @@ pub(super) fn fault(pattern: &str) -> Option<String> {
     .fault()
 }
 
-/// A repetition has at most that many.
+/// The largest count of a repetition.
 const MOST_REPEATS: u32 = 1000;
 
-/// What a repetition would repeat.
+/// The item that a repetition would repeat.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operand {
     None,
     One,
-    /// It is repeated already; a `?` may follow.
+    /// Already repeated; a `?` may follow.
     Repeated,
-    /// No `?` may follow either.
+    /// Not even a `?` may follow.
     Lazy,
 }
 
 struct Pattern<'a> {
     rest: &'a str,
-    /// Groups that are open.
+    /// The number of open groups.
     groups: usize,
     operand: Operand,
 }
@@ -80,7 +80,7 @@ impl<'a> Pattern<'a> {
         Ok(())
     }
 
-    /// `{2}`, `{2,}` and `{2,3}`; other braces are characters.
+    /// `{2}`, `{2,}` and `{2,3}`; other braces are literal characters.
     fn braces(&mut self) -> Result<(), String> {
         let counts = self.rest.split_once('}').and_then(|(inner, rest)| {
             let (least, most) = match inner.split_once(',') {
@@ -108,7 +108,7 @@ impl<'a> Pattern<'a> {
         self.repeat(false)
     }
 
-    /// What follows an opening parenthesis.
+    /// Parses what follows an opening parenthesis.
     fn open(&mut self) -> Result<(), String> {
         let Some(rest) = self.rest.strip_prefix('?') else {
             self.groups += 1;
@@ -147,7 +147,7 @@ impl<'a> Pattern<'a> {
         Ok(())
     }
 
-    /// What follows a backslash.
+    /// Parses what follows a backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
         let c = self.next().ok_or("it ends with a backslash")?;
         let is_octal = |rest: &str| rest.starts_with(|c: char| ('0'..='7').contains(&c));
@@ -155,7 +155,7 @@ impl<'a> Pattern<'a> {
             'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'd' | 'D' | 's' | 'S' | 'w' | 'W' | '0' => true,
             'A' | 'z' | 'b' | 'B' => !in_class,
             'Q' if !in_class => {
-                // Everything up to `\E` stands for itself.
+                // Everything up to `\E` is literal.
                 let end = self.rest.find("\\E").map(|at| at + 2);
                 self.rest = &self.rest[end.unwrap_or(self.rest.len())..];
                 true
@@ -200,7 +200,7 @@ impl<'a> Pattern<'a> {
         is_good && !digits.starts_with('+')
     }
 
-    /// The name of a property; which names there are is left to the gateway.
+    /// The name of a property; only the gateway knows which names exist.
     fn property(&mut self) -> bool {
         match self.next() {
             Some('{') => match self.rest.find('}') {
@@ -215,7 +215,7 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// A class, after its opening bracket.
+    /// Parses a class, after its opening bracket.
     fn class(&mut self) -> Result<(), String> {
         let open = || "`[` is not closed".to_owned();
         self.rest = self.rest.strip_prefix('^').unwrap_or(self.rest);

@@ -1,4 +1,4 @@
-//! Schemas: types, items, patterns, and which flags go together.
+//! Schemas: types, items, patterns, and compatible flags.
 
 use serde_json::Value;
 
@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Names of files in a discriminator are references that gateways would have to follow.
+    /// File names in a discriminator are references that gateways would have to follow.
     pub(super) fn mapping(&mut self, item: &Item<'a>) {
         let mapping = item
             .value

@@ -1,4 +1,4 @@
-//! Where a reference leads, and what gateways take that place for.
+//! The targets of references, and how gateways read them.
 
 use std::collections::HashMap;
 
@@ -8,38 +8,38 @@ use super::kinds::{Kind, Shape};
 use crate::openapi::references::decoded;
 use crate::openapi::step;
 
-/// What a reference leads to.
+/// The target of a reference.
 #[derive(Clone, Debug)]
 pub(super) struct Target<'a> {
     pub(super) value: &'a Value,
     pub(super) pointer: String,
     pub(super) place: Place,
-    /// Whether gateways look at what is there anyway.
+    /// Whether gateways check the target anyway.
     pub(super) is_judged: bool,
 }
 
-/// What gateways take a place for.
+/// How gateways read a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Of(Kind),
-    /// Data of the user or an extension: it becomes what is looked for.
+    /// User data or an extension: it is read as the kind that the reference expects.
     Free,
-    /// The document itself, which is nothing that can be referred to.
+    /// The document itself, which cannot be referred to.
     Root,
-    /// Nothing that can be referred to.
+    /// A place that cannot be referred to.
     Other,
 }
 
-/// References that were looked up.
+/// A cache of targets.
 #[derive(Debug)]
 pub(super) struct Targets<'a> {
     root: &'a Value,
     known: HashMap<&'a str, Option<Target<'a>>>,
-    /// Whether references lead in a circle.
+    /// Whether a reference is part of a cycle.
     circles: HashMap<&'a str, bool>,
 }
 
-/// More references on the way of one reference are not followed.
+/// How many references are followed on the way to one target.
 const MOST_HOPS: usize = 16;
 
 // === impl Targets ===
@@ -53,14 +53,14 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// What a reference into the document leads to; `None` where it leads nowhere.
+    /// The target of a reference into the document; `None` if there is none.
     pub(super) fn of(&mut self, reference: &'a str) -> Option<&Target<'a>> {
         let root = self.root;
         let found = self.known.entry(reference);
         found.or_insert_with(|| find(root, reference)).as_ref()
     }
 
-    /// What a value is, once all references are followed, which may lead in a circle.
+    /// The value after following all references, which may form a cycle.
     pub(super) fn resolved(&mut self, value: &'a Value) -> Option<&'a Value> {
         let mut value = value;
         for _ in 0..MOST_HOPS {
@@ -72,7 +72,7 @@ impl<'a> Targets<'a> {
         None
     }
 
-    /// Whether nothing but references follows.
+    /// Whether the chain of references never ends.
     pub(super) fn is_circle(&mut self, reference: &'a str) -> bool {
         let mut way = Vec::new();
         let mut next = Some(reference);
@@ -82,7 +82,7 @@ impl<'a> Targets<'a> {
                 is_circle = *known;
                 break;
             }
-            // Until it is known to end, to come here again is a circle.
+            // Seeing it again before it is known to end means a cycle.
             self.circles.insert(reference, true);
             way.push(reference);
             next = self.of(reference).and_then(|it| reference_of(it.value));
@@ -94,7 +94,7 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// The reference that an object is.
+/// The reference, if the object is one.
 pub(super) fn reference_of(value: &Value) -> Option<&str> {
     let reference = value.get("$ref").and_then(Value::as_str);
     reference.filter(|it| !it.is_empty())
@@ -115,7 +115,7 @@ fn find<'a>(root: &'a Value, reference: &str) -> Option<Target<'a>> {
             && kind.can_be_reference()
             && let Some(reference) = reference_of(found.value)
         {
-            // A reference on the way: from its target on, with what is left of this one.
+            // A reference on the way: continues at its target with the rest of this one.
             hops += 1;
             if hops > MOST_HOPS {
                 return None;
@@ -144,7 +144,7 @@ fn find<'a>(root: &'a Value, reference: &str) -> Option<Target<'a>> {
     (!found.value.is_null()).then_some(found)
 }
 
-/// The steps of a reference, the last first.
+/// The steps of a reference in reverse order.
 fn parts(reference: &str) -> Option<Vec<String>> {
     let fragment = decoded(reference.strip_prefix('#')?)?;
     if fragment.is_empty() || fragment == "/" {
@@ -163,7 +163,7 @@ fn entry<'a>(value: &'a Value, part: &str) -> Option<&'a Value> {
     }
 }
 
-/// What is one step deeper, and whether gateways look at it.
+/// The shape one step deeper, and whether gateways check it.
 fn inner(shape: Shape, value: &Value, part: &str) -> Option<(Shape, bool)> {
     let kind = match shape {
         Shape::Any | Shape::AnyList | Shape::AnyMap => return Some((Shape::Any, false)),
@@ -173,7 +173,7 @@ fn inner(shape: Shape, value: &Value, part: &str) -> Option<(Shape, bool)> {
         _ => return None,
     };
     match kind.entries() {
-        // Gateways cannot look into these.
+        // Gateways cannot resolve references into these.
         _ if matches!(kind, Kind::Header | Kind::Callback) => None,
         Some(_) if part.starts_with("x-") => None,
         Some(kind) => Some((Shape::One(kind), true)),

@@ -5,7 +5,7 @@ use super::*;
 const SCHEMA: &str = "/components/schemas/S";
 const OPERATION: &str = "/paths/~1p~1{id}/get";
 
-/// A good document with something else at a place.
+/// A valid document with one value replaced.
 fn with(version: &str, pointer: &str, value: Value) -> Value {
     let mut root = json!({
         "openapi": version,
@@ -34,7 +34,7 @@ fn told(faults: &[Fault]) -> Vec<(Rule, String)> {
     faults.iter().map(place).collect()
 }
 
-/// The rule and the place of the only fault, after `at`.
+/// The rule and the place of the only fault, below `at`.
 #[track_caller]
 fn assert_invalid(version: &str, at: &str, value: &Value, rule: Rule, place: &str) {
     let found = faults(&with(version, at, value.clone()));
@@ -168,7 +168,7 @@ fn references_lead_to_what_is_wanted() {
     }
     let circle = json!({"$ref": "#/components/schemas/S"});
     assert_invalid("3.0.3", SCHEMA, &circle, Rule::OpenApiSyntax, "/$ref");
-    // What is nothing for itself becomes what it is referred to as.
+    // A value with no kind of its own is read as the kind that the reference expects.
     let mut root = with("3.0.3", SCHEMA, to("#/x-more/A"));
     root["x-more"] = json!({"A": {"type": "foo"}});
     let place = "/x-more/A/type".to_owned();
@@ -190,7 +190,7 @@ fn siblings_of_references_count_from_3_1_on() {
     let default = beside("default", json!(5));
     let place = "/properties/a/default";
     assert_invalid("3.1.0", SCHEMA, &default, Rule::OpenApiExample, place);
-    // Those that cannot be read are dropped.
+    // Siblings that cannot be read are dropped.
     assert_good("3.1.0", SCHEMA, &beside("title", json!(5)));
 }
 
@@ -285,7 +285,7 @@ fn other_objects_have_what_they_must_have() {
     ] {
         assert_invalid("3.0.3", at, &value, rule, place);
     }
-    // Read, and not looked at.
+    // Read, but not checked.
     for (at, value) in [
         ("/paths/~1p~1{id}/get/servers", json!([{}])),
         (
@@ -312,7 +312,7 @@ fn swagger_is_told_once() {
     );
 }
 
-/// Schemas that refer to one another as often as they like take no longer for it.
+/// Schemas that refer to one another many times do not take longer to check.
 #[test]
 fn many_references_and_examples_end() {
     let mut root = with("3.0.3", SCHEMA, json!({"type": "string", "example": 1}));
@@ -331,7 +331,7 @@ fn many_references_and_examples_end() {
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
-/// A document of 3.1 whose request or answer has an example, and components.
+/// A 3.1 document with an example in the request or response, and with components.
 fn with_example(part: &str, schema: &Value, example: &Value) -> Value {
     let media = json!({"content": {"application/json": {"schema": schema, "example": example}}});
     let media = match part {
@@ -363,7 +363,7 @@ fn examples_of_requests_have_nothing_read_only_and_of_answers_nothing_write_only
         (answer, &nested, json!({"secret": "a", "id": "a"}), false),
         (answer, &nested, json!({}), false),
         (request, &inline, json!({"of": {"id": "a"}}), false),
-        // Where nothing is referred to in it, it is judged as JSON Schema has it.
+        // Without references it is validated as JSON Schema.
         (request, &flat, json!({"id": "a", "secret": "a"}), true),
     ] {
         let found = faults(&with_example(part, schema, &example));
@@ -373,7 +373,7 @@ fn examples_of_requests_have_nothing_read_only_and_of_answers_nothing_write_only
             "{part} {schema} {example}: {found:?}"
         );
     }
-    // That of a schema that a reference leads to, judged where it is used.
+    // The example of a referenced schema is checked where the schema is used.
     let used = json!({"$ref": "#/components/schemas/U"});
     for (part, is_good) in [(request, false), (answer, true)] {
         let mut root = with_example(part, &used, &json!({"id": "a"}));

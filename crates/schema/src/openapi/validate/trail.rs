@@ -1,15 +1,15 @@
-//! Where the values of a walk stand; the pointers are only made for what is told.
+//! The places of the values in a walk; pointers are only built for reported faults.
 
 use crate::openapi::step;
 
-/// The way to each value that was looked at.
+/// The path to each visited value.
 #[derive(Debug, Default)]
 pub(super) struct Trail<'a>(Vec<(usize, Step<'a>)>);
 
-/// One step of a way.
+/// One step of a path.
 #[derive(Debug)]
 pub(super) enum Step<'a> {
-    /// A JSON pointer to begin with.
+    /// The JSON pointer to start from.
     From(String),
     Key(&'a str),
     Index(usize),
@@ -22,7 +22,7 @@ impl<'a> Trail<'a> {
         self.go(0, Step::From(pointer))
     }
 
-    /// The step from the value that `parent` stands for.
+    /// The step from the value at `parent`.
     pub(super) fn go(&mut self, parent: usize, by: Step<'a>) -> usize {
         self.0.push((parent, by));
         self.0.len() - 1

@@ -1,6 +1,6 @@
-//! Which texts gateways take for URLs.
+//! Which strings gateways accept as URLs.
 
-/// What is wrong with a URL; only what surely is.
+/// The fault of a URL; reports only what is certain.
 pub(super) fn fault(url: &str) -> Option<&'static str> {
     if url.chars().any(|c| c.is_ascii_control()) {
         return Some("has control characters");
@@ -39,7 +39,7 @@ pub(super) fn fault(url: &str) -> Option<&'static str> {
     (!has_whole_escapes(path)).then_some("has a `%` that is no escape")
 }
 
-/// Whether it begins with a scheme, as an absolute URL does.
+/// Whether it starts with a scheme, as an absolute URL does.
 pub(super) fn is_absolute(url: &str) -> bool {
     scheme(url).is_some()
 }

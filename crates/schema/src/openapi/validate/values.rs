@@ -1,10 +1,10 @@
-//! Plain values: which of them fit a shape, and what they are called.
+//! Plain values: whether they fit a shape, and what findings call it.
 
 use serde_json::Value;
 
 use super::kinds::Shape;
 
-/// Whether a value that is no object of a kind is what it has to be.
+/// Whether a value fits a shape that is not an object of some kind.
 pub(super) fn fits(shape: Shape, value: &Value) -> bool {
     match (shape, value) {
         (_, Value::Null) | (Shape::Any, _) => true,
@@ -32,12 +32,12 @@ fn is_text(value: &Value) -> bool {
     value.is_string() || value.is_null()
 }
 
-/// Numbers from 10²¹ on are written with an exponent, and are no counts then.
+/// Numbers from 10²¹ on are printed with an exponent and no longer count as integers.
 fn is_count(number: f64) -> bool {
     number.fract() == 0.0 && (0.0..18_446_744_073_709_551_616.0).contains(&number)
 }
 
-/// What findings call a shape.
+/// The name of a shape in findings.
 pub(super) const fn name(shape: Shape) -> &'static str {
     match shape {
         Shape::Any => "anything",
@@ -57,7 +57,7 @@ pub(super) const fn name(shape: Shape) -> &'static str {
     }
 }
 
-/// What to do about a value that does not fit.
+/// The remedy for a value that does not fit.
 pub(super) const fn help(shape: Shape, value: &Value) -> &'static str {
     match (shape, value) {
         (Shape::Text, Value::Number(_) | Value::Bool(_)) => {

@@ -1,4 +1,4 @@
-//! YAML to JSON values, for OpenAPI documents: the core schema, anchors, merge keys.
+//! Converts YAML to JSON values, for OpenAPI documents: core schema, anchors, merge keys.
 
 mod scalars;
 mod source;
@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use self::source::Source;
 
-/// How many nodes aliases may add to a document, and anchors may keep for them: a "billion laughs"
-/// document must not eat the memory.
+/// How many nodes aliases may add to a document, and anchors may store for them: a "billion laughs"
+/// document must not exhaust the memory.
 const MAX_COPIES: usize = 100_000;
 
-/// How deep a document may be nested, as serde_json limits JSON.
+/// The maximum nesting depth; serde_json has the same limit for JSON.
 const MAX_DEPTH: usize = 128;
 
 /// Why a text cannot be read.
@@ -23,26 +23,26 @@ pub(crate) struct Fault {
     pub(crate) text: String,
     /// Line and column in characters, both from 1.
     pub(crate) at: Option<(usize, usize)>,
-    /// It is a limit of this reader; others may have none.
+    /// Whether it is a limit of this parser; others may not have it.
     pub(crate) is_limit: bool,
 }
 
-/// What was read.
+/// The parsed document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) root: Value,
-    /// Keys that their mapping has already: what they say is lost, and other readers refuse them.
+    /// Duplicate keys of mappings: their values are lost, and other parsers refuse them.
     pub(crate) repeated: Vec<Repeated>,
     /// Whether a plain scalar is a date or time.
     pub(crate) has_times: bool,
 }
 
-/// What plain scalars such as `2026-01-31` become.
+/// How to read plain scalars such as `2026-01-31`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Times {
-    /// `2026-01-31T00:00:00Z`: gateways take them for moments.
+    /// As `2026-01-31T00:00:00Z`: gateways read them as timestamps.
     AsGateways,
-    /// The text that stands there.
+    /// As the text in the document.
     AsWritten,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Repeated {
     pub(crate) at: (usize, usize),
 }
 
-/// Reads the first document of `text`; the error tells where it stopped.
+/// Parses the first document of `text`; the error contains the place where parsing stopped.
 pub(crate) fn parse(text: &str, times: Times) -> Result<Read, Fault> {
     let mut builder = Builder {
         open: Vec::new(),
@@ -69,7 +69,7 @@ pub(crate) fn parse(text: &str, times: Times) -> Result<Read, Fault> {
     if let Some((told, at)) = source::fault(text) {
         return Err(fault(told, Some(at), false));
     }
-    // Event by event: `Parser::load` would nest calls as deep as the document.
+    // Event by event: `Parser::load` would recurse as deep as the document.
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
@@ -97,10 +97,10 @@ fn fault(text: &str, at: Option<(usize, usize)>, is_limit: bool) -> Fault {
     Fault { text, at, is_limit }
 }
 
-/// Why the document cannot be built, and whether that is a limit of this reader.
+/// Why the document cannot be built, and whether a limit of this parser is the reason.
 struct Stop(&'static str, bool);
 
-/// What an anchor stands for.
+/// The value of an anchor.
 #[derive(Clone)]
 struct Anchored {
     value: Value,
@@ -108,19 +108,19 @@ struct Anchored {
     depth: usize,
 }
 
-/// A collection that is being read; the anchor is 0 where there is none.
+/// A collection being read; its anchor is 0 if it has none.
 enum Open {
     Sequence(usize, Vec<Value>),
     Mapping(usize, Map<String, Value>, Option<String>),
 }
 
 struct Builder {
-    /// With whether it is in braces or brackets.
+    /// Each with a flag for braces or brackets.
     open: Vec<(Open, bool)>,
     anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
     copies: usize,
-    /// Where the event stands that is taken.
+    /// The place of the current event.
     at: (usize, usize),
     repeated: Vec<Repeated>,
     times: Times,
@@ -249,7 +249,7 @@ impl Builder {
     }
 }
 
-/// What `<<` names is taken over, unless the mapping has it itself.
+/// Merges the mappings named by `<<`; the mapping's own keys take precedence.
 fn merge(entries: &mut Map<String, Value>) -> Result<(), Stop> {
     let Some(merged) = entries.remove("<<") else {
         return Ok(());
@@ -269,7 +269,7 @@ fn merge(entries: &mut Map<String, Value>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The nodes of a value, and how deep it is. Calls nest no deeper than [`MAX_DEPTH`].
+/// The number of nodes in a value, and its depth. Recurses no deeper than [`MAX_DEPTH`].
 fn extent(value: &Value) -> (usize, usize) {
     let add = |(nodes, depth): (usize, usize), value| {
         let (more, deeper) = extent(value);

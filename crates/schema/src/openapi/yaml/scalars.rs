@@ -1,8 +1,8 @@
-//! Plain scalars: what is a number, a time, or nothing that JSON has.
+//! Plain scalars: numbers, times, and values that JSON does not have.
 
 use serde_json::{Number, Value};
 
-/// A plain scalar as gateways read it, but for times; `None` where no JSON has it.
+/// A plain scalar as gateways read it, except for times; `None` if JSON has no such value.
 pub(super) fn resolve(text: &str) -> Option<Value> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
@@ -35,7 +35,7 @@ fn number(text: &str) -> Option<Value> {
     Number::from_f64(number).map(Value::Number)
 }
 
-/// Those beyond `i64`, and those in hexadecimal, octal or binary notation.
+/// Numbers beyond `i64`, and numbers in hexadecimal, octal or binary notation.
 fn natural(text: &str) -> Option<u64> {
     let digits = |prefix: &str| text.strip_prefix(prefix).filter(|it| !it.starts_with('+'));
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
@@ -46,7 +46,7 @@ fn natural(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// The moment that a scalar is, as gateways write it.
+/// A scalar as a timestamp in the gateways' notation.
 pub(super) fn time(text: &str) -> Option<String> {
     let (year, rest) = text.split_at_checked(4)?;
     let rest = rest.strip_prefix('-')?;

@@ -1,8 +1,8 @@
-//! What gateways refuse of YAML that is good for other readers, as far as the text itself shows it.
+//! YAML that other parsers accept and gateways refuse, as far as the text alone shows it.
 
 use saphyr_parser::Span;
 
-/// The text, as far as it is needed.
+/// The part of the text that is needed.
 pub(super) struct Source(Vec<char>);
 
 // === impl Source ===
@@ -17,12 +17,12 @@ impl Source {
         })
     }
 
-    /// Whether a collection begins with a brace or bracket.
+    /// Whether a collection starts with a brace or bracket.
     pub(super) fn is_bracket(&self, span: &Span) -> bool {
         matches!(self.0.get(span.start.index()), Some('{' | '['))
     }
 
-    /// Whether a quoted text has an escape that came later than the YAML which gateways read.
+    /// Whether a quoted string has an escape that is newer than the YAML version of gateways.
     pub(super) fn has_odd_escape(&self, span: &Span) -> bool {
         let end = span.end.index().min(self.0.len());
         let text = self.0.get(span.start.index()..end).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Source {
     }
 }
 
-/// What keeps gateways from reading a text at all, and the line and column.
+/// The error that keeps gateways from reading a text at all, with line and column.
 pub(super) fn fault(text: &str) -> Option<(&'static str, (usize, usize))> {
     if let Some(line) = other_version(text) {
         let told = "a directive says another version than YAML 1.1, which gateways refuse";
@@ -57,7 +57,7 @@ pub(super) fn fault(text: &str) -> Option<(&'static str, (usize, usize))> {
     Some(("a control character", (line, column)))
 }
 
-/// The line of a directive that says another version than 1.1.
+/// The line of a directive for a version other than 1.1.
 fn other_version(text: &str) -> Option<usize> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let at_start = |line: &str| line.starts_with(['%', '#']) || line.trim().is_empty();

@@ -47,7 +47,7 @@ fn aliases_cannot_eat_the_memory() {
         (fault.text.as_str(), fault.is_limit),
         ("the document is too large", true)
     );
-    // Each anchor inside another would keep a copy of all that follows.
+    // Each nested anchor would store a copy of everything that follows.
     let nested: String = (0..100).map(|n| format!("&a{n} [")).collect();
     let text = format!("{nested}{}{}", "1,".repeat(50_000), "]".repeat(100));
     assert_eq!(parse(&text).unwrap_err().text, "the document is too large");

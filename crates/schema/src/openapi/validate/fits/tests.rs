@@ -3,7 +3,7 @@ use serde_json::json;
 use super::super::examples::FUEL;
 use super::*;
 
-/// The verdict of a schema with components, in an old and in a new document.
+/// The verdict on a value against a schema with components, in a 3.0 or a newer document.
 fn judged(schema: &Value, value: &Value, is_new: bool) -> Verdict {
     let root = json!({"components": {"schemas": {
         "S": schema,
