@@ -190,7 +190,7 @@ impl Calls {
             let mut dialled = ips.iter().map(|ip| SocketAddr::new(*ip, port));
             dialled.any(|dialled| is_bound(dialled, bound))
         });
-        // A gateway on this host dials from the address that it dials.
+        // A gateway on this host calls from the same address that it dials.
         if hosts.iter().copied().any(is_of_this_host) {
             hosts.extend(ips);
         }

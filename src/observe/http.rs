@@ -1,9 +1,9 @@
-//! Plain HTTP: one request and its answer, for a gateway's HTTP port; and GraphQL endpoints, asked for
-//! their schema before a gateway does, because a gateway introspects during Register and refuses, or
-//! hangs, when the endpoint does not answer.
+//! Plain HTTP requests: to a gateway's HTTP port, and to GraphQL endpoints. Endpoints are asked for
+//! their schema before a gateway asks, because a gateway introspects during Register and refuses,
+//! or hangs, when the endpoint does not answer.
 //!
-//! Redirects are not followed: an answer counts only from where it was asked for. Whoever asks sets a
-//! deadline, and says how much of an answer is wanted.
+//! Redirects are not followed: a reply counts only from the address that was asked. The caller sets
+//! the deadline, and says how much of a reply it wants.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::control::resolve;
 use crate::error::{Error, ErrorKind};
 
-/// For an answer that is wanted whole.
+/// For a reply that is read whole.
 const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -38,7 +38,7 @@ pub(crate) async fn get(uri: &Uri) -> Result<(StatusCode, Bytes), BoxError> {
     whole(uri, Request::get(path_of(uri)), Bytes::new()).await
 }
 
-/// Gets an answer piece by piece, for as long as `take` wants more of it; nothing is kept here.
+/// Passes a reply on piece by piece for as long as `take` wants more; nothing is kept here.
 pub(crate) async fn get_pieces(
     uri: &Uri,
     mut take: impl FnMut(StatusCode, &[u8]) -> bool,
@@ -85,7 +85,7 @@ fn path_of(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
-/// Whoever calls is not sent to anybody in plaintext.
+/// Strips user information, which must not be sent in plaintext.
 fn host_and_port(authority: &str) -> &str {
     authority.rsplit('@').next().unwrap_or(authority)
 }
@@ -99,7 +99,7 @@ async fn exchange<T>(
     let authority = uri.authority().ok_or("the URL names no host")?;
     let host = authority.host().trim_matches(['[', ']']);
     let port = authority.port_u16().unwrap_or(80);
-    // Not tokio's own look-up: it would hold the end of the runtime.
+    // Not tokio's own lookup: it would delay the end of the runtime.
     let addresses = resolve(host, port).await?;
     let stream = TcpStream::connect(&*addresses).await?;
     let (mut sender, connection) =
@@ -123,13 +123,13 @@ async fn exchange<T>(
     }
 }
 
-/// For an endpoint to answer.
+/// The timeout for an endpoint's reply.
 const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(3);
 const QUERY: &str = r#"{"query":"{ __schema { queryType { name } } }"}"#;
 
-/// Whether an endpoint answers an introspection query: `path` on the server that is bound to
-/// `bound`, where it is one, or else `url`, which the gateway will ask. A host need not be able to
-/// reach itself from outside, and what is advertised need not be what is bound.
+/// Whether an endpoint answers an introspection query: `path` on the server bound to `bound`, if
+/// the endpoint is a path, otherwise `url`, which the gateway will ask. A host may be unable to
+/// reach itself from outside, and the advertised address may differ from the bound one.
 pub(crate) async fn introspect(
     path: &str,
     url: &str,
@@ -144,7 +144,7 @@ pub(crate) async fn introspect(
     check_url(url).await
 }
 
-/// An `https` URL is left to the gateway.
+/// Does not check `https` URLs; the gateway will.
 async fn check_url(endpoint: &str) -> Result<(), Error> {
     let fault = |why: &str| {
         Error::new(
@@ -177,7 +177,7 @@ async fn check_url(endpoint: &str) -> Result<(), Error> {
     }
 }
 
-/// Where this host reaches a server that is bound to `bound`.
+/// The address at which this host reaches a server bound to `bound`.
 fn from_here(bound: SocketAddr) -> SocketAddr {
     match bound {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => {

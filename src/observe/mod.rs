@@ -1,5 +1,5 @@
-//! What the gateway made of a registration, as far as it shows: read back, proved by its calls, and
-//! seen in the slots that others want, too.
+//! What the gateway visibly made of a registration: read back, proved by calls, and seen in the
+//! slots that other schemas want, too.
 
 pub(crate) mod http;
 pub(crate) mod peers;

@@ -1,4 +1,4 @@
-//! From whom the connections of a wrapped listener come, and so the calls on them.
+//! The peers of a wrapped listener's connections, and so of the calls on them.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -9,13 +9,13 @@ use http::Extensions;
 use tokio::sync::Notify;
 use tokio::task;
 
-/// The connections of one server; clones are the same.
+/// The connections of one server; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// From whom those that are open now come, and how many.
+    /// The peers of the open connections, with the number of connections each.
     open: Mutex<Vec<(Option<IpAddr>, usize)>>,
     is_tls: AtomicBool,
     tls: Notify,
@@ -30,18 +30,18 @@ struct Shared {
 pub(crate) struct Connection {
     peers: Peers,
     peer: Option<IpAddr>,
-    /// The first byte that came, and the first that was sent.
+    /// The first byte received, and the first byte sent.
     asked: Option<u8>,
     answered: Option<u8>,
 }
 
-/// Of the records that TLS begins with.
+/// The types of TLS records that come first.
 const ALERT: u8 = 0x15;
 const HANDSHAKE: u8 = 0x16;
 
 thread_local! {
     /// The task that last read from a connection on this thread, and that connection's peer. Over
-    /// HTTP/1 the requests are answered by the task that reads.
+    /// HTTP/1, the task that reads also answers the requests.
     static READER: Cell<Option<(task::Id, IpAddr)>> = const { Cell::new(None) };
 }
 
@@ -75,22 +75,23 @@ impl Peers {
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<(Option<IpAddr>, usize)>> {
-        // Each change is one step, so that it is valid after a panic.
+        // Each change is a single step, so the list is valid after a panic.
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Peers {
-    /// Resolves once the server has shown that it speaks TLS above our connections. For one task.
+    /// Resolves once the server has shown that it speaks TLS above our connections. For one task
+    /// only.
     pub(crate) async fn tls_seen(&self) {
         while !self.0.is_tls.load(Ordering::Relaxed) {
             self.0.tls.notified().await;
         }
     }
 
-    /// Whether a request came from one of these hosts. Where its server does not say from whom it
-    /// came, and another task reads than answers (HTTP/2), that is known only if every connection
-    /// comes from them.
+    /// Whether a request came from one of these hosts. If the server does not tell a request's
+    /// peer, and one task reads while another answers (HTTP/2), this is known only if every
+    /// connection comes from them.
     pub(crate) fn came_from(&self, extensions: &Extensions, hosts: &[IpAddr]) -> bool {
         if let Some(peer) = told_peer(extensions) {
             return hosts.contains(&peer.ip().to_canonical());
@@ -113,13 +114,13 @@ impl Peers {
     allow(dead_code, reason = "for wrapped listeners")
 )]
 impl Connection {
-    /// The current task reads from it.
+    /// The current task reads from the connection.
     #[inline]
     pub(crate) fn is_read(&self) {
         READER.set(self.peer.and_then(|peer| Some((task::try_id()?, peer))));
     }
 
-    /// These bytes came.
+    /// Bytes were received.
     #[inline]
     pub(crate) fn heard(&mut self, bytes: &[u8]) {
         if self.asked.is_none() {
@@ -127,8 +128,8 @@ impl Connection {
         }
     }
 
-    /// These bytes are sent. A server of plaintext answers a handshake in plaintext, one of TLS
-    /// answers anything with a record.
+    /// Bytes are sent. A plaintext server answers a handshake in plaintext; a TLS server answers
+    /// anything with a record.
     #[inline]
     pub(crate) fn sends(&mut self, bytes: &[u8]) {
         if self.answered.is_none() {
@@ -142,7 +143,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Nothing says that it was not understood.
+        // Nothing shows that the handshake was not understood.
         if self.asked == Some(HANDSHAKE) && self.answered.is_none() {
             self.peers.saw_tls();
         }
@@ -156,7 +157,7 @@ impl Drop for Connection {
     }
 }
 
-/// The peer, where the server tells.
+/// The peer, if the server tells it.
 #[cfg_attr(
     not(any(feature = "axum", feature = "tonic")),
     allow(unused_variables, reason = "only these servers tell")
@@ -195,7 +196,7 @@ mod tests {
         assert!(came(&peers), "whoever it was");
         let stranger = peers.connected(Some(([10, 9, 9, 9], 3).into()));
         assert!(!came(&peers), "it may have been the stranger");
-        // One task each, as servers have; all on one thread.
+        // One task for each connection, as in servers, all on one thread.
         let read = async |connection: Connection| {
             let peers = peers.clone();
             let task = tokio::spawn(async move {

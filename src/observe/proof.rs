@@ -1,4 +1,4 @@
-//! The proof that a service is routed: a call of the gateway that reached this server.
+//! The proof that a service is routed: a call from the gateway that reached this server.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,27 +9,27 @@ use tokio::sync::Notify;
 
 use crate::observe::peers::Peers;
 
-/// Looks for a call that came from the gateway.
+/// Looks for a call from the gateway.
 ///
-/// A gateway does not say that it is one. What its calls have is the user agent of Go's clients
-/// and a connection from the gateway's host (contract § 6.4). They prove something only where the
-/// address that the gateway dials is the one that this server is bound to.
+/// A gateway does not identify itself. Its calls have the user agent of Go's clients and a
+/// connection from the gateway's host (contract § 6.4). This proves something only if the address
+/// that the gateway dials is the one that this server is bound to.
 #[derive(Debug, Default)]
 pub(crate) struct Proof {
-    /// Which registration is to be proved, in the higher bits, and how far that is, in the two
-    /// lowest. One number, so that a call that began before the last change proves nothing.
+    /// The number of the registration to prove in the higher bits, its progress in the lowest two.
+    /// A single number, so that a call that began before the last change proves nothing.
     state: AtomicU64,
     callers: RwLock<Callers>,
     pub(crate) peers: Peers,
-    /// A call of a gateway came at all, at the advertised address or not.
+    /// A gateway has called, at the advertised address or another.
     was_called: AtomicBool,
     found: Notify,
 }
 
-/// Whose calls are a proof.
+/// The callers whose calls are proof.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Callers {
-    /// Where calls of the gateway come from.
+    /// The hosts from which the gateway calls.
     pub(crate) hosts: Vec<IpAddr>,
     /// The advertised address is the bound one.
     pub(crate) is_bound: bool,
@@ -43,7 +43,7 @@ const NEXT: u64 = 4;
 // === impl Proof ===
 
 impl Proof {
-    /// From now on a call from one of these is a proof.
+    /// From now on, a call from one of these callers is proof.
     pub(crate) fn await_from(&self, callers: &Callers) {
         self.forget();
         let mut current = self.callers.write().unwrap_or_else(PoisonError::into_inner);
@@ -55,23 +55,22 @@ impl Proof {
         self.state.fetch_or(AWAITED, Ordering::Release);
     }
 
-    /// The same callers have to prove it anew: the route may have gone away since.
+    /// The same callers must prove it again: the route may have disappeared since.
     pub(crate) fn await_again(&self) {
         self.forget();
         self.state.fetch_or(AWAITED, Ordering::Release);
     }
 
-    /// A call that is looked at right now proves nothing any more, nor does one that was found and
-    /// not yet told.
+    /// Invalidates a call that is being looked at, and a proof that was found but not reported yet.
     pub(crate) fn forget(&self) {
         let next = |state: u64| Some((state & !PHASE).wrapping_add(NEXT));
-        // It always gives a state.
+        // The closure always returns a state.
         let _ = self
             .state
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
     }
 
-    /// Resolves once per proof. For one task.
+    /// Resolves once per proof. For one task only.
     pub(crate) async fn found(&self) {
         loop {
             let state = self.state.load(Ordering::Acquire);
@@ -79,7 +78,7 @@ impl Proof {
             if state & PHASE == FOUND && self.advance(state, told) {
                 return;
             }
-            // Whoever finds a proof in between leaves a permit.
+            // A proof found in between leaves a permit.
             self.found.notified().await;
         }
     }
@@ -91,12 +90,12 @@ impl Proof {
             .is_ok()
     }
 
-    /// Whether a gateway ever called, be it a proof or not.
+    /// Whether a gateway has ever called, as proof or not.
     pub(crate) fn was_called(&self) -> bool {
         self.was_called.load(Ordering::Relaxed)
     }
 
-    /// Costs one load where nothing is to be proved.
+    /// Costs a single load if there is nothing to prove.
     #[inline]
     pub(crate) fn saw_call<B>(&self, request: &Request<B>, is_grpc: bool) {
         let state = self.state.load(Ordering::Acquire);
@@ -117,8 +116,8 @@ impl Proof {
         if is_of_the_server(request.uri().path()) {
             return;
         }
-        // It is written to only while the state changes, after which the call proves nothing: no
-        // request ever waits here.
+        // Write-locked only while the state changes, and after a change the call proves nothing: so
+        // a request never waits here.
         let Ok(callers) = self.callers.try_read() else {
             return;
         };
@@ -134,13 +133,14 @@ impl Proof {
     }
 }
 
-/// gRPC services that gateways never call: probes and tools do.
+/// gRPC services that only probes and tools call, never gateways.
 fn is_of_the_server(path: &str) -> bool {
     path.starts_with("/grpc.health.") || path.starts_with("/grpc.reflection.")
 }
 
-/// Go's gRPC client begins with its name. Probes and tools (kubelet, grpcurl) put their own before
-/// it, gateways put none. Calls of OpenAPI and GraphQL services come from Go's HTTP client, and ask for JSON; other Go programs seldom do both.
+/// Whether the user agent begins with the name of Go's gRPC client. Probes and tools (kubelet,
+/// grpcurl) put their own name before it, gateways do not. Calls of OpenAPI and GraphQL services
+/// come from Go's HTTP client and ask for JSON; other Go programs seldom do both.
 fn looks_like_a_gateway(headers: &HeaderMap, is_grpc: bool) -> bool {
     let text = |name| headers.get(name).map_or(&b""[..], |it| it.as_bytes());
     let agent = text(header::USER_AGENT);
@@ -246,7 +246,7 @@ mod tests {
         proof.forget();
         proof.await_from(&callers());
         assert!(!is_found(&proof).await);
-        // A call that is looked at while the registration changes.
+        // A call is looked at while the registration changes.
         let state = proof.state.load(Ordering::Acquire);
         proof.await_from(&callers());
         proof.saw_likely_call(state, &gateways());

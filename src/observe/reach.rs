@@ -1,5 +1,5 @@
-//! Whether the gateway can reach the server at the advertised address, as far as that can be seen
-//! from here. Only ever warns: a network may look different from the gateway.
+//! Whether the gateway can reach the server at the advertised address, as far as this host can
+//! tell. Only ever warns: the network may look different to the gateway.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,39 +16,39 @@ use crate::control::resolve;
 use crate::observe::proof::Proof;
 use crate::status::{Board, State};
 
-/// For the advertised address to accept a connection from here.
+/// The timeout for connecting to the advertised address from here.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// A service that is listed for so long without a call is worth a word.
+/// A service that is listed this long without a call is worth a warning.
 const UNCALLED: Duration = Duration::from_secs(5 * 60);
 
-/// What is there to be said about the advertised address of one registration.
+/// Findings about the advertised address of one registration.
 pub(crate) struct Reach {
     board: Arc<Board>,
     proof: Arc<Proof>,
     bound: Option<SocketAddr>,
-    /// Which address is dialled, or was.
+    /// The address that is being, or was, dialled.
     dialled: Option<(String, u16)>,
     dial: Option<JoinHandle<Dialled>>,
-    /// When to say that nobody called.
+    /// When to report that nobody called.
     uncalled_at: Option<Instant>,
     uncalled_said: bool,
     tls_said: bool,
 }
 
-/// What a dial found.
+/// The result of dialling.
 #[derive(Debug)]
 struct Dialled {
-    /// What the host's name stands for.
+    /// The addresses of the host name.
     ips: Vec<IpAddr>,
     failure: Option<io::Error>,
 }
 
-/// What was found.
+/// A finding.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// Nothing accepts connections at the advertised address.
     Dead(io::Error),
-    /// The advertised name is this server, under these addresses.
+    /// The advertised name resolves to this server, at these addresses.
     Here(Vec<IpAddr>),
     /// Listed for [`UNCALLED`], and no call came.
     Uncalled,
@@ -72,8 +72,8 @@ impl Reach {
         }
     }
 
-    /// A gateway took a registration with this address; whether it is another than before, the
-    /// spelling apart.
+    /// A gateway accepted a registration with this address; returns whether the address differs
+    /// from the previous one by more than its spelling.
     pub(crate) fn registered(&mut self, advertised: &str) -> bool {
         let dialled = address::dialled(advertised);
         let is_new = dialled.is_some() && dialled != self.dialled;
@@ -83,12 +83,12 @@ impl Reach {
         is_new
     }
 
-    /// Dials the address that was registered, unless it is that of a wrapped listener.
+    /// Dials the registered address, unless it is that of a wrapped listener.
     pub(crate) fn dial(&mut self, is_serving_wrapped: bool) {
         let Some((host, port)) = self.dialled.clone() else {
             return;
         };
-        // A wrapped listener that is polled accepts: a connection to it would tell nothing.
+        // A wrapped listener that is polled accepts anyway: a connection to it would show nothing.
         let is_accepting =
             host.parse().is_ok_and(|ip| self.is_bound(ip, port)) && is_serving_wrapped;
         if let Some(dial) = self.dial.take() {
@@ -105,7 +105,7 @@ impl Reach {
             .is_some_and(|bound| address::is_bound(dialled, bound))
     }
 
-    /// Where the registration stands.
+    /// Updates the state of the registration.
     pub(crate) fn stands(&mut self, state: State) {
         self.uncalled_at = match self.uncalled_at {
             _ if state != State::Listed || self.uncalled_said => None,
@@ -114,7 +114,7 @@ impl Reach {
         };
     }
 
-    /// The next thing that is found, each of them once.
+    /// The next finding; each is reported once.
     ///
     /// # Cancel safety
     ///
@@ -143,7 +143,7 @@ impl Reach {
                 }
                 () = optional_sleep(self.uncalled_at) => {
                     self.uncalled_at = None;
-                    // While the gateway is away nobody can say what it has.
+                    // While the gateway is away, nobody knows what it has.
                     self.uncalled_said = self.board.state() == State::Listed;
                     if self.uncalled_said && !proof.was_called() {
                         return Found::Uncalled;
@@ -168,7 +168,7 @@ async fn dial(host: String, port: u16) -> Dialled {
         let addresses = resolve(&host, port).await?;
         ips = addresses.iter().map(|it| it.ip().to_canonical()).collect();
         let stream = TcpStream::connect(&*addresses).await?;
-        // A port that is free may be given to the very connection that is to reach it.
+        // The system may use a free port for the very connection that is to reach it.
         if stream.local_addr()? == stream.peer_addr()? {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }

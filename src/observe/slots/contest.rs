@@ -1,9 +1,9 @@
 //! An `unstable` slot that two schemas want. The newest takes it, and on a clustered gateway each
 //! heartbeat of the older one takes it back: so one of them must yield.
 //!
-//! Of two builds of this crate's, the older one yields: the one that had the slot when the other
-//! schema came. Where both registered between two looks, the one that does not have the slot a
-//! moment later yields. Against a foreign client, which never yields, nobody does.
+//! Of two builds using this crate, the older one yields: the one that had the slot when the other
+//! schema arrived. If both registered between two looks, the one without the slot a moment later
+//! yields. A foreign client never yields, and against it neither does this crate.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use tokio::time::Instant;
 
 use super::entries::Holder;
 
-/// A gateway needs as long to mount what was registered, and a while more.
+/// The time a gateway needs to mount a registration, plus a margin.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long after a newer schema came a heartbeat may still bring the older one back.
+/// How long after a newer schema arrived a heartbeat may still bring the older one back.
 const GRACE: Duration = Duration::from_secs(3);
-/// Between two heartbeats for an empty slot: a busy gateway comes to it late.
+/// The interval between heartbeats for an empty slot: a busy gateway handles them late.
 const BEATS: Duration = Duration::from_millis(250);
-/// A foreign client that cannot be seen has gone when the slot stays for so long.
+/// An invisible foreign client counts as gone when the slot stays ours for this long.
 const CALM: Duration = Duration::from_secs(15);
 
-/// What one registration does about one slot.
+/// What a registration does about a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     None,
-    /// A heartbeat takes the slot.
+    /// Take the slot with a heartbeat.
     Beat,
-    /// The other one has it by right.
+    /// The slot belongs to the other build.
     Yield,
 }
 
-/// Who has the slot, as it was seen last.
+/// The last seen occupant of the slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Occupant {
-    /// The gateway has not come to it.
+    /// The gateway has not handled the registration yet.
     Unseen,
     Ours,
     Empty,
@@ -43,26 +43,26 @@ pub(super) enum Occupant {
 /// A slot from the moment at which its service was registered.
 #[derive(Debug)]
 pub(super) struct Contest {
-    /// As computed here, or else as the gateway lists it.
+    /// As computed here, otherwise as the gateway lists it.
     hash: Option<String>,
     is_exact: bool,
-    /// What had the slot when this was registered.
+    /// The hash that had the slot when this service was registered.
     before: Option<String>,
     registered: Instant,
-    /// When the slot was seen to be ours first.
+    /// When the slot was first seen to be ours.
     held_since: Option<Instant>,
     place: Occupant,
-    /// When a heartbeat was made because the slot was empty.
+    /// When a heartbeat was sent because the slot was empty.
     beaten: Option<Instant>,
-    /// A foreign schema that takes the slot again and again, and since when it is ours again.
+    /// A foreign schema that takes the slot repeatedly, and since when the slot is ours again.
     rival: Option<(String, Option<Instant>)>,
 }
 
 // === impl Contest ===
 
 impl Contest {
-    /// `learnt`: what the gateway listed for an earlier registration of this process, where the hash
-    /// is not `exact`ly known; the schema may be another one by now.
+    /// `learnt`: what the gateway listed for an earlier registration of this process, used if the
+    /// hash is not `exact`; the schema may have changed since.
     pub(super) fn new(
         exact: Option<String>,
         learnt: Option<String>,
@@ -89,14 +89,14 @@ impl Contest {
         self.hash.as_deref()
     }
 
-    /// The foreign schema with which the slot goes back and forth.
+    /// The foreign schema that alternates with ours in the slot.
     pub(super) fn rival(&self) -> Option<&str> {
         self.rival.as_ref().map(|(hash, _)| hash.as_str())
     }
 
-    /// Takes what the gateway lists, and who has the schema that is not ours, or the
-    /// [`rival`](Self::rival)'s; `None` where that is not known yet. A standalone gateway takes the
-    /// newest, and no heartbeat changes it.
+    /// Processes what the gateway lists, and the holder of a schema that is not ours, or of the
+    /// [`rival`](Self::rival); `None` if the holder is not known yet. A standalone gateway keeps
+    /// the newest schema, and heartbeats do not change that.
     pub(super) fn see(
         &mut self,
         seen: Option<&str>,
@@ -134,8 +134,8 @@ impl Contest {
         }
     }
 
-    /// Right after a registration that is "not yet"; else whoever had the slot has left it, perhaps
-    /// with a last heartbeat that took it from us before we saw that it was ours.
+    /// Right after a registration, empty means "not yet". Later, the occupant has left the slot,
+    /// perhaps after a last heartbeat that took it from us before we saw that it was ours.
     fn empty(&mut self, now: Instant) -> Step {
         let is_new = now.saturating_duration_since(self.registered) < SETTLE;
         if self.place == Occupant::Unseen && self.before.is_none() && is_new {
@@ -158,14 +158,14 @@ impl Contest {
         let settled = now.saturating_duration_since(self.registered) >= SETTLE;
         let is_new = self.before.as_deref() != Some(seen);
         let unknown = self.hash.is_none() && (is_new || settled || !is_clustered);
-        // What nobody else has registered is ours.
+        // A schema that nobody else has registered is ours.
         let nobodys = self.hash.is_some() && holder == Some(Holder::Nobody);
         if unknown || nobodys {
             self.hash = Some(seen.to_owned());
         }
     }
 
-    /// An older build that has not seen the newer one beats once more, and yields then.
+    /// An older build that has not seen the newer one sends one more heartbeat, then yields.
     fn was_there_before(&self, seen: &str, now: Instant) -> bool {
         let is_early = |since: Instant| now.saturating_duration_since(since) < GRACE;
         self.before.as_deref() == Some(seen) && self.held_since.is_none_or(is_early)

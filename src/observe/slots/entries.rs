@@ -1,28 +1,28 @@
-//! Whose replica it is that has a slot, from the lists of registrations.
+//! Finds out from the lists of registrations whose replica holds a slot.
 //!
-//! An entry is one of this crate's when its address has a hold, or when its instance id ends with
-//! the mark that entries without a hold have. The mark has hashes, too, so that another build is
-//! told from a second replica of this one; a hold carries it for its service.
+//! An entry is one of this crate's if its address has a hold, or if its instance id ends with the
+//! mark that entries without a hold have. The mark contains hashes, to tell another build from a
+//! second replica of this one; a hold carries the mark for its service.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::control::hold;
 use crate::control::proto::Registration;
 
-/// Begins the mark at the end of an instance id.
+/// The start of the mark at the end of an instance id.
 const MARK: &str = " (tower-gwag";
-/// How much of a hash the mark has.
+/// The number of digits of each hash in the mark.
 const DIGITS: usize = 8;
-/// With more hashes an instance id would be long; the mark is without them then.
+/// With more hashes the instance id would be too long, so the mark leaves them out.
 const MOST_HASHES: usize = 8;
 
-/// Who has a slot.
+/// Who holds a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// Another build of this crate's, or perhaps one: not every list could be read.
+    /// Another build using this crate, or possibly one: not every list could be read.
     Ours,
     Foreign,
-    /// Nobody who beats: what a node that is gone has left.
+    /// Nobody who sends heartbeats: a leftover of a node that is gone.
     Nobody,
 }
 
@@ -32,12 +32,12 @@ pub(super) struct Entries {
     entries: Vec<Entry>,
     /// The marks of the holds, by address.
     holds: HashMap<String, Vec<Mark>>,
-    /// Registrations by which nodes are told apart.
+    /// Registration ids, which tell nodes apart.
     ids: BTreeSet<String>,
     nodes_read: usize,
-    /// How many nodes there are.
+    /// The number of nodes.
     nodes: usize,
-    /// The list of the node that was registered with is missing.
+    /// The list of our own node is missing.
     lacks_home: bool,
 }
 
@@ -49,7 +49,7 @@ struct Entry {
     mark: Option<Mark>,
 }
 
-/// The hashes of the `unstable` services; empty: any.
+/// The hashes of the `unstable` services; if empty, any hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mark(Vec<String>);
 
@@ -80,7 +80,7 @@ impl Mark {
         Some(Self(hashes.map(str::to_owned).collect()))
     }
 
-    /// Whether it may have registered a schema of this hash.
+    /// Whether the entry may have registered a schema with this hash.
     fn allows(&self, hash: &str) -> bool {
         self.0.is_empty()
             || self
@@ -93,7 +93,7 @@ impl Mark {
 // === impl Entries ===
 
 impl Entries {
-    /// `nodes`: how many there are.
+    /// `nodes`: the number of nodes.
     pub(super) fn of_nodes(nodes: usize) -> Self {
         Self {
             nodes,
@@ -101,7 +101,7 @@ impl Entries {
         }
     }
 
-    /// Adds what a node lists; another address of a node that is there already adds nothing.
+    /// Adds the list of a node; a second address of the same node adds nothing.
     pub(super) fn add(&mut self, listed: Vec<Registration>) {
         if listed
             .iter()
@@ -109,7 +109,7 @@ impl Entries {
         {
             return;
         }
-        // A list without any registration is no proof of another node.
+        // An empty list does not prove that there is another node.
         self.nodes_read += usize::from(!listed.is_empty() || self.nodes_read == 0);
         for it in listed {
             self.ids.insert(it.registration_id.clone());
@@ -128,17 +128,17 @@ impl Entries {
         }
     }
 
-    /// The node that was registered with does not list what it has.
+    /// The node that accepted our registration did not return its list.
     pub(super) fn is_unread(&mut self) {
         self.lacks_home = true;
     }
 
-    /// Every node's list is here.
+    /// Whether the lists of all nodes are present.
     pub(super) fn is_complete(&self) -> bool {
         !self.lacks_home && self.nodes_read >= self.nodes
     }
 
-    /// Who has the slot with this hash; `own` is the asking registration's id.
+    /// Who holds the slot with this hash; `own` is the caller's registration id.
     pub(super) fn holder(&self, slot: &str, hash: &str, own: Option<&str>) -> Holder {
         let mut holder = match self.is_complete() {
             true => Holder::Nobody,
@@ -157,7 +157,7 @@ impl Entries {
                 .peekable();
             match (hold.is_some(), marks.peek().is_some()) {
                 (_, true) if marks.any(|mark| mark.allows(hash)) => return Holder::Ours,
-                // This crate's, of another schema.
+                // This crate's, but with another schema.
                 (_, true) => {}
                 (true, false) => return Holder::Ours,
                 (false, false) if holder == Holder::Nobody => holder = Holder::Foreign,

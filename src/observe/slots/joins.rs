@@ -1,9 +1,9 @@
-//! A conflict that no hash shows: the schema's hash is not known here, and a clustered gateway
-//! takes what it never mounts.
+//! Finds conflicts that no hash shows: the schema's hash is not known here, and a clustered gateway
+//! accepts schemas that it never mounts.
 //!
-//! It counts the replicas that it rejected, slot by slot. A count that grows with our own Register
-//! and with our next heartbeat is ours; somebody else's replica that lurks grows it, too, but not
-//! at both moments.
+//! The gateway counts the replicas that it rejected, slot by slot. If the count grows with our own
+//! Register and with our next heartbeat, the rejected replica is ours; somebody else's lurker also
+//! makes it grow, but not at both moments.
 
 use std::time::Duration;
 
@@ -14,36 +14,36 @@ use tokio::time::{Instant, timeout};
 use crate::observe::http;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// For an answer of more than a thousand services.
+/// Enough for a reply about more than a thousand services.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// Until a gateway has come to what it was sent.
+/// How long a gateway takes to handle a call.
 const SOON: Duration = Duration::from_millis(150);
 const LATER: Duration = Duration::from_millis(600);
-/// A gateway takes a heartbeat for nothing new within a second of the last one.
+/// A gateway ignores a heartbeat within a second of the last one.
 const BEAT_AFTER: Duration = Duration::from_millis(1_050);
-/// A busy gateway may come to a registration late.
+/// A busy gateway may handle a registration late.
 const USUAL: Duration = Duration::from_secs(30);
-/// So many times the count must grow at our doing.
+/// How often the count must grow because of us.
 const PROOF: u32 = 2;
-/// The same once it did not: strangers that lurk beat at such moments now and then.
+/// The same after an acquittal: foreign lurkers sometimes send heartbeats at the same moments.
 const PROOF_AFTER_ACQUITTAL: u32 = 4;
 
-/// How often the gateway has rejected a replica of each slot that was asked for.
+/// How often the gateway has rejected a replica of each requested slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rejected {
     counts: Vec<u64>,
-    /// What it said the last time.
+    /// The gateway's latest reasons.
     reasons: Vec<String>,
 }
 
-/// The slots whose hash is not known here, from their registration on.
+/// The slots with an unknown hash, watched since their registration.
 #[derive(Debug)]
 pub(super) struct Joins {
-    /// Places in the list of services.
+    /// Indices into the list of services.
     services: Vec<usize>,
     base: Option<Rejected>,
     strikes: u32,
-    /// So many of them are a proof.
+    /// How many rejections prove a conflict.
     needed: u32,
     step: Step,
     due: Instant,
@@ -64,13 +64,13 @@ enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// A heartbeat is to be made now.
+    /// Send a heartbeat now.
     Beat,
-    /// Another schema has the slot of this service; what the gateway says.
+    /// Another schema has the slot of this service; with the gateway's reason.
     Conflict(usize, String),
 }
 
-/// Asks the gateway; `None` where it does not say, or is none.
+/// Asks the gateway; `None` if it does not tell, or is not a gateway.
 ///
 /// # Cancel safety
 ///
@@ -87,10 +87,10 @@ pub(crate) async fn rejected(base: &Uri, slots: &[String]) -> Option<Rejected> {
     }
 }
 
-/// What JSON takes as values at the most: far more than as text, where they are many and short.
+/// An upper bound for the parsed size of JSON: many short values take far more than their text.
 fn weight(json: &[u8]) -> usize {
     let of = |byte| match byte {
-        // A tree has a node before it has anything else.
+        // A tree allocates a node for its first value.
         b'{' => 700,
         b',' | b'[' => 2 * size_of::<Value>(),
         _ => 1,
@@ -98,7 +98,7 @@ fn weight(json: &[u8]) -> usize {
     json.iter().map(|byte| of(*byte)).sum()
 }
 
-/// A slot that is not listed was not rejected yet.
+/// A slot that is not listed has no rejections yet.
 fn read(answer: &Value, slots: &[String]) -> Option<Rejected> {
     let services = answer.get("services")?.as_array()?;
     let of = |slot: &String| {
@@ -118,7 +118,7 @@ fn read(answer: &Value, slots: &[String]) -> Option<Rejected> {
 // === impl Joins ===
 
 impl Joins {
-    /// `base`: the counts from before the Register.
+    /// `base`: the counts before the Register.
     pub(super) fn new(services: Vec<usize>, base: Option<Rejected>, now: Instant) -> Self {
         Self {
             services,
@@ -135,23 +135,23 @@ impl Joins {
         self.due
     }
 
-    /// Places in the list of services.
+    /// Indices into the list of services.
     pub(super) fn services(&self) -> &[usize] {
         &self.services
     }
 
-    /// The next count may prove a conflict.
+    /// Whether the next count may prove a conflict.
     pub(super) fn is_doubtful(&self) -> bool {
         self.step == Step::Beaten && self.strikes > 0
     }
 
-    /// Nothing is known yet of the registration.
+    /// Whether nothing is known about the registration yet.
     pub(super) fn is_open(&self) -> bool {
         self.step != Step::Usual
     }
 
-    /// A call of the gateway has arrived, so that it has mounted this replica; or the count did not
-    /// grow at our doing.
+    /// Acquits the registration: a call from the gateway has arrived, so it has mounted this
+    /// replica; or the count did not grow because of us.
     pub(super) fn acquit(&mut self, now: Instant) {
         self.needed = PROOF_AFTER_ACQUITTAL;
         self.rest(now);
@@ -163,7 +163,7 @@ impl Joins {
 
     pub(super) fn see(&mut self, rejected: Option<Rejected>, now: Instant) -> Found {
         let Some(rejected) = rejected else {
-            // Not there, or no gateway's: nothing can be known.
+            // No gateway, or one without counts: nothing can be known.
             self.rest(now);
             return Found::Nothing;
         };
@@ -190,7 +190,7 @@ impl Joins {
                 let earliest = self.registered.max(now - SOON) + BEAT_AFTER;
                 (self.step, self.due) = (Step::Beat, earliest.max(now));
             }
-            // Whoever it was: heartbeats will tell. Without a count from before, too.
+            // Heartbeats will show whose rejection it was. The same without an earlier count.
             (Step::RegisteredLater | Step::Usual, Some(_)) => {
                 (self.step, self.due) = (Step::Beat, now.max(self.registered + BEAT_AFTER));
             }

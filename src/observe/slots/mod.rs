@@ -1,8 +1,8 @@
-//! The slots of one registration: who has them while it is registered, and when they are free while
-//! it is not.
+//! The slots of one registration: who holds them while it is registered, and when they are free
+//! while it is not.
 //!
-//! All registrations of a process with one gateway look at the same moments and share what they
-//! see. [`Contest`] decides about an `unstable` slot, [`Waiting`] about coming back, and [`Joins`]
+//! All registrations of a process with one gateway look at the same moments and share the results.
+//! [`Contest`] decides about an `unstable` slot, [`Waiting`] about registering again, and [`Joins`]
 //! finds the conflicts that no hash shows.
 
 mod contest;
@@ -32,67 +32,67 @@ use crate::observe::verify::{self, Expected};
 use crate::status::State;
 use tower_gwag_schema::service::Resolved;
 
-/// Between two looks at an `unstable` slot.
+/// The interval between looks at an `unstable` slot.
 const UNSTABLE_LOOK: Duration = Duration::from_millis(300);
-/// Between two looks at a vN that somebody else has.
+/// The interval between looks at a vN that another schema holds.
 const VN_LOOK: Duration = Duration::from_secs(1);
-/// The same for each replica that the gateway lists: long lists are asked for less often.
+/// The same for each replica that the gateway lists: long lists are requested less often.
 const UNSTABLE_LOOK_OF_REPLICA: Duration = Duration::from_micros(1_500);
 const VN_LOOK_OF_REPLICA: Duration = Duration::from_millis(4);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
-/// After a look that brought nothing.
+/// The pause after a failed look.
 const FAILED_LOOK: Duration = Duration::from_millis(500);
 const LIST_TIMEOUT: Duration = Duration::from_secs(3);
-/// For the lists of registrations, node by node.
+/// The timeout for the lists of registrations of all nodes.
 const ENTRIES_TIMEOUT: Duration = Duration::from_secs(1);
-/// As long they are believed while nothing else changes.
+/// How long these lists stay valid if nothing else changes.
 const ENTRIES_AGE: Duration = Duration::from_secs(2);
-/// For what differs, which is only told.
+/// The timeout for finding a difference, which only goes into messages.
 const DIFFERENCE_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// What the task is to do now.
+/// What the task should do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
     /// At most the status has changed.
     None,
-    /// A heartbeat takes the slot, or shows whose it is.
+    /// Send a heartbeat, to take the slot or to see whose it is.
     Beat,
-    /// A newer build has every slot that matters: deregister the service, keep the hold.
+    /// A newer build holds every slot that matters: deregister the service, keep the hold.
     StepAside,
-    /// Register again, without the services that are set aside now: the others have no replica
+    /// Register again without the services that are set aside now: the others have no replica
     /// elsewhere.
     Replace,
     /// The slots are free: register.
     Free,
-    /// They are not.
+    /// The slots are taken.
     Taken,
-    /// Another schema has the slot of a service; deregister it.
+    /// Another schema holds the slot of a service: deregister it.
     Conflict,
 }
 
-/// Slots that were ours when they were seen last, with our hashes: a heartbeat is made only while
-/// they are.
+/// The slots that were last seen to be ours, with our hashes: a heartbeat is sent only while this
+/// holds.
 pub(crate) type Guard = Vec<(String, String)>;
 
-/// Whom to ask.
+/// The gateways to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Gateways {
-    /// Where it is registered.
+    /// The gateway with the registration.
     pub(crate) control: ControlPlane,
-    /// The other ones of the options, which may be nodes of the same cluster.
+    /// The other gateways of the options, which may be nodes of the same cluster.
     pub(crate) others: Vec<ControlPlane>,
 }
 
 /// What was seen before a Register.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Before {
-    /// The services that it left out.
+    /// The services that the Register left out.
     pub(crate) aside: BTreeSet<usize>,
     pub(crate) list: Option<Arc<SlotList>>,
     pub(crate) rejected: Option<Rejected>,
 }
 
-/// See the module's documentation.
+/// The slots of one registration.
 pub(crate) struct Slots {
     expected: Arc<[Expected]>,
     services: Arc<[Resolved]>,
@@ -102,18 +102,18 @@ pub(crate) struct Slots {
     phase: Phase,
     /// Services that are not registered while the others are.
     aside: BTreeSet<usize>,
-    /// Those that the entry on the gateway is without.
+    /// The services that the current entry lacks.
     without: BTreeSet<usize>,
-    /// Hashes that were learnt from the gateway's list.
+    /// Hashes learnt from the gateway's list.
     learnt: Vec<Option<String>>,
-    /// The schema to which a slot was lost, until that slot is waited for.
+    /// The schema to which a slot was lost, until the wait for that slot begins.
     theirs: Option<(usize, String)>,
     is_clustered: Option<bool>,
     replicas: u32,
     entries: Option<(Instant, Doubts, Arc<Entries>)>,
-    /// What differs from the schema of this hash.
+    /// The difference from the schema with this hash.
     difference: Option<(usize, String, Option<String>)>,
-    /// What was told of last.
+    /// The conflict that was reported last.
     conflict: Option<Arc<Error>>,
     look_at: Option<Instant>,
     look: Option<JoinHandle<Look>>,
@@ -124,21 +124,21 @@ enum Phase {
     Idle,
     Held {
         own: String,
-        /// Of the `unstable` services.
+        /// Contests of the `unstable` services.
         contests: Vec<(usize, Contest)>,
         joins: Option<Joins>,
     },
     Waiting(Waiting),
 }
 
-/// Slots and the hashes in them of which it must be known whose they are.
+/// Slots, and the hashes in them, whose holder must be found out.
 type Doubts = Vec<(usize, String)>;
 
-/// What a look brought.
+/// The result of a look.
 struct Look {
     list: Option<Arc<SlotList>>,
     doubts: Doubts,
-    /// Those that are new, and how many nodes there are.
+    /// New lists of registrations, and the number of nodes.
     asked: Option<(Arc<Entries>, usize)>,
     difference: Option<(usize, String, Option<String>)>,
 }
@@ -180,13 +180,13 @@ impl Slots {
         }
     }
 
-    /// The gateway took the registration.
+    /// The gateway accepted the registration.
     pub(crate) fn begin(&mut self, gateways: Gateways, own: String, before: Before) {
         self.stop();
         if self.aside.is_empty() {
             self.conflict = None;
         }
-        // While it was made, what is set aside may have changed.
+        // The set of services aside may have changed during the Register.
         self.without.clone_from(&before.aside);
         let now = Instant::now();
         let unstable = |it: &(usize, &Expected)| it.1.is_unstable && !self.aside.contains(&it.0);
@@ -215,7 +215,7 @@ impl Slots {
         };
     }
 
-    /// Nothing is registered because another schema has a slot: waits until it is free. A vN must
+    /// Nothing is registered because another schema holds a slot: waits until it is free. A vN must
     /// be free for a while, because its owner may only be restarting.
     pub(crate) fn wait(&mut self, gateways: Gateways, for_a_vn: bool) {
         self.stop();
@@ -226,14 +226,14 @@ impl Slots {
         self.phase = Phase::Waiting(Waiting::new(for_a_vn, theirs, Instant::now()));
     }
 
-    /// Another schema has the slot of this service, which will be waited for.
+    /// Another schema holds the slot of this service; the next wait is for that slot.
     pub(crate) fn lost_to(&mut self, service: usize, theirs: &str) {
         if !theirs.is_empty() {
             self.theirs = Some((service, theirs.to_owned()));
         }
     }
 
-    /// Neither.
+    /// Neither registered nor waiting.
     pub(crate) fn pause(&mut self) {
         self.stop();
         self.phase = Phase::Idle;
@@ -251,15 +251,15 @@ impl Slots {
         }
     }
 
-    /// A heartbeat was held back, because a slot is not ours any more.
+    /// A heartbeat was held back, because a slot is no longer ours.
     pub(crate) fn look_now(&mut self) {
         if let (Some(_), None) = (&self.look_at, &self.look) {
             self.look_at = Some(Instant::now());
         }
     }
 
-    /// A call of the gateway has arrived. Where there is but one service, that one is mounted:
-    /// whatever the gateway rejects from now on is somebody else's.
+    /// A call from the gateway has arrived. A single service is therefore mounted: whatever the
+    /// gateway rejects from now on is somebody else's.
     pub(crate) fn routed(&mut self) {
         let is_alone = self.expected.len() == 1;
         let Phase::Held { joins, .. } = &mut self.phase else {
@@ -272,17 +272,17 @@ impl Slots {
         }
     }
 
-    /// The services that are not to be registered now, by their place.
+    /// The indices of services that must not be registered now.
     pub(crate) fn aside(&self) -> &BTreeSet<usize> {
         &self.aside
     }
 
-    /// Those that the entry on the gateway is without.
+    /// The services that the current entry lacks.
     pub(crate) fn without(&self) -> &BTreeSet<usize> {
         &self.without
     }
 
-    /// What must be so for a heartbeat not to take a slot from a newer build.
+    /// The condition under which a heartbeat takes no slot from a newer build.
     pub(crate) fn guard(&self) -> Guard {
         let Phase::Held { contests, .. } = &self.phase else {
             return Guard::new();
@@ -297,7 +297,7 @@ impl Slots {
         guard.collect()
     }
 
-    /// As computed here, or learnt.
+    /// Our hash, as computed here or learnt.
     fn ours(&self, at: usize) -> Option<String> {
         let exact = self.expected.get(at).and_then(|it| it.hash.clone());
         exact.or_else(|| self.learnt.get(at).cloned().flatten())
@@ -384,7 +384,7 @@ impl Slots {
             self.is_clustered = Some(nodes > 0);
             self.entries = Some((now, look.doubts.clone(), entries));
         } else if self.entries.as_ref().is_some_and(|it| it.1 != look.doubts) {
-            // They say nothing of whoever has the slot now.
+            // Old lists say nothing about the current holder of the slot.
             self.entries = None;
         }
         if look.difference.is_some() {
@@ -439,10 +439,11 @@ impl Slots {
             let seen = list.hash(&name);
             let doubt = doubts.iter().find(|it| it.0 == *at);
             if doubt.is_some() && is_clustered.is_none() {
-                // Whether it is standalone decides everything else.
+                // Everything else depends on whether the gateway is standalone.
                 continue;
             }
-            // What cannot be read is taken for ours: two of ours never beat against each other.
+            // An unreadable holder counts as ours, so that two of ours never compete with
+            // heartbeats.
             let holder = doubt.map(|(_, hash)| {
                 let own = Some(own.as_str());
                 entries.map_or(Holder::Ours, |entries| entries.holder(&name, hash, own))
@@ -480,7 +481,7 @@ impl Slots {
         if beats { Move::Beat } else { Move::None }
     }
 
-    /// Whether nothing is lost when all services of the registration go: each other one has a
+    /// Whether nothing is lost when all services of the registration go: each of the others has a
     /// replica elsewhere, or is not ours either.
     fn others_are_served(&self, yields: &BTreeSet<usize>, list: &SlotList) -> bool {
         let mut others = self
@@ -516,7 +517,7 @@ impl Slots {
         self.conflict = Some(Arc::new(error));
     }
 
-    /// As it is called in messages.
+    /// The gateway's name in messages.
     fn gateway(&self) -> String {
         let gateways = self.gateways.as_ref();
         let target = gateways.map(|it| it.control.gateway().target().to_string());
@@ -639,7 +640,7 @@ impl Slots {
         }
     }
 
-    /// What is known beyond what is read back; `None` where nothing is wrong.
+    /// What is known beyond what was read back; `None` if nothing is wrong.
     pub(crate) fn standing(&self) -> Option<(State, Option<Arc<Error>>)> {
         let (contests, joins) = match &self.phase {
             Phase::Idle => return None,
@@ -658,7 +659,7 @@ impl Slots {
         (is_open || is_empty).then_some((State::Registered, None))
     }
 
-    /// It is registered.
+    /// Whether the registration is held.
     pub(crate) fn is_held(&self) -> bool {
         matches!(self.phase, Phase::Held { .. })
     }
@@ -675,13 +676,13 @@ impl Drop for Slots {
     }
 }
 
-/// The longer the list, the rarer the look.
+/// The longer the list, the less frequent the looks.
 fn interval(usual: Duration, of_replica: Duration, replicas: u32) -> Duration {
     let longer = of_replica.saturating_mul(replicas).min(LONGEST_LOOK);
     usual.max(longer)
 }
 
-/// An `unstable` slot as it was seen last.
+/// An `unstable` slot as last seen.
 struct Contested {
     service: usize,
     name: String,
@@ -717,7 +718,7 @@ async fn look(gateways: &Gateways, contests: &[Contested], known: Option<Doubts>
     look
 }
 
-/// The registrations of all nodes that can be asked, and how many nodes there are.
+/// The registrations of all reachable nodes, and the number of nodes.
 async fn entries(gateways: &Gateways) -> Option<(Arc<Entries>, usize)> {
     let control = &gateways.control;
     let (nodes, listed) = tokio::join!(

@@ -1,4 +1,4 @@
-//! Nothing is registered until every slot is free, or has our schema.
+//! Waits, with nothing registered, until every slot is free or has our schema.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::observe::verify::Expected;
 /// A wait for the slots of one registration.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// Another schema has, or had, a vN.
+    /// Another schema holds, or held, a vN.
     for_a_vn: bool,
-    /// Since when every vN was free in every look.
+    /// Since when every look found every vN free.
     free_since: Option<Instant>,
-    /// The service whose slot was lost, and the schema that has it, as far as that was seen.
+    /// The service whose slot was lost, and the schema that took it, as far as known.
     lost_to: Option<(usize, String)>,
-    /// For services whose hash is not known here: that schema, or what was in their slots at the
-    /// first look.
+    /// For services whose hash is not known here: the schema that took the slot, or what was in the
+    /// slots at the first look.
     theirs: Option<Vec<Option<String>>>,
     since: Instant,
 }
 
-/// How a slot looks.
+/// The state of a slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum View {
     Free,
@@ -69,12 +69,12 @@ impl Waiting {
             exact(at).is_some() && seen.is_some() && seen != exact(at)
         };
         if self.theirs.is_none() {
-            // Where a schema that is known is at odds, that one is the conflict.
+            // If a schema with a known hash conflicts, that is the conflict.
             let is_known = expected.iter().enumerate().any(is_at_odds);
             let lost_to = self.lost_to.as_ref();
             let seen = |(at, it): (usize, &Expected)| match (exact(at), lost_to) {
                 (Some(_), _) => None,
-                // Its owner may be away just now.
+                // Its owner may just be away.
                 (None, Some((lost, theirs))) if *lost == at => Some(theirs.clone()),
                 (None, None) if !is_known => list.hash(&it.name()).map(str::to_owned),
                 (None, _) => None,
@@ -87,7 +87,7 @@ impl Waiting {
             (Some(seen), Some(ours)) if seen == ours => View::Ours,
             (Some(_), Some(_)) => View::Taken,
             (seen @ Some(_), None) if seen == theirs(at) => View::Taken,
-            // A schema that nobody here has seen: it may be ours.
+            // A schema seen for the first time may be ours.
             (Some(_), None) => View::Ours,
         };
         let views = expected

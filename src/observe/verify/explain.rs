@@ -1,4 +1,4 @@
-//! Verdicts in words, with what to do next.
+//! Turns verdicts into messages with a remedy.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use super::gather::{Culprit, HttpPort, SchemaAnswer};
 use super::{Evidence, Expected, Verdict};
 use crate::error::{Error, ErrorKind};
 
-/// What to do about a vN that somebody else has.
+/// What to do about a vN that another schema holds.
 const CONFLICT_ADVICE: &str = "Cut a new version vN for a new schema, or use `unstable`; the slot is \
                                looked at every second, and this one is registered once it was free for \
                                `Options::reclaim_after`";
 
-/// As much as is shown of what a gateway says.
+/// How much of a gateway's reason is shown.
 const LONGEST_REASON: usize = 300;
 
-/// Why the registration does not stand as it should; `None` where it does.
+/// Why the registration is not in its expected state; `None` if it is.
 pub(crate) fn explain(
     verdict: &Verdict,
     expected: &[Expected],
@@ -131,10 +131,10 @@ pub(crate) struct Conflict<'a> {
     pub(crate) gateway: &'a str,
     /// `namespace/version`.
     pub(crate) slot: &'a str,
-    /// The hashes; ours where it is known here.
+    /// The hashes; ours only if it is known here.
     pub(crate) ours: Option<&'a str>,
     pub(crate) theirs: &'a str,
-    /// What differs, where that is known.
+    /// The difference, if known.
     pub(crate) difference: Option<&'a str>,
 }
 
@@ -150,7 +150,7 @@ impl Conflict<'_> {
         ))
     }
 
-    /// The same, where the gateway says that it does not mount what it took.
+    /// The same, when the gateway says that it does not mount what it accepted.
     pub(crate) fn rejected(&self, reason: &str) -> Error {
         let Self { gateway, slot, .. } = self;
         let reason: String = reason.chars().take(LONGEST_REASON).collect();
@@ -170,7 +170,7 @@ impl Conflict<'_> {
         ))
     }
 
-    /// Another build has the `unstable` slot, and is about to leave it.
+    /// Another build holds the `unstable` slot, and is about to leave it.
     pub(crate) fn not_yet_ours(&self) -> Error {
         let Self { gateway, slot, .. } = self;
         self.error(&format!(
@@ -195,7 +195,7 @@ impl Conflict<'_> {
     }
 }
 
-/// What tells the two apart.
+/// What tells the two schemas apart.
 impl fmt::Display for Conflict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.theirs, self.ours) {
@@ -212,7 +212,7 @@ impl fmt::Display for Conflict<'_> {
     }
 }
 
-/// As many digits as people compare.
+/// As many digits of a hash as people compare.
 fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }

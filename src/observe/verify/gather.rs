@@ -1,4 +1,4 @@
-//! Asks a gateway for evidence; nothing of it calls a handler of the service.
+//! Asks a gateway for evidence, without ever calling a handler of the service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,40 +19,40 @@ use tower_gwag_schema::service::Resolved;
 #[cfg(feature = "preflight")]
 use tower_gwag_schema::service::evidence::descriptors_of;
 
-/// For the list of services, which waits for a busy registry.
+/// The timeout for the list of services, which waits for a busy registry.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// For one answer of another kind.
+/// The timeout for any other reply.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// For all that a look asks of the HTTP port about our own services.
+/// The timeout for all pages about our own services in one look.
 const PAGES_TIMEOUT: Duration = Duration::from_secs(4);
-/// For finding out who blocks the gateway, whatever number of suspects there are.
+/// The timeout for finding out who blocks the gateway, whatever the number of suspects.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many other services are suspected of that.
+/// The maximum number of other services to suspect.
 const MOST_SUSPECTS: usize = 512;
-/// The longest part of a URL that names suspects.
+/// The maximum length of the URL part that names suspects.
 const LONGEST_SELECTION: usize = 4_000;
 
 /// What a gateway says about the services of one registration, in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
-    /// The hashes that it lists; `None` when it did not say.
+    /// The listed hashes; `None` if the gateway did not return a list.
     pub(super) listed: Option<Vec<Option<String>>>,
     pub(super) routes: Vec<Route>,
     pub(super) schemas: Vec<SchemaAnswer>,
-    /// The gateway lists one replica of the service, which is ours.
+    /// The gateway lists a single replica of the service, which is ours.
     pub(super) is_alone: Vec<bool>,
-    /// How many replicas of all services it lists.
+    /// The number of replicas of all services that it lists.
     pub(crate) replicas: Option<u32>,
     /// Whose schema blocks the gateway.
     pub(super) culprit: Option<Culprit>,
-    /// Everybody who could be was suspected.
+    /// All possible culprits were suspected.
     pub(super) is_searched: bool,
     pub(super) http: HttpPort,
-    /// What differs between the registered schema and ours.
+    /// The difference between the registered schema and ours.
     pub(super) difference: Option<Difference>,
 }
 
-/// What the route probe says.
+/// The result of the route probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// There is a route; it may be stale, or another replica's.
@@ -63,33 +63,33 @@ pub(crate) enum Route {
     Unknown,
 }
 
-/// What the gateway's schema endpoint says.
+/// The reply of the gateway's schema endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SchemaAnswer {
-    /// What is being served shows it.
+    /// The served schema shows the service.
     Served,
-    /// The gateway can render it, and what is being served does not show it.
+    /// The gateway can render the service, but the served schema does not show it.
     Missing,
-    /// The gateway of that port does not know it at all: perhaps it is another one's.
+    /// The gateway at this port does not know the service: perhaps it is another gateway.
     Unheard,
-    /// The gateway cannot render it.
+    /// The gateway cannot render the service.
     Guilty(String),
     Unknown,
 }
 
-/// What stands at the base URL of the gateway's HTTP port.
+/// What is at the base URL of the gateway's HTTP port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HttpPort {
     /// No URL was given.
     #[default]
     NotGiven,
-    /// No schema: a standalone gateway, somebody else, or nobody.
+    /// No schema: a standalone gateway, another server, or nothing.
     NoSchema,
     /// A gateway's schema.
     Schema,
 }
 
-/// Services that cannot be rendered, together where they are several, and why.
+/// Services that cannot be rendered (several only together), and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Culprit {
     /// `namespace:version` each.
@@ -97,38 +97,38 @@ pub(crate) struct Culprit {
     pub(super) reason: String,
 }
 
-/// Whether to look for whoever blocks the gateway.
+/// Whether to look for the schema that blocks the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Search {
     No,
-    /// Once after a registration: what is being served may be older than a block.
+    /// Once after a registration: the served schema may be older than a block.
     IfServed,
     Yes,
 }
 
-/// What differs from the schema with this hash, if that could be found out.
+/// The difference from the schema with this hash, if it could be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     theirs: String,
     pub(super) text: Option<String>,
-    /// How often it was asked for in vain.
+    /// The number of failed attempts.
     failures: u32,
 }
 
-/// So often a difference is looked for: each time takes a compilation.
+/// The maximum number of attempts: each needs a compilation.
 const MOST_TRIES: u32 = 3;
 
-/// Where to ask for what.
+/// What to ask, and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Inquiry {
     pub(crate) control: ControlPlane,
-    /// The base of the gateway's HTTP port.
+    /// The base URL of the gateway's HTTP port.
     pub(crate) http: Option<Uri>,
     pub(crate) services: Arc<[Resolved]>,
     pub(crate) expected: Arc<[Expected]>,
     pub(crate) wants_pages: bool,
     pub(crate) search: Search,
-    /// As the last look found it: to find it out takes a compilation.
+    /// The result of the last look, because finding it needs a compilation.
     pub(crate) difference: Option<Difference>,
 }
 
@@ -181,7 +181,7 @@ impl Inquiry {
             }
         }
         if !complete {
-            // What is not listed is not served yet; only guilt counts.
+            // A service that is not listed is not served yet; only guilt counts.
             evidence.schemas.iter_mut().for_each(|answer| {
                 if matches!(answer, SchemaAnswer::Missing | SchemaAnswer::Unheard) {
                     *answer = SchemaAnswer::Unknown;
@@ -191,7 +191,7 @@ impl Inquiry {
         evidence
     }
 
-    /// One of several routes is enough; none, only where the gateway says so of each.
+    /// A route for any method is enough; "no route" must be the gateway's reply for each.
     async fn route(&self, expected: &Expected) -> Route {
         let mut found = Route::Unknown;
         for route in &expected.routes {
@@ -204,7 +204,7 @@ impl Inquiry {
         found
     }
 
-    /// What the HTTP port shows of our services.
+    /// Reads what the HTTP port shows of our services.
     async fn read_pages(&self, pages: &SchemaPages, served: &Served, evidence: &mut Evidence) {
         let end = Instant::now() + PAGES_TIMEOUT;
         for expected in self.expected.iter() {
@@ -216,7 +216,7 @@ impl Inquiry {
         }
     }
 
-    /// Whoever blocks the gateway: a schema that is listed and cannot be rendered.
+    /// Finds the schema that blocks the gateway: it is listed and cannot be rendered.
     async fn search(
         &self,
         pages: &SchemaPages,
@@ -245,7 +245,7 @@ impl Inquiry {
                 && !is_ours(it)
         };
         let suspects = services.iter().filter(is_suspect);
-        // Whoever is served already is the last to be suspected, and not at all as a precaution.
+        // Services already served are suspected last, and never as a precaution.
         let (missing, shown): (Vec<_>, Vec<_>) = suspects.partition(|it| {
             let shown = served.shows(&it.namespace, &it.version);
             shown == Shown::No
@@ -257,7 +257,7 @@ impl Inquiry {
             suspects.extend(shown.iter().cloned());
         }
         suspects.truncate(MOST_SUSPECTS);
-        // What was found out in time counts.
+        // Results found before the timeout count.
         let search = find_culprit(pages, &suspects, &mut evidence.culprit);
         evidence.is_searched = timeout(SEARCH_TIMEOUT, search).await.unwrap_or(false);
         if evidence.culprit.is_none() && self.search == Search::Yes {
@@ -270,8 +270,8 @@ impl Inquiry {
         }
     }
 
-    /// A service of ours that cannot be rendered together with what is being served, which can be
-    /// without it.
+    /// Finds a service of ours that cannot be rendered together with the served schema, although
+    /// the served schema can be rendered alone.
     async fn collision(
         &self,
         pages: &SchemaPages,
@@ -301,7 +301,7 @@ impl Inquiry {
         None
     }
 
-    /// What differs from another schema that has one of our slots.
+    /// The difference from another schema that holds one of our slots.
     async fn difference(&self, slots: &[Option<&ServiceInfo>]) -> Option<Difference> {
         let mut pairs = self.expected.iter().zip(slots).enumerate();
         let (service, theirs) = pairs.find_map(|(service, (expected, slot))| {
@@ -331,14 +331,14 @@ impl Inquiry {
 // === impl Evidence ===
 
 impl Evidence {
-    /// A service that gateways surely give routes has none.
+    /// Whether a service that gateways surely route has no route.
     fn is_without_route(&self, expected: &[Expected]) -> bool {
         let mut routes = self.routes.iter().zip(expected);
         routes.any(|(route, of)| *route == Route::Absent && of.is_surely_routed)
     }
 }
 
-/// What differs between the schema that the gateway has and ours, as far as it says.
+/// The difference between the gateway's schema and ours, as far as it is known.
 ///
 /// # Cancel safety
 ///
@@ -370,21 +370,21 @@ pub(crate) async fn difference(base: Option<&Uri>, service: &Resolved) -> Option
         }
         _ => between(&theirs, &descriptors_of(&service)?),
     };
-    // One at a time, however many ask again before it is done.
+    // One comparison at a time, however many are requested before it is done.
     let turn = COMPARISONS.acquire().await.ok()?;
     let (sender, found) = oneshot::channel();
-    // tokio's own threads would hold the end of the runtime.
+    // A blocking task of tokio's would delay the end of the runtime.
     let thread = std::thread::Builder::new().name("tower-gwag-compare".to_owned());
     let spawned = thread.spawn(move || {
         let _turn = turn;
-        // Whoever asked may have gone.
+        // The caller may be gone.
         let _ = sender.send(compare());
     });
     spawned.ok()?;
     found.await.ok().flatten()
 }
 
-/// The document of a service: gateways answer with an object by namespace and version.
+/// The document of a service: gateways return an object by namespace and version.
 #[cfg(feature = "preflight")]
 fn document_in(answer: &[u8], service: &Resolved) -> Option<Vec<u8>> {
     let mut all: serde_json::Value = serde_json::from_slice(answer).ok()?;
@@ -393,7 +393,7 @@ fn document_in(answer: &[u8], service: &Resolved) -> Option<Vec<u8>> {
     Some(document.to_string().into_bytes())
 }
 
-/// Comparisons of schemas, each of which may take a processor for long.
+/// Limits comparisons of schemas, each of which may occupy a processor for long.
 #[cfg(feature = "preflight")]
 static COMPARISONS: Semaphore = Semaphore::const_new(1);
 
@@ -408,8 +408,8 @@ fn slot_of<'a>(of: &Expected, services: &'a [ServiceInfo]) -> Option<&'a Service
         .find(|it| it.namespace == of.namespace && it.version == of.version && it.replica_count > 0)
 }
 
-/// Only a schema without the service beside one with it tells that it is not served: alone, a
-/// namespace is rendered also while the whole cannot be.
+/// Only a schema without the service beside one with it shows that it is not served: a single
+/// namespace can be rendered even while the whole cannot.
 async fn schema_of(expected: &Expected, pages: &SchemaPages, served: &Served) -> SchemaAnswer {
     let (namespace, version) = (&expected.namespace, &expected.version);
     let shown = served.shows(namespace, version);
@@ -419,13 +419,13 @@ async fn schema_of(expected: &Expected, pages: &SchemaPages, served: &Served) ->
     if namespace.starts_with('_') || !is_selectable(namespace) {
         return SchemaAnswer::Unknown;
     }
-    // Free JSON of a proto shows only beside that of an OpenAPI document, which `admin` has.
+    // A proto's free JSON shows only beside that of an OpenAPI document, which `admin` has.
     let ours = format!("{},admin", name_of(namespace, version));
     match pages.selection(&ours, ANSWER_TIMEOUT).await {
         Page::Refused(reason) => {
             match pages.selection("admin", ANSWER_TIMEOUT).await {
                 Page::Schema(_) => SchemaAnswer::Guilty(reason),
-                // It refuses everything.
+                // This port refuses everything.
                 _ => SchemaAnswer::Unknown,
             }
         }
@@ -443,15 +443,15 @@ async fn schema_of(expected: &Expected, pages: &SchemaPages, served: &Served) ->
     }
 }
 
-/// Halves the suspects until one is left, or those that only together cannot be rendered; `admin`
-/// shows free JSON. Whether every question had an answer.
+/// Halves the suspects until one is left, or a group that only together cannot be rendered; `admin`
+/// shows free JSON. Returns whether every question was answered.
 async fn find_culprit(
     pages: &SchemaPages,
     suspects: &[String],
     found: &mut Option<Culprit>,
 ) -> bool {
     let mut is_answered = true;
-    // The last of the list is looked at first.
+    // The list is searched from its end.
     let mut groups: Vec<&[String]> = in_groups(suspects);
     groups.reverse();
     while let Some(group) = groups.pop() {
@@ -476,7 +476,7 @@ async fn find_culprit(
     is_answered
 }
 
-/// As many at once as a URL has room for.
+/// Groups as large as a URL has room for.
 fn in_groups(suspects: &[String]) -> Vec<&[String]> {
     let mut groups = Vec::new();
     let (mut start, mut length) = (0, 0);
@@ -493,7 +493,7 @@ fn in_groups(suspects: &[String]) -> Vec<&[String]> {
     groups
 }
 
-/// A name that needs no escapes in a selection.
+/// Whether the name needs no escaping in a selection.
 fn is_selectable(name: &str) -> bool {
     !name.is_empty()
         && name

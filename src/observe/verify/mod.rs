@@ -1,7 +1,8 @@
-//! Registered is not routed: what the gateway lists and routes is read back, and a verdict found.
+//! Registered does not mean routed: reads back what the gateway lists and routes, and reaches a
+//! verdict.
 //!
-//! Pure: evidence and the time go in, a verdict and what to do about it come out. Absence of
-//! evidence is never acted upon (contract § 6).
+//! Pure: evidence and the time go in, a verdict and a remedy come out. Absence of evidence never
+//! leads to an action (contract § 6).
 
 mod explain;
 mod gather;
@@ -26,47 +27,47 @@ use gather::{Evidence, HttpPort, Inquiry, Route, SchemaAnswer, Search};
 pub(crate) use read_back::{ReadBack, Seen};
 pub use served::ServedSchema;
 
-/// The first look after a registration; each following one waits twice as long.
+/// The first look after a registration; the wait doubles with each look.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
-/// While the gateway does not list the service yet, which can take a minute on a busy one.
+/// The longest wait while the gateway does not list the service yet, which can take a minute on a
+/// busy gateway.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// While a route may only be in the making.
+/// The wait while a route may still be being made.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
-/// How long a listed service may be without a route: a gateway that makes its schema anew needs
-/// 50-140 ms (contract, The hold), and seconds where it is busy.
+/// How long a listed service may be without a route: a gateway needs 50-140 ms to rebuild its
+/// schema (contract, The hold), and seconds when it is busy.
 const MOUNT_PATIENCE: Duration = Duration::from_millis(1_500);
-/// The same while somebody is known to block the gateway.
+/// The same while a known culprit blocks the gateway.
 const BLOCK_PATIENCE: Duration = Duration::from_millis(500);
-/// From then on it is asked who blocks the gateway, which costs that gateway a rendering.
+/// After this time, ask who blocks the gateway, which costs the gateway a rendering.
 const SEARCH_AFTER: Duration = Duration::from_millis(300);
-/// Between two looks because calls arrive for one of several services.
+/// The pause between looks that are due because calls arrive for one of several services.
 const CALLED_PAUSE: Duration = Duration::from_millis(500);
-/// While something is wrong.
+/// The interval while something is wrong.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
-/// When replicas that registered at the same moment are all listed.
+/// By then, replicas that registered at the same moment are all listed.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
-/// Once all is well: only to count the replicas, and to notice a displacement.
+/// The interval once all is well: only to count replicas, and to notice a displacement.
 const USUAL_INTERVAL: Duration = Duration::from_secs(60);
-/// Between two looks at the schema pages for each replica that the gateway lists.
+/// The interval between looks at the schema pages, for each replica that the gateway lists.
 const PAGES_OF_REPLICA: Duration = Duration::from_millis(300);
-/// How long a list may be without a service that it had (contract § 6.1: seen for 20 s), and some
-/// more.
+/// How long a list may lack a service that it had (contract § 6.1: seen for 20 s), plus a margin.
 const ABSENCE_PATIENCE: Duration = Duration::from_secs(30);
-/// How long another schema may stand in a vN before ours was ever there: the gateway mounts late.
+/// How long another schema may hold a vN before ours first appears: the gateway mounts late.
 const VN_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the evidence says of a registration. Indices are places in the list of services.
+/// What the evidence says about a registration. Indices refer to the list of services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Not all services are listed yet, or a route is not there yet.
     NotYet,
-    /// Every service is listed with our schema, and nothing refutes its route.
+    /// Every service is listed with our schema, and nothing disproves its route.
     Listed,
-    /// Listed, but not routed: somebody's schema blocks the gateway, or did.
+    /// Listed, but not routed: a schema blocks the gateway, or did.
     Blocked { service: usize },
-    /// Another schema has the slot.
+    /// Another schema holds the slot.
     Displaced { service: usize, theirs: String },
-    /// The gateway cannot make its schema of ours.
+    /// The gateway cannot build its schema because of ours.
     Guilty { service: usize, reason: String },
 }
 
@@ -74,58 +75,58 @@ pub(crate) enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
     None,
-    /// Register in a fresh spelling, deregister the dead entry.
+    /// Register in a fresh spelling, then deregister the dead entry.
     Cure,
-    /// Deregister: a lurking schema would take the name over when its owner leaves.
+    /// Deregister: a lurking schema would take the slot over when its owner leaves.
     GiveWay,
     /// Deregister for good: the schema harms every other service.
     Withdraw,
 }
 
-/// Finds verdicts over the evidence of one registration.
+/// Reaches verdicts from the evidence about one registration.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     slots: Vec<Slot>,
     pace: Pace,
     verdict: Verdict,
-    /// Since the registration was made, or something changed.
+    /// The number of looks since the registration, or since something changed.
     looks: u32,
     refuted_since: Option<Instant>,
     guilty_since: Option<Instant>,
     cures: u32,
     next_cure: Option<Instant>,
-    /// All services were listed in a look since the registration was made.
+    /// A look since the registration found all services listed.
     was_complete: bool,
-    /// A call of the gateway has arrived since then.
+    /// A call from the gateway has arrived since then.
     is_called: bool,
-    /// The same of several services, of which it is not known for which it was.
+    /// The same for several services, if it is not known which one was called.
     has_calls: bool,
-    /// The registration was made while somebody blocked the gateway, which shows what it served
-    /// before.
+    /// The registration was made while a schema blocked the gateway, which still shows what it
+    /// served before.
     is_amid_block: bool,
-    /// When the schema pages told of every service that they can show.
+    /// When the schema pages last told about every service that they can show.
     pages_at: Option<Instant>,
-    /// How many replicas of all services the gateway lists.
+    /// The number of replicas of all services that the gateway lists.
     replicas: u32,
-    /// Since when a service that was listed is not any more.
+    /// Since when a service that was listed is missing.
     absent_since: Option<Instant>,
 }
 
-/// One service's place on the gateway.
+/// One service's slot on the gateway.
 #[derive(Debug)]
 struct Slot {
-    /// As computed here, where that is exact, or else as the gateway first listed it.
+    /// The exact hash as computed here, otherwise the hash that the gateway first listed.
     hash: Option<String>,
     is_exact: bool,
     is_unstable: bool,
     is_surely_routed: bool,
-    /// The schema pages can show it.
+    /// Whether the schema pages can show it.
     is_visible: bool,
-    /// The gateway had a route for it once.
+    /// The gateway has had a route for it.
     had_route: bool,
-    /// The whole schema has shown it since it was registered.
+    /// The whole schema has shown it since the registration.
     was_served: bool,
-    /// A call arrived although route or schema spoke against it.
+    /// A call arrived although route or schema indicated otherwise.
     is_called_regardless: bool,
     was_ours: bool,
     other_since: Option<Instant>,
@@ -134,36 +135,36 @@ struct Slot {
 /// What routes and schemas say.
 enum Routing {
     NotRefuted,
-    /// Not of this service.
+    /// They disprove this service's route.
     Refuted(usize),
-    /// A route that was never seen, and may never be there, is not.
+    /// Unknown: a route that was never seen may never exist.
     Unclear,
-    /// Nothing of the one that was refuted before.
+    /// They say nothing about the service that was disproved before.
     Silent,
 }
 
-/// How one slot looks now.
+/// The current state of one slot.
 enum View {
     Ours,
     Absent,
-    /// Perhaps only not replaced yet.
+    /// Another schema, perhaps only not replaced yet.
     OtherYet,
     Other(String),
 }
 
-/// One service as the gateway should list and route it.
+/// How the gateway should list and route one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) namespace: String,
     pub(crate) version: String,
     pub(crate) is_unstable: bool,
-    /// The canonical hash; `None` where only the gateway knows it.
+    /// The canonical hash; `None` if only the gateway knows it.
     pub(crate) hash: Option<String>,
-    /// Methods that a gateway routes, or may route, as paths.
+    /// Paths of methods that a gateway routes, or may route.
     pub(crate) routes: Vec<String>,
-    /// A gateway that has routes has these: one that says "no route" does not serve it.
+    /// Any gateway with routes has these: "no route" means that it does not serve the service.
     pub(crate) is_surely_routed: bool,
-    /// The gateway's public schema must show something of it.
+    /// The gateway's public schema must show part of it.
     pub(crate) is_visible: bool,
 }
 
@@ -224,7 +225,7 @@ impl Verifier {
         self.has_calls = false;
         self.pages_at = None;
         self.absent_since = None;
-        // What is known to be wrong stays so until evidence says otherwise.
+        // A known problem remains until evidence says otherwise.
         if self.verdict == Verdict::Listed {
             self.verdict = Verdict::NotYet;
         }
@@ -241,9 +242,9 @@ impl Verifier {
         &self.verdict
     }
 
-    /// A call of the gateway has arrived, which counts more than what the gateway says: whatever
-    /// kept it away is over. Of several services it proves one, so that the others are to be looked
-    /// at: returns how soon, where that is so.
+    /// A call from the gateway has arrived. It outweighs the gateway's own statements: the obstacle
+    /// is gone. For several services it proves only one, so the others must be looked at: then
+    /// returns how soon.
     pub(crate) fn called(&mut self) -> Option<Duration> {
         let is_in_doubt = matches!(self.verdict, Verdict::NotYet | Verdict::Blocked { .. });
         let [slot] = &mut *self.slots else {
@@ -260,9 +261,9 @@ impl Verifier {
         None
     }
 
-    /// Whether to read the schema pages: what was found there when a registration was new stays so,
-    /// until something speaks against it, and a gateway's whole schema is long. What no route can
-    /// speak against is looked at again now and then, the longer the list the more rarely.
+    /// Whether to read the schema pages. Findings from when the registration was new stay valid
+    /// until something contradicts them, and a gateway's whole schema is long. Services that no
+    /// route can contradict are looked at again now and then, less often the longer the list.
     pub(crate) fn wants_pages(&self, now: Instant) -> bool {
         if self.verdict != Verdict::Listed || self.refuted_since.is_some() || self.looks == 0 {
             return true;
@@ -282,12 +283,12 @@ impl Verifier {
         self.pages_at = None;
     }
 
-    /// The last look spoke against what was known before.
+    /// Whether the last look contradicted what was known before.
     pub(crate) fn is_doubted(&self) -> bool {
         self.refuted_since.is_some() || self.absent_since.is_some()
     }
 
-    /// Whether to look for whoever blocks the gateway.
+    /// Whether to look for the schema that blocks the gateway.
     pub(crate) fn search(&self, now: Instant) -> Search {
         let doubted = |since: Instant| now.duration_since(since) >= SEARCH_AFTER;
         match self.verdict {
@@ -309,7 +310,7 @@ impl Verifier {
         let was = self.verdict.clone();
         let remedy = match &evidence.listed {
             Some(listed) => self.judge(listed, evidence, now),
-            // The gateway did not say, which proves nothing.
+            // The gateway did not tell, which proves nothing.
             None => Remedy::None,
         };
         if was != self.verdict && self.verdict == Verdict::Listed {
@@ -319,14 +320,14 @@ impl Verifier {
         let pause = match &self.verdict {
             _ if self.guilty_since.is_some() && remedy == Remedy::None => PROBE_PAUSE,
             Verdict::NotYet if self.refuted_since.is_some() => PROBE_PAUSE,
-            // It ends when the block does.
+            // This ends when the block does.
             Verdict::NotYet if self.is_amid_block => doubling.min(DOUBT_INTERVAL),
-            // Listed, and nothing more is known: that may stay so.
+            // Listed without further evidence: it may stay that way.
             Verdict::NotYet if self.was_complete => doubling.min(USUAL_INTERVAL),
             Verdict::NotYet => doubling.min(LONGEST_WAIT),
             Verdict::Listed if self.refuted_since.is_some() => PROBE_PAUSE,
             Verdict::Listed if self.absent_since.is_some() => LONGEST_WAIT,
-            // The others of the herd may come later than this one.
+            // Other replicas registering at the same time may come later than this one.
             Verdict::Listed => (SECOND_LOOK * (1 << (2 * self.looks.min(3)))).min(USUAL_INTERVAL),
             Verdict::Guilty { .. } => USUAL_INTERVAL,
             Verdict::Blocked { .. } | Verdict::Displaced { .. } => DOUBT_INTERVAL,
@@ -335,7 +336,7 @@ impl Verifier {
     }
 
     fn judge(&mut self, listed: &[Option<String>], evidence: &Evidence, now: Instant) -> Remedy {
-        // Of a slot that has another schema, the page shows that one.
+        // If another schema holds the slot, the page shows that schema.
         let is_ours = |service: usize| {
             let ours = self.slots.get(service).and_then(|it| it.hash.as_ref());
             let seen = listed.get(service).and_then(Option::as_ref);
@@ -346,7 +347,7 @@ impl Verifier {
             _ => None,
         };
         if let Some((service, reason)) = evidence.schemas.iter().enumerate().find_map(guilty) {
-            // Once may be an accident.
+            // A single time may be an accident.
             let since = *self.guilty_since.get_or_insert(now);
             if now.duration_since(since) < BLOCK_PATIENCE {
                 return Remedy::None;
@@ -377,7 +378,7 @@ impl Verifier {
         let routing = self.weigh(evidence);
         self.was_complete = true;
         match routing {
-            // What is known to be wrong stays so until evidence says otherwise.
+            // A known problem remains until evidence says otherwise.
             Routing::Silent => Remedy::None,
             Routing::Refuted(service) => self.refuted(service, evidence.culprit.is_some(), now),
             Routing::Unclear => {
@@ -393,8 +394,8 @@ impl Verifier {
         }
     }
 
-    /// Absence is "not yet": a busy gateway may lose a list for a while, and nothing is done about
-    /// it. But nobody says that a service is listed, or routed, that is not listed for long.
+    /// Absence means "not yet": a busy gateway may lose a list for a while, and no action follows.
+    /// But a service that is missing for long is no longer reported as listed or routed.
     fn absent(&mut self, now: Instant) {
         self.refuted_since = None;
         match self.verdict {
@@ -409,7 +410,7 @@ impl Verifier {
         }
     }
 
-    /// Whether the look has told whatever schema pages can tell.
+    /// Whether the look returned everything that schema pages can tell.
     fn knows_pages(&self, evidence: &Evidence) -> bool {
         let mut slots = self.slots.iter().enumerate();
         evidence.http == HttpPort::Schema
@@ -419,7 +420,7 @@ impl Verifier {
             })
     }
 
-    /// What routes and schemas say of services that are all listed.
+    /// Weighs what routes and schemas say about services that are all listed.
     fn weigh(&mut self, evidence: &Evidence) -> Routing {
         let mut routing = Routing::NotRefuted;
         if !self.was_complete {
@@ -437,15 +438,15 @@ impl Verifier {
             }
             let is_without_route = route == Some(Route::Absent) && !slot.is_called_regardless;
             let is_known_to_be_routed = slot.is_surely_routed || slot.had_route;
-            // What is shown is older than the block, and so is the route. A service that is alone in
-            // its place came after it; of one with other replicas that is not known.
+            // The shown schema and the route are older than the block. A service that is alone in
+            // its slot was registered after it; with other replicas, this is not known.
             let is_amid_block = self.is_amid_block && !self.is_called;
             let is_late = is_amid_block
                 && !self.has_calls
                 && (matches!(self.verdict, Verdict::Blocked { .. })
                     || evidence.is_alone.get(service) == Some(&true));
-            // A call counts more than a schema that has never shown it; one that does not any more is
-            // newer than the call.
+            // A call outweighs a schema that has never shown the service; a schema that has stopped
+            // showing it is newer than the call.
             let is_outdated = slot.was_served && !slot.is_called_regardless;
             let is_missing =
                 schema == Some(&SchemaAnswer::Missing) && (!self.is_called || is_outdated);
@@ -460,7 +461,7 @@ impl Verifier {
             if is_silent && !self.has_calls {
                 return Routing::Silent;
             }
-            // Listed here, unknown there: nothing that was asked for has been seen.
+            // Listed here but unknown there: none of the requested evidence was found.
             let is_unheard = schema == Some(&SchemaAnswer::Unheard) && route != Some(Route::Found);
             let is_unclear = (is_without_route && !is_served || is_unheard) && !self.is_called;
             if is_silent || is_amid_block || is_unclear {
@@ -477,7 +478,7 @@ impl Verifier {
             false => MOUNT_PATIENCE,
         };
         if now.duration_since(since) < patience {
-            // After a cure the block is known. Where calls arrived, another one may.
+            // After a cure the block is known. If calls arrived, it may be another block.
             if self.verdict == Verdict::Listed && !self.is_called {
                 self.verdict = Verdict::NotYet;
             }
@@ -487,7 +488,7 @@ impl Verifier {
         if self.next_cure.is_some_and(|next| now < next) {
             return Remedy::None;
         }
-        // Once; it works also while the block lasts. Then slowly.
+        // The first cure at once, which works even while the block lasts; later ones slowly.
         self.next_cure = Some(now + self.pace.refusal(self.cures));
         self.cures = self.cures.saturating_add(1);
         Remedy::Cure
@@ -529,7 +530,7 @@ impl Slot {
             return View::Ours;
         }
         if self.is_unstable {
-            // Whose turn it is, `slots` knows.
+            // `slots` decides about the slot.
             return View::OtherYet;
         }
         let since = *self.other_since.get_or_insert(now);

@@ -1,4 +1,4 @@
-//! Looks at what the gateway made of a registration, when it is due.
+//! Looks at what the gateway made of a registration, whenever a look is due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,40 +17,41 @@ use crate::status::State;
 use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::Resolved;
 
-/// Reads a registration back from its making until it is forgotten or left.
+/// Reads a registration back from its making until the gateway loses it or it leaves.
 pub(crate) struct ReadBack {
     proof: Arc<Proof>,
     services: Arc<[Resolved]>,
     expected: Arc<[Expected]>,
     http: Option<Uri>,
     verifier: Verifier,
-    /// What the last look found.
+    /// The evidence of the last look.
     evidence: Evidence,
     look_at: Option<Instant>,
     look: Option<JoinHandle<Evidence>>,
     /// When the registration was made.
     begun: Instant,
-    /// How many replicas of all services the gateway has, as far as can be told.
+    /// The number of replicas of all services at the gateway, as far as it is known.
     replicas: Option<u32>,
     routed: bool,
-    /// That the HTTP port's gateway does not know the service.
+    /// Already reported that the gateway of the HTTP port does not know the service.
     unheard_said: bool,
 }
 
-/// How long the nodes of one cluster may differ in what they know.
+/// How long the nodes of one cluster may differ.
 const UNHEARD_PATIENCE: Duration = Duration::from_secs(3);
-/// A look this soon after a registration may show only the first of a herd: it counts manifold,
-/// or a gateway that restarts right then would have most of them back in one moment.
+/// A look this soon after a registration may show only the first of many replicas: it counts
+/// several times, or a gateway that restarts right then would get most replicas back at the same
+/// moment.
 const EARLY: Duration = Duration::from_millis(800);
 const EARLY_FACTOR: u32 = 4;
 
-/// What a look, or a call of the gateway, brought.
+/// The result of a look, or of a call from the gateway.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) remedy: Remedy,
-    /// How many replicas of all services the gateway has, as far as can be told.
+    /// The number of replicas of all services at the gateway, as far as it is known.
     pub(crate) replicas: Option<u32>,
-    /// Every service is listed as it is.
+    /// Every service is listed correctly.
     pub(crate) is_listed: bool,
 }
 
@@ -80,7 +81,7 @@ impl ReadBack {
         }
     }
 
-    /// A gateway took the registration; these are its calls.
+    /// A gateway accepted the registration; `callers` describes its calls.
     pub(crate) fn begin(&mut self, callers: &Callers) {
         self.pause();
         self.begun = Instant::now();
@@ -88,19 +89,19 @@ impl ReadBack {
         self.proof.await_from(callers);
     }
 
-    /// A Register is out: a gateway introspects GraphQL during it, which is no call of a caller.
+    /// A Register is in flight: a gateway introspects GraphQL during it, which proves nothing.
     pub(crate) fn distrust_calls(&self) {
         self.proof.forget();
     }
 
-    /// It failed, and what was registered before stays.
+    /// The Register failed, and the previous registration stays.
     pub(crate) fn trust_calls(&self) {
         if (self.look_at.is_some() || self.look.is_some()) && !self.routed {
             self.proof.await_again();
         }
     }
 
-    /// Something happened that may have changed what the gateway knows: looks soon again.
+    /// Something happened that may have changed what the gateway knows: looks again soon.
     pub(crate) fn doubt(&mut self) {
         self.verifier.doubt();
         if let Some(at) = &mut self.look_at {
@@ -108,7 +109,7 @@ impl ReadBack {
         }
     }
 
-    /// There is nothing to be read back any more, or for now.
+    /// There is nothing to read back, for good or for now.
     pub(crate) fn pause(&mut self) {
         self.proof.forget();
         self.look_at = None;
@@ -118,7 +119,7 @@ impl ReadBack {
         }
     }
 
-    /// The next thing that is seen of `control`, which has the registration.
+    /// The next observation of `control`, which has the registration.
     ///
     /// # Cancel safety
     ///
@@ -147,12 +148,12 @@ impl ReadBack {
                     let is_listed = *self.verifier.verdict() == Verdict::Listed;
                     if let Some(listed) = self.evidence.replicas {
                         let listed = listed.saturating_mul(factor);
-                        // A gateway that does not list us has forgotten the others, too.
+                        // A gateway that does not list us has lost the others, too.
                         let known = self.replicas.filter(|_| !is_listed);
                         self.replicas = Some(listed.max(known.unwrap_or(0)));
                     }
                     if self.routed && (!is_listed || self.verifier.is_doubted()) {
-                        // Another call would count more than what the gateway says.
+                        // Another call would outweigh the gateway's statements.
                         self.proof.await_again();
                     }
                     self.routed &= is_listed;
@@ -175,8 +176,8 @@ impl ReadBack {
         }
     }
 
-    /// What is to be said, once, where the gateway of the HTTP port does not know a service that is
-    /// listed: whoever reads it may have given another gateway's port.
+    /// A message, once, if the gateway of the HTTP port does not know a listed service: the
+    /// configured port may be another gateway's.
     pub(crate) fn unheard(&mut self, gateway: &Target) -> Option<String> {
         let is_unheard = |answer: &SchemaAnswer| *answer == SchemaAnswer::Unheard;
         let service = self.evidence.schemas.iter().position(is_unheard)?;
@@ -201,7 +202,7 @@ impl ReadBack {
         }
     }
 
-    /// Which service lost its place, and to which schema.
+    /// Which service lost its slot, and to which schema.
     pub(crate) fn lost_to(&self) -> Option<(usize, &str)> {
         match self.verifier.verdict() {
             Verdict::Displaced { service, theirs } => Some((*service, theirs)),
@@ -209,7 +210,7 @@ impl ReadBack {
         }
     }
 
-    /// Where a registration that the gateway has stands, and why.
+    /// The state of a registration that the gateway has, and why.
     pub(crate) fn standing(&self, gateway: &Target) -> (State, Option<Arc<Error>>) {
         let state = match self.verifier.verdict() {
             Verdict::Listed if self.routed => State::Routed,

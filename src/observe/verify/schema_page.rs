@@ -9,24 +9,24 @@ use super::served::{Reader, Served};
 use crate::control::shown;
 use crate::observe::http;
 
-/// As much of a refusal as is told.
+/// How much of a refusal is reported.
 const LONGEST_REASON: usize = 1_000;
-/// A schema that is longer is no evidence: a thousand services make a few megabytes.
+/// A longer schema is not evidence: a thousand services make a few megabytes.
 const LONGEST_PAGE: usize = 32 * 1024 * 1024;
-/// What gateways begin with when they cannot render (contract, What cannot be rendered).
+/// How gateways' errors begin when they cannot render (contract, What cannot be rendered).
 const REFUSALS: [&str; 2] = ["graphql.NewSchema:", "runtime render:"];
 
-/// An answer.
+/// The reply for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Page {
     Schema(Served),
     /// It cannot be rendered, for this reason.
     Refused(String),
-    /// Whatever else may stand there says nothing about a gateway.
+    /// Anything else, which says nothing about a gateway.
     Unknown,
 }
 
-/// Where a gateway's schema pages are.
+/// The location of a gateway's schema pages.
 #[derive(Clone, Debug)]
 pub(super) struct SchemaPages {
     base: String,
@@ -42,13 +42,13 @@ impl SchemaPages {
         }
     }
 
-    /// What is being served; as it was before, while something blocks the gateway.
+    /// The served schema; while something blocks the gateway, the one from before.
     pub(super) async fn whole(&self, deadline: Duration) -> Page {
         self.read(&self.base, deadline).await
     }
 
-    /// What the gateway makes of these services now: `namespace` or `namespace:version`, with commas
-    /// between them.
+    /// What the gateway currently makes of these services: `namespace` or `namespace:version`,
+    /// separated by commas.
     pub(super) async fn selection(&self, services: &str, deadline: Duration) -> Page {
         let url = format!("{}?service={services}", self.base);
         self.read(&url, deadline).await

@@ -1,14 +1,14 @@
-//! What a gateway's schema text shows: read a piece at a time, because it may be long, and little of
-//! it is kept.
+//! What a gateway's schema text shows: read piece by piece, because it may be long, with little of
+//! it kept.
 //!
-//! Whatever is no GraphQL schema with a `type Query` (a login page, JSON, an error text) is no
+//! A text that is not a GraphQL schema with a `type Query` (a login page, JSON, an error) is not
 //! evidence (contract § 6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Names that are kept, in bytes: enough for many thousands of services.
+/// The maximum size of the kept names in bytes: enough for many thousands of services.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
-/// What a name takes beside its bytes.
+/// The memory that a name takes in addition to its bytes.
 const NODE: usize = 64;
 /// The longest name that is read.
 const LONGEST_NAME: usize = 64 * 1024;
@@ -22,7 +22,7 @@ pub(super) struct Served {
     groups: BTreeMap<String, BTreeSet<String>>,
     /// The fields of Subscription, which has no groups: `<namespace>_<operation>`.
     subscriptions: BTreeSet<String>,
-    /// Namespaces that the gateway lists: with `chat_room` among them, `chat_room_said` is not of
+    /// The listed namespaces: if `chat_room` is among them, `chat_room_said` does not belong to
     /// `chat`.
     listed: BTreeSet<String>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Served {
 pub(super) enum Shown {
     Yes,
     No,
-    /// Only subscriptions show it, whose names do not tell the versions apart.
+    /// Only subscriptions show it, and their names do not include the version.
     Unclear,
 }
 
@@ -55,7 +55,7 @@ pub struct ServedSchema(Served);
 // === impl ServedSchema ===
 
 impl ServedSchema {
-    /// Reads a schema text; `None` where it is no schema with a `type Query`, such as a login page.
+    /// Reads a schema text; `None` if it is not a schema with a `type Query`, such as a login page.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         let mut reader = Reader::default();
@@ -63,8 +63,8 @@ impl ServedSchema {
         reader.finish().map(Self)
     }
 
-    /// Whether it shows a version of a namespace; `None` where only subscriptions show the namespace,
-    /// whose names do not tell versions apart.
+    /// Whether the schema shows a version of a namespace; `None` if only subscriptions show the
+    /// namespace, whose names do not include the version.
     #[must_use]
     pub fn shows(&self, namespace: &str, version: &str) -> Option<bool> {
         match self.0.shows(namespace, version) {
@@ -95,7 +95,7 @@ impl Served {
             .into_iter()
             .filter_map(|kind| self.groups.get(&container(namespace, kind)))
             .peekable();
-        // Without the types that gateways make of versions, the namespace is all that is known.
+        // Without the types that gateways make for versions, only the namespace is known.
         if groups.peek().is_none() || groups.any(|it| it.contains(version)) {
             return Shown::Yes;
         }
@@ -106,9 +106,9 @@ impl Served {
         }
     }
 
-    /// These namespaces are registered.
+    /// Sets the registered namespaces.
     pub(super) fn beside<'a>(&mut self, namespaces: impl Iterator<Item = &'a str>) {
-        // Only names that begin like another one can be taken for that one.
+        // Only names that begin like another name can be confused with it.
         let has_underscore = namespaces.filter(|it| it.contains('_'));
         self.listed.extend(has_underscore.map(str::to_owned));
     }
@@ -146,7 +146,7 @@ pub(super) struct Reader {
 // === impl Reader ===
 
 impl Reader {
-    /// Takes the next piece of the text; false once it is known to be no schema.
+    /// Processes the next piece of the text; false once it cannot be a schema.
     pub(super) fn feed(&mut self, piece: &[u8]) -> bool {
         for &byte in piece {
             if self.is_broken {
@@ -174,7 +174,7 @@ impl Reader {
     }
 }
 
-/// Where in a token the text is.
+/// The position within a token.
 #[derive(Debug, Default)]
 enum Lexer {
     #[default]
@@ -182,7 +182,7 @@ enum Lexer {
     Comment,
     Name(String),
     Number,
-    /// One or two quotes: a string, an empty one, or the beginning of a block string.
+    /// One or two quotes: a string, an empty string, or the start of a block string.
     Quotes(u8),
     Text {
         is_escaped: bool,
@@ -194,7 +194,7 @@ enum Lexer {
 struct Block {
     quotes: u8,
     is_escape: bool,
-    /// Text stands on the line of the opening quotes.
+    /// There is text on the line of the opening quotes.
     is_one_line: bool,
     is_begun: bool,
 }
@@ -214,7 +214,7 @@ impl Lexer {
         matches!(self, Self::Blank)
     }
 
-    /// False where this is no GraphQL.
+    /// False if this is not GraphQL.
     fn take(&mut self, byte: u8, parser: &mut Parser) -> bool {
         match self {
             Self::Blank => self.start(byte, parser),
@@ -298,9 +298,9 @@ impl Lexer {
 }
 
 impl Block {
-    /// Whether the block string was over before this byte. Gateways do not escape a quote or a
-    /// backslash at the end of a description: all quotes of a row belong to it, and a row that ends
-    /// a description of one line closes it, escaped or not.
+    /// Whether the block string ended before this byte. Gateways do not escape a quote or a
+    /// backslash at the end of a description: all quotes of a run belong to it, and a run that ends
+    /// a one-line description closes it, escaped or not.
     fn ends_before(&mut self, byte: u8) -> bool {
         if byte == b'"' {
             self.quotes = self.quotes.saturating_add(1);
@@ -332,7 +332,7 @@ struct Parser {
     served: Served,
     has_query: bool,
     kept: usize,
-    /// The two last tokens; the last one second.
+    /// The last two tokens, the latest one second.
     last: [Option<Token>; 2],
     /// The keyword and the name of the definition.
     definition: Option<(String, String)>,
@@ -356,7 +356,7 @@ const KEYWORDS: [&str; 9] = [
 // === impl Parser ===
 
 impl Parser {
-    /// False where this is no schema.
+    /// False if this is not a schema.
     fn take(&mut self, token: Token) -> bool {
         let is_fine = match &token {
             Token::Name(name) if self.braces == 0 && self.parentheses == 0 => self.at_top(name),
@@ -390,12 +390,13 @@ impl Parser {
         is_fine && self.kept <= MOST_KEPT
     }
 
-    /// A name outside of braces: a keyword, the name that follows it, or a name of the head.
+    /// A name outside braces: a keyword, the name that follows it, or another name of the
+    /// definition's head.
     fn at_top(&mut self, name: &str) -> bool {
         if let Some((keyword, of)) = &mut self.definition {
             let follows_keyword = of.is_empty() && !self.has_body && keyword != "schema";
             if follows_keyword && keyword == "extend" {
-                // The keyword proper.
+                // The actual keyword.
                 name.clone_into(keyword);
                 return KEYWORDS.contains(&name);
             }
@@ -428,7 +429,7 @@ impl Parser {
             [Some(Token::Sign(b'@')), _] => return true,
             _ if self.braces == 0 => return false,
             [_, Some(Token::Name(name))] => name,
-            // Behind arguments, whose parenthesis has told.
+            // After arguments; their parenthesis was decisive.
             _ => return true,
         };
         if keyword != "type" {
