@@ -1,4 +1,4 @@
-//! What of a proto source is found before it is sent.
+//! Checks a proto source before it is sent.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,11 @@ use crate::proto::{CompileFault, Compiled, path_of};
 use crate::release::GatewayRelease;
 use crate::render::{self, Effect, Judged, Site, Unrenderable};
 
-/// More of one source are not told.
+/// Further findings about one source are dropped.
 const MOST_FINDINGS: usize = 100;
 
-/// Everything to say about an outcome of the compiler, and whether a gateway's schema shows something
-/// of it. `entry` is what the user calls the entry file, which is compiled under the name of the
-/// namespace.
+/// All findings about a compiler result, and whether a gateway's schema shows an operation of it. `entry`
+/// is the user's name for the entry file, which is compiled under the name of the namespace.
 pub(crate) fn check(
     namespace: &str,
     version: &str,
@@ -153,7 +152,7 @@ fn explain(found: &Unrenderable, version: &str, compiled: &Compiled) -> Finding 
     .help(help)
 }
 
-/// The lines that a map is written as, by its full name.
+/// The source lines to write instead of a map, given its full name.
 fn instead_of_map(compiled: &Compiled, name: &str) -> Option<String> {
     let (owner, field) = name.rsplit_once('.')?;
     let field = compiled.message(owner)?.get_field_by_name(field)?;
@@ -174,7 +173,7 @@ fn instead_of_map(compiled: &Compiled, name: &str) -> Option<String> {
     ))
 }
 
-/// Finds declarations in the sources.
+/// Looks up declarations in the sources.
 struct Places<'a> {
     compiled: &'a Compiled,
     lines: HashMap<String, Lines<'a>>,

@@ -1,21 +1,21 @@
-//! Which comment belongs to which token of a proto source.
+//! Assigns the comments of a proto source to tokens.
 //!
-//! The compiler used here gives up some comments that a gateway's compiler keeps, and gives others
-//! to another declaration. Comments are part of the canonical hash, so they are attributed anew.
+//! The compiler used here drops some comments that a gateway's compiler keeps, and assigns others to
+//! a different declaration. Comments are part of the canonical hash, so they are assigned again here.
 
 use crate::proto::lex::{Comment, Source, Token};
 
-/// Comments as the descriptor has them.
+/// Comments as in the descriptor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attached {
     pub(crate) detached: Vec<String>,
     pub(crate) leading: Option<String>,
 }
 
-/// Comments that stand together.
+/// Adjacent comments.
 type Group<'a> = Vec<Comment<'a>>;
 
-/// What the comments between two tokens become.
+/// How the comments between two tokens are assigned.
 struct Split<'a> {
     trailing: Group<'a>,
     detached: Vec<Group<'a>>,
@@ -23,7 +23,7 @@ struct Split<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// The comments in front of a token, and where the first of them stands.
+    /// The comments before a token, and the position of the first one.
     pub(crate) fn before(&self, token: usize) -> (Attached, Option<usize>) {
         let split = self.split(token);
         let mut groups = split.detached.iter().chain([&split.leading]);
@@ -35,20 +35,20 @@ impl<'a> Source<'a> {
         (attached, first.map(|comment| comment.start))
     }
 
-    /// The comment behind a token, and where it stands.
+    /// The comment after a token, and its position.
     pub(crate) fn behind(&self, token: usize) -> Option<(String, usize)> {
         let trailing = self.split(token + 1).trailing;
         Some((combine(&trailing), trailing.first()?.start))
     }
 
-    /// The comments between a token and the one before it: those of that one, and all others.
+    /// The comments between a token and the previous one: first those of the previous token, then the rest.
     pub(crate) fn between(&self, token: usize) -> (Vec<Comment<'a>>, Vec<Comment<'a>>) {
         let split = self.split(token);
         let others = split.detached.into_iter().chain([split.leading]).flatten();
         (split.trailing, others.collect())
     }
 
-    /// What the comments between a token and the one before it become.
+    /// Assigns the comments between a token and the previous one.
     fn split(&self, token: usize) -> Split<'a> {
         let Some(next) = self.tokens.get(token) else {
             return Split {
@@ -86,7 +86,7 @@ impl<'a> Source<'a> {
         (first, last)
     }
 
-    /// Whether the first group belongs to the token before, though a line break is between.
+    /// Whether the first group belongs to the previous token despite a line break between them.
     fn first_is_behind(
         &self,
         previous: &Token<'_>,
@@ -106,13 +106,13 @@ impl<'a> Source<'a> {
         }
         match next.text {
             "" => true,
-            // What ends a scope needs no comment; but on one line it is nobody's.
+            // The end of a scope takes no comment; on one line the comment belongs to no token.
             "}" | "]" | ")" | "," | ";" => begins != previous_line || ends != next_line,
             _ => false,
         }
     }
 
-    /// Whether the last group belongs to the token that follows.
+    /// Whether the last group belongs to the next token.
     fn is_in_front(
         &self,
         previous: Option<&Token<'_>>,
@@ -150,7 +150,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The text of comments without their signs.
+/// The text of comments without their delimiters.
 fn combine(group: &Group<'_>) -> String {
     let mut out = String::new();
     for comment in group {
@@ -167,7 +167,7 @@ fn combine(group: &Group<'_>) -> String {
                 out.push_str(line);
                 continue;
             }
-            // Blanks and one star at the beginning of a line are decoration.
+            // Blanks and one star at the start of a line are decoration.
             let line = line.trim_start_matches([' ', '\t']);
             out.push('\n');
             out.push_str(line.strip_prefix('*').unwrap_or(line));

@@ -1,4 +1,4 @@
-//! Proto sources: compiled from memory as a gateway compiles them (contract § 2).
+//! Compiles proto sources from memory as a gateway does (contract § 2).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -23,26 +23,26 @@ use crate::render::Site;
 /// The name that a gateway gives to a proto binding without a namespace.
 pub const UNNAMED: &str = "entry";
 
-/// An entry file and all that it imports, compiled.
+/// An entry file and all its imports, compiled.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     pool: DescriptorPool,
     entry: String,
-    /// The text of every file that was not built in, by name.
+    /// The text of every file that is not built in, by name.
     sources: HashMap<String, String>,
-    /// The imports of files that have others in the pool.
+    /// The original imports of files whose imports differ in the pool.
     imports: HashMap<String, Imports>,
     editions: HashSet<String>,
     renamed: HashSet<String>,
 }
 
-/// Why a proto source cannot be compiled: `file:line:column: reason` where the place is known.
+/// Why a proto source cannot be compiled: `file:line:column: reason` if the place is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileFault {
     pub text: String,
     /// A real gateway may still compile it.
     pub unsupported: bool,
-    /// At least one: each fault that the compiler told.
+    /// At least one: every fault that the compiler reported.
     pub(crate) details: Vec<ProtoFault>,
 }
 
@@ -99,27 +99,27 @@ pub fn compile(
     }
 }
 
-/// A byte-order mark is no part of the text: a gateway's compiler counts no column for it.
+/// A byte-order mark is not part of the text: a gateway's compiler does not count it as a column.
 fn text_of(bytes: &[u8]) -> Result<&str, Utf8Error> {
     let text = std::str::from_utf8(bytes)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Files above this size are first compiled without places: the compiler then takes a time that
-/// grows with the number of faults times the size.
+/// Files above this size are first compiled without places: otherwise the compiler's run time grows with
+/// the number of faults times the size.
 const LARGEST_AT_ONCE: usize = 64 << 10;
 
-/// With more faults in such files no fault has a place.
+/// With more faults than this in such files, no fault gets a place.
 const MOST_PLACES: usize = 500;
 
-/// How the compiler gets files.
+/// The form in which the compiler gets files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// As descriptors without places.
+    /// Descriptors without places.
     Bare,
-    /// As descriptors: faults have no place, and texts need not be parsed again.
+    /// Descriptors: faults have no place, but texts need not be parsed again.
     Parsed,
-    /// As texts.
+    /// Texts.
     Text,
 }
 
@@ -151,7 +151,7 @@ fn compile_once(
     });
     compiler.include_imports(true).include_source_info(true);
     let order = linked.order.iter().map(String::as_str);
-    // One that could not be read is told so by the compiler.
+    // The compiler reports a file that could not be read.
     let entry = (!linked.files.contains_key(entry)).then_some(entry);
     for name in order.chain(entry) {
         compiler.open_file(Path::new(name))?;
@@ -159,7 +159,7 @@ fn compile_once(
     Ok(compiler)
 }
 
-/// What is text of the files, a copy for errors.
+/// A copy of the files that are valid text, for errors.
 fn valid_texts(files: &HashMap<String, Vec<u8>>) -> HashMap<String, String> {
     let texts = files.iter();
     let texts = texts.filter_map(|(name, bytes)| Some((name.clone(), text_of(bytes).ok()?.into())));
@@ -220,7 +220,7 @@ impl Compiled {
             .filter(|method| !method.is_client_streaming())
     }
 
-    /// The methods that a gateway leaves out, and where they stand.
+    /// The methods that a gateway does not route, and their places.
     pub fn streaming_methods(&self) -> impl Iterator<Item = (MethodDescriptor, Site)> {
         let entry = self.entry();
         let services: Vec<_> = entry.iter().flat_map(FileDescriptor::services).collect();
@@ -236,7 +236,7 @@ impl Compiled {
             })
     }
 
-    /// The line of a declaration, and the bytes of it where it begins and ends; all from 0.
+    /// The line of a declaration, and the bytes in it where the declaration starts and ends; all from 0.
     pub(crate) fn span_of(&self, file: &str, path: &[i32]) -> Option<(usize, usize, usize)> {
         let file = self.pool.get_file_by_name(file)?;
         let info = file.file_descriptor_proto().source_code_info.as_ref()?;
@@ -244,12 +244,12 @@ impl Compiled {
         let at = |index: usize| usize::try_from(*location.span.get(index)?).ok();
         match location.span.len() {
             3 => Some((at(0)?, at(1)?, at(2)?)),
-            // The rest of the first line.
+            // Up to the end of the first line.
             _ => Some((at(0)?, at(1)?, usize::MAX)),
         }
     }
 
-    /// Whether it is an enum of proto2, which has no values but those it names.
+    /// Whether it is a proto2 enum, which has only its named values.
     pub(crate) fn is_closed_enum(&self, name: &str) -> bool {
         let found = self.pool.get_enum_by_name(name.trim_start_matches('.'));
         found.is_some_and(|it| {
@@ -258,12 +258,12 @@ impl Compiled {
         })
     }
 
-    /// Whether the compiler was handed other names of fields than a file has.
+    /// Whether the compiler received other field names than the file has.
     pub(crate) fn is_renamed(&self, file: &str) -> bool {
         self.renamed.contains(file)
     }
 
-    /// Whether a file is of an edition, which the compiler was handed as proto2.
+    /// Whether a file uses an edition; the compiler received it as proto2.
     pub(crate) fn is_edition(&self, file: &str) -> bool {
         self.editions.contains(file)
     }
@@ -294,7 +294,7 @@ impl Compiled {
         self.pool.files()
     }
 
-    /// The descriptor of a file as its text says it: for the compiler, some have other imports and
+    /// The descriptor of a file as its text says it: some files go to the compiler with other imports and
     /// names.
     #[must_use]
     pub fn descriptor_of(&self, file: &FileDescriptor) -> FileDescriptorProto {
@@ -315,7 +315,7 @@ impl Compiled {
     }
 }
 
-/// Files in memory by exact name, then the built-in ones.
+/// Files in memory, by exact name, then the built-in ones.
 struct Memory {
     linked: Arc<Linked>,
     files: Arc<HashMap<String, Vec<u8>>>,
@@ -324,7 +324,7 @@ struct Memory {
 
 impl FileResolver for Memory {
     fn resolve_path(&self, path: &Path) -> Option<String> {
-        // The entry's name is no path: `a/../b` must stay what it is.
+        // The entry's name is not a path: `a/../b` must not be normalized.
         path.to_str().map(str::to_owned)
     }
 
@@ -345,7 +345,7 @@ impl FileResolver for Memory {
                 Ok(File::from_file_descriptor_proto(descriptor))
             }
             Some(file) => File::from_source(name, &link::with_imports(text, file)),
-            // Only a built-in file imports it.
+            // Only imported by a built-in file.
             None => File::from_source(name, text),
         }
     }

@@ -1,4 +1,4 @@
-//! Descriptor sets: the files that an entry file needs, as proto text.
+//! Converts descriptor sets: prints the files that an entry file needs as proto text.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -14,33 +14,33 @@ use crate::proto::link::Imports;
 use crate::proto::print;
 use crate::size::MAX_REQUEST_BYTES;
 
-/// More names are not told.
+/// How many names a finding lists.
 const MOST_NAMES: usize = 20;
 
-/// The text of each file that is to be sent, by its name, and what was found.
+/// The text of each file to send, by name, and the findings.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) found: Vec<Finding>,
 }
 
-/// A FileDescriptorSet whose files are left as they are: typed ones do not have custom options.
+/// A FileDescriptorSet with its files left encoded: typed ones would lose custom options.
 #[derive(Clone, PartialEq, Message)]
 struct RawSet {
     #[prost(bytes = "vec", repeated, tag = "1")]
     file: Vec<Vec<u8>>,
 }
 
-/// A file of a set.
+/// A file of a descriptor set.
 struct File {
     bytes: Vec<u8>,
     imports: Imports,
 }
 
-/// How many imports may be looked at for what `import public` shows.
+/// How many imports may be visited to resolve `import public`.
 const MOST_STEPS: usize = 1_000_000;
 
-/// The text of the entry file and, transitively, of what it imports; or what is wrong with them.
+/// The text of the entry file and all its imports, direct or not; otherwise an error.
 pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
     let files = files(set)?;
     if !files.contains_key(entry) {
@@ -75,7 +75,7 @@ pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
 
 fn add(pool: &mut DescriptorPool, bytes: &[u8]) -> Result<(), String> {
     let file = FileDescriptorProto::decode(bytes).map_err(|cause| cause.to_string())?;
-    // The pool does not look before it leaps.
+    // The pool does not check the syntax itself.
     if !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")) {
         return Err(format!(
             "its syntax is `{}`, and only proto2 and proto3 can be written here",
@@ -86,8 +86,8 @@ fn add(pool: &mut DescriptorPool, bytes: &[u8]) -> Result<(), String> {
     added.map_err(|cause| cause.to_string())
 }
 
-/// Replaces `import public` by imports of all that it shows: the pool sees one level of it, in a time that
-/// doubles with each (docs/upstream-issues.md).
+/// Replaces `import public` by imports of everything it exposes: the pool resolves only one level of it,
+/// in a time that doubles with each (docs/upstream-issues.md).
 fn flatten(files: &BTreeMap<String, File>, name: &str, bytes: &mut Vec<u8>, steps: &mut usize) {
     let Some(file) = files.get(name) else { return };
     let Some(mut flat) = without_field(bytes, PUBLIC_DEPENDENCY) else {
@@ -113,11 +113,11 @@ fn flatten(files: &BTreeMap<String, File>, name: &str, bytes: &mut Vec<u8>, step
     *bytes = flat;
 }
 
-/// Fields of FileDescriptorProto.
+/// Field numbers of FileDescriptorProto.
 const DEPENDENCY: u32 = 3;
 const PUBLIC_DEPENDENCY: u32 = 10;
 
-/// A message without one of its fields; `None` if it is none.
+/// A message without one of its fields; `None` if it is malformed.
 fn without_field(message: &[u8], field: u32) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(message.len());
     let mut rest = message;
@@ -150,7 +150,7 @@ fn files(set: &[u8]) -> Result<BTreeMap<String, File>, Finding> {
             all: file.dependency,
             public: file.public_dependency,
         };
-        // One of a name is enough, and protoc takes the first, too.
+        // Of several files with one name, the first counts, as for protoc.
         files.entry(name).or_insert(File { bytes, imports });
     }
     Ok(files)
@@ -178,10 +178,10 @@ fn without_entry(files: &BTreeMap<String, File>, entry: &str) -> Finding {
     Finding::error(Rule::ProtoEntryMissing, message).help("name it as the set does")
 }
 
-/// The files that the entry needs, itself included, each behind what it imports.
+/// The files that the entry file needs, itself included, each after its imports.
 fn needed(files: &BTreeMap<String, File>, entry: &str) -> Result<Vec<(String, Vec<u8>)>, Finding> {
     let mut needed = Vec::new();
-    // Files that were met, and whether all is done for them.
+    // Files seen so far, and whether they are done.
     let mut met: HashMap<String, bool> = HashMap::new();
     let mut chain: Vec<(String, Vec<u8>, std::vec::IntoIter<String>)> = Vec::new();
     let mut next = Some(entry.to_owned());
@@ -225,12 +225,12 @@ fn needed(files: &BTreeMap<String, File>, entry: &str) -> Result<Vec<(String, Ve
     }
 }
 
-/// A file of the set, or a built-in one.
+/// A file from the set, or a built-in one.
 fn read(files: &BTreeMap<String, File>, name: &str) -> Option<(Vec<u8>, Imports)> {
     if let Some(file) = files.get(name) {
         return Some((file.bytes.clone(), file.imports.clone()));
     }
-    // The pool may have files of the program that this is part of, too.
+    // The global pool may contain files of the enclosing program, too.
     let global = imports::is_built_in(name).then(DescriptorPool::global)?;
     let file = global.get_file_by_name(name)?;
     let descriptor = file.file_descriptor_proto();
@@ -259,13 +259,13 @@ fn lost(name: &str, mut options: Vec<String>) -> Option<Finding> {
     })
 }
 
-/// What of the files the compiled texts do not say. One that does not compile is told elsewhere.
+/// Differences between the files and their compiled texts. A text that does not compile is reported elsewhere.
 fn differences(
     files: &[FileDescriptor],
     entry: &str,
     texts: &BTreeMap<String, String>,
 ) -> Vec<Finding> {
-    // More cannot be sent, and is told elsewhere.
+    // A larger text cannot be sent, which is reported elsewhere.
     if texts.values().map(String::len).sum::<usize>() > MAX_REQUEST_BYTES {
         return Vec::new();
     }

@@ -1,4 +1,4 @@
-//! What differs between two schemas.
+//! Describes the differences between two schemas.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::openapi::{self, Document};
 
-/// How many differences are named.
+/// How many differences are listed.
 const MOST_NAMED: usize = 5;
 
-/// In words; `None` where one of them cannot be read, or nothing is known to differ.
+/// Describes the differences; `None` if a schema cannot be read, or no difference is known.
 ///
-/// A gateway shows the entry file without its imports (contract § 6.5): where the entry files are
-/// alike, an import differs.
+/// A gateway returns the entry file without its imports (contract § 6.5): if the entry files are equal,
+/// an import differs.
 #[must_use]
 pub fn between(theirs: &[u8], ours: &[u8]) -> Option<String> {
     let theirs = FileDescriptorSet::decode(theirs).ok()?;
@@ -45,7 +45,7 @@ pub fn between(theirs: &[u8], ours: &[u8]) -> Option<String> {
     })
 }
 
-/// The same for OpenAPI documents.
+/// As above, for OpenAPI documents.
 #[must_use]
 pub fn between_documents(theirs: &[u8], ours: &[u8]) -> Option<String> {
     let theirs = openapi::read(theirs).ok()?;
@@ -98,7 +98,7 @@ fn parts_of_document(document: &Document) -> Parts {
     parts
 }
 
-/// Every declaration by its full name, as comparable bytes without its members.
+/// Every declaration, by full name, encoded without its members for comparison.
 fn parts_of(set: &FileDescriptorSet) -> Parts {
     let mut parts = Parts::new();
     for file in &set.file {
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(between(b"\xff", &set(ours)), None);
     }
 
-    /// As a gateway shows them: the entry file alone.
+    /// As a gateway returns them: only the entry file.
     #[test]
     fn where_the_entry_files_are_alike_an_import_differs() {
         let entry = "syntax = \"proto3\"; package p; import \"c.proto\"; message A { C c = 1; }";

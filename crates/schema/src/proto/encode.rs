@@ -1,14 +1,14 @@
-//! Messages as Go's protobuf writes them. Custom options make the difference: prost writes fields as
-//! they are numbered, and knows no extensions.
+//! Encodes messages as Go's protobuf does. This matters for custom options: prost writes fields in the
+//! order of their numbers, and does not know extensions.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_reflect::prost_types::FieldDescriptorProto;
 use prost_reflect::prost_types::field_descriptor_proto::Label;
 use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MapKey, Value};
 
-/// Appends a message; `None` if it has fields that nothing describes.
+/// Appends a message; `None` if it has unknown fields.
 ///
-/// Extensions come first, then what is in no oneof, then the oneofs in their order, each by number.
+/// Order: extensions, fields outside of oneofs, then the oneofs in order, each by number.
 pub(crate) fn encode(message: &DynamicMessage, out: &mut Vec<u8>) -> Option<()> {
     if message.unknown_fields().next().is_some() {
         return None;
@@ -39,8 +39,8 @@ pub(crate) fn encode(message: &DynamicMessage, out: &mut Vec<u8>) -> Option<()> 
     Some(())
 }
 
-/// prost-reflect asks for the option before it has read the options of a file that is compiled from its
-/// text, so that `[packed = false]` counts for nothing there.
+/// In a file compiled from text, prost-reflect evaluates this before it has read the file's options, so
+/// `[packed = false]` has no effect there.
 fn is_packed(told: bool, field: &FieldDescriptorProto) -> bool {
     let options = field.options.as_ref();
     let is_repeated = field.label() == Label::Repeated;

@@ -1,5 +1,5 @@
-//! What the compiler says of a proto source: every fault, its place, and whether a gateway's
-//! compiler is sure to say the same.
+//! The compiler's faults of a proto source: each with its place, and whether a gateway's compiler is
+//! certain to report it, too.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use miette::{Diagnostic, LabeledSpan};
 use crate::finding::location::{Lines, Spot};
 use crate::proto::lex::Source;
 
-/// More are only counted: one typing error often causes many.
+/// Further faults are only counted: one typing error often causes many.
 const MOST_FAULTS: usize = 100;
 
 /// One fault of a proto source.
@@ -19,12 +19,12 @@ pub(crate) struct ProtoFault {
     pub(crate) help: Option<String>,
     pub(crate) file: Option<String>,
     pub(crate) spot: Option<Spot>,
-    /// Every compiler refuses it. Otherwise only the one used here is known to.
+    /// Whether every compiler refuses it; otherwise only the one used here is known to.
     pub(crate) is_certain: bool,
 }
 
-/// What compilers do not agree upon: limits, rarely used characters, numbers that are only just too
-/// large, and names of options that are younger than this compiler.
+/// Errors that compilers disagree on: limits, unusual characters, numbers slightly too large, and names
+/// of options that are newer than this compiler.
 const UNCERTAIN: [&str; 8] = [
     "compiler's own limit",
     "recursion limit",
@@ -47,7 +47,7 @@ impl fmt::Display for ProtoFault {
     }
 }
 
-/// Every fault that the error tells of.
+/// Every fault in the error.
 pub(crate) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> Vec<ProtoFault> {
     let file = error.file().map(str::to_owned);
     let source = file.as_ref().and_then(|file| texts.get(file));
@@ -88,19 +88,19 @@ pub(crate) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> 
 
 fn is_certain(text: &str, is_proto3: bool) -> bool {
     let names: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
-    // Numbers with a name, and bytes that are no text.
+    // Named numbers, and bytes that are not text.
     let is_rare = |name: &&str| matches!(*name, "inf" | "nan") || name.contains('\\');
     match &names[..] {
         _ if text.contains("was listed twice") => true,
         // A gateway's compiler has more files built in.
         _ if text.contains("google/protobuf/") => false,
         _ if UNCERTAIN.iter().any(|part| text.contains(part)) => false,
-        // Only proto3 wants the names that JSON makes to be different.
+        // Only proto3 requires the default JSON names to differ.
         [first, second] if text.starts_with("camel-case name") => {
             is_proto3 && default_json_name(first) == default_json_name(second)
         }
         [""] if text.contains("JSON name") => is_proto3,
-        // The oneof that stands for an optional field, whose name is another one elsewhere.
+        // The synthetic oneof of an optional field, which other compilers name differently.
         [name] if text.contains("defined twice") => !name
             .rsplit('.')
             .next()
@@ -109,7 +109,7 @@ fn is_certain(text: &str, is_proto3: bool) -> bool {
     }
 }
 
-/// The name that JSON gives to a field by itself.
+/// The default JSON name of a field.
 pub(crate) fn default_json_name(name: &str) -> String {
     let mut after_underscore = false;
     let mut json_name = String::new();
@@ -132,10 +132,10 @@ fn is_proto3(text: &str) -> bool {
     matches!(words[..], ["syntax", "=", version] if version.contains("proto3"))
 }
 
-/// The byte offset and the length of what is at fault.
+/// The byte offset and the length of the text at fault.
 fn place(diagnostic: &dyn Diagnostic) -> Option<(usize, usize)> {
     let mut labels: Vec<LabeledSpan> = diagnostic.labels()?.collect();
-    // Where one thing was first and where it is again, the latter is at fault.
+    // For a duplicate, the second place is at fault.
     labels.sort_by_key(LabeledSpan::offset);
     let says = |label: &LabeledSpan, word: &str| label.label().is_some_and(|it| it.contains(word));
     let found = labels
@@ -145,7 +145,7 @@ fn place(diagnostic: &dyn Diagnostic) -> Option<(usize, usize)> {
     Some((label.offset(), label.len()))
 }
 
-/// Whether a source begins with `edition = …`, which this compiler does not know.
+/// Whether a source starts with `edition = …`, which this compiler does not support.
 fn uses_editions(text: &str) -> bool {
     let source = Source::read(text);
     source

@@ -1,5 +1,5 @@
-//! What the compiler used here would refuse although gateways take it, and what it is handed instead:
-//! editions, names that only differ in case, and gateways' own built-in files.
+//! Input that gateways accept and the compiler used here would refuse, rewritten for that compiler:
+//! editions, names that differ only in case, and gateways' own built-in files.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,8 +14,8 @@ use protox::file::{File, FileResolver, GoogleFileResolver};
 use crate::proto::fault::default_json_name;
 use crate::proto::lex::Source;
 
-/// The built-in files that differ from one compiler to the next, as gateways have them: those of Go's
-/// protobuf 1.36.11, encoded.
+/// The built-in files that differ between compilers, in the gateways' version: encoded, from Go's
+/// protobuf 1.36.11.
 const BUILT_IN: [(&str, &[u8]); 3] = [
     (
         "google/protobuf/descriptor.proto",
@@ -31,13 +31,13 @@ const BUILT_IN: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// The bytes of a built-in file that the compiler used here has in another state.
+/// The bytes of a built-in file of which the compiler used here has another version.
 pub(crate) fn built_in_bytes(name: &str) -> Option<&'static [u8]> {
     let found = BUILT_IN.iter().find(|(it, _)| *it == name);
     found.map(|(_, bytes)| *bytes)
 }
 
-/// A built-in file as gateways have it.
+/// A built-in file in the gateways' version.
 pub(super) fn built_in(name: &str) -> Result<File, protox::Error> {
     match built_in_bytes(name) {
         Some(bytes) => File::decode_file_descriptor_proto(bytes).map_err(protox::Error::new),
@@ -45,19 +45,19 @@ pub(super) fn built_in(name: &str) -> Result<File, protox::Error> {
     }
 }
 
-/// A file as the compiler is handed it.
+/// A file as the compiler receives it.
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub(super) descriptor: FileDescriptorProto,
     pub(super) changes: Changes,
 }
 
-/// What is said of a file that its text does not say.
+/// How the compiler's input differs from the text of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
-    /// Fields have other names.
+    /// Fields are renamed.
     pub(super) renamed: bool,
-    /// An edition is proto2.
+    /// An edition is passed as proto2.
     pub(super) edition: bool,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, protox::Error> {
     })
 }
 
-/// Gateways' compiler notes no weak imports, and of no extension that `optional` is written in proto3.
+/// The gateways' compiler records neither weak imports nor an `optional` on a proto3 extension.
 fn as_gateways_describe(file: &mut FileDescriptorProto) {
     file.weak_dependency.clear();
     let plain = |it: &mut FieldDescriptorProto| it.proto3_optional = None;
@@ -94,10 +94,10 @@ fn as_gateways_describe(file: &mut FileDescriptorProto) {
 
 // === names ===
 
-/// Behind the name of a field that the compiler takes for another one: no name has it.
+/// Appended to a field's name that the compiler would confuse with another; real names never contain it.
 const MARK: char = '\u{1}';
 
-/// The name of a field as the text of its file has it.
+/// The name of a field as in the text of its file.
 #[must_use]
 pub fn name_of(field: &FieldDescriptor) -> &str {
     plain(field.name())
@@ -107,7 +107,7 @@ fn plain(name: &str) -> &str {
     name.split(MARK).next().unwrap_or(name)
 }
 
-/// Gives the fields of the file the names that its text has.
+/// Restores the field names of the file's text.
 pub(super) fn restore_names(file: &mut FileDescriptorProto) {
     each_message(file, &mut |message| {
         for field in &mut message.field {
@@ -122,11 +122,11 @@ pub(super) fn restore_names(file: &mut FileDescriptorProto) {
     });
 }
 
-/// Marks fields whose names gateways tell apart, and the compiler does not: in proto3 it ignores case
-/// and underscores, and in proto2 it wants other names in JSON.
+/// Marks fields whose names gateways distinguish but the compiler does not: in proto3 it ignores case
+/// and underscores, and in proto2 it requires different JSON names.
 fn tell_apart(file: &mut FileDescriptorProto, is_edition: bool) -> bool {
     let is_proto3 = file.syntax() == "proto3";
-    // Where they count, equal names in JSON are a fault, and left to the compiler.
+    // There, equal JSON names are a fault that the compiler reports.
     let json_counts = is_proto3 || is_edition;
     let mut is_changed = false;
     each_message(file, &mut |message| {
@@ -149,7 +149,7 @@ fn tell_apart(file: &mut FileDescriptorProto, is_edition: bool) -> bool {
             let is_folded = !folded.insert(lower) && is_proto3;
             let custom = is_custom(field);
             let twice = names.insert(in_json(field), custom);
-            // Of two names in JSON that are there by themselves proto2 has none at all.
+            // In proto2, two equal default JSON names are not a conflict.
             let is_twice = twice == Some(false) && !custom && !json_counts;
             if is_folded || is_twice {
                 marked.push((index, is_twice));
@@ -177,7 +177,7 @@ fn tell_apart(file: &mut FileDescriptorProto, is_edition: bool) -> bool {
 }
 
 fn each_message(file: &mut FileDescriptorProto, visit: &mut impl FnMut(&mut DescriptorProto)) {
-    // A list, and no recursion: messages are as deep as they like.
+    // A work list instead of recursion: messages may be nested to any depth.
     let mut open: Vec<&mut DescriptorProto> = file.message_type.iter_mut().collect();
     while let Some(message) = open.pop() {
         visit(message);
@@ -187,13 +187,13 @@ fn each_message(file: &mut FileDescriptorProto, visit: &mut impl FnMut(&mut Desc
 
 // === editions ===
 
-/// The statement that says that a file is of edition 2023, which gateways know: from byte to byte.
+/// The byte range of a file's `edition = "2023"` statement, the edition that gateways support.
 struct Edition {
     start: usize,
     end: usize,
 }
 
-/// Where a file's syntax is told in its descriptor.
+/// The field number of a file's syntax in its descriptor.
 const SYNTAX: i32 = 12;
 
 impl Edition {
@@ -212,8 +212,8 @@ impl Edition {
         })
     }
 
-    /// Parses it as proto3, whose fields have no labels either, and makes a descriptor of proto2 of
-    /// it, whose fields have presence, too.
+    /// Parses it as proto3, whose fields have no labels either, and converts the descriptor to proto2,
+    /// whose fields have presence, too.
     fn parse(&self, name: &str, text: &str) -> Result<FileDescriptorProto, protox::Error> {
         let refused = |what: String| protox::Error::new(format!("{name}: {what}"));
         let blanks = text[self.start..self.end].bytes();
@@ -224,7 +224,7 @@ impl Edition {
             blanks.collect::<String>(),
             &text[self.end..]
         );
-        // Places would be those of the text that is parsed.
+        // Places would be those of the rewritten text.
         let file = File::from_source(name, &rest).map_err(|error| refused(error.to_string()))?;
         let mut file = file.file_descriptor_proto().clone();
         file.syntax = None;
@@ -307,7 +307,7 @@ impl Edition {
         }
     }
 
-    /// Places as they are in the text of the edition.
+    /// Moves places to where they are in the original text.
     fn move_places(&self, file: &mut FileDescriptorProto, text: &str) {
         let Some(info) = &mut file.source_code_info else {
             return;
@@ -336,7 +336,7 @@ impl Edition {
     }
 }
 
-/// What a field of an edition is in proto2.
+/// Converts a field of an edition to proto2.
 fn of_field(
     field: &mut FieldDescriptorProto,
     outer: &Features,
@@ -364,7 +364,7 @@ fn of_field(
     }
     let is_message = field.r#type.is_none() && field.type_name.is_some();
     if is_message && !is_of_map && features.is("message_encoding", "DELIMITED") {
-        // An enum stays one: the compiler finds out.
+        // An enum stays an enum: the compiler detects it.
         let is_told = features.is_own("message_encoding");
         if is_told {
             field.set_type(Type::Group);
@@ -378,12 +378,12 @@ fn of_field(
     Ok(())
 }
 
-/// Features that are set, and whether that is of the declaration itself.
+/// Features, each with whether the declaration itself sets it.
 #[derive(Clone, Debug, Default)]
 struct Features(HashMap<String, (String, bool)>);
 
 impl Features {
-    /// These, where nothing else is said.
+    /// These features, overridden by the declaration's own.
     fn with(&self, own: Vec<(String, String)>) -> Self {
         let outer = self.0.iter();
         let mut all: HashMap<_, _> = outer
@@ -402,7 +402,7 @@ impl Features {
     }
 }
 
-/// Takes the features out of options, which the compiler does not know.
+/// Removes the features, which the compiler does not know, from options.
 fn take_features(options: Option<&mut Vec<UninterpretedOption>>) -> Vec<(String, String)> {
     let Some(options) = options else {
         return Vec::new();

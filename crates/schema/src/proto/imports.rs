@@ -1,7 +1,7 @@
-//! The `import` statements of a proto file, found without compiling it, so that a directory with
-//! unrelated or broken files is no problem and no compiler is needed.
+//! Finds the `import` statements of a proto file without compiling it, so that a directory may contain
+//! unrelated or broken files and no compiler is needed.
 
-/// Files under `google/protobuf/` that every gateway has; language features come and go.
+/// Files under `google/protobuf/` that every gateway has; files of language features vary.
 const BUILT_IN: [&str; 12] = [
     "any",
     "api",
@@ -17,7 +17,7 @@ const BUILT_IN: [&str; 12] = [
     "wrappers",
 ];
 
-/// Whether gateways have a file, so that it needs not be sent.
+/// Whether gateways already have a file, so that it need not be sent.
 pub(crate) fn is_built_in(path: &str) -> bool {
     let stem = path
         .strip_prefix("google/protobuf/")
@@ -106,8 +106,8 @@ impl<'a> Tokens<'a> {
                 break;
             }
             if c == '\\' {
-                // A quote or `\` stands for itself; any other escape is kept, because in a path it
-                // is a directory's `\` that should be `/`, which the error can then say.
+                // A quote or `\` stands for itself. Any other escape is kept: in a path it is a
+                // directory's `\` that should be `/`, which the error can then report.
                 let escaped = chars.next().map(|(_, escaped)| escaped);
                 if !matches!(escaped, Some('"' | '\'' | '\\')) {
                     text.push('\\');

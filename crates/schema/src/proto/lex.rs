@@ -1,20 +1,20 @@
 //! The tokens and comments of a proto source.
 
-/// A place in a source: line and column, both from 0.
+/// A position in a source: line and column, both from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) line: i32,
     pub(crate) column: i32,
 }
 
-/// A token; the last one of a source is empty and stands for its end.
+/// A token; the last one of a source is empty and marks its end.
 #[derive(Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) text: &'a str,
     pub(crate) start: usize,
-    /// The comment right behind it, on its line.
+    /// The comment right after it, on its line.
     pub(crate) trailing: Option<Comment<'a>>,
-    /// The comments between the token before, or its trailing comment, and this one.
+    /// The comments between the previous token, or its trailing comment, and this one.
     pub(crate) leading: Vec<Comment<'a>>,
 }
 
@@ -22,11 +22,11 @@ pub(crate) struct Token<'a> {
 pub(crate) struct Comment<'a> {
     pub(crate) text: &'a str,
     pub(crate) start: usize,
-    /// Whether a line break follows it at once.
+    /// Whether a line break follows immediately.
     pub(crate) ends_line: bool,
 }
 
-/// A source, taken apart.
+/// A source, split into tokens and comments.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     text: &'a str,
@@ -51,7 +51,7 @@ impl Comment<'_> {
 }
 
 impl<'a> Source<'a> {
-    /// Takes a source apart that is known to compile.
+    /// Splits a source that is known to compile.
     pub(crate) fn read(text: &'a str) -> Self {
         let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         let mut source = Self {
@@ -114,7 +114,7 @@ impl<'a> Source<'a> {
         self.line_starts.partition_point(|start| *start <= offset) - 1
     }
 
-    /// Columns count characters, and a tab goes on to the next multiple of eight.
+    /// Columns count characters; a tab advances to the next multiple of eight.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let line = self.line(offset);
         let start = self.line_starts.get(line).copied().unwrap_or_default();
@@ -131,7 +131,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The line of a byte offset, and the bytes before it on that line.
+    /// The line of a byte offset, and the number of bytes before it on that line.
     pub(crate) fn line_and_byte(&self, offset: usize) -> Option<(i32, i32)> {
         let line = self.line(offset);
         let start = self.line_starts.get(line)?;
@@ -148,7 +148,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The length of the token or comment that a text begins with.
+/// The length of the token or comment at the start of a text.
 fn length_of(text: &str) -> usize {
     let bytes = text.as_bytes();
     let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';

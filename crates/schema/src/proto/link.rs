@@ -1,8 +1,8 @@
-//! Proto files in the order of their imports, as the compiler can take them.
+//! Orders proto files by their imports, in a form that the compiler can handle.
 //!
-//! protox follows imports by calls within calls, and prost-reflect sees one level of `import
-//! public`, in a time that doubles with each (docs/upstream-issues.md). So every file is handed
-//! over behind what it imports, with what it uses by way of `import public` among its own imports.
+//! protox follows imports recursively, and prost-reflect resolves one level of `import public`, in a
+//! time that doubles with each (docs/upstream-issues.md). So every file is passed after its imports,
+//! and whatever it uses through `import public` is added to its own imports.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,20 +13,20 @@ use prost_reflect::prost_types::{
     UninterpretedOption,
 };
 
-/// What the full names of all declarations may take, in bytes: the compiler keeps each, and a long
-/// package makes all of them long.
+/// The most bytes for the full names of all declarations: the compiler stores each, and a long package
+/// lengthens all of them.
 const MOST_NAMES: usize = 16 << 20;
 
-/// What may be compared to find what names refer to, in bytes: the compiler tries each scope.
+/// The most bytes to compare for resolving names: the compiler tries each scope.
 const MOST_LOOKUPS: usize = 512 << 20;
 
-/// How many imports may be looked at for what `import public` shows.
+/// How many imports may be visited to resolve `import public`.
 const MOST_STEPS: usize = 20_000_000;
 
-/// The files of a cycle that are told.
+/// How many files of a cycle are listed.
 const MOST_TOLD: usize = 20;
 
-/// The files that are sent, each behind what it imports.
+/// The files to send, each after its imports.
 #[derive(Debug, Default)]
 pub(super) struct Linked {
     pub(super) order: Vec<String>,
@@ -35,9 +35,9 @@ pub(super) struct Linked {
 
 #[derive(Debug)]
 pub(super) struct LinkedFile {
-    /// As the compiler gets it.
+    /// As the compiler receives it.
     pub(super) handed: FileDescriptorProto,
-    /// Its own imports, and which of them are public, where it is handed over with others.
+    /// Its original imports and which are public, if the compiler receives it with others.
     pub(super) own: Option<Imports>,
     pub(super) changes: Changes,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Imports {
     pub(crate) public: Vec<i32>,
 }
 
-/// Parses the entry file and, transitively, what it imports.
+/// Parses the entry file and all its imports, direct or not.
 pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked, protox::Error> {
     let mut linked = Linked::default();
     let mut waiting: Vec<(Parsed, usize)> = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked,
                 is_waiting.insert(name);
                 waiting.push((file, 0));
             }
-            // A file that nobody has is told by the compiler, and the others it has itself.
+            // The compiler reports missing files, and has the built-in ones itself.
         }
         let Some((file, at)) = waiting.last_mut() else {
             break;
@@ -97,7 +97,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked,
     Ok(linked)
 }
 
-/// The text of a file with the imports with which it is handed over, every place unchanged.
+/// The text of a file with the imports that the compiler receives, every place unchanged.
 pub(super) fn with_imports(text: &str, file: &LinkedFile) -> String {
     let mut text = text.to_owned();
     let Some(own) = &file.own else {
@@ -139,12 +139,12 @@ fn limit(what: &str) -> protox::Error {
 // === impl Linked ===
 
 impl Linked {
-    /// What only a limit keeps from compiling must not take all time and memory.
+    /// Stops sources that only a limit keeps from using up time and memory.
     fn weigh(&self) -> Result<(), protox::Error> {
         let (mut names, mut lookups) = (0_usize, 0_usize);
         for file in self.files.values() {
             let package = file.handed.package();
-            // Each part is a name with all before it.
+            // Each part of the package is stored with everything before it.
             let parts = package.split('.').count();
             names = names.saturating_add(package.len().saturating_mul(parts) / 2);
             each_scope(&file.handed, &mut |scope| {
@@ -166,7 +166,7 @@ impl Linked {
         }
     }
 
-    /// Replaces `import public` by imports of what is used.
+    /// Replaces `import public` by imports of the files in use.
     fn flatten(
         &mut self,
         builtin: impl Fn(&str) -> Option<FileDescriptorProto>,
@@ -278,7 +278,7 @@ fn join(scope: &str, name: &str) -> String {
     }
 }
 
-/// A package or message: what it declares, and what is named in it.
+/// A package or message: its declarations, and the names it refers to.
 #[derive(Default)]
 struct Scope<'a> {
     name: String,
@@ -309,7 +309,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The extensions that options name.
+/// The extensions named by options.
 #[derive(Default)]
 struct Options<'a>(Vec<&'a str>);
 
@@ -325,7 +325,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// The extensions, and the messages in an `Any`, that the text of a message names.
+/// The extensions, and the messages in an `Any`, named in the text of a message.
 fn in_brackets(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split('[').skip(1);
     parts.filter_map(|part| {

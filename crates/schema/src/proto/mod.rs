@@ -1,4 +1,4 @@
-//! Proto sources: compiled, checked, printed and split as gateways need them.
+//! Proto sources: compiled, checked, printed and split for gateways.
 
 #[cfg(feature = "preflight")]
 pub(crate) mod check;

@@ -7,8 +7,8 @@ use prost_reflect::prost_types::source_code_info::Location;
 
 use crate::proto::lex::Source;
 
-/// Rewrites the source info of a file; `None` where a location fits no token, which no known
-/// source does.
+/// Rewrites the source info of a file; `None` if a location matches no token, which no known source
+/// causes.
 pub(crate) fn canonical(info: SourceCodeInfo, source: &Source<'_>) -> Option<SourceCodeInfo> {
     let mut locations = info.location;
     for location in &mut locations {
@@ -21,15 +21,15 @@ pub(crate) fn canonical(info: SourceCodeInfo, source: &Source<'_>) -> Option<Sou
     let extensions = locations.iter().filter(|it| is_extension(&it.path));
     let extensions: HashMap<Vec<i32>, (i32, i32)> =
         extensions.map(|it| (it.path.clone(), start(it))).collect();
-    // The order of the text; where two begin together, the outer one first. What is extended stands
-    // once for all fields of a block, and is told right behind each of them.
+    // In the order of the text; of two that start together, the outer one first. The extended type appears
+    // once for all fields of a block in the text, but right after each of them in the source info.
     locations.sort_by_cached_key(|location| {
         let field = location.path.split_last().filter(|(last, _)| **last == 2);
         let field = field.and_then(|(_, field)| extensions.get(field));
         let place = field.copied().unwrap_or_else(|| start(location));
         (place, location.path.len(), field.is_none())
     });
-    // Of a json_name the option is told, and not its value besides.
+    // A json_name has a location for the option, but none for its value.
     locations.dedup_by(|second, first| is_json_name(&second.path) && second.path == first.path);
     let mut used = HashSet::new();
     let location = locations
@@ -39,7 +39,7 @@ pub(crate) fn canonical(info: SourceCodeInfo, source: &Source<'_>) -> Option<Sou
     Some(SourceCodeInfo { location })
 }
 
-/// What a path says of a field; the rest of it.
+/// The rest of a path inside a field.
 fn in_field(path: &[i32]) -> Option<&[i32]> {
     match path {
         [7, _, rest @ ..] => Some(rest),
@@ -56,7 +56,7 @@ fn in_field_of_message(path: &[i32]) -> Option<&[i32]> {
     }
 }
 
-/// Whether a path is that of an extension as such.
+/// Whether a path is that of an extension itself.
 fn is_extension(path: &[i32]) -> bool {
     match path {
         [7, _] => true,
@@ -77,7 +77,7 @@ fn is_json_name(path: &[i32]) -> bool {
     in_field(path) == Some(&[10])
 }
 
-/// The place of a default begins with the option, not with its value.
+/// The location of a default starts at the option, not at its value.
 fn widen_default(location: &mut Location, source: &Source<'_>) {
     if in_field(&location.path) != Some(&[7]) {
         return;
@@ -89,7 +89,7 @@ fn widen_default(location: &mut Location, source: &Source<'_>) {
     if let Some(name) = name.filter(|name| name.text == "default")
         && let Some((line, byte)) = source.line_and_byte(name.start)
     {
-        // Both ends told, so that the two may be on different lines.
+        // With both lines, because the two may be on different lines.
         let (last_line, end) = match location.span[..] {
             [line, _, end] => (line, end),
             [_, _, line, end] => (line, end),
@@ -99,7 +99,7 @@ fn widen_default(location: &mut Location, source: &Source<'_>) {
     }
 }
 
-/// Whether a declaration that begins and ends at these places has braces.
+/// Whether the declaration with this span has braces.
 pub(crate) fn ends_with_brace(span: &[i32], source: &Source<'_>) -> bool {
     tokens_of(span, source).is_some_and(|(_, last)| source.tokens[last].text == "}")
 }
@@ -124,7 +124,7 @@ fn tokens_of(span: &[i32], source: &Source<'_>) -> Option<(usize, usize)> {
 }
 
 fn rewrite(location: Location, source: &Source<'_>, used: &mut HashSet<usize>) -> Option<Location> {
-    // A file with comments only.
+    // A file with only comments.
     if source.tokens.len() == 1 {
         let span = vec![0, 0, 0];
         return Some(Location { span, ..location });
@@ -145,7 +145,7 @@ fn rewrite(location: Location, source: &Source<'_>, used: &mut HashSet<usize>) -
         return Some(out);
     };
     let (attached, at) = source.before(first);
-    // No comment is given twice.
+    // No comment is used twice.
     if at.is_some_and(|at| used.insert(at)) {
         out.leading_detached_comments = attached.detached;
         out.leading_comments = attached.leading;
@@ -164,16 +164,16 @@ fn rewrite(location: Location, source: &Source<'_>, used: &mut HashSet<usize>) -
     Some(out)
 }
 
-/// How a declaration that carries comments ends.
+/// How a declaration with comments ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// With a semicolon.
     Statement,
-    /// With braces: the comment behind the opening one belongs to it.
+    /// With braces: the comment after the opening brace belongs to it.
     Block,
 }
 
-/// Whether the thing at this path of a FileDescriptorProto carries comments.
+/// Whether and how the declaration at this path of a FileDescriptorProto has comments.
 fn style_of(path: &[i32]) -> Option<Style> {
     match path {
         // package, syntax; imports
@@ -216,14 +216,14 @@ fn enumeration(path: &[i32]) -> Option<Style> {
 
 fn service(path: &[i32]) -> Option<Style> {
     match path {
-        // A method without braces has no `{`: then its end counts.
+        // A method without braces has no `{`, so its end is used.
         [] | [2, _] => Some(Style::Block),
         [3, rest @ ..] | [2, _, 4, rest @ ..] => option(rest),
         _ => None,
     }
 }
 
-/// The options as such carry no comments, each of them does.
+/// Each single option has comments, but not the options as a whole.
 fn option(path: &[i32]) -> Option<Style> {
     (!path.is_empty()).then_some(Style::Statement)
 }

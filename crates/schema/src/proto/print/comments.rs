@@ -1,4 +1,4 @@
-//! The comments of a file by the declarations that they belong to.
+//! The comments of a file, by declaration.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -32,8 +32,8 @@ impl Comments {
         first.map(Note::of).unwrap_or_default()
     }
 
-    /// The elements of a list by the statements that they stand in, in the order of the list. All
-    /// are in one where nothing is known of their places.
+    /// Groups the elements of a list by their statements, in the order of the list. Without known places,
+    /// all of them are in one statement.
     pub(super) fn statements(&self, path: &[i32], count: usize) -> Vec<(Note, Range<usize>)> {
         let mut places: Vec<&Location> = self.0.get(path).into_iter().flatten().collect();
         places.sort_by_key(|place| ends(&place.span));

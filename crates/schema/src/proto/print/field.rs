@@ -8,7 +8,7 @@ use super::message::{Body, is_map_entry};
 use super::{Printer, at, element};
 
 impl Printer {
-    /// A field of a body, or an extension: the list's number and name in the descriptor say which.
+    /// Prints a field of a body, or an extension, depending on the number and name of the descriptor's list.
     pub(super) fn field(&mut self, body: &Body<'_>, index: usize, number: i32, list: &str) {
         let is_extension = list == "extension";
         let fields = if is_extension {
@@ -47,8 +47,8 @@ impl Printer {
         let name = group.name();
         let text = format!("{label}group {name} = {value}{options}");
         let path = at(body.path, body.messages.1, index);
-        // Of a comment in front compilers say that it is either's; one behind the opening brace is
-        // the message's, one behind the closing brace the field's.
+        // Compilers attribute a leading comment to either of the two; one after the opening brace is the
+        // message's, one after the closing brace the field's.
         let mut own = self.comments.note(&path);
         if own.leading.is_none() && own.detached.is_empty() {
             (own.leading, own.detached) = (note.leading, note.detached);
@@ -96,18 +96,18 @@ fn type_of(field: &FieldDescriptorProto) -> String {
 fn default_of(field: &FieldDescriptorProto, default: &str) -> String {
     match field.r#type() {
         Type::String => quoted(default.as_bytes()),
-        // A long row of digits would be an integer, and one too large.
+        // Without a fraction, many digits would be an integer, and one too large.
         Type::Double | Type::Float => match default.parse::<f64>() {
             Ok(number) if number.is_finite() => format!("{number:?}"),
             _ => default.to_owned(),
         },
-        // The descriptor has it escaped.
+        // Already escaped in the descriptor.
         Type::Bytes => format!("\"{default}\""),
         _ => default.to_owned(),
     }
 }
 
-/// The name in JSON that a field has by itself.
+/// The default JSON name of a field.
 pub(super) fn default_json_name(name: &str) -> String {
     let mut begins_word = false;
     let mut out = String::new();

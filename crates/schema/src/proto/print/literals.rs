@@ -1,8 +1,8 @@
-//! Values as text.
+//! Prints values.
 
 use prost_reflect::{DynamicMessage, Kind, MapKey, ReflectMessage, Value};
 
-/// Bytes as a string literal; text beyond ASCII stays as it is.
+/// Bytes as a string literal; text beyond ASCII stays unescaped.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {
@@ -25,7 +25,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
     out
 }
 
-/// `1`, `1 to 3` or `1 to max`; both ends are part of it.
+/// `1`, `1 to 3` or `1 to max`; both ends are inclusive.
 pub(super) fn range(start: i32, end: i32, max: i32) -> String {
     match end {
         end if end == max => format!("{start} to max"),
@@ -34,7 +34,7 @@ pub(super) fn range(start: i32, end: i32, max: i32) -> String {
     }
 }
 
-/// The value of an option; `None` for what has no text.
+/// The value of an option; `None` if it has no text form.
 pub(super) fn literal(kind: &Kind, value: &Value, lost: &mut Vec<String>) -> Option<String> {
     Some(match value {
         Value::Message(message) => format!("{{ {}}}", fields(message, lost)),
@@ -95,7 +95,7 @@ fn add(out: &mut String, name: &str, kind: &Kind, value: &Value, lost: &mut Vec<
             }
         }
         Value::Map(entries) => {
-            // A map has no order of its own.
+            // The entries of a map are unordered.
             let mut entries: Vec<(&MapKey, &Value)> = entries.iter().collect();
             entries.sort_by_key(|(key, _)| *key);
             let entry = kind.as_message();
@@ -120,7 +120,7 @@ fn add(out: &mut String, name: &str, kind: &Kind, value: &Value, lost: &mut Vec<
             let inner = fields(message, lost);
             out.push_str(&format!("{name} {{ {inner}}} "));
         }
-        // Unlike an option, text format takes the number of an enum value.
+        // Unlike an option, text format accepts the number of an enum value.
         Value::EnumNumber(number) if scalar(kind, value).is_none() => {
             out.push_str(&format!("{name}: {number} "));
         }

@@ -1,4 +1,4 @@
-//! Messages, and what messages and files have in common.
+//! Prints messages, and the declarations that messages and files share.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,16 +14,16 @@ use super::comments::Note;
 use super::literals::{quoted, range};
 use super::{Printer, at, element};
 
-/// The end of what `max` stands for, which itself is not part of it.
+/// The exclusive end that `max` stands for.
 const END_OF_FIELDS: i32 = 1 << 29;
 
-/// Messages, fields and extensions, each list in its order. Groups and maps are both: the message
-/// is printed where the field is.
+/// Messages, fields and extensions, each list in order. Groups and maps are both a message and a field:
+/// the message is printed with the field.
 pub(super) struct Body<'a> {
     pub(super) path: &'a [i32],
-    /// The full name of what it is the body of, with a leading dot.
+    /// The full name of the enclosing declaration, with a leading dot.
     pub(super) scope: &'a str,
-    /// With their number, and their name, in the descriptor.
+    /// With their field number and name in the descriptor.
     pub(super) messages: (&'a [DescriptorProto], i32, &'a str),
     pub(super) fields: &'a [FieldDescriptorProto],
     pub(super) extensions: (&'a [FieldDescriptorProto], i32),
@@ -34,7 +34,7 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// The message that a map or a group makes here.
+    /// The message of the map or group at this field.
     pub(super) fn made_by(
         &self,
         field: &FieldDescriptorProto,
@@ -53,11 +53,11 @@ impl<'a> Body<'a> {
     }
 }
 
-/// What of a body is printed.
+/// What is already printed of a body.
 struct Done {
     fields: usize,
     extensions: usize,
-    /// Which extensions stand in one `extend` block, and its comments.
+    /// The extensions of each `extend` block, and its comments.
     blocks: Vec<(Note, Range<usize>)>,
 }
 
@@ -101,7 +101,7 @@ impl Printer {
         self.extensions_to(body, &mut done, body.extensions.0.len());
     }
 
-    /// What is between the braces of a message.
+    /// Prints what is between the braces of a message.
     pub(super) fn message(
         &mut self,
         message: &DescriptorProto,
@@ -152,14 +152,14 @@ impl Printer {
     ) {
         let ranges = &message.extension_range;
         for index in 0..ranges.len() {
-            // The compiler used here does not take them.
+            // The compiler used here does not accept them.
             let own = element(dynamic, "extension_range", index);
             if own.is_some_and(|it| it.has_field_by_name("options")) {
                 self.lost.push("options of extension ranges".to_owned());
             }
         }
         let text = |it: &ExtensionRange| {
-            // Of message sets the end is that of the numbers themselves.
+            // For message sets the end is the largest number possible.
             let is_of_set = it.end() == i32::MAX;
             let max = if is_of_set { i32::MAX } else { END_OF_FIELDS };
             range(it.start(), it.end().saturating_sub(1), max - 1)
@@ -171,7 +171,7 @@ impl Printer {
         }
     }
 
-    /// Prints fields up to one that is not printed, and a oneof as a whole.
+    /// Prints fields up to `end`, and a oneof as a whole.
     fn fields_to(&mut self, body: &Body<'_>, done: &mut Done, end: usize) {
         while done.fields < end {
             let field = &body.fields[done.fields];
@@ -223,7 +223,7 @@ impl Printer {
     }
 }
 
-/// The oneof of a field; `optional` of proto3 makes one that is not written.
+/// The oneof of a field, except the synthetic one of a proto3 `optional`.
 fn oneof_of(field: &FieldDescriptorProto) -> Option<i32> {
     field.oneof_index.filter(|_| !field.proto3_optional())
 }

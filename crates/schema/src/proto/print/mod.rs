@@ -1,8 +1,8 @@
-//! Proto text from descriptors, comments included: what a descriptor set is registered as.
+//! Prints descriptors as proto text with comments: a descriptor set is registered as this text.
 //!
-//! The layout is part of the schema's hash, to which a gateway locks a vN: it must stay what it is.
-//! Messages within messages, and values within options, are printed by calls: the decoder takes at
-//! most a hundred of them.
+//! The layout is part of the schema's hash, to which a gateway locks a vN: it must never change.
+//! Nested messages, and values inside options, are printed recursively: the decoder accepts at most a
+//! hundred levels.
 
 mod comments;
 mod enumeration;
@@ -26,14 +26,14 @@ use comments::Comments;
 pub(crate) use verify::difference;
 use writer::Writer;
 
-/// A file as text, and the options that have none.
+/// A file as text, and the options that have no text form.
 #[derive(Debug)]
 pub(crate) struct Printed {
     pub(crate) text: String,
     pub(crate) lost: Vec<String>,
 }
 
-/// The text of a file that is part of a pool; with other imports than those that it has there.
+/// Prints a file of a pool; `imports` replaces the imports that it has there.
 pub(crate) fn print(file: &FileDescriptor, imports: Option<&Imports>) -> Printed {
     let info = file.file_descriptor_proto().source_code_info.as_ref();
     print_with(file, imports, info.map(Comments::of).unwrap_or_default())
@@ -69,7 +69,7 @@ struct Printer {
     lost: Vec<String>,
 }
 
-/// The same file with options of its own, which the typed descriptor does not have.
+/// The same file including custom options, which the typed descriptor lacks.
 fn dynamic(file: &FileDescriptor) -> Option<DynamicMessage> {
     const NAME: &str = "google.protobuf.FileDescriptorProto";
     let own = file.parent_pool().get_message_by_name(NAME);

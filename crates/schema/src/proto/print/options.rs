@@ -1,4 +1,4 @@
-//! Options, custom ones included.
+//! Prints options, custom ones included.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, ReflectMessage, Value};
 
@@ -6,16 +6,16 @@ use super::Printer;
 use super::comments::Note;
 use super::literals::literal;
 
-/// One `name = value`, and its number in the options.
+/// One `name = value`, and the option's field number.
 struct Assignment {
     number: i32,
-    /// Which of several, of a repeated option.
+    /// The index in a repeated option.
     index: Option<usize>,
     text: String,
 }
 
 impl Printer {
-    /// A statement for each option of a declaration; `path` is that of its options.
+    /// Prints a statement for each option of a declaration; `path` is the path of its options.
     pub(super) fn option_statements(&mut self, of: Option<&DynamicMessage>, path: &[i32]) {
         for assignment in self.assignments(of) {
             let number = path.iter().copied().chain([assignment.number]);

@@ -14,7 +14,7 @@ use crate::proto::descriptor_set;
 use crate::proto::{self, Compiled};
 use arranged::arranged;
 
-/// Everything at once: what is not in here is not printed.
+/// One file with everything: anything missing here is not tested.
 const PROTO2: &str = include_str!("tests/proto2.proto");
 const PROTO3: &str = include_str!("tests/proto3.proto");
 const OPTIONS: &str = include_str!("tests/options.proto");
@@ -28,7 +28,7 @@ fn compiled(source: &str, imports: &HashMap<String, Vec<u8>>) -> Compiled {
         .unwrap_or_else(|fault| panic!("{}\n{source}", fault.text))
 }
 
-/// The comments of the entry file by path.
+/// The comments of the entry file, by path.
 fn comments(set: &[u8]) -> BTreeMap<Vec<i32>, Vec<Note>> {
     let set = FileDescriptorSet::decode(set).expect("a set");
     let entry = set.file.into_iter().find(|it| it.name() == "s.proto");
@@ -44,8 +44,8 @@ fn comments(set: &[u8]) -> BTreeMap<Vec<i32>, Vec<Note>> {
     found
 }
 
-/// A set as code generators write it; with the places that a gateway's compiler tells, or those of
-/// the one used here, which has custom options, too.
+/// A set as code generators write it, with the source info of a gateway's compiler, or that of the one
+/// used here, which includes custom options.
 fn set_of(compiled: &Compiled, is_canonical: bool) -> Vec<u8> {
     if is_canonical {
         return hash::descriptor_set(compiled).0;
@@ -61,7 +61,7 @@ fn set_of(compiled: &Compiled, is_canonical: bool) -> Vec<u8> {
         .collect()
 }
 
-/// Made into text and compiled again nothing is different, comments included.
+/// Asserts that printing and compiling again changes nothing, comments included.
 fn comes_back(source: &str, imports: &HashMap<String, Vec<u8>>, is_canonical: bool) -> String {
     let original = compiled(source, imports);
     let set = set_of(&original, is_canonical);
@@ -78,7 +78,7 @@ fn comes_back(source: &str, imports: &HashMap<String, Vec<u8>>, is_canonical: bo
         .iter()
         .map(|(name, text)| (name.clone(), text.clone().into_bytes()));
     let again = compiled(text, &imported.collect());
-    // Those that a gateway's compiler gives to the text, and those of the set.
+    // As a gateway's compiler assigns them in the printed text, and as in the set.
     let (now, before) = (comments(&set_of(&again, true)), comments(&set));
     for path in now.keys().chain(before.keys()) {
         assert_eq!(
@@ -99,7 +99,7 @@ fn known_files_come_back() {
     let none = HashMap::new();
     for source in [PROTO2, PROTO3, HEALTH, REFLECTION, CONTROL_PLANE, GREETER] {
         comes_back(source, &none, true);
-        // Compilers do not agree on whose the comment of a group is.
+        // Compilers disagree on the owner of a group's comment.
         if source != PROTO2 {
             comes_back(source, &none, false);
         }
@@ -123,7 +123,7 @@ fn built_in_files_come_back() {
     }
 }
 
-/// A gateway locks a vN to it.
+/// A gateway locks a vN to this layout.
 #[test]
 fn the_layout_stays_what_it_is() {
     let source = "// Top.\n\nsyntax = \"proto3\"; package a.b;\nimport \"google/protobuf/any.proto\"; \
@@ -175,7 +175,7 @@ service S {
     assert_eq!(comes_back(source, &HashMap::new(), true), expected);
 }
 
-/// The sources by which the hash is tested have comments in every place.
+/// The sources of the hash tests have comments in every place.
 #[test]
 fn the_sources_of_the_hashes_come_back() {
     #[derive(serde::Deserialize)]

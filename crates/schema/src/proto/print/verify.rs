@@ -1,4 +1,4 @@
-//! Whether a text says all that the descriptor says that it was made from.
+//! Verifies that a printed text says everything that its descriptor says.
 
 use prost_reflect::FileDescriptor;
 use prost_reflect::prost_types::field_descriptor_proto::Type;
@@ -7,14 +7,14 @@ use prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto, FileDesc
 use super::comments::Comments;
 use super::print_with;
 
-/// The first declaration in which two files differ, their names, comments and places apart.
+/// The first declaration in which two files differ, ignoring file names, comments and places.
 pub(crate) fn difference(a: &FileDescriptor, b: &FileDescriptor) -> Option<String> {
     let (typed_a, typed_b) = (plain(a), plain(b));
     let (text_a, text_b) = (plain_text(a), plain_text(b));
     if typed_a == typed_b && text_a == text_b {
         return None;
     }
-    // What has no text, such as the name of a map's message, is said as a whole.
+    // A part without a text form, such as the name of a map's message, is reported as a whole.
     let lines = text_a.lines().zip(text_b.lines());
     let line = lines.into_iter().find(|(a, b)| a != b);
     Some(match line {
@@ -25,10 +25,10 @@ pub(crate) fn difference(a: &FileDescriptor, b: &FileDescriptor) -> Option<Strin
 
 fn plain_text(file: &FileDescriptor) -> String {
     let text = print_with(file, None, Comments::default()).text;
-    // Imports may be those with which it was compiled.
+    // The imports may be those used for compiling.
     let lines = text.lines().filter(|line| !line.starts_with("import "));
     let text = lines.fold(String::new(), |text, line| text + line + "\n");
-    // Whether a method without options has braces.
+    // A method without options may have braces or not.
     text.replace(" {}\n", ";\n")
 }
 
@@ -41,7 +41,7 @@ fn first_of(a: &FileDescriptorProto, b: &FileDescriptorProto) -> String {
     }
 }
 
-/// A descriptor without what two compilers write in different ways.
+/// A descriptor without the parts that compilers write differently.
 fn plain(file: &FileDescriptor) -> FileDescriptorProto {
     let mut file = file.file_descriptor_proto().clone();
     file.name = None;
@@ -97,7 +97,7 @@ fn plain_field(field: &mut FieldDescriptorProto) {
         return;
     };
     match field.r#type() {
-        // Numbers and escapes can be written in several ways.
+        // Numbers and escapes have several notations.
         Type::Double | Type::Float => {
             let number = default.parse::<f64>().map(|it| it.to_string());
             field.default_value = number.ok().or(field.default_value.take());
@@ -107,7 +107,7 @@ fn plain_field(field: &mut FieldDescriptorProto) {
     }
 }
 
-/// Names in JSON of extensions depend on the compiler.
+/// The JSON names of extensions depend on the compiler.
 fn plain_extension(field: &mut FieldDescriptorProto) {
     plain_field(field);
     field.json_name = None;

@@ -1,4 +1,4 @@
-//! Lines, blank lines and comments such that a compiler gives each comment to its declaration.
+//! Writes lines, blank lines and comments so that a compiler assigns each comment to its declaration.
 
 use super::comments::Note;
 
@@ -7,18 +7,18 @@ pub(super) struct Writer {
     out: String,
     depth: usize,
     gap: Gap,
-    /// Nothing was written since a brace was opened.
+    /// Whether nothing was written since the last opening brace.
     begins_block: bool,
 }
 
-/// What is between two lines.
+/// The gap between two lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
     #[default]
     Nothing,
     /// A blank line, but not next to a brace.
     Blank,
-    /// A blank line, without which a comment would be that of another declaration.
+    /// A blank line that keeps a comment from being assigned to another declaration.
     Needed,
 }
 
@@ -27,7 +27,7 @@ impl Writer {
         self.out
     }
 
-    /// A blank line before whatever comes next, unless that is the end of a block.
+    /// Adds a blank line before the next output, unless that is the end of a block.
     pub(super) fn blank(&mut self) {
         self.want(Gap::Blank);
     }
@@ -36,7 +36,7 @@ impl Writer {
         self.gap = self.gap.max(gap);
     }
 
-    /// A declaration that ends with a semicolon.
+    /// Writes a declaration that ends with a semicolon.
     pub(super) fn statement(&mut self, note: &Note, text: &str) {
         self.before(note);
         self.start_line();
@@ -45,7 +45,7 @@ impl Writer {
         self.behind(note.trailing.as_deref());
     }
 
-    /// The head of a declaration with braces, and what is in them up to [`close`](Self::close).
+    /// Opens a declaration with braces; [`close`](Self::close) ends it.
     pub(super) fn open(&mut self, note: &Note, head: &str) {
         self.before(note);
         self.start_line();
@@ -60,7 +60,7 @@ impl Writer {
         self.close_with(None);
     }
 
-    /// Ends a declaration that has a comment behind its closing brace.
+    /// Ends a declaration that has a comment after its closing brace.
     pub(super) fn close_with(&mut self, trailing: Option<&str>) {
         self.depth -= 1;
         if self.out.ends_with(" {\n") {
@@ -70,7 +70,7 @@ impl Writer {
             self.behind(trailing);
             return;
         }
-        // As behind an opening brace.
+        // As after an opening brace.
         self.begins_block = true;
         self.start_line();
         self.out.push('}');
@@ -93,7 +93,7 @@ impl Writer {
         }
     }
 
-    /// One line, or one block, stands on the same line; more lines below, before a blank one.
+    /// Writes one line, or one block comment, on the same line; more lines below, followed by a blank one.
     fn behind(&mut self, trailing: Option<&str>) {
         match trailing {
             None => self.out.push('\n'),
@@ -129,7 +129,7 @@ impl Writer {
     }
 
     fn block(&mut self, text: &str) {
-        // Of each line, blanks and one star are decoration.
+        // In each line, leading blanks and one star are decoration.
         let decoration = format!("\n{} *", self.indentation());
         self.out.push_str("/*");
         self.out.push_str(&text.replace('\n', &decoration));
@@ -153,7 +153,7 @@ impl Writer {
     }
 }
 
-/// Whether a comment was between `/*` and `*/`: others end with a line break.
+/// Whether a comment was between `/*` and `*/`: line comments end with a line break.
 fn is_block(text: &str) -> bool {
     !text.ends_with('\n') && !text.contains("*/") && !text.contains("/*")
 }

@@ -1,4 +1,4 @@
-//! Aliases, and names of values that become one when the enum's name is left out.
+//! Checks aliases, and names of values that are equal without the enum's name.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +24,7 @@ pub(super) fn names(it: &EnumDescriptorProto, path: &[i32], faults: &mut Faults)
     for (index, value) in it.value.iter().enumerate() {
         let short = camel(without_prefix(value.name(), it.name()));
         let (name, number) = *met.entry(short).or_insert((value.name(), value.number()));
-        // Aliases may.
+        // Aliases may share a name.
         if number != value.number() {
             let text = format!(
                 "`{name}` and `{}` have one name once the enum's is left out and case is ignored",
@@ -35,7 +35,7 @@ pub(super) fn names(it: &EnumDescriptorProto, path: &[i32], faults: &mut Faults)
     }
 }
 
-/// `FOO_BAR_A` of the enum `FooBar` is `A`; what would be nothing stays as it is.
+/// `FOO_BAR_A` of the enum `FooBar` becomes `A`; a name that would become empty stays as it is.
 fn without_prefix<'a>(value: &'a str, enumeration: &str) -> &'a str {
     let mut rest = value;
     for wanted in enumeration.chars().filter(|c| *c != '_') {

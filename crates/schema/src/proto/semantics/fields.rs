@@ -1,4 +1,4 @@
-//! Options that fit no field, and enums of proto2 in proto3.
+//! Checks options that do not fit their field, and proto2 enums in proto3.
 
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use prost_reflect::prost_types::field_options::JsType;
@@ -8,7 +8,7 @@ use super::Faults;
 use crate::proto::Compiled;
 use crate::proto::fault::default_json_name;
 
-/// `proto3` where the file is one.
+/// `proto3` is true if the file uses that syntax.
 pub(super) fn of_message(
     field: &FieldDescriptorProto,
     parent: &DescriptorProto,
@@ -17,7 +17,7 @@ pub(super) fn of_message(
     faults: &mut Faults,
 ) {
     options(field, path, faults);
-    // Those that are made of the names have none.
+    // A default JSON name never has brackets.
     let name = field.json_name();
     if name.starts_with('[') && name.ends_with(']') {
         let text = format!("the `json_name` {name:?} has the form of those of extensions");
@@ -57,7 +57,7 @@ pub(super) fn extension(field: &FieldDescriptorProto, path: &[i32], faults: &mut
     }
 }
 
-/// Whether it is the name that JSON gives to the field by itself.
+/// Whether it is the default JSON name of the field.
 fn is_made_of(json_name: &str, name: &str) -> bool {
     default_json_name(name) == json_name
 }

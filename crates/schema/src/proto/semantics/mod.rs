@@ -1,5 +1,5 @@
-//! What a gateway's compiler refuses and the one used here does not look at: ranges and names that
-//! are reserved, options that fit no field, aliases, names of enum values.
+//! Faults that a gateway's compiler reports and the one used here does not: reserved ranges and names,
+//! options that do not fit their field, aliases, names of enum values.
 
 mod enums;
 mod fields;
@@ -14,10 +14,10 @@ use crate::finding::location::{Lines, Spot};
 use crate::proto::Compiled;
 use crate::proto::fault::ProtoFault;
 
-/// More are not told.
+/// How many faults are reported.
 const MOST_FAULTS: usize = 20;
 
-/// Every fault in the files that are not built in.
+/// All faults in files that are not built in.
 pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
     let mut files: Vec<_> = compiled.files().collect();
     files.sort_by(|a, b| a.name().cmp(b.name()));
@@ -47,7 +47,7 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
         if faults.0.is_empty() && slips.is_empty() {
             continue;
         }
-        // Each is looked for in the whole file.
+        // Locating each fault searches the whole file.
         faults.0.truncate(MOST_FAULTS);
         let lines = Lines::of(source);
         let fault = |text: String, spot: Option<Spot>| ProtoFault {
@@ -86,7 +86,7 @@ impl Faults {
     }
 }
 
-/// A place in a list, as paths have it.
+/// A list index, as paths contain it.
 fn place(index: usize) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }
@@ -105,14 +105,14 @@ fn of_file(file: &FileDescriptorProto, compiled: &Compiled, faults: &mut Faults)
         .map(|it| &*it.path)
         .filter(|path| path.ends_with(&[7, 7]))
         .collect();
-    // A list, and no recursion: messages are as deep as they like.
+    // A work list instead of recursion: messages may be nested to any depth.
     let mut messages: Vec<(Vec<i32>, &DescriptorProto)> = Vec::new();
     for (index, it) in file.message_type.iter().enumerate() {
         messages.push((vec![4, place(index)], it));
     }
     while let Some((path, message)) = messages.pop() {
         ranges::of_message(message, &path, is_proto3, faults);
-        // Those of maps have no place in the source.
+        // The messages of maps have no place in the source.
         let is_explicit = message
             .options
             .as_ref()
@@ -152,7 +152,7 @@ mod tests {
 
     use crate::proto::compile;
 
-    /// What is said of each source, with its place.
+    /// Asserts the faults of each source, with their places.
     #[track_caller]
     fn refused(source: &str, expected: &str) {
         let source = match source.starts_with("syntax") {

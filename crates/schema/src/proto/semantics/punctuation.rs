@@ -1,8 +1,8 @@
-//! Semicolons and braces that are too many or hold nothing.
+//! Finds superfluous semicolons and empty braces.
 
 use crate::proto::lex::{Source, Token};
 
-/// Where a fault begins and ends, in bytes, and what it is.
+/// The start and end of a fault, in bytes, and its description.
 pub(super) type Slip = (usize, usize, &'static str);
 
 pub(super) fn slips(text: &str) -> Vec<Slip> {
@@ -29,7 +29,7 @@ fn begins_statement(tokens: &[Token<'_>], index: usize) -> bool {
     before.is_none_or(|text| matches!(text, ";" | "{" | "}"))
 }
 
-/// Elsewhere a semicolon may stand alone, also in a group that is in it.
+/// Everywhere else a semicolon may stand alone, also in a group inside a oneof.
 fn in_oneof(block: &[Token<'_>]) -> Option<Slip> {
     for pair in block.windows(2) {
         match (pair[0].text, pair[1].text) {
@@ -44,7 +44,7 @@ fn in_oneof(block: &[Token<'_>]) -> Option<Slip> {
     None
 }
 
-/// Whether the braces at `index` are those of `extend Name`.
+/// Whether the braces at `index` belong to `extend Name`.
 fn is_extend(tokens: &[Token<'_>], index: usize) -> bool {
     let is_name = |text: &str| text == "." || crate::name::is_name(text);
     let name = tokens[..index]
@@ -56,7 +56,7 @@ fn is_extend(tokens: &[Token<'_>], index: usize) -> bool {
     count > 1 && tokens[start].text == "extend"
 }
 
-/// A file of nothing but a syntax and semicolons.
+/// A file with nothing except a syntax and semicolons.
 fn only_semicolons(tokens: &[Token<'_>]) -> Option<Slip> {
     let [syntax, equals, _, semicolon, rest @ .., _] = tokens else {
         return None;

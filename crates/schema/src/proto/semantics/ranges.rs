@@ -1,4 +1,4 @@
-//! Reserved numbers and names, and ranges of extensions.
+//! Checks reserved numbers and names, and extension ranges.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto};
 
 use super::{Faults, place};
 
-/// Both ends are part of it.
+/// Both ends are inclusive.
 #[derive(Clone, Copy)]
 struct Range {
     start: i32,
@@ -29,7 +29,7 @@ pub(super) fn of_message(
     is_proto3: bool,
     faults: &mut Faults,
 ) {
-    // Their ends are no part of them on the wire.
+    // In the descriptor, ends are exclusive.
     let range = |start: Option<i32>, end: Option<i32>| Range {
         start: start.unwrap_or_default(),
         end: end.unwrap_or_default().saturating_sub(1),

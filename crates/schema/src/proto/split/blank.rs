@@ -1,11 +1,11 @@
-//! White space in place of services.
+//! Replaces services by white space.
 
 use std::ops::Range;
 
 use super::Block;
 use crate::proto::lex::{Comment, Source};
 
-/// The text without some services and the comments that a compiler gives to them.
+/// The text without some services and without the comments that a compiler assigns to them.
 pub(super) fn blank(text: &str, source: &Source<'_>, services: &[Block<'_>]) -> String {
     let mut blanks = Vec::new();
     for service in services {
@@ -18,13 +18,13 @@ pub(super) fn blank(text: &str, source: &Source<'_>, services: &[Block<'_>]) -> 
     without(text, &blanks, &[])
 }
 
-/// The same, but for what holds the comments of others in their places: semicolons, which are empty
-/// statements, where a service began and ended, and comments without a word.
+/// As [`blank`], but keeps what holds other comments in place: semicolons (empty statements) where a
+/// service started and ended, and empty comments.
 pub(super) fn hollow(text: &str, source: &Source<'_>, services: &[Block<'_>]) -> String {
     let (mut blanks, mut semicolons) = (Vec::new(), Vec::new());
     for service in services {
         let (of_another, before) = source.between(service.first);
-        // Without another one it would become that of the token before.
+        // If there is no other comment, this one would be assigned to the previous token.
         match of_another.is_empty() {
             true => blanks.extend(before.iter().map(whole)),
             false => blanks.extend(before.iter().map(words)),
@@ -38,7 +38,7 @@ pub(super) fn hollow(text: &str, source: &Source<'_>, services: &[Block<'_>]) ->
     without(text, &blanks, &semicolons)
 }
 
-/// Whether every comment that stays is still that of the same token.
+/// Whether every remaining comment still belongs to the same token.
 pub(super) fn keeps_comments(source: &Source<'_>, services: &[Block<'_>], blanked: &str) -> bool {
     let blanked = Source::read(blanked);
     let mut removed = 0;
@@ -73,7 +73,7 @@ fn whole(comment: &Comment<'_>) -> Range<usize> {
     comment.start..comment.end()
 }
 
-/// A comment without its signs.
+/// The text of a comment without its delimiters.
 fn words(comment: &Comment<'_>) -> Range<usize> {
     let closed = comment
         .text
@@ -83,8 +83,8 @@ fn words(comment: &Comment<'_>) -> Range<usize> {
     comment.start + 2..comment.end() - behind
 }
 
-/// The text with blanks in some places, in their order. A blank is as wide as the character it
-/// replaces, as compilers count columns; line breaks and tabs stay.
+/// The text with the given ranges, in order, replaced by blanks. Blanks are as wide as the characters
+/// they replace, as compilers count columns; line breaks and tabs stay.
 fn without(text: &str, blanks: &[Range<usize>], semicolons: &[usize]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut semicolons = semicolons.iter().peekable();

@@ -1,7 +1,7 @@
-//! Proto sources of which each keeps one of several services: gateways take one of an entry file.
+//! Splits proto sources into one per service: gateways serve only one per entry file.
 //!
-//! Everything that stays keeps its line and column, and every comment its owner, because both are
-//! part of the canonical hash. No compiler is needed.
+//! Everything that remains keeps its line and column, and every comment its declaration, because both
+//! are part of the canonical hash. No compiler is needed.
 
 mod blank;
 #[cfg(test)]
@@ -18,20 +18,20 @@ pub(crate) struct Services<'a> {
     blocks: Vec<Block<'a>>,
 }
 
-/// A service in a source.
+/// A service in a source, by token index.
 #[derive(Clone, Copy, Debug)]
 struct Block<'a> {
     name: &'a str,
     /// The token `service`.
     first: usize,
-    /// Its closing brace, or the last `;` behind that.
+    /// Its closing brace, or the last `;` after it.
     last: usize,
 }
 
 // === impl Services ===
 
 impl<'a> Services<'a> {
-    /// The services of a source; none where its braces do not match.
+    /// The services of a source; empty if its braces do not match.
     pub(crate) fn of(text: &'a str) -> Self {
         let source = Source::read(text);
         let blocks = blocks(&source.tokens).unwrap_or_default();
@@ -47,8 +47,8 @@ impl<'a> Services<'a> {
         self.blocks.iter().map(|block| block.name)
     }
 
-    /// The source with one of the services alone. The others, and the comments that belong to
-    /// them, are white space.
+    /// The source with only one of its services. The others, and the comments that belong to them, become
+    /// white space.
     pub(crate) fn alone(&self, kept: usize) -> String {
         let others: Vec<Block<'_>> = (self.blocks.iter().zip(0..))
             .filter(|(_, at)| *at != kept)
@@ -90,7 +90,7 @@ fn blocks<'a>(tokens: &[Token<'a>]) -> Option<Vec<Block<'a>>> {
             }
             ";" => {
                 starts_statement = true;
-                // It ends nothing, and what is said behind it is said of the service.
+                // It ends nothing; a comment after it belongs to the service.
                 let block = found.last_mut();
                 if let Some(block) = block.filter(|it| !is_in_service && it.last + 1 == at) {
                     block.last = at;

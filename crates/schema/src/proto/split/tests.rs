@@ -11,12 +11,12 @@ use super::*;
 use crate::hash;
 use crate::proto;
 
-/// What a gateway's compiler makes of a source, its services and their places apart.
+/// The descriptor that a gateway's compiler builds from a source, with services and places separate.
 #[derive(Debug, PartialEq)]
 struct Described {
     rest: FileDescriptorProto,
     services: Vec<ServiceDescriptorProto>,
-    /// All but that of the file as a whole, which ends where its last declaration does.
+    /// All except the place of the file itself, which ends with its last declaration.
     places: Vec<Location>,
 }
 
@@ -41,7 +41,7 @@ fn describe(source: &str) -> Described {
 }
 
 impl Described {
-    /// What should be left when one service is kept.
+    /// The expected result when one service is kept.
     fn alone(&self, kept: usize) -> Self {
         let path = [6, i32::try_from(kept).unwrap()];
         let place = |location: &Location| {
@@ -61,7 +61,7 @@ impl Described {
     }
 }
 
-/// Everything that stays is described as before, whichever service is kept.
+/// Asserts that everything that remains keeps its description, whichever service is kept.
 fn splits(source: &str) {
     let whole = describe(source);
     let services = Services::of(source);
@@ -163,13 +163,13 @@ fn what_has_no_services_to_tell_apart_is_left_to_the_compiler() {
     ] {
         assert!(Services::of(source).names().next().is_none(), "{source}");
     }
-    // Editions are not known to the compiler used here, and split all the same.
+    // The compiler used here does not support editions, but splitting them works.
     let editions = "edition = \"2023\"; service A {} service B {}";
     let alone = Services::of(editions).alone(1);
     assert_eq!(alone, "edition = \"2023\";              service B {}");
 }
 
-/// A file from pieces, `#` replaced by numbers.
+/// A file built from pieces, with `#` replaced by numbers.
 fn arranged() -> impl Strategy<Value = String> {
     let declarations = &[
         "service S# {}",

@@ -1,4 +1,4 @@
-//! Proto files of many declarations, with comments in every place.
+//! Generates proto files of many declarations, with comments in every place.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ const DECLARATIONS: &[&str] = &[
     "@option java_package = \"p\";@",
 ];
 
-/// A file, most often one that compiles; the numbers differ from statement to statement.
+/// A file that usually compiles; the numbers differ from statement to statement.
 pub(super) fn arranged() -> impl Strategy<Value = String> {
     let members = declarations(MEMBERS, Just(String::new())).boxed();
     let all = declarations(DECLARATIONS, members);
