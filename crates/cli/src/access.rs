@@ -1,4 +1,4 @@
-//! How a command reaches a gateway.
+//! Access to a gateway.
 
 use std::future::Future;
 use std::path::Path;
@@ -10,14 +10,14 @@ use crate::cli::Access;
 use crate::output::{FILE, Fault, GATEWAY, plain};
 use crate::sources::{bytes_of, text_of};
 
-/// Runs what talks to the network; commands without it start no runtime.
+/// Runs a future that uses the network; commands without one start no runtime.
 pub(crate) fn on_a_runtime<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Fault::new(GATEWAY, format!("no runtime: {error}")))?;
     let done = runtime.block_on(work);
-    // A look-up of a name may hang.
+    // A name look-up may hang.
     runtime.shutdown_background();
     Ok(done)
 }
@@ -34,7 +34,7 @@ pub(crate) fn client(gateway: &str, access: &Access) -> Result<Client, Fault> {
         .ok_or_else(|| Fault::new(GATEWAY, "no gateway is given"))
 }
 
-/// Options with the gateway, its TLS and the token.
+/// Options with the gateway's address, TLS and token.
 pub(crate) fn options(
     gateway: impl Into<GatewayAddress>,
     access: &Access,
@@ -76,7 +76,7 @@ fn tls(access: &Access) -> Result<Option<Tls>, Fault> {
     Ok(tls)
 }
 
-/// The file is read anew for each connection; whether it can be used at all is seen at once.
+/// Checks the file now; each connection reads it anew.
 fn pem(file: &Path, what: &str) -> Result<(), Fault> {
     let bytes = bytes_of(file)?;
     let has = String::from_utf8_lossy(&bytes).contains(what);

@@ -1,4 +1,4 @@
-//! Schemas against those that a gateway has.
+//! Compares schemas with those of a gateway.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -13,10 +13,10 @@ use crate::http::Base;
 use crate::output::{Fault, count, plain, say};
 use crate::sources::{Kind, Source, Sources};
 
-/// So many changes are told of a conflict.
+/// The most changes shown for one conflict.
 const MOST: usize = 5;
 
-/// Conflicts with what is registered, as findings.
+/// Conflicts with registered services, as findings.
 pub(crate) fn check<'a>(
     sources: &'a Sources,
     gateway: &str,
@@ -26,7 +26,7 @@ pub(crate) fn check<'a>(
         let registered = Registered::ask(gateway, how).await?;
         let mut found = Vec::new();
         for source in &sources.all {
-            // What has no hash has findings already.
+            // A source without a hash has findings already.
             let Ok(hashes) = source.service.hashes() else {
                 continue;
             };
@@ -91,7 +91,7 @@ fn conflict<'a>(
     }
 }
 
-/// What a gateway lists, and where it shows schemas.
+/// The services that a gateway lists, and the HTTP port where it shows schemas.
 pub(crate) struct Registered {
     services: Vec<ServiceInfo>,
     http: Option<Base>,
@@ -115,7 +115,7 @@ impl Registered {
             .find(|it| it.namespace == namespace && it.version == version && it.replica_count > 0)
     }
 
-    /// In words, to follow the message of a conflict.
+    /// The differences in words, to append to the message of a conflict.
     async fn differences(
         &self,
         source: &Source,
@@ -154,7 +154,7 @@ impl Registered {
         }
     }
 
-    /// What changes where this source takes the place of what is registered; and what that does not
+    /// The changes if this source replaces what is registered, and what the comparison does not
     /// cover.
     pub(crate) async fn changes(
         &self,

@@ -1,4 +1,4 @@
-//! `check`: the preflight, for people and for CI.
+//! `check`: checks schemas, for people and for CI.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::output::{self, FAULTY, FINE, Fault, Style, count, paint};
 use crate::sources::{Kind, Source, Sources};
 use crate::{against, fix};
 
-/// A finding, and of which source it is: of none where it is about all of them together.
+/// A finding and its source: none if the finding is about all of them together.
 pub(crate) struct Found<'a> {
     pub(crate) finding: Finding,
     pub(crate) source: Option<&'a Source>,
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode, Fault> {
     Ok(ExitCode::from(if is_faulty { FAULTY } else { FINE }))
 }
 
-/// Each source by itself, then what they do to each other.
+/// Checks each source by itself, then all of them together.
 pub(crate) fn check(sources: &Sources) -> Vec<Found<'_>> {
     let mut found: Vec<Found<'_>> = Vec::new();
     let look = |services: &[Service]| {
@@ -60,7 +60,8 @@ pub(crate) fn check(sources: &Sources) -> Vec<Found<'_>> {
     if sources.all.len() > 1 {
         let is_new = |it: &Finding| !said.iter().any(|other| other.says_the_same_as(it));
         let together = look(&sources.services()).into_iter().filter(is_new);
-        // Of a long list of findings the rest is only counted, in other numbers than alone.
+        // A long list of findings is cut with a count, which differs when sources are checked
+        // together.
         let about_all = [
             Rule::TypesTogether,
             Rule::DuplicateService,
@@ -127,7 +128,7 @@ fn as_json(sources: &Sources, found: &[Found<'_>]) -> Value {
     json!({ "services": services, "findings": findings })
 }
 
-/// The file at fault, or that of the service; and the line.
+/// The file and line of a finding, or the file of the service.
 fn place(found: &Found<'_>) -> (Option<String>, Option<usize>) {
     let finding = &found.finding;
     match (finding.file(), found.source) {
@@ -144,7 +145,7 @@ fn entry(source: &Source) -> String {
     }
 }
 
-/// Annotations have a file and a line, so that they show where they belong.
+/// Annotations name a file and a line, so that GitHub shows them in place.
 fn github(sources: &Sources, found: &[Found<'_>]) {
     let data = |text: &str| {
         text.replace('%', "%25")
@@ -242,7 +243,7 @@ fn sarif(found: &[Found<'_>]) -> Value {
     })
 }
 
-/// A path as a URI reference: relative ones stay so.
+/// A path as a URI reference: relative paths stay relative.
 fn uri(path: &str) -> String {
     let mut uri = String::new();
     if path.starts_with('/') {
@@ -259,7 +260,7 @@ fn uri(path: &str) -> String {
     uri
 }
 
-/// The first paragraph of what there is to be said about a rule.
+/// The first paragraph of a rule's explanation.
 fn summary(rule: Rule) -> String {
     let section = rule.explanation();
     let mut paragraphs = section.split("\n\n").map(str::trim);

@@ -42,33 +42,33 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Check protos, OpenAPI documents, GraphQL schemas, or a gwag.toml that lists services.
     ///
-    /// All of them are checked as services that are registered together. A file's namespace is the
-    /// one that its name or title gives, and its version v1: --namespace and --version say another
-    /// for a single file, a gwag.toml for several. Ends with 1 if there is an error.
+    /// All of them are checked together, as services of one registration. A file's namespace comes
+    /// from its name or title, and its version is v1; --namespace and --version override them for a
+    /// single file, a gwag.toml for several. Ends with 1 if there is an error.
     #[command(
         after_help = CHECK
     )]
     Check(Check),
-    /// Say what callers get from a service, per operation and ingress; or explain a rule.
+    /// Show what callers get from a service, per operation and ingress; or explain a rule.
     #[command(after_help = "Example:\n  tower-gwag explain proto-two-services")]
     Explain(Explain),
     /// Print the GraphQL schema that a gateway will serve.
     #[command(after_help = "Example:\n  tower-gwag schema proto/shop.proto openapi.yaml")]
     Schema(SchemaArgs),
-    /// Tell what a change of schemas means to callers; ends with 1 if it breaks them.
+    /// Show what a change of schemas means to callers; ends with 1 if it breaks them.
     #[command(after_help = "Example:\n  tower-gwag diff old/openapi.yaml openapi.yaml")]
     Diff(Diff),
-    /// Print the canonical hash by which a gateway tells schemas apart.
+    /// Print the canonical hash by which a gateway distinguishes schemas.
     #[command(after_help = "Example:\n  tower-gwag hash proto/shop.proto")]
     Hash(SchemaArgs),
-    /// Keep versions to their schemas: add new ones to gwag.lock, fail where one changed.
+    /// Lock versions to their schemas: add new ones to gwag.lock, fail if one changed.
     #[command(after_help = "Example:\n  tower-gwag lock proto/shop.proto")]
     Lock(Lock),
     /// Run a program of any language as a registered service.
     ///
     /// Starts the program, waits until its port accepts, registers it, and sends heartbeats. At
     /// SIGTERM or SIGINT it deregisters, waits for --grace, and only then sends the program
-    /// SIGTERM. When the program dies its entries are deregistered at once.
+    /// SIGTERM. If the program dies, its entries are deregistered at once.
     #[command(
         after_help = "Example:\n  tower-gwag run --gateway gateway:50090 --openapi openapi.yaml --port 8080 -- python3 server.py"
     )]
@@ -90,24 +90,24 @@ pub(crate) enum Command {
         after_help = "Example:\n  tower-gwag deprecate shop v1 \"use v2\" --gateway gateway:50090"
     )]
     Deprecate(Deprecate),
-    /// Take a deprecation back.
+    /// Remove a deprecation.
     #[command(after_help = "Example:\n  tower-gwag undeprecate shop v1 --gateway gateway:50090")]
     Undeprecate(Undeprecate),
-    /// Lower what a namespace has as `stable`.
+    /// Lower the `stable` alias of a namespace.
     #[command(after_help = "Example:\n  tower-gwag retract shop v1 --gateway gateway:50090")]
     Retract(Retract),
-    /// Sign a token with which a channel can be subscribed to.
+    /// Sign a token that allows subscribing to a channel.
     #[command(
         after_help = "Example:\n  tower-gwag sign events.orders --ttl 60s --token-file admin-token --gateway gateway:50090"
     )]
     Sign(Sign),
-    /// Show what changes at a gateway: services, replicas, registrations, peers.
+    /// Watch the changes at a gateway: services, replicas, registrations, peers.
     #[command(after_help = "Example:\n  tower-gwag watch --for 2s --gateway gateway:50090")]
     Watch(Watch),
     /// Find out what is wrong with a gateway, and what to do about it.
     ///
-    /// Asks only what harms nobody: lists, schemas, and whether addresses answer. Give every node
-    /// of a cluster, or ghosts cannot be told. Ends with 1 if there is a fault.
+    /// All its requests are harmless: lists, schemas, and whether addresses answer. Give every node
+    /// of a cluster, or ghosts cannot be found. Ends with 1 if there is a fault.
     #[command(
         after_help = "Example:\n  tower-gwag doctor --gateway gateway:50090 --http http://gateway:8080"
     )]
@@ -120,7 +120,7 @@ pub(crate) enum Command {
     },
 }
 
-/// What is checked, and as what.
+/// The files to check, and how.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SchemaArgs {
     /// .proto, .json, .yaml and .graphql files, a gwag.toml, or a directory with one.
@@ -133,26 +133,26 @@ pub(crate) struct SchemaArgs {
 /// How files become services.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct How {
-    /// A directory in which imports of protos are searched. Default: the nearest one above the file
-    /// that has them.
+    /// A directory in which to search imports of protos. Default: the nearest one above the file
+    /// that contains them.
     #[arg(short = 'I', long = "include", value_name = "DIR")]
     pub(crate) includes: Vec<PathBuf>,
-    /// The namespace of a single file.
+    /// The namespace, for a single file.
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// The version of a single file: unstable, or vN. Default: v1.
+    /// The version, for a single file: unstable, or vN. Default: v1.
     #[arg(long = "version", value_name = "VERSION")]
     pub(crate) version: Option<String>,
-    /// Let pass what a rule forbids.
+    /// Allow what a rule forbids.
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub(crate) allow: Vec<Rule>,
-    /// Each service of a proto file is a service of its own.
+    /// Make each service of a proto file a service of its own.
     #[arg(long)]
     pub(crate) split: bool,
-    /// Repair OpenAPI documents where HTTP stays as it is, as `Service::repair` does.
+    /// Repair OpenAPI documents without changing HTTP, as `Service::repair` does.
     #[arg(long)]
     pub(crate) repair: bool,
-    /// The release of the gateway that judges.
+    /// The gateway release whose rules apply.
     #[arg(long, value_name = "RELEASE", env = "GWAG_GATEWAY_RELEASE")]
     pub(crate) release: Option<Release>,
 }
@@ -179,16 +179,16 @@ impl From<Release> for GatewayRelease {
     }
 }
 
-/// How to talk to a gateway.
+/// How to connect to a gateway.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Access {
-    /// A file with the token that goes with every call; it is read anew for each. Or set GWAG_TOKEN.
+    /// A file with the token for every call, read anew for each. Or set GWAG_TOKEN.
     #[arg(long, value_name = "FILE", env = "GWAG_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The certificates that the gateway is checked with, PEM. Implies TLS.
+    /// The CA certificates that verify the gateway, PEM. Implies TLS.
     #[arg(long, value_name = "FILE", env = "GWAG_TLS_CA_FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
-    /// The certificate that is shown to the gateway, PEM.
+    /// The client certificate, PEM.
     #[arg(
         long,
         value_name = "FILE",
@@ -224,7 +224,7 @@ pub(crate) struct MaybeGateway {
     /// The gateway's control plane: host:port or a URL.
     #[arg(short, long, value_name = "ADDR")]
     pub(crate) gateway: Option<String>,
-    /// The base URL of the gateway's HTTP port, for what differs.
+    /// The base URL of the gateway's HTTP port, to show differences.
     #[arg(long, value_name = "URL", requires = "gateway")]
     pub(crate) http: Option<String>,
     #[command(flatten)]
@@ -245,10 +245,10 @@ pub(crate) struct Dev {
     /// Where HTTP is served. Default: 127.0.0.1:8080, or a free port.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http_listen: Option<String>,
-    /// End after this time.
+    /// Stop after this time.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, hide = true)]
     pub(crate) time: Option<Duration>,
-    /// Draw the table also where there is no terminal.
+    /// Draw the table even without a terminal.
     #[arg(long, hide = true)]
     pub(crate) table: bool,
 }
@@ -265,13 +265,13 @@ pub(crate) enum DevProfile {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) schemas: SchemaArgs,
-    /// How to write what was found.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
-    /// Fail also where there are only warnings.
+    /// Fail on warnings, too.
     #[arg(long)]
     pub(crate) deny_warnings: bool,
-    /// Repair OpenAPI documents in place, where HTTP stays as it is, and show the difference.
+    /// Repair OpenAPI documents in place, without changing HTTP, and show the difference.
     #[arg(long)]
     pub(crate) fix: bool,
     /// With --fix: show the difference and write nothing.
@@ -295,7 +295,7 @@ pub(crate) enum Format {
 
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
-    /// Files as of `check`, or the id of a rule.
+    /// Files as for `check`, or the id of a rule.
     #[arg(required = true, value_name = "PATH|RULE")]
     pub(crate) what: Vec<PathBuf>,
     #[command(flatten)]
@@ -312,7 +312,7 @@ pub(crate) struct Diff {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// From which level on it ends with 1.
+    /// The lowest level of change that ends with 1.
     #[arg(long, value_enum, default_value_t = FailOn::Breaking)]
     pub(crate) fail_on: FailOn,
     #[command(flatten)]
@@ -334,7 +334,7 @@ pub(crate) struct Lock {
     /// The lock file.
     #[arg(long, value_name = "FILE", default_value = tower_gwag_build::lock::FILE)]
     pub(crate) file: PathBuf,
-    /// Write nothing; fail where a version is missing.
+    /// Write nothing; fail if a version is missing.
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -350,7 +350,7 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct Forget {
-    /// As `peers` lists it.
+    /// The node id, as `peers` lists it.
     pub(crate) node_id: String,
     #[command(flatten)]
     pub(crate) gateway: Gateway,
@@ -365,7 +365,7 @@ pub(crate) struct Deprecate {
     pub(crate) namespace: String,
     /// unstable, or vN.
     pub(crate) version: String,
-    /// What callers read.
+    /// The reason that callers read.
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) gateway: Gateway,
@@ -391,7 +391,7 @@ pub(crate) struct Undeprecate {
 pub(crate) struct Retract {
     /// The namespace.
     pub(crate) namespace: String,
-    /// The vN that is to be `stable`: lower than it is, and registered.
+    /// The new `stable` vN: lower than the current one, and registered.
     #[arg(value_parser = number)]
     pub(crate) version: u32,
     #[command(flatten)]
@@ -409,9 +409,9 @@ fn number(text: &str) -> Result<u32, String> {
 
 #[derive(Args, Debug)]
 pub(crate) struct Sign {
-    /// What is to be subscribed to.
+    /// The channel to subscribe to.
     pub(crate) channel: String,
-    /// How long the token is good for.
+    /// How long the token is valid.
     #[arg(long, default_value = "60s", value_parser = duration)]
     pub(crate) ttl: Duration,
     /// The id of the key.
@@ -428,20 +428,20 @@ pub(crate) struct Sign {
 pub(crate) struct Watch {
     #[command(flatten)]
     pub(crate) gateway: Gateway,
-    /// Print a JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Between two looks.
+    /// The interval between polls.
     #[arg(long, default_value = "500ms", value_parser = duration)]
     pub(crate) every: Duration,
-    /// End after this time.
+    /// Stop after this time.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
-    /// The control planes of all nodes: host:port or URLs, with commas or several times.
+    /// The control planes of all nodes: host:port or URLs, separated by commas or repeated.
     #[arg(
         short,
         long,
@@ -454,7 +454,7 @@ pub(crate) struct Doctor {
     /// The base URL of the gateway's HTTP port, of any node. Without it much cannot be judged.
     #[arg(long, value_name = "URL", env = "GWAG_GATEWAY_HTTP")]
     pub(crate) http: Option<String>,
-    /// How long to look for what changes.
+    /// How long to watch for changes.
     #[arg(long, default_value = "3s", value_parser = duration)]
     pub(crate) observe: Duration,
     /// Do not connect to the addresses of replicas.
@@ -469,7 +469,7 @@ pub(crate) struct Doctor {
 
 #[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// The control planes of gateways, of which one is registered with: host:port or URLs.
+    /// The control planes of gateways, one of which to register with: host:port or URLs.
     #[arg(
         short,
         long,
@@ -479,7 +479,7 @@ pub(crate) struct Run {
         required = true
     )]
     pub(crate) gateway: Vec<String>,
-    /// The base URL of the gateway's HTTP port, so that the status can say more.
+    /// The base URL of the gateway's HTTP port, for a more precise status.
     #[arg(long, value_name = "URL", env = "GWAG_GATEWAY_HTTP")]
     pub(crate) gateway_http: Option<String>,
     /// A proto file.
@@ -518,27 +518,27 @@ pub(crate) struct Run {
     /// Send gRPC addresses without leading zeros.
     #[arg(long, env = "GWAG_VERBATIM_ADDRESS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) verbatim_address: bool,
-    /// By what operators know this replica.
+    /// The label shown to operators for this replica.
     #[arg(long, value_name = "TEXT", env = "GWAG_INSTANCE")]
     pub(crate) instance_id: Option<String>,
-    /// A name that one process at a time has.
+    /// An identity that only one process at a time has.
     #[arg(long, value_name = "NAME", env = "GWAG_EXCLUSIVE_INSTANCE")]
     pub(crate) exclusive_instance: Option<String>,
     /// How long the gateway keeps a silent registration.
     #[arg(long, value_name = "TIME", env = "GWAG_TTL", value_parser = duration)]
     pub(crate) ttl: Option<Duration>,
-    /// Between two heartbeats.
+    /// The interval between heartbeats.
     #[arg(long, value_name = "TIME", env = "GWAG_HEARTBEAT_INTERVAL", value_parser = duration)]
     pub(crate) heartbeat_interval: Option<Duration>,
     /// Refuse the version unstable: this is a release.
     #[arg(long, value_name = "TAG", env = "GWAG_BUILD_TAG")]
     pub(crate) build_tag: Option<String>,
-    /// A header of every control-plane call.
+    /// A header for every control-plane call.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) metadata: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) access: Access,
-    /// When the hold is taken that keeps calls in flight alive.
+    /// When to register the hold, which keeps calls in flight alive.
     #[arg(long, value_enum, env = "GWAG_HOLD", default_value_t = HoldWhen::AtStart)]
     pub(crate) hold: HoldWhen,
     /// Return to the first of several gateways when it is back.
@@ -547,7 +547,7 @@ pub(crate) struct Run {
     /// How long a vN must be free before it is registered again.
     #[arg(long, value_name = "TIME", env = "GWAG_RECLAIM_AFTER", value_parser = duration)]
     pub(crate) reclaim_after: Option<Duration>,
-    /// Stop the program where the gateway refuses the service.
+    /// Stop the program if the gateway refuses the service.
     #[arg(long, env = "GWAG_STOP_ON_REFUSAL", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) stop_on_refusal: bool,
     /// Register schemas without checking them.
@@ -556,12 +556,12 @@ pub(crate) struct Run {
     /// Make the jitter repeatable.
     #[arg(long, value_name = "NUMBER", env = "GWAG_SEED")]
     pub(crate) seed: Option<u64>,
-    /// After the deregistration, how long calls in flight have before the program gets SIGTERM:
-    /// they cannot be seen from here. It stands for the drain timeout and the quiet time.
+    /// How long calls in flight have after the deregistration before the program gets SIGTERM;
+    /// `run` cannot see them. Replaces the drain timeout and the quiet time.
     #[arg(long, value_name = "TIME", env = "GWAG_GRACE", default_value = "5s", value_parser = duration)]
     pub(crate) grace: Duration,
-    /// The longest that leaving takes as a whole, --grace included. Default: --grace and 20 s,
-    /// which only a gateway that does not answer takes.
+    /// The maximum time for leaving as a whole, --grace included. Default: --grace and 20 s, used
+    /// up only if a gateway does not answer.
     #[arg(long, value_name = "TIME", env = "GWAG_LEAVE_TIMEOUT", value_parser = duration)]
     pub(crate) leave_timeout: Option<Duration>,
     /// How long the program may take to end after SIGTERM before it gets SIGKILL.
@@ -570,13 +570,13 @@ pub(crate) struct Run {
     /// How long the program may take until its port accepts.
     #[arg(long, value_name = "TIME", env = "GWAG_START_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub(crate) start_timeout: Duration,
-    /// How often to look whether the port still accepts.
+    /// How often to check that the port still accepts.
     #[arg(long, value_name = "TIME", env = "GWAG_PORT_CHECK", default_value = "1s", value_parser = duration)]
     pub(crate) port_check: Duration,
-    /// Start the program again when it ends, after a pause that grows from 0.5 s to 30 s.
+    /// Restart the program when it ends, after a pause that grows from 0.5 s to 30 s.
     #[arg(long, env = "GWAG_RESTART", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) restart: bool,
-    /// The program, and what it is called with.
+    /// The program and its arguments.
     #[arg(last = true, required = true, value_name = "PROGRAM", num_args = 1..)]
     pub(crate) program: Vec<std::ffi::OsString>,
 }

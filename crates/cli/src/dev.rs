@@ -1,4 +1,4 @@
-//! `dev`: a gateway in this process, to develop against, and what happens at it.
+//! `dev`: an in-process gateway to develop against, and a view of its activity.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -13,12 +13,12 @@ use crate::access::on_a_runtime;
 use crate::cli::{Dev, DevProfile};
 use crate::output::{self, FINE, Fault, Style, paint, plain, say, short, table};
 
-/// The ports of a real gateway.
+/// The default ports of a real gateway.
 const CONTROL: u16 = 50090;
 const HTTP: u16 = 8080;
-/// Between two pictures.
+/// The interval between pictures.
 const REFRESH: Duration = Duration::from_millis(250);
-/// So many lines of a kind are shown in the table.
+/// The most lines of each kind in the table.
 const MOST: usize = 12;
 
 pub(crate) fn run(args: &Dev) -> Result<ExitCode, Fault> {
@@ -70,7 +70,7 @@ async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
     let mut nodes: Vec<EmbeddedGateway> = Vec::new();
     for number in 0..args.nodes {
         let first = nodes.first();
-        // The usual ports where they are free; the next ones for further nodes.
+        // The default ports if they are free; the next ones for further nodes.
         let control = place(
             args.listen.as_deref().filter(|_| first.is_none()),
             CONTROL + u16::from(number) * 10,
@@ -98,7 +98,7 @@ async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
     Ok(nodes)
 }
 
-/// The address that is wanted, or the usual one if it is free, or any.
+/// The requested address, or the default one if it is free, or any.
 fn place(wanted: Option<&str>, usual: u16) -> String {
     if let Some(wanted) = wanted {
         return wanted.to_owned();
@@ -139,7 +139,7 @@ fn head(nodes: &[EmbeddedGateway]) -> Vec<String> {
     lines
 }
 
-/// Everything at one moment.
+/// A snapshot of the gateway.
 #[derive(Clone, Debug, Default)]
 struct Picture {
     /// Replicas, whether calls are routed to it, why it is deprecated.
@@ -185,7 +185,7 @@ impl Picture {
         picture
     }
 
-    /// What is new, a line for each.
+    /// The changes, one line for each.
     fn since(&self, old: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         for (id, (services, address, instance, _)) in &self.registrations {
@@ -265,7 +265,7 @@ impl Picture {
     }
 }
 
-/// Services that register look for their routes with a message that no handler gets.
+/// Services that register probe their routes with a message that reaches no handler.
 fn is_probe(count: &CallCount) -> bool {
     let why = count.last_error.as_deref().unwrap_or_default();
     let is_unanswered = why.contains("ingress: no route") || why.contains("error unmarshalling");
@@ -281,7 +281,7 @@ fn state_of(name: &str, routed: bool, deprecated: Option<&str>) -> String {
     }
 }
 
-/// The whole picture, from the top left corner of the terminal.
+/// Draws the whole picture, from the top left corner of the terminal.
 fn draw(nodes: &[EmbeddedGateway], picture: &Picture) {
     let mut text = String::new();
     for line in head(nodes) {
@@ -364,7 +364,7 @@ fn draw(nodes: &[EmbeddedGateway], picture: &Picture) {
             &format!("{} heartbeats answered", picture.beats)
         )
     ));
-    // Each line ends what it may have covered, and the last what is below.
+    // Each line erases its rest, and the last one everything below.
     let text = text.replace('\n', "\u{1b}[K\n");
     output::print(&format!("\u{1b}[H{text}\u{1b}[J"));
 }

@@ -1,5 +1,5 @@
-//! Changes a YAML or JSON text so that it says another value, and leaves all else of it as it is:
-//! order, comments, quotes.
+//! Edits a YAML or JSON text to have another value, and leaves the rest of it unchanged: order,
+//! comments, quotes.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
 use tower_gwag::OpenApiDocument;
 
-/// The text that says `new`, and whether everything else in it could be left as it was.
+/// Returns a text with the value `new`, and whether the rest of it could be left unchanged.
 pub(crate) fn edited(text: &str, new: &Value, quotes_times: bool) -> (String, bool) {
     let is_json = text.trim_start().starts_with('{');
     let attempt = |leaves_aliases: bool| {
@@ -20,7 +20,7 @@ pub(crate) fn edited(text: &str, new: &Value, quotes_times: bool) -> (String, bo
         }
         editor.change(&root, &old, new, false)?;
         let edited = editor.finish();
-        // What it says now is read again: nothing is taken for granted.
+        // Reads the result again to verify it.
         let says = OpenApiDocument::from(edited.as_str()).as_written();
         (says.as_ref() == Some(new)).then_some(edited)
     };
@@ -51,13 +51,13 @@ struct Editor<'a> {
     text: &'a str,
     is_json: bool,
     newline: &'static str,
-    /// Where an alias stands, what it stands for is changed elsewhere.
+    /// Whether to edit the target of an alias instead of the alias.
     leaves_aliases: bool,
     root: Option<Node>,
     edits: Vec<(usize, usize, String)>,
 }
 
-/// A collection that is being read.
+/// A collection being parsed.
 enum Open {
     Sequence(usize, Vec<Node>),
     Mapping(usize, Vec<(String, Node, Node)>, Option<(String, Node)>),
@@ -66,7 +66,7 @@ enum Open {
 // === impl Editor ===
 
 impl<'a> Editor<'a> {
-    /// Reads where everything is.
+    /// Parses the text and records all positions.
     fn of(text: &'a str, is_json: bool) -> Option<Self> {
         let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         bytes.push(text.len());
@@ -77,7 +77,7 @@ impl<'a> Editor<'a> {
             let (event, span) = event.ok()?;
             let (start, end) = (at(span.start.index()), at(span.end.index()));
             let (node, said) = match event {
-                // What it stands for is changed where that is written.
+                // The target of an alias is edited where it is defined.
                 Event::Alias(_) => {
                     let end = start + text[start..end].trim_end().len();
                     let node = Node {
@@ -151,7 +151,7 @@ impl<'a> Editor<'a> {
                 Some(Open::Mapping(_, entries, key)) => match key.take() {
                     None => *key = Some((said, node)),
                     Some((name, of)) => {
-                        // Nothing stands for null where nothing is written.
+                        // An empty value is null, without any text.
                         let node = match node.end < of.end || node.start == node.end {
                             true => Node {
                                 start: of.end,
@@ -175,7 +175,8 @@ impl<'a> Editor<'a> {
         })
     }
 
-    /// Plans what makes `old` at this node `new`; `None` where that cannot be done in places.
+    /// Plans the edits that turn `old` at this node into `new`; `None` if that cannot be done in
+    /// place.
     fn change(&mut self, node: &Node, old: &Value, new: &Value, in_flow: bool) -> Option<()> {
         if old == new {
             return Some(());
@@ -220,7 +221,7 @@ impl<'a> Editor<'a> {
         is_flow: bool,
     ) -> Option<()> {
         let mut added: BTreeSet<&String> = new.keys().filter(|it| !old.contains_key(*it)).collect();
-        // What is merged from elsewhere must stay as it is.
+        // Merged keys come from elsewhere and must stay as they are.
         let own: BTreeSet<&String> = entries.iter().map(|(name, ..)| name).collect();
         if old
             .iter()
@@ -316,7 +317,7 @@ impl<'a> Editor<'a> {
             return Some(());
         }
         let start = self.line_start(key.start);
-        // In `- key: value` the line is not the entry's alone.
+        // In `- key: value` the entry does not own the line.
         if !self.text[start..key.start].trim().is_empty() {
             return None;
         }
@@ -371,14 +372,14 @@ impl<'a> Editor<'a> {
         Some(())
     }
 
-    /// More items at the end of a sequence.
+    /// Appends items to the end of a sequence.
     fn append(&mut self, items: &[Node], more: &[Value], is_flow: bool) {
         let Some(last) = items.last() else { return };
         let column = last.start - self.line_start(last.start);
         for value in more {
             let (at, text) = match (is_flow, self.is_json) {
                 (true, _) => (last.end, format!(", {}", self.flow(value))),
-                // Behind the dash and its blank.
+                // After the dash and its blank.
                 (false, _) => {
                     let indent = column.saturating_sub(2);
                     let text = format!("\n{}- {}", " ".repeat(indent), block(value, column));
@@ -389,7 +390,7 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// In one line.
+    /// On one line.
     fn flow(&self, value: &Value) -> String {
         match value {
             Value::Object(_) | Value::Array(_) => value.to_string(),
@@ -397,7 +398,7 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Puts dates and times into quotes, which YAML readers take for moments.
+    /// Quotes dates and times, which YAML readers take for timestamps.
     fn quote_times(&mut self, root: &Node) {
         let mut open = vec![root];
         while let Some(node) = open.pop() {
@@ -425,13 +426,14 @@ impl<'a> Editor<'a> {
     }
 
     fn finish(mut self) -> String {
-        // Those at one place in the order in which they were made.
+        // Edits at one place keep the order in which they were made.
         self.edits.sort_by_key(|(start, ..)| *start);
         let mut out = String::new();
         let mut at = 0;
         for (start, end, text) in &self.edits {
             if *start < at {
-                // One within another: what comes out is no such document, and is not taken.
+                // Overlapping edits: the result has another value, and the check after this rejects
+                // it.
                 continue;
             }
             out.push_str(&self.text[at..*start]);
@@ -461,7 +463,7 @@ impl<'a> Editor<'a> {
         self.text[..at].rfind('\n').map_or(0, |it| it + 1)
     }
 
-    /// Without the characters that end it.
+    /// The end of the line, without line breaks.
     fn line_end(&self, at: usize) -> usize {
         let rest = &self.text[at..];
         let line = rest.split('\n').next().unwrap_or(rest);
@@ -469,7 +471,7 @@ impl<'a> Editor<'a> {
     }
 }
 
-/// Whether a scalar without quotes begins as a date does, `2026-01-31`.
+/// Whether an unquoted scalar starts like a date, `2026-01-31`.
 fn is_time(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let year = parts.next().unwrap_or_default();
@@ -484,7 +486,7 @@ fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::Object(_) | Value::Array(_))
 }
 
-/// What two spellings of a name have in common.
+/// The letters and digits of a name, to compare spellings.
 fn letters(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)
@@ -492,7 +494,7 @@ fn letters(name: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// What follows the colon of a key at this indentation.
+/// The text after the colon of a key at this indentation.
 fn entry_value(value: &Value, indent: usize) -> String {
     let is_nested = match value {
         Value::Object(entries) => !entries.is_empty(),
@@ -505,7 +507,7 @@ fn entry_value(value: &Value, indent: usize) -> String {
     }
 }
 
-/// A value as YAML in blocks; the first line has no indentation.
+/// A value as block YAML; the first line has no indentation.
 fn block(value: &Value, indent: usize) -> String {
     let gap = format!("\n{}", " ".repeat(indent));
     match value {
@@ -531,7 +533,7 @@ fn block(value: &Value, indent: usize) -> String {
     }
 }
 
-/// A text as a YAML scalar that every reader takes for a text.
+/// A text as a YAML scalar that every reader parses as a string.
 fn yaml_text(text: &str, quote: Option<char>, in_flow: bool) -> String {
     let is_printable = text.chars().all(|c| !c.is_control());
     if !is_printable || quote == Some('"') {

@@ -8,11 +8,11 @@ use crate::edit::edited;
 use crate::output::{self, Fault, Style, paint};
 use crate::sources::{Kind, Sources, bytes_of, write};
 
-/// Whether something was written.
+/// Repairs the documents; returns whether a file was written.
 pub(crate) fn fix(sources: &Sources, args: &Check) -> Result<bool, Fault> {
     let mut is_written = false;
     for source in sources.all.iter().filter(|it| it.kind == Kind::OpenApi) {
-        // What cannot be read is told by the check.
+        // The check reports unreadable files.
         let Ok(text) = String::from_utf8(bytes_of(&source.path)?) else {
             continue;
         };
@@ -20,14 +20,14 @@ pub(crate) fn fix(sources: &Sources, args: &Check) -> Result<bool, Fault> {
         let Some((new, changes)) = OpenApiDocument::from(text.as_str()).repaired(version) else {
             continue;
         };
-        // They are the same value with quotes, so that the value does not show it.
+        // Quotes do not change the value, so a comparison of values would miss them.
         let quotes_times = changes
             .iter()
             .any(|it| it.message().starts_with("dates and times"));
         let (new, is_whole) = edited(&text, &new, quotes_times);
         let shown = source.shown();
         let diff = unified(&shown, &text, &new);
-        // Whatever reads stdout wants what was found, and nothing else.
+        // Readers of stdout expect the findings, and nothing else.
         match args.format {
             Format::Human => output::print(&diff),
             _ => output::say(diff.trim_end()),
@@ -47,7 +47,7 @@ pub(crate) fn fix(sources: &Sources, args: &Check) -> Result<bool, Fault> {
     Ok(is_written)
 }
 
-/// What changed, as `diff -u` shows it.
+/// The changes, as `diff -u` shows them.
 pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     let mut text = format!("--- {name}\n+++ {name}\n");

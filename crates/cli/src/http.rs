@@ -1,4 +1,4 @@
-//! What a gateway's HTTP port shows: read only, bounded, without redirects.
+//! Reads a gateway's HTTP port: bounded, without redirects.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::output::{Fault, USAGE, plain};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Of an answer.
+/// The largest answer, in bytes.
 const LONGEST: usize = 32 * 1024 * 1024;
 
 /// The base URL of a gateway's HTTP port.

@@ -1,4 +1,4 @@
-//! `schema`, `diff`, `hash`, `lock` and `explain`: what schemas say, without a network.
+//! `schema`, `diff`, `hash`, `lock` and `explain`: commands without a network.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,9 +27,9 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<ExitCode, Fault> {
     }
 }
 
-/// What a check found, as the end of a command.
+/// The findings of a check, as the error of a command.
 fn faulty(sources: &Sources, error: CheckError) -> Fault {
-    // Once more, source by source: only so it is known whose file is at fault.
+    // Checks again source by source, because only that shows whose file is at fault.
     let found = check(sources);
     let of_sources = found.iter().map(|it| it.finding.clone());
     let mut errors: Vec<Finding> = of_sources.filter(Finding::is_error).collect();
@@ -159,7 +159,7 @@ pub(crate) fn compare(args: &Diff) -> Result<ExitCode, Fault> {
     };
     let (old, new) = (one(old, &args.how)?, one(new, &args.how)?);
     let (mut olds, news) = (old.services(), new.services());
-    // One file against another is one service, whatever the files are called.
+    // One file against another is one service, whatever the files' names.
     if let ([was], [is], None) = (old.all.as_slice(), new.all.as_slice(), &args.how.namespace)
         && let (Some(was_called), Some(is_called)) = (names(was).first(), names(is).first())
         && was_called != is_called
@@ -177,7 +177,7 @@ pub(crate) fn compare(args: &Diff) -> Result<ExitCode, Fault> {
     Ok(tell(args, &changes, &new, &old))
 }
 
-/// The hashes of a source; one that has none is no schema.
+/// The hashes of a source; a schema is required.
 fn hashes_of(sources: &Sources, source: &Source) -> Result<Vec<(String, SchemaHash)>, Fault> {
     let hashes = source.service.hashes();
     let hashes = hashes.map_err(|error| faulty(sources, error))?;
@@ -250,7 +250,7 @@ fn tell(args: &Diff, changes: &[Change], new: &Sources, old: &Sources) -> ExitCo
         };
         match (kind, of_kind(new).as_slice(), of_kind(old).as_slice()) {
             (Kind::Proto, [file, ..], _) | (Kind::Proto, [], [file, ..]) => Some(file.clone()),
-            // Which of several documents is not told.
+            // The file, if there is only one: the change does not name the document.
             (_, [file], _) => Some(file.clone()),
             _ => None,
         }
@@ -397,7 +397,7 @@ fn explain_rule(rule: Rule) {
     output::print(&text);
 }
 
-/// What becomes of calls, by operation and ingress.
+/// What happens to calls, by operation and ingress.
 fn explain_calls(sources: &Sources) -> Result<ExitCode, Fault> {
     for source in &sources.all {
         let calls = source.service.calls();

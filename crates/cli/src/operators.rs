@@ -1,4 +1,4 @@
-//! `services`, `registrations`, `peers` and what operators change.
+//! `services`, `registrations`, `peers` and the commands of operators that change something.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use crate::output::{self, FINE, Fault, GATEWAY, count, line, plain, table};
 
 type Outcome = Result<ExitCode, Fault>;
 
-/// Asks a gateway one thing.
+/// Makes one call to a gateway.
 fn ask<T>(
     gateway: &Gateway,
     what: impl AsyncFnOnce(&Client) -> Result<T, tower_gwag::Error>,
@@ -263,7 +263,7 @@ pub(crate) fn sign(args: &Sign) -> Outcome {
     DONE
 }
 
-/// Everything that is watched, as lines by name.
+/// All watched values, as lines by name.
 type State = BTreeMap<String, String>;
 
 pub(crate) fn watch(args: &Watch) -> Outcome {

@@ -1,4 +1,4 @@
-//! Everything that is written: what was asked for goes to stdout, what is said about it to stderr.
+//! All output: results go to stdout, messages to stderr.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-/// Nothing was wrong.
+/// Success.
 pub(crate) const FINE: u8 = 0;
-/// What was looked at has faults: findings, a breaking change, an ill gateway.
+/// What was checked has faults: findings, a breaking change, a faulty gateway.
 pub(crate) const FAULTY: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// A file is missing, or cannot be read or written.
 pub(crate) const FILE: u8 = 3;
-/// The gateway is away, is none, or said no.
+/// The gateway is unreachable, is not a gateway, or refused.
 pub(crate) const GATEWAY: u8 = 4;
 /// `run` itself failed, so that no program ran.
 pub(crate) const RUN: u8 = 125;
@@ -23,7 +23,7 @@ pub(crate) const CANNOT_RUN: u8 = 126;
 /// The program of `run` does not exist.
 pub(crate) const NO_PROGRAM: u8 = 127;
 
-/// Why a command ends here, and what to do about it.
+/// Why a command fails, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) code: u8,
@@ -69,7 +69,7 @@ impl Fault {
     }
 }
 
-/// How a piece of text stands out on a terminal.
+/// How a piece of text is highlighted on a terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Style {
     Good,
@@ -91,7 +91,7 @@ impl Style {
     }
 }
 
-/// Writes to stdout. A reader that has gone away, as of `| head`, ends the program quietly.
+/// Writes to stdout. If the reader has gone, as with `| head`, the program ends quietly.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -109,7 +109,7 @@ pub(crate) fn json(value: &Value) {
     line(format_args!("{value:#}"));
 }
 
-/// Writes a line to stderr; nobody is there to be told if that fails.
+/// Writes a line to stderr, and ignores errors.
 pub(crate) fn say(text: &str) {
     let mut err = io::stderr().lock();
     let _ = err.write_all(format!("{text}\n").as_bytes());
@@ -125,7 +125,7 @@ fn wants_colour() -> bool {
     !is_off("NO_COLOR") && std::env::var_os("TERM").is_none_or(|it| it != "dumb")
 }
 
-/// For stdout.
+/// Styles a text for stdout.
 pub(crate) fn paint(style: Style, text: &str) -> String {
     painted(is_coloured(), style, text)
 }
@@ -141,20 +141,20 @@ fn painted(is_on: bool, style: Style, text: &str) -> String {
     }
 }
 
-/// What a peer or a file said, with everything escaped that could change a terminal.
+/// Text from a peer or a file, with everything escaped that could change a terminal.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '"' | '\'' | '\\' => plain.push(c),
-            // It knows which characters cannot be seen, or change the direction of others.
+            // Escapes characters that are invisible, or change the direction of others.
             _ => plain.extend(c.escape_debug()),
         }
     }
     plain
 }
 
-/// The same, cut where it is long.
+/// The same, cut if it is long.
 pub(crate) fn short(text: &str, most: usize) -> String {
     let plain = plain(text);
     match plain.char_indices().nth(most) {
@@ -163,7 +163,7 @@ pub(crate) fn short(text: &str, most: usize) -> String {
     }
 }
 
-/// Columns side by side. Cells are escaped.
+/// Aligns columns. Cells are escaped.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()

@@ -1,4 +1,4 @@
-//! From paths, or a gwag.toml, to services.
+//! Makes services from paths, or a gwag.toml.
 
 use std::fmt;
 use std::fs::File;
@@ -11,18 +11,18 @@ use tower_gwag::{Finding, GatewayRelease, ProtoFiles, Rule, Service};
 use crate::cli::{How, Release};
 use crate::output::{FILE, Fault, USAGE, count, plain};
 
-/// Gateways receive less; what is larger is no schema.
+/// The largest file: gateways accept less, so that a larger one is no schema.
 const LONGEST: u64 = 64 * 1024 * 1024;
 /// The file that lists services.
 pub(crate) const LIST: &str = "gwag.toml";
 
-/// A file, as the service that is to be registered.
+/// A file, as the service to register.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) service: Service,
     pub(crate) kind: Kind,
     pub(crate) path: PathBuf,
-    /// The namespace, as far as it is known.
+    /// The namespace, if known.
     pub(crate) name: Option<String>,
     pub(crate) version: String,
     includes: Vec<PathBuf>,
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     GraphQl,
 }
 
-/// All that a command line names.
+/// All sources of a command line.
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) all: Vec<Source>,
@@ -56,7 +56,7 @@ impl fmt::Display for Kind {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct List {
-    /// By which release of the gateway: "1.1" or "1.4".
+    /// The gateway release to judge by: "1.1" or "1.4".
     gateway_release: Option<String>,
     #[serde(default)]
     allow: Vec<String>,
@@ -127,7 +127,7 @@ impl Sources {
     }
 }
 
-/// The path, or the list in it where it is a directory.
+/// The path, or the gwag.toml in it if it is a directory.
 fn list_in(path: &Path) -> Result<PathBuf, Fault> {
     if !path.is_dir() {
         return Ok(path.to_owned());
@@ -236,7 +236,7 @@ fn listed(path: &Path, how: &How) -> Result<(Vec<Source>, Option<GatewayRelease>
 // === impl Source ===
 
 impl Source {
-    /// A file whose kind its name or its content tells.
+    /// A file whose name or content tells its kind.
     pub(crate) fn of(path: &Path, how: &How, kind: Option<Kind>) -> Result<Self, Fault> {
         let kind = match kind {
             Some(kind) => kind,
@@ -294,7 +294,7 @@ impl Source {
         })
     }
 
-    /// Tells a finding as it is to be read here: files as they are called on disk.
+    /// Rewords a finding for the command line: files have their names on disk.
     pub(crate) fn told(&self, finding: Finding) -> Finding {
         finding.for_command_line(|file| Some(self.on_disk(file)))
     }
@@ -303,7 +303,7 @@ impl Source {
         self.path.display().to_string()
     }
 
-    /// What a finding or a change calls a file, as it is called on disk.
+    /// The name on disk of the file that a finding or a change names.
     pub(crate) fn on_disk(&self, file: &str) -> String {
         match self.kind {
             Kind::Proto => {
@@ -356,7 +356,7 @@ fn kind_of(path: &Path) -> Result<Kind, Fault> {
     })
 }
 
-/// The nearest directory above the file in which all that it imports is found.
+/// The nearest directory above the file that contains all its imports.
 fn root_of(path: &Path, text: &str) -> PathBuf {
     let parent = path.parent().unwrap_or(Path::new(""));
     let statements = text.split([';', '\n']);
@@ -392,8 +392,8 @@ fn imported(line: &str) -> Option<&str> {
     rest[1..].split(quote).next()
 }
 
-/// The entry file as an `import` statement would write it; its own directory is searched, too, where no
-/// other one has it.
+/// The entry file as an `import` statement would write it; its own directory is searched, too, if
+/// no other one contains it.
 fn entry_in(path: &Path, includes: &mut Vec<PathBuf>) -> Result<String, Fault> {
     let absolute = |it: &Path| std::path::absolute(it).unwrap_or_else(|_| it.to_owned());
     let file = absolute(path);
@@ -414,7 +414,7 @@ fn entry_in(path: &Path, includes: &mut Vec<PathBuf>) -> Result<String, Fault> {
     Ok(name.to_string_lossy().into_owned())
 }
 
-/// A name that gateways take, made of a file's.
+/// A valid namespace, made from a file's name.
 fn as_name(text: &str) -> String {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let name: String = text
@@ -427,7 +427,7 @@ fn as_name(text: &str) -> String {
     }
 }
 
-/// A regular file, or why it cannot be read.
+/// Reads a regular file, or says why not.
 pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
     let shown = plain(&path.display().to_string());
     let meta = std::fs::metadata(path).map_err(|error| match error.kind() {
@@ -469,9 +469,9 @@ pub(crate) fn text_of(path: &Path) -> Result<String, Fault> {
     })
 }
 
-/// Writes a file whole, or leaves it as it was.
+/// Writes a file completely, or leaves it unchanged.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fault> {
-    // Where it is a link, what it leads to.
+    // Follows a link to its target.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -483,7 +483,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fault> {
         })
         .and_then(|()| std::fs::rename(&new, &target));
     done.map_err(|error| {
-        // What is left of it hurts nobody.
+        // A leftover file is harmless.
         let _ = std::fs::remove_file(&new);
         let shown = plain(&path.display().to_string());
         Fault::new(FILE, format!("`{shown}` cannot be written: {error}"))

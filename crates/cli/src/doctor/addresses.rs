@@ -1,4 +1,4 @@
-//! Whether anybody answers at the addresses of replicas, and what is spoken there. No handler is called.
+//! Dials the addresses of replicas and detects the protocol spoken there. Calls no handler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -12,27 +12,27 @@ use tokio::time::timeout;
 use crate::run::host_port;
 
 const DIAL: Duration = Duration::from_secs(3);
-/// For the first bytes of an answer.
+/// The timeout for the first bytes of an answer.
 const ANSWER: Duration = Duration::from_secs(1);
-/// At once.
+/// The most dials at once.
 const MOST_DIALS: usize = 32;
 
-/// How HTTP/2 begins, with empty settings.
+/// The start of an HTTP/2 connection, with empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
-/// What answers at an address.
+/// The result of dialling an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Spoken {
     /// HTTP/2 without TLS.
     Http2,
-    /// HTTP/1 alone.
+    /// HTTP/1 only.
     Http1,
     Tls,
-    /// It accepts, and says nothing that tells more.
+    /// It accepts, but sends nothing that identifies a protocol.
     Silent,
-    /// Nobody, and why.
+    /// Nothing answers, and why.
     Nobody(String),
-    /// It is no address with a host and a port.
+    /// Not an address with a host and a port.
     Unclear,
 }
 
@@ -74,7 +74,7 @@ async fn ask(host: &str, port: u16) -> Spoken {
         Ok(Err(error)) => return Spoken::Nobody(error.to_string()),
         Ok(Ok(stream)) => stream,
     };
-    // A free port may be given to the very connection that is to reach it.
+    // The kernel may give a free port to the very connection that dials it.
     if stream.local_addr().ok() == stream.peer_addr().ok() {
         return Spoken::Nobody("connection refused".to_owned());
     }

@@ -1,4 +1,4 @@
-//! What can be asked of a gateway without harm.
+//! Collects what a gateway answers to harmless requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,38 +20,38 @@ use crate::http::Base;
 use crate::operators::now_ms;
 use crate::output::{Fault, USAGE};
 
-/// Between two looks at the list of services.
+/// The interval between looks at the list of services.
 const LOOK: Duration = Duration::from_millis(250);
-/// So many addresses are dialled.
+/// The most addresses to dial.
 const MOST_ADDRESSES: usize = 2_000;
-/// So many services are rendered one by one to find out who blocks.
+/// The most services to render one by one to find the one that blocks.
 const MOST_RENDERED: usize = 500;
 
 /// A service's namespace and version.
 pub(crate) type Slot = (String, String);
 
-/// What one node says.
+/// The answers of one node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     pub(crate) target: String,
     pub(crate) peers: Vec<Peer>,
-    /// At the beginning, and at the end.
+    /// The lists at the beginning and at the end.
     pub(crate) services: [Vec<ServiceInfo>; 2],
     pub(crate) registrations: [Vec<Registration>; 2],
-    /// The hashes that a slot had while it was looked at.
+    /// All hashes that a slot had during the looks.
     pub(crate) hashes: BTreeMap<Slot, BTreeSet<String>>,
 }
 
-/// What the HTTP port says.
+/// The answers of the HTTP port.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pages {
-    /// What is being served.
+    /// The schema being served.
     pub(crate) whole: Option<ServedSchema>,
-    /// Services that cannot be rendered, and what the gateway says of it.
+    /// Services that cannot be rendered, with the gateway's reason.
     pub(crate) culprits: BTreeMap<Slot, String>,
-    /// What the gateway says where no service by itself is at fault.
+    /// The gateway's reason if no single service is at fault.
     pub(crate) together: Option<String>,
-    /// Services that are not in the whole, but are rendered by themselves.
+    /// Services that are missing in the whole schema, but can be rendered by themselves.
     pub(crate) alone: BTreeSet<Slot>,
     /// Rejected joins by slot: how many, why, when.
     pub(crate) rejected: BTreeMap<Slot, (u64, String, u64)>,
@@ -64,14 +64,14 @@ pub(crate) struct Evidence {
     pub(crate) nodes: Vec<Node>,
     /// Nodes that did not answer, and why.
     pub(crate) away: Vec<(String, String)>,
-    /// `None`: no URL is given; `Err`: what is wrong with it.
+    /// `None`: no URL is given; `Err`: why it cannot be used.
     pub(crate) pages: Option<Result<Pages, String>>,
     /// What answers at the addresses of replicas.
     pub(crate) spoken: BTreeMap<String, Spoken>,
     pub(crate) is_dialled: bool,
-    /// The addresses that were given, control planes and HTTP.
+    /// The addresses from the command line, control planes and HTTP.
     pub(crate) own: Vec<(String, u16)>,
-    /// Whether the control plane is spoken to over TLS: such a gateway dials gRPC services so.
+    /// Whether the control plane uses TLS: such a gateway dials gRPC services with TLS, too.
     pub(crate) is_tls: bool,
     pub(crate) now_ms: u64,
 }
@@ -80,7 +80,7 @@ pub(crate) fn slot(it: &ServiceInfo) -> Slot {
     (it.namespace.clone(), it.version.clone())
 }
 
-/// Of the gateway itself.
+/// Namespaces of the gateway itself.
 pub(crate) fn is_built_in((namespace, version): &Slot) -> bool {
     version == "v1" && matches!(namespace.as_str(), "admin" | "admin_events" | "ps")
 }
@@ -88,7 +88,7 @@ pub(crate) fn is_built_in((namespace, version): &Slot) -> bool {
 // === impl Evidence ===
 
 impl Evidence {
-    /// Those of all registrations, as the first node lists them.
+    /// The entries of all registrations, as the first node lists them.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ServiceInfo> {
         let first = self.nodes.first().into_iter();
         let all = first.flat_map(|it| &it.services[1]);
@@ -135,7 +135,7 @@ pub(crate) async fn gather(args: &Doctor) -> Result<Evidence, Fault> {
     for client in clients {
         match look(&client).await {
             Ok(node) => {
-                // One node under two names is one.
+                // One node under two names counts once.
                 let is_same = |it: &Node| {
                     let ids = |it: &Node| {
                         it.registrations[0]
@@ -179,13 +179,13 @@ async fn look(client: &Client) -> Result<Node, tower_gwag::Error> {
     })
 }
 
-/// Looks for what changes, and once more at everything at the end.
+/// Watches for changes, and reads everything once more at the end.
 async fn observe(nodes: &mut [Node], clients: &[Client], time: Duration) {
     let end = Instant::now() + time;
     loop {
         let is_last = Instant::now() >= end;
         for (node, client) in nodes.iter_mut().zip(clients) {
-            // What is not answered now was answered before.
+            // An earlier answer stands in for a missing one.
             let Ok(services) = client.services().await else {
                 continue;
             };
@@ -237,7 +237,8 @@ async fn pages(base: &Base, evidence: &Evidence) -> Result<Pages, String> {
         let path = format!("/api/schema/proto?service={}", selected(it));
         if let Ok((StatusCode::OK, body)) = base.get(&path).await
             && let Ok(set) = FileDescriptorSet::decode(body)
-            // Gateways show every service as proto and as OpenAPI: the file's name tells what it was.
+            // Gateways show every service as proto and as OpenAPI: the file's name shows its original
+            // kind.
             && set.file.iter().any(|file| file.name() == format!("{}.proto", it.0))
         {
             pages.documents.remove(it);
@@ -248,7 +249,7 @@ async fn pages(base: &Base, evidence: &Evidence) -> Result<Pages, String> {
     Ok(pages)
 }
 
-/// Who cannot be rendered, and who is not served although it can be.
+/// The services that cannot be rendered, and those not served although they can be.
 async fn blocks(base: &Base, slots: &[Slot], pages: &mut Pages) {
     let whole = match base.get("/api/schema/graphql?service=,").await {
         Ok((StatusCode::INTERNAL_SERVER_ERROR, body)) => Some(said(&body)),
@@ -269,7 +270,7 @@ async fn blocks(base: &Base, slots: &[Slot], pages: &mut Pages) {
         return;
     }
     for it in visible.iter().take(MOST_RENDERED) {
-        // Free JSON of a proto shows only beside that of an OpenAPI document, which `admin` has.
+        // A proto's free JSON shows only beside that of an OpenAPI document, which `admin` has.
         let beside = format!("/api/schema/graphql?service={},admin", selected(it));
         match base.get(&beside).await {
             Ok((StatusCode::OK, body)) if missing.contains(*it) => {
@@ -284,7 +285,7 @@ async fn blocks(base: &Base, slots: &[Slot], pages: &mut Pages) {
             }
         }
     }
-    // A hidden one is rendered with nothing, and a name that is none may not be asked for.
+    // A hidden namespace renders to nothing, and an invalid one must not be requested.
     for it in slots.iter().filter(|it| !is_name(&it.0)) {
         let why = || format!("`{}` is no name that a schema can have", it.0);
         pages.culprits.entry(it.clone()).or_insert_with(why);
@@ -344,7 +345,7 @@ async fn documents(base: &Base, pages: &mut Pages) {
     }
 }
 
-/// For a query, as it is asked for.
+/// Encodes a text for a query.
 fn selected((namespace, version): &Slot) -> String {
     let mut text = String::new();
     for byte in format!("{namespace}:{version}").bytes() {

@@ -1,4 +1,4 @@
-//! What follows from what a gateway says.
+//! Draws conclusions from a gateway's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use super::{Finding, Unjudged, paths};
 use crate::output::count;
 use crate::run::host_port;
 
-/// Holds of this crate: they route nothing.
+/// The namespace of this crate's holds: they route nothing.
 const HOLD: &str = "_tower_gwag_hold";
-/// For so long after its restart a gateway lists its former self among its peers, and some more.
+/// How long a restarted gateway lists its former self among its peers, with a margin.
 const FORMER_SELF_MS: u64 = 60_000;
-/// A lurker beats more often than that.
+/// A lurker sends heartbeats more often than this.
 const REJECTED_RECENTLY_MS: u64 = 45_000;
 
 pub(crate) fn judge(evidence: &Evidence) -> (Vec<Finding>, Vec<Unjudged>) {
@@ -72,7 +72,7 @@ fn name((namespace, version): &Slot) -> String {
     format!("{namespace}/{version}")
 }
 
-/// How many nodes live; a gateway without a cluster lists none and is one.
+/// The number of live nodes; a gateway without a cluster lists none and counts as one.
 fn living(node: &Node, now_ms: u64) -> usize {
     let mut names: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for peer in &node.peers {
@@ -88,7 +88,7 @@ fn living(node: &Node, now_ms: u64) -> usize {
     node.peers.len().saturating_sub(formers.sum()).max(1)
 }
 
-/// Nodes that are given together and are no cluster.
+/// Nodes that are given together but form no cluster.
 fn strangers(evidence: &Evidence, found: &mut Vec<Finding>) {
     let Some((first, others)) = evidence.nodes.split_first() else {
         return;
@@ -111,7 +111,8 @@ fn strangers(evidence: &Evidence, found: &mut Vec<Finding>) {
     }
 }
 
-/// A node that answers, and that its cluster does not know as a peer: its registrations cannot be missed.
+/// A node that answers although its cluster does not list it as a peer: its registrations are known
+/// all the same.
 fn unlisted_peers(evidence: &Evidence, found: &mut Vec<Finding>) {
     let known: BTreeSet<&String> = evidence
         .nodes
@@ -131,7 +132,7 @@ fn unlisted_peers(evidence: &Evidence, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether what is listed is served, and who is in the way.
+/// Whether listed services are served, and which service blocks them.
 fn served(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unjudged>) {
     let what =
         "whether services are served, who blocks, shared paths, methods that end the gateway";
@@ -221,7 +222,7 @@ fn remedy(why: &str) -> &'static str {
 /// Replicas and registrations of a slot.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    /// The least and the most that were seen.
+    /// The lowest and the highest number seen.
     replicas: (usize, usize),
     registrations: (usize, usize),
 }
@@ -229,7 +230,7 @@ struct Count {
 fn counts(evidence: &Evidence) -> BTreeMap<Slot, Count> {
     let mut counts: BTreeMap<Slot, [[usize; 2]; 2]> = BTreeMap::new();
     for at in [0, 1] {
-        // Every node lists the replicas of all.
+        // Every node lists the replicas of all nodes.
         for it in evidence
             .nodes
             .iter()
@@ -258,7 +259,7 @@ fn counts(evidence: &Evidence) -> BTreeMap<Slot, Count> {
     counts.filter(|(slot, _)| !is_built_in(slot)).collect()
 }
 
-/// Only what stayed so while it was looked at counts.
+/// Counts only what stayed the same during all looks.
 fn ghosts(evidence: &Evidence, counts: &BTreeMap<Slot, Count>, found: &mut Vec<Finding>) {
     for (slot, it) in counts.iter().filter(|(slot, _)| slot.0 != HOLD) {
         let ghosts = it.replicas.0.saturating_sub(it.registrations.1);
@@ -277,7 +278,7 @@ fn ghosts(evidence: &Evidence, counts: &BTreeMap<Slot, Count>, found: &mut Vec<F
     }
 }
 
-/// Two schemas that want one slot.
+/// Two schemas that compete for one slot.
 fn slots(
     evidence: &Evidence,
     counts: &BTreeMap<Slot, Count>,
@@ -327,7 +328,7 @@ fn slots(
             .filter(|(_, _, when)| evidence.now_ms.saturating_sub(*when) < REJECTED_RECENTLY_MS);
         let lurks = match recent {
             Some(_) => extra > 0 || !is_whole,
-            // A slot whose replicas are on their way is no conflict.
+            // A slot whose replicas are being mounted is no conflict.
             None => extra > 0 && count.replicas.1 > 0 && rejected.is_some(),
         };
         if lurks {
@@ -349,7 +350,7 @@ fn count_of(registrations: usize) -> String {
     count(registrations, "registration")
 }
 
-/// Taken, and never mounted.
+/// Accepted, and never mounted.
 fn unlisted(evidence: &Evidence, found: &mut Vec<Finding>) {
     let listed: BTreeSet<String> = evidence
         .nodes
@@ -378,7 +379,7 @@ fn unlisted(evidence: &Evidence, found: &mut Vec<Finding>) {
     }
 }
 
-/// Who answers where replicas are said to be.
+/// What answers at the addresses of replicas.
 fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
     let grpc: BTreeSet<&str> = evidence
         .registrations()
@@ -433,7 +434,7 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
             continue;
         }
         let Some(place) = host_port(address) else {
-            // Another kind of target, such as a socket of the gateway's host.
+            // Another kind of target, such as a socket on the gateway's host.
             continue;
         };
         if evidence.own.contains(&place) {
@@ -518,7 +519,7 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
     }
 }
 
-/// Calls that anybody can make, and that end the gateway.
+/// Calls that any caller can make, and that end the gateway.
 fn fatal(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unjudged>) {
     let Some(pages) = evidence.pages() else {
         return;

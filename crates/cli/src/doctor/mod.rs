@@ -1,6 +1,6 @@
 //! `doctor`: what is wrong with a gateway, and what to do about it.
 //!
-//! `gather` asks, `judge` says what follows from the answers: it is pure.
+//! `gather` asks, `judge` draws conclusions from the answers and is pure.
 
 mod addresses;
 mod gather;
@@ -20,9 +20,9 @@ use crate::output::{self, FAULTY, FINE, Fault, GATEWAY, Style, count, paint, pla
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// Worth knowing.
+    /// For information.
     Warning,
-    /// Calls fail, or will.
+    /// Calls fail, or will fail.
     Fault,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
-    /// Never changes, such as `ghosts`.
+    /// A stable id, such as `ghosts`.
     pub(crate) id: &'static str,
     /// A service, an address or a node.
     pub(crate) subject: String,
@@ -155,7 +155,7 @@ fn show(evidence: &Evidence, found: &[Finding], unjudged: &[Unjudged]) {
     output::print(&format!("{text}{end}\n"));
 }
 
-/// Lines stay lines.
+/// Keeps line breaks.
 fn escaped(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }

@@ -1,4 +1,4 @@
-//! Services that share an HTTP path or a gRPC route: a gateway gives all calls to one of them.
+//! Services that share an HTTP path or a gRPC route: a gateway sends all calls to one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use super::gather::{Pages, Slot};
 
 /// The methods that gateways route.
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
-/// So many templates are compared with each other.
+/// The most templates that are compared with each other.
 const MOST: usize = 2_000;
 
-/// A path or route, and those that have it.
+/// A path or route, and the services that have it.
 pub(crate) fn shared(pages: &Pages) -> Vec<(String, BTreeSet<Slot>)> {
     let mut owners: BTreeMap<String, BTreeSet<Slot>> = BTreeMap::new();
     let mut templates: Vec<(String, Vec<String>, String, Slot)> = Vec::new();
@@ -58,7 +58,7 @@ pub(crate) fn shared(pages: &Pages) -> Vec<(String, BTreeSet<Slot>)> {
     found
 }
 
-/// Whether a path fits both templates.
+/// Whether a path can match both templates.
 fn overlap(one: &[String], other: &[String]) -> bool {
     let is_open = |part: &String| part.starts_with('{') && part.ends_with('}');
     one.len() == other.len()

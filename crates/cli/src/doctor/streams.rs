@@ -1,23 +1,23 @@
-//! Methods that end a gateway's process when they are called (contract, data plane § 2).
+//! Methods that end a gateway's process when they are called (gateway-issues.md, A call on a stream).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-/// What is to be said of a server-streaming method.
+/// The verdict on a server-streaming method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It ends the gateway, and by what.
+    /// It ends the gateway; the cause.
     Fatal(String),
     /// The type is imported, and the gateway does not show it.
     Unknown(String),
 }
 
-/// What of a message matters.
+/// What matters about a message.
 #[derive(Clone, Copy)]
 struct Wanted {
-    /// A map ends the gateway in requests alone.
+    /// A map ends the gateway in requests only.
     maps: bool,
 }
 

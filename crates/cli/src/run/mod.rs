@@ -1,7 +1,7 @@
-//! `run`: a program of any language as a registered service.
+//! `run`: runs a program of any language as a registered service.
 //!
-//! The program's death is seen as the kernel tells it, and ends the registration at once: no call is
-//! worth waiting for then.
+//! The kernel reports the program's death, which ends the registration at once: no calls are left
+//! to wait for.
 
 mod port;
 mod program;
@@ -24,20 +24,20 @@ use crate::cli::{HoldWhen, How, Run};
 use crate::output::{Fault, RUN, USAGE, plain, say};
 use crate::sources::{Kind, Source, Sources};
 
-/// Between two dials while the program starts.
+/// The interval between dials while the program starts.
 const START_DIAL: Duration = Duration::from_millis(25);
-/// A port that refuses is dialled once more after so long.
+/// The delay before a refusing port is dialled once more.
 const SECOND_DIAL: Duration = Duration::from_millis(100);
-/// What leaving takes beside the grace, at most.
+/// The most time that leaving takes in addition to the grace.
 const LEAVE: Duration = Duration::from_secs(20);
 /// The pause before a restart, which doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A program that ran for so long begins with the first pause again.
+/// After a run of this length the pause starts from the beginning.
 const CALM: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &Run) -> Result<ExitCode, Fault> {
-    // Whatever is wrong ends it as what could not begin.
+    // Any other error gets the exit code of a program that did not run.
     let as_run = |fault: Fault| match fault.code {
         USAGE => fault,
         _ => Fault { code: RUN, ..fault },
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Fault> {
     Ok(ExitCode::from(code))
 }
 
-/// The services, which must be such that a gateway can serve them.
+/// The services; fails if a gateway cannot serve them.
 fn services(args: &Run) -> Result<Vec<Service>, Fault> {
     let mut paths: Vec<(std::path::PathBuf, Kind)> = Vec::new();
     paths.extend(args.proto.iter().map(|it| (it.clone(), Kind::Proto)));
@@ -109,7 +109,7 @@ fn planned(args: &Run, services: Vec<Service>) -> Result<Options, Fault> {
         );
         return Err(Fault::new(USAGE, message).help("make one longer or the other shorter"));
     }
-    // Deregistering, then the wait for calls that nobody counts, and not a moment more.
+    // The time to deregister, then the grace for calls that cannot be counted, and no more.
     let drain = (args.grace + Duration::from_secs(1)).min(leave);
     let mut options = options(args.gateway.clone(), &args.access)?
         .services(services)
@@ -173,7 +173,7 @@ fn planned(args: &Run, services: Vec<Service>) -> Result<Options, Fault> {
     if let Some(release) = args.how.release {
         options = options.gateway_release(release.into());
     }
-    // What was found in schemas has been shown.
+    // Findings about schemas have been shown already.
     options
         .check()
         .map_err(|error| Fault::new(RUN, error.to_string()))?;
@@ -184,17 +184,17 @@ fn tell(event: &Event) {
     match event {
         Event::StatusChanged(status) => match status.state() {
             State::Idle | State::Registering | State::Leaving | State::Left => {}
-            // Told with the address.
+            // Reported with the address.
             State::Registered if status.reason().is_none() => {}
             _ => say(&format!("tower-gwag: {status}")),
         },
-        // These speak of Rust code, or are said here.
+        // These concern Rust code, or are reported here.
         Event::HalfWired(_) | Event::Uncalled(_) | Event::Left(_) => {}
         other => say(&format!("tower-gwag: {other}")),
     }
 }
 
-/// What comes of one run of the program.
+/// The result of one run of the program.
 enum Course {
     /// Asked to stop.
     Stopped(Ended),
@@ -271,7 +271,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// From the start of the program to its end; nothing of it is registered then.
+    /// Runs the program from start to end; afterwards it has no registration.
     async fn life(&mut self, program: &mut Program) -> Result<Course, Fault> {
         if let Some(course) = self.wait_for_port(program).await? {
             return Ok(course);
@@ -282,7 +282,7 @@ impl<'a> Supervisor<'a> {
             let mut closed = 0;
             let mut next_dial = Instant::now() + self.args.port_check;
             let is_checked = !self.args.port_check.is_zero();
-            // Until something ends it.
+            // Until an event ends the run.
             let lost_port = loop {
                 tokio::select! {
                     biased;
@@ -328,7 +328,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Until the port accepts; how it came out where it does not.
+    /// Waits until the port accepts; returns the result of the run if it does not.
     async fn wait_for_port(&mut self, program: &mut Program) -> Result<Option<Course>, Fault> {
         let deadline = Instant::now() + self.args.start_timeout;
         loop {
@@ -374,7 +374,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Until a port that was closed accepts again; how it came out where it does not.
+    /// Waits until a closed port accepts again; returns the result of the run if it does not.
     async fn wait_for_return(&mut self, program: &mut Program) -> Option<Course> {
         loop {
             tokio::select! {
@@ -409,7 +409,7 @@ impl<'a> Supervisor<'a> {
         self.args.port.or_else(advertised).unwrap_or(0)
     }
 
-    /// Deregisters, waits for calls in flight, gives the hold back, and only then stops the program.
+    /// Deregisters, waits for calls in flight, releases the hold, and only then stops the program.
     async fn stop(&mut self, program: &mut Program, registration: &Registration) -> Course {
         let grace = self.args.grace;
         say(&format!(
@@ -452,8 +452,8 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// Without a wait for calls in flight, but with that for a beat whose answer is out: an entry that is
-/// deregistered beside it may stay for good.
+/// Leaves without waiting for calls in flight, but waits for an outstanding heartbeat: an entry
+/// deregistered during one may stay for good.
 async fn leave_at_once(registration: &Registration) -> LeaveReport {
     let leave = registration.leave();
     tokio::pin!(leave);

@@ -12,19 +12,19 @@ use crate::output::{Fault, RUN, plain};
 
 const DIAL: Duration = Duration::from_secs(1);
 
-/// Where the program listens, as far as it can be dialled from here.
+/// Where the program listens, if it can be dialled from here.
 #[derive(Clone, Debug)]
 pub(super) struct Port {
     places: Vec<(String, u16)>,
 }
 
-/// What a dial found.
+/// The result of a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialled {
     Accepts,
     /// Nothing listens there.
     Refused,
-    /// Neither: no answer, or an address that cannot be reached from here.
+    /// Unknown: no answer, or an address that cannot be reached from here.
     Unclear,
 }
 
@@ -58,7 +58,7 @@ impl Port {
         let mut found = Dialled::Refused;
         for (host, port) in &self.places {
             match timeout(DIAL, TcpStream::connect((host.as_str(), *port))).await {
-                // A free port may be given to the very connection that is to reach it.
+                // The kernel may give a free port to the very connection that dials it.
                 Ok(Ok(stream)) if stream.local_addr().ok() != stream.peer_addr().ok() => {
                     return Dialled::Accepts;
                 }
@@ -87,7 +87,7 @@ impl std::fmt::Display for Port {
     }
 }
 
-/// This host's address on the way to the gateway; nothing is sent.
+/// This host's address on the route to the gateway; sends nothing.
 fn source_towards(gateway: &str) -> Option<IpAddr> {
     let (host, port) = host_port(gateway)?;
     let target: SocketAddr = format!("{host}:{port}").parse().ok()?;

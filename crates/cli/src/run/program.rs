@@ -1,4 +1,4 @@
-//! The program that is supervised: started, signalled, reaped.
+//! The supervised program: starting, signalling, reaping.
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal};
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::output::{CANNOT_RUN, Fault, NO_PROGRAM, RUN, plain, say};
 
-/// What is left of a program that ended has so long to end, too.
+/// How long the processes that an ended program left have to end, too.
 const REST: Duration = Duration::from_secs(2);
 
 /// A running program, or one that has ended.
@@ -33,7 +33,7 @@ pub(super) enum Ended {
     Signal(u8),
 }
 
-/// What came from outside.
+/// An event for the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
     /// The program has ended.
@@ -42,7 +42,7 @@ pub(super) enum Came {
     Stop,
 }
 
-/// Signals that concern a supervisor.
+/// The signals that concern a supervisor.
 pub(super) struct Signals {
     terminate: Stream,
     interrupt: Stream,
@@ -62,7 +62,7 @@ impl Ended {
         }
     }
 
-    /// As shells tell it.
+    /// The exit code, as shells report it.
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Exit(code) => code,
@@ -106,8 +106,8 @@ impl Signals {
         })
     }
 
-    /// The next thing that concerns the supervisor; what is the program's goes to it, and what has
-    /// ended is reaped.
+    /// The next event for the supervisor. Forwards signals meant for the program, and reaps ended
+    /// processes.
     ///
     /// # Cancel safety
     ///
@@ -133,7 +133,7 @@ impl Signals {
         }
     }
 
-    /// A pause, while no program runs; true where it was ended by SIGTERM or SIGINT.
+    /// Pauses while no program runs; true if SIGTERM or SIGINT ended the pause.
     pub(super) async fn pause(&mut self, pause: Duration) -> bool {
         let end = sleep(pause);
         tokio::pin!(end);
@@ -148,7 +148,8 @@ impl Signals {
     }
 }
 
-/// Takes what has ended, orphans that were left to us among it; how that process ended, if it did.
+/// Reaps all ended children, including inherited orphans; returns how the wanted process ended, if
+/// it did.
 fn reap_all(wanted: Option<Pid>) -> Option<Ended> {
     let mut found = None;
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
@@ -162,9 +163,10 @@ fn reap_all(wanted: Option<Pid>) -> Option<Ended> {
 // === impl Program ===
 
 impl Program {
-    /// Starts it in a process group of its own, so that Ctrl-C reaches it after the deregistration.
+    /// Starts it in a process group of its own, so that Ctrl-C reaches it only after the
+    /// deregistration.
     pub(super) fn start(line: &[OsString]) -> Result<Self, Fault> {
-        // Whatever it leaves behind comes to us, as to an init.
+        // Become the parent of its orphans, as an init process does.
         let _ = set_child_subreaper(Some(rustix::process::getpid()));
         let (name, arguments) = line
             .split_first()
@@ -172,7 +174,7 @@ impl Program {
         let mut command = Command::new(name);
         command.args(arguments).process_group(0);
         if std::io::stdin().is_terminal() {
-            // In a group that has not the terminal, reading from it stops a process.
+            // Reading from the terminal stops a process outside its foreground group.
             command.stdin(Stdio::null());
         }
         let shown = plain(&name.to_string_lossy());
@@ -210,16 +212,17 @@ impl Program {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        // It may have ended meanwhile, and is not reaped yet.
+        // It may have ended meanwhile, without being reaped yet.
         if self.ended.is_none() {
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// SIGTERM, and SIGKILL at a second signal or when it takes too long; how it ended.
+    /// Sends SIGTERM, then SIGKILL at a second signal or when it takes too long; returns how it
+    /// ended.
     pub(super) async fn stop(&mut self, signals: &mut Signals, patience: Duration) -> Ended {
         self.signal(Signal::TERM);
-        // A stopped process receives nothing.
+        // A stopped process does not handle signals.
         self.signal(Signal::CONT);
         match timeout(patience, signals.next(self)).await {
             Ok(Came::End(ended)) => return ended,
@@ -229,7 +232,7 @@ impl Program {
             )),
         }
         let _ = kill_process_group(self.pid, Signal::KILL);
-        // Nothing outlives that, unless the kernel is stuck.
+        // SIGKILL ends every process, unless the kernel is stuck.
         loop {
             if let Came::End(ended) = signals.next(self).await {
                 return ended;
@@ -237,13 +240,13 @@ impl Program {
         }
     }
 
-    /// What it left running: processes of its group, and those that it had made daemons.
+    /// The processes that it left running: those of its group, and its daemons.
     pub(super) fn has_left(&self) -> bool {
         reap_all(None);
         test_kill_process_group(self.pid).is_ok() || !orphans().is_empty()
     }
 
-    /// Ends what the program left running.
+    /// Ends the processes that the program left running.
     pub(super) async fn clear(&self) {
         for signal in [Signal::TERM, Signal::KILL] {
             if !self.has_left() {
@@ -261,7 +264,7 @@ impl Program {
     }
 }
 
-/// The processes that are our children, as the kernel lists them.
+/// Our child processes, as the kernel lists them.
 fn orphans() -> Vec<Pid> {
     let tasks = std::fs::read_dir("/proc/self/task")
         .into_iter()
