@@ -91,7 +91,7 @@ pub struct Note {
     text: String,
 }
 
-// === what is seen in the sources ===
+// === features seen in the sources ===
 
 /// An operation, where callers reach it, and its peculiarities.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! What becomes of the operations of a GraphQL service.
+//! What happens to calls of the operations of a GraphQL service.
 
 use super::feature::Feature;
 use super::{Operation, Subject};

@@ -235,7 +235,7 @@ impl Finding {
         self.pointer.as_deref()
     }
 
-    /// What is wrong.
+    /// The message: what is wrong.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

@@ -259,7 +259,8 @@ fn lost(name: &str, mut options: Vec<String>) -> Option<Finding> {
     })
 }
 
-/// Differences between the files and their compiled texts. A text that does not compile is reported elsewhere.
+/// Differences between the files and their compiled texts. A text that does not compile is reported
+/// elsewhere.
 fn differences(
     files: &[FileDescriptor],
     entry: &str,

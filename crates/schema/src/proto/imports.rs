@@ -53,7 +53,7 @@ pub(crate) fn imports(source: &str) -> Vec<String> {
     found
 }
 
-/// Reads up to the `;`; `public`, `weak` and `option` may stand before the path, and the path may
+/// Reads up to the `;`; `public`, `weak` and `option` may precede the path, and the path may
 /// be written as several adjacent strings.
 fn path_of_import(tokens: &mut Tokens<'_>) -> Option<String> {
     let mut path = None::<String>;

@@ -1,4 +1,4 @@
-//! The files of a proto binding: the entry file and, transitively, what it imports.
+//! Collects the files of a proto binding: the entry file and its imports, direct or not.
 
 use std::collections::HashMap;
 

@@ -287,7 +287,7 @@ impl Service {
     ///
     /// Each repair is logged, and a warning of `Options::check`:
     ///
-    /// - operationIds that are missing, not names, or not unique are generated from method and path;
+    /// - operationIds that are missing, colliding or not names are generated from method and path;
     /// - path parameters are renamed (`{pet-id}` becomes `{pet_id}`), except those whose names are
     ///   part of the URL (`style: matrix` and `label`) or used by links and callbacks;
     /// - components in use are renamed (`My-Type` becomes `My_Type`) with all references, and others if
