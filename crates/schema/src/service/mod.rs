@@ -186,7 +186,7 @@ impl Service {
     /// ```
     /// use tower_gwag::{Options, Service};
     ///
-    /// As `serde_json::to_value` returns it.
+    /// // What `serde_json::to_value` makes of such a document.
     /// let document = serde_json::json!({
     ///     "openapi": "3.1.0",
     ///     "info": { "title": "Pets", "version": "1.0.0" },
