@@ -1,5 +1,5 @@
-//! Addresses under which a gateway dials a service (contract § 2): a gRPC target for proto
-//! bindings, a base URL for OpenAPI bindings; `host:port` serves both.
+//! The forms of address under which a gateway dials a service (contract § 2): a gRPC target for
+//! proto bindings, a base URL for OpenAPI bindings; `host:port` serves both.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -14,7 +14,7 @@ pub(crate) enum AddressForm {
     BaseUrl,
 }
 
-/// The form of an advertised address, or why it is none.
+/// The form of an advertised address, or why it is invalid.
 pub(crate) fn form_of(address: &str) -> Result<AddressForm, &'static str> {
     if address.is_empty() {
         return Err("it is empty");
@@ -55,13 +55,13 @@ fn strip_scheme(address: &str) -> Option<&str> {
         .or_else(|| address.strip_prefix("https://"))
 }
 
-/// Spellings of a `host:port` before they repeat: with up to 5 leading zeros.
+/// The number of spellings of a `host:port`: with up to 5 leading zeros.
 pub(crate) const SPELLINGS: usize = 6;
 
 /// The same `host:port` in another spelling: leading zeros before the port, which the gateway's
-/// resolver takes (contract, Address strings), and from [`SPELLINGS`] on as a gRPC target.
-/// Connections, and the back-off after failed ones, belong to the spelling, so that a fresh one
-/// begins afresh. Other forms stay as they are.
+/// resolver accepts (contract, Address strings), and from [`SPELLINGS`] on as a gRPC target.
+/// Connections, and the back-off after failed ones, are keyed by the spelling, so a fresh one
+/// starts without either. Other forms are unchanged.
 pub(crate) fn respelled(address: &str, spelling: usize) -> String {
     match (form_of(address), split_host_port(address)) {
         (Ok(AddressForm::HostPort), Some((host, port))) => {
@@ -73,14 +73,14 @@ pub(crate) fn respelled(address: &str, spelling: usize) -> String {
     }
 }
 
-/// Splits at the last colon; an IPv6 host stands in brackets.
+/// Splits at the last colon; an IPv6 host has brackets.
 pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
     let (host, port) = address.rsplit_once(':')?;
     let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
     (!bare_ipv6).then_some((host, port))
 }
 
-/// `host:port`, an IPv6 host in brackets.
+/// Joins host and port; an IPv6 host gets brackets.
 pub(crate) fn with_port(host: &str, port: u16) -> String {
     if host.parse::<std::net::Ipv6Addr>().is_ok() {
         format!("[{host}]:{port}")
@@ -89,7 +89,7 @@ pub(crate) fn with_port(host: &str, port: u16) -> String {
     }
 }
 
-/// Host and port that a gateway dials for an advertised address; `None` for anything but TCP.
+/// The host and port that a gateway dials for an advertised address; `None` for anything but TCP.
 pub(crate) fn dialled(advertised: &str) -> Option<(String, u16)> {
     let (rest, default_port) = if let Some(rest) = advertised.strip_prefix("http://") {
         (rest, Some(80))
@@ -117,14 +117,14 @@ pub(crate) fn dialled(advertised: &str) -> Option<(String, u16)> {
     }
 }
 
-/// Whether whoever dials `dialled` on the wire reaches a server that is bound to `bound`.
+/// Whether dialling `dialled` reaches a server that is bound to `bound`.
 pub(crate) fn is_bound(dialled: SocketAddr, bound: SocketAddr) -> bool {
     let (ip, at) = (dialled.ip().to_canonical(), bound.ip().to_canonical());
     let is_there = ip == at || at.is_unspecified() && is_of_this_host(ip);
     dialled.port() == bound.port() && is_there
 }
 
-/// Only an address of this host can be bound.
+/// Whether it is an address of this host: no other can be bound.
 pub(crate) fn is_of_this_host(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }

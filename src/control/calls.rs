@@ -1,4 +1,4 @@
-//! The control plane of one gateway, as one registration talks to it: how a call is made.
+//! The control plane of one gateway for one registration: how calls are made.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -21,37 +21,37 @@ use super::proto::{
 use super::refusal::{Asked, CallError, Failed};
 use super::shown::shown;
 
-/// The largest list that is read: of many thousands of services.
+/// The largest list that is read: enough for many thousands of services.
 pub(super) const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
-/// The largest answer of another kind: an id and a number.
+/// The largest reply of another kind: an id and a number.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
-/// The most fields of a list that is kept whole: an empty one takes two bytes on the wire, and a
+/// The most fields of a list that is kept whole: an empty field takes two bytes on the wire, and a
 /// hundred in memory.
 const MOST_FIELDS: usize = 200_000;
 
 /// In characters; gateways give 24.
 pub(super) const LONGEST_ID: usize = 64;
-/// What a granted TTL of 0 means.
+/// The TTL that a granted 0 stands for.
 const DEFAULT_TTL_SECONDS: u32 = 30;
 const LONGEST_TTL_SECONDS: u32 = 24 * 60 * 60;
 
-/// Times that a call is made which its connection gives back before it is sent.
+/// How often a call is attempted that its connection returns unsent.
 const ATTEMPTS: u32 = 3;
 
 pub(super) const SERVICE: &str = "/gateway.controlplane.v1.ControlPlane/";
 
-/// The control plane of one gateway, as one registration talks to it.
+/// The control plane of one gateway for one registration.
 #[derive(Clone, Debug)]
 pub(crate) struct ControlPlane {
     gateway: Arc<Gateway>,
     credentials: Arc<Credentials>,
-    /// Namespaces whose services are kept of any list.
+    /// Namespaces whose services every list keeps.
     own: Arc<[String]>,
-    /// What the last call that changes something went over.
+    /// The connection of the last call that changes something.
     last: Arc<Mutex<Option<Connection>>>,
 }
 
-/// A registration as the gateway granted it.
+/// A registration as granted by the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Granted {
     pub(crate) id: String,
@@ -61,7 +61,7 @@ pub(crate) struct Granted {
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    /// Lists are cut, but for the services in the `own` namespaces.
+    /// Lists are truncated, except for the services in the `own` namespaces.
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         credentials: Arc<Credentials>,
@@ -88,22 +88,22 @@ impl ControlPlane {
         &self.gateway
     }
 
-    /// The same, or only that node of it, over a connection of its own.
+    /// The same gateway, or only the given node of it, over a connection of its own.
     pub(crate) fn apart(&self, node: Option<SocketAddr>) -> Self {
         let gateway = self.gateway.apart(node);
         let (credentials, own) = (Arc::clone(&self.credentials), Arc::clone(&self.own));
         Self::new(gateway.into(), credentials, own)
     }
 
-    /// The node to which the last call went that changes something: ids live on one node.
+    /// The node that got the last call that changes something: ids are valid on one node.
     pub(crate) fn node(&self) -> Option<SocketAddr> {
         Some(self.last()?.node)
     }
 
-    /// The same, where the id of the next call lives on `home`: on the shared connection if that
-    /// leads there.
+    /// The control plane for a call about an id that is valid on `home`: over the shared connection
+    /// if it leads there.
     pub(crate) async fn at(&self, home: SocketAddr) -> Result<Self, CallError> {
-        // It is the first that is tried.
+        // `home` is dialled first, so the shared connection usually leads there.
         let connection = self.gateway.connection().await;
         let connection = connection.map_err(CallError::NotSent)?;
         Ok(match connection.node == home {
@@ -112,7 +112,7 @@ impl ControlPlane {
         })
     }
 
-    /// The other nodes of the gateway's name, each by itself.
+    /// The other nodes of the gateway's name, each as a control plane of its own.
     pub(crate) async fn other_nodes(&self) -> Vec<Self> {
         let home = self.gateway.home();
         let nodes = self.gateway.addresses().await.into_iter();
@@ -122,15 +122,15 @@ impl ControlPlane {
             .collect()
     }
 
-    /// The node is dead: the next call goes to another one, if there is one.
+    /// The node is dead: the next call goes to another node, if there is one.
     pub(crate) fn move_on(&self) {
         if let Some(node) = self.node() {
             self.gateway.move_on_from(node);
         }
     }
 
-    /// Ends the connection over which the last call went that changes something; a newer one,
-    /// which others may be using, stays.
+    /// Ends the connection of the last call that changes something; a newer connection, which
+    /// others may be using, stays.
     pub(crate) fn disconnect(&self) {
         if let Some(connection) = self.last() {
             connection.kill();
@@ -139,7 +139,7 @@ impl ControlPlane {
 
     /// # Cancel safety
     ///
-    /// Not cancel safe once it is on the wire: run it to its end.
+    /// Not cancel safe once it is on the wire: run it to completion.
     pub(crate) async fn register(&self, request: RegisterRequest) -> Result<Granted, CallError> {
         let name = |it: &ServiceBinding| match it.version.is_empty() {
             true => it.namespace.clone(),
@@ -151,7 +151,7 @@ impl ControlPlane {
             ..self.asked("Register")
         };
         let call = self.change(asked, framed(&request), Room::Calls);
-        // It may be large, and is in the frame.
+        // It may be large, and the frame has its content.
         drop(request);
         let answer: RegisterResponse = call.await?;
         let id = answer.registration_id;
@@ -167,7 +167,7 @@ impl ControlPlane {
         Ok(Granted { id, ttl })
     }
 
-    /// Whether the gateway still knows the registration; not cancel safe, as above.
+    /// Whether the gateway still knows the registration; not cancel safe, like `register`.
     pub(crate) async fn heartbeat(&self, id: String) -> Result<bool, CallError> {
         let message = framed(&HeartbeatRequest {
             registration_id: id,
@@ -179,7 +179,7 @@ impl ControlPlane {
         Ok(ok)
     }
 
-    /// Ends a registration; not cancel safe, as above.
+    /// Ends a registration; not cancel safe, like `register`.
     pub(crate) async fn deregister(&self, id: String) -> Result<(), CallError> {
         let message = framed(&DeregisterRequest {
             registration_id: id,
@@ -191,17 +191,17 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// What the last call that changes something went over.
+    /// The connection of the last call that changes something.
     pub(super) fn last(&self) -> Option<Connection> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.clone()
     }
 
-    /// Any call, with its whole answer.
+    /// Makes any call, and returns its whole reply.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe where it changes something: run it to its end.
+    /// Not cancel safe if it changes something: run it to completion.
     pub(super) async fn unary<T: Message + Default>(
         &self,
         method: &'static str,
@@ -229,7 +229,7 @@ impl ControlPlane {
         }
     }
 
-    /// A call that changes something, whose answer is short.
+    /// Makes a call that changes something, with a short reply.
     async fn change<T: Message + Default>(
         &self,
         asked: Asked<'_>,
@@ -245,7 +245,7 @@ impl ControlPlane {
         decoded.map_err(|error| asked.malformed(&error.to_string()))
     }
 
-    /// A call that lists something; each entry is taken as it arrives.
+    /// Makes a call that lists something; each entry is processed as it arrives.
     pub(super) async fn list<T: Message + Default>(
         &self,
         method: &'static str,
@@ -253,7 +253,7 @@ impl ControlPlane {
         mut each: impl FnMut(T) + Send,
     ) -> Result<(), CallError> {
         let mut entries = Entries::new(|entry: &[u8]| {
-            // Of an entry that cannot be read nothing is known.
+            // Skips an entry that cannot be read.
             if let Ok(entry) = T::decode(entry) {
                 each(entry);
             }
@@ -270,7 +270,8 @@ impl ControlPlane {
         }
     }
 
-    /// What a connection gives back, because it was about to end, goes over the next one.
+    /// Makes a call; if a connection that is about to end returns it unsent, it goes over the next
+    /// one.
     pub(super) async fn call(
         &self,
         path: &str,
@@ -289,7 +290,7 @@ impl ControlPlane {
                 *last = Some(connection.clone());
             }
             attempts += 1;
-            // Each time anew: the wait for the connection may have been long.
+            // Fetched for each attempt: the wait for the connection may have been long.
             let headers = self.credentials.headers().await.map_err(Failed::NotSent)?;
             match self
                 .send(&connection, path, headers, message.clone(), limit, take)
@@ -313,7 +314,7 @@ impl ControlPlane {
         take: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<(), Failure> {
         let path: PathAndQuery = path.parse().map_err(|error| {
-            // Only of a method that the user's schema names.
+            // Only for a method that the user's schema names.
             let error: http::uri::InvalidUri = error;
             Failure::NotSent(error.into())
         })?;

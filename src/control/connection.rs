@@ -30,63 +30,64 @@ use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};
 use crate::liveness::Liveness;
 
-/// For one address: long enough for a far gateway, short enough to try the next.
+/// For one address: long enough for a distant gateway, short enough to try the next address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For name, address and TLS together.
 const READY_TIMEOUT: Duration = Duration::from_secs(6);
-/// For the name.
+/// For resolving the name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// For all its addresses.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(3_500);
 
-/// At once, over one connection: each takes some 20 KiB while it lasts.
+/// The most concurrent calls over one connection: each takes some 20 KiB.
 const MOST_CALLS: usize = 64;
 
-/// After an attempt to connect that failed, for all registrations together.
+/// The pause after a failed attempt to connect, for all registrations together.
 const REST: Duration = Duration::from_millis(200);
-/// A connection that lived this long ended for a reason of its own.
+/// The end of a connection that lived this long has nothing to do with earlier ends.
 const CALM: Duration = Duration::from_secs(2);
-/// Before the end of a connection is told, when those before it were as short: doubled each time.
+/// The delay before the end of a connection is reported, if the previous ones were as short-lived;
+/// doubles each time.
 const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Times in a row that a peer may end a connection before a call is on it.
+/// How often in a row a peer may end a connection before a call is on it.
 const ATTEMPTS: u32 = 3;
 
-/// What a peer may have under way towards us: nobody's answer is large, and all that is not read
-/// yet lies in memory.
+/// The most bytes that a peer may have in flight towards us: no reply is large, and all unread
+/// bytes are in memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A gateway and, while there is one, the connection to it.
+/// A gateway and the current connection to it, if any.
 pub(crate) struct Gateway {
     target: Target,
     endpoint: Endpoint,
     live: watch::Sender<Option<Connection>>,
-    /// Held while a connection is made, so that there is one; when the last attempt failed, and
-    /// why.
+    /// Locked while a connection is made, so that there is only one; holds the time and the reason
+    /// of the last failed attempt.
     connecting: tokio::sync::Mutex<Option<(Instant, String)>>,
     nodes: Mutex<Nodes>,
-    /// Whether it answers, asked for all registrations at once.
+    /// Whether the gateway answers, probed for all registrations at once.
     pub(super) probes: Shared<Liveness>,
     pub(super) looks: Shared<bool>,
     pub(super) lists: Looks,
 }
 
-/// Those in use, by address and runtime.
+/// The gateways in use, by address and runtime.
 type Gateways = HashMap<(Uri, Id), Weak<Gateway>>;
 
-/// Which calls share the room that there is.
+/// Which calls share a limit on concurrency.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Room {
-    /// Those that may take long.
+    /// Calls that may take long.
     Calls,
-    /// Heartbeats and Deregisters: they wait for nothing else.
+    /// Heartbeats and Deregisters, which never wait for other calls.
     Leases,
 }
 
-/// Room for one call, until it is dropped.
+/// The permit for one call, until it is dropped.
 pub(super) type Turn = Option<OwnedSemaphorePermit>;
 
 /// One HTTP/2 connection; clones are the same connection.
@@ -95,28 +96,29 @@ pub(crate) struct Connection {
     pub(super) channel: Channel,
     /// The node at the other end.
     pub(super) node: SocketAddr,
-    /// Cancelled when the connection has ended, whoever ended it.
+    /// Cancelled when the connection has ended, for whatever reason.
     ended: CancellationToken,
     /// Cancel it to end the connection.
     kill: CancellationToken,
-    /// Cancelled when it takes no more calls, though some may still be on it.
+    /// Cancelled when it accepts no more calls, though some may still be on it.
     spent: CancellationToken,
-    /// No other one has it.
+    /// The connection's unique number.
     pub(super) number: u64,
     made: Instant,
-    /// How many before it, in a row, lived shortly.
+    /// How many connections before it, in a row, were short-lived.
     haste: u32,
-    /// Bytes of answers that calls took.
+    /// The bytes of replies that calls have read.
     pub(super) taken: Arc<AtomicU64>,
     first: Arc<FirstBytes>,
-    /// Room for calls, by [`Room`].
+    /// The limits on concurrent calls, by [`Room`].
     turns: [Arc<Semaphore>; 2],
 }
 
 // === impl Gateway ===
 
 impl Gateway {
-    /// The gateway at `target`; without TLS of its own, all users of one runtime get the same.
+    /// The gateway at `target`; all users on one runtime share it, unless it has TLS settings of
+    /// its own.
     ///
     /// # Panics
     ///
@@ -128,7 +130,7 @@ impl Gateway {
         if private || target.lookup.is_some() {
             return fresh();
         }
-        // A channel lives and dies with the runtime that made it.
+        // A channel ends with the runtime that made it.
         let key = (target.uri.clone(), Handle::current().id());
         let mut gateways = GATEWAYS.lock().unwrap_or_else(PoisonError::into_inner);
         let gateways = gateways.get_or_insert_default();
@@ -157,7 +159,7 @@ impl Gateway {
         }
     }
 
-    /// The same gateway, or only that node of it, over a connection of its own.
+    /// The same gateway, or only the given node of it, over a connection of its own.
     pub(super) fn apart(&self, node: Option<SocketAddr>) -> Self {
         let mut apart = Self::new(self.target.clone(), self.endpoint.clone());
         if let Some(node) = node {
@@ -170,26 +172,26 @@ impl Gateway {
         &self.target
     }
 
-    /// The node that was connected to last.
+    /// The node of the last connection.
     pub(super) fn home(&self) -> Option<SocketAddr> {
         self.nodes().home()
     }
 
-    /// That node is dead: the next connection is to another one, if there is one.
+    /// The node is dead: the next connection goes to another node, if there is one.
     pub(super) fn move_on_from(&self, node: SocketAddr) {
         self.nodes().move_on_from(node);
     }
 
-    /// Valid after a panic: it is changed in single steps.
+    /// Changed in single steps, so valid after a panic.
     fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, made if there is none. Bounded by about 6 s.
+    /// The current connection, or a new one. Bounded by about 6 s.
     ///
     /// # Cancel safety
     ///
-    /// Cancelling it ends at most an attempt to connect.
+    /// Cancelling it aborts at most an attempt to connect.
     pub(crate) async fn connection(&self) -> Result<Connection, Error> {
         let asked = Instant::now();
         let mut failed = self.connecting.lock().await;
@@ -199,10 +201,10 @@ impl Gateway {
         if let Some((at, error)) = &*failed
             && (*at >= asked || at.elapsed() < REST)
         {
-            // Somebody else's attempt failed while we waited for it, or just before.
+            // Another caller's attempt failed while we waited for it, or just before.
             return Err(Error::new(ErrorKind::Unavailable, error));
         }
-        // In a box, as it is rare: the futures of all calls would have room for it.
+        // Boxed, because it is rare: otherwise every call's future would reserve space for it.
         match Box::pin(self.connect()).await {
             Ok(mut connection) => {
                 connection.haste = match &*self.live.borrow() {
@@ -222,7 +224,7 @@ impl Gateway {
         }
     }
 
-    /// The connection, and room for a call on it.
+    /// The connection, and a permit for a call on it.
     ///
     /// # Cancel safety
     ///
@@ -230,9 +232,9 @@ impl Gateway {
     pub(super) async fn turn(&self, room: Room) -> Result<(Connection, Turn), Error> {
         for _ in 0..ATTEMPTS {
             let connection = self.connection().await?;
-            // It is never closed.
+            // The semaphore is never closed.
             let turns = Arc::clone(&connection.turns[room as usize]);
-            // Those before us may never be answered on a connection that takes no more calls.
+            // Calls ahead of us may never be answered on a connection that accepts no more calls.
             let turn = tokio::select! {
                 biased;
                 () = connection.spent.cancelled() => continue,
@@ -260,8 +262,8 @@ impl Gateway {
         live.as_ref().filter(|live| live.is_up()).cloned()
     }
 
-    /// Resolves when the connection that is up now, or the next one, has ended; with a growing
-    /// delay where one after the other lives shortly, or a peer that ends them all would be called
+    /// Resolves when the current connection, or the next one, has ended. The delay grows while
+    /// connections are short-lived, because a peer that ends them all would otherwise be called
     /// each time.
     ///
     /// # Cancel safety
@@ -272,7 +274,7 @@ impl Gateway {
         loop {
             let current = live.borrow_and_update().clone();
             let Some(connection) = current.filter(Connection::is_up) else {
-                // The sender lives as long as `self`.
+                // `self` owns the sender.
                 let _ = live.changed().await;
                 continue;
             };
@@ -287,7 +289,7 @@ impl Gateway {
         }
     }
 
-    /// A connection beside the shared one, to find out whether the gateway answers at all.
+    /// Makes a connection beside the shared one, to find out whether the gateway answers at all.
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let ended = CancellationToken::new();
@@ -300,7 +302,7 @@ impl Gateway {
             dialled.store(true, Ordering::Relaxed);
             let (taken, first) = (Arc::clone(&taken), Arc::clone(&first));
             let io = WatchedIo::new(stream, kill.clone(), ended.clone(), taken, first);
-            // Gives the stream once: tonic may not reconnect by itself.
+            // Returns the stream only once: tonic must not reconnect by itself.
             let io = Mutex::new(Some(TokioIo::new(io)));
             let connector = tower::service_fn(move |_: Uri| {
                 let io = io.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -338,7 +340,7 @@ impl Gateway {
         }
     }
 
-    /// With the certificates that their files have now.
+    /// The endpoint with the current content of its certificate files.
     async fn fresh_endpoint(&self) -> Endpoint {
         #[cfg(feature = "tls")]
         if let Some(renewal) = &self.target.renewal {
@@ -347,7 +349,7 @@ impl Gateway {
         self.endpoint.clone()
     }
 
-    /// Somebody accepted, if anything is known of what was spoken.
+    /// If anything is known of the peer's protocol, somebody has accepted the connection.
     fn no_connection(&self, why: &str, spoken: Option<&Spoken>) -> Error {
         if let Some(mistake) = spoken.and_then(|it| it.mistake(&self.target)) {
             return Error::new(ErrorKind::Unavailable, mistake);
@@ -358,13 +360,13 @@ impl Gateway {
         }
     }
 
-    /// Tries the nodes of the name one after the other.
+    /// Tries the nodes of the name one after another.
     async fn dial(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let mut resolved = Vec::new();
         let is_pinned = self.nodes().is_pinned();
         if !is_pinned {
-            // A name server that is away must leave time for the node that is known.
+            // An unreachable name server must leave time for the node that is known.
             match timeout(RESOLVE_TIMEOUT, self.resolve()).await {
                 Ok(Ok(addresses)) => resolved = addresses,
                 Ok(Err(error)) => last = error,
@@ -372,7 +374,7 @@ impl Gateway {
             }
         }
         let nodes = self.nodes().in_order(resolved);
-        // The last one must have its turn, too.
+        // The last address must get its turn, too.
         let patience = CONNECT_TIMEOUT
             .min(DIAL_TIMEOUT / u32::try_from(nodes.len()).unwrap_or(u32::MAX).max(1));
         for node in nodes {
@@ -388,7 +390,7 @@ impl Gateway {
         Err(last)
     }
 
-    /// The addresses of the gateway's name; empty when it cannot be resolved in time.
+    /// The addresses of the gateway's name; empty if it cannot be resolved in time.
     pub(crate) async fn addresses(&self) -> Vec<SocketAddr> {
         match timeout(RESOLVE_TIMEOUT, self.resolve()).await {
             Ok(Ok(addresses)) => addresses,
@@ -411,7 +413,7 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-/// What to do where certificates are at fault.
+/// The remedy for an error about certificates.
 pub(super) fn tls_remedy(why: &str) -> Option<&'static str> {
     #[cfg(feature = "tls")]
     return super::tls::remedy(why);
@@ -425,12 +427,12 @@ fn timed_out(_: Elapsed) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }
 
-/// An error and what is really wrong.
+/// An error with its root cause.
 fn explained<E: std::error::Error + Send + Sync + 'static>(error: E) -> (String, BoxError) {
     (root_of(&error).to_string(), error.into())
 }
 
-/// What is really wrong: what stands above it only says that connecting failed.
+/// The root cause: the errors above it only say that connecting failed.
 pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
     let mut root = error;
     while let Some(source) = root.source() {
@@ -442,7 +444,7 @@ pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
 // === impl Connection ===
 
 impl Connection {
-    /// What the peer speaks.
+    /// The peer's protocol.
     pub(super) fn spoken(&self) -> Spoken {
         self.first.spoken()
     }
@@ -451,7 +453,8 @@ impl Connection {
         !self.ended.is_cancelled() && !self.spent.is_cancelled()
     }
 
-    /// It gave a call back that it had not begun to send: the next one needs another.
+    /// The connection returned a call that it had not begun to send: the next call needs another
+    /// one.
     pub(super) fn spend(&self) {
         self.spent.cancel();
     }
@@ -463,7 +466,7 @@ impl Connection {
         }
     }
 
-    /// What follows a short life.
+    /// The delay after a short-lived connection.
     fn pause(&self) -> Duration {
         if self.haste == 0 {
             return Duration::ZERO;

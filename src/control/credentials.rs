@@ -1,4 +1,4 @@
-//! Headers that go with every control-plane call.
+//! The headers of every control-plane call.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,7 +23,7 @@ pub(crate) struct Credentials {
     provider: Option<Provider>,
     /// A bearer token that may change.
     token: Option<Token>,
-    /// What is wrong about the first header that cannot be sent.
+    /// The problem with the first header that cannot be sent.
     fault: Option<String>,
 }
 
@@ -68,12 +68,12 @@ impl Credentials {
         self.provider = Some(provider);
     }
 
-    /// Whether anything says who calls.
+    /// Whether there is an authorization header.
     pub(crate) fn has_authorization(&self) -> bool {
         self.token.is_some() || self.fixed.contains_key(AUTHORIZATION)
     }
 
-    /// Whoever has it calls as `other` does.
+    /// Replaces the authorization with that of `other`.
     pub(crate) fn take_authorization(&mut self, other: &Self) {
         if let Some(value) = other.fixed.get(AUTHORIZATION) {
             self.fixed.insert(AUTHORIZATION, value.clone());
@@ -84,7 +84,7 @@ impl Credentials {
         }
     }
 
-    /// Reads the file of a token, if there is one.
+    /// Checks the headers, and reads the token's file, if there is one.
     pub(crate) fn check(&self) -> Result<(), Finding> {
         let fault = |message: &str| Err(Finding::error(Rule::Metadata, message));
         if let Some(message) = &self.fault {
@@ -102,7 +102,7 @@ impl Credentials {
         token.check().or_else(|message| fault(&message))
     }
 
-    /// Equal where the same headers are sent.
+    /// Equal if the same headers are sent.
     pub(super) fn identity(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for (name, value) in &self.fixed {
@@ -115,18 +115,19 @@ impl Credentials {
         hasher.finish()
     }
 
-    /// Everything to send with one call; the provider's headers go before the fixed ones.
+    /// All headers of one call; the provider's headers override the fixed ones.
     pub(super) async fn headers(&self) -> Result<HeaderMap, Error> {
         let mut headers = self.fixed.clone();
         if let Some(token) = &self.token {
-            // In a box: most have none, and the futures of all calls would have room for it.
+            // Boxed, because most have no token: otherwise every call's future would reserve space
+            // for it.
             let token = Box::pin(token.header()).await;
             let token = token.map_err(|why| Error::new(ErrorKind::Unavailable, why))?;
             headers.insert(AUTHORIZATION, token);
         }
         if let Some(provider) = &self.provider {
             let mut fresh = provider();
-            // Or the HTTP/2 client would index them, and show them in its log.
+            // Otherwise the HTTP/2 client would index them, and show them in its log.
             fresh
                 .values_mut()
                 .for_each(|value| value.set_sensitive(true));

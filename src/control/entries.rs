@@ -1,28 +1,28 @@
-//! The entries of a list answer, one after the other as they arrive: a list that is kept whole
-//! takes as much memory as its sender likes.
+//! Reads the entries of a list reply one by one as they arrive: a list that is kept whole takes as
+//! much memory as its sender likes.
 
-/// For one entry; a longer one is left out.
+/// The largest entry; longer ones are skipped.
 const MAX_ENTRY_BYTES: usize = 64 * 1024;
 
-/// Reads a message whose field 1 is repeated, and leaves everything else out.
+/// Reads a message whose field 1 is repeated, and skips all other fields.
 pub(super) struct Entries<F> {
     each: F,
-    /// The beginning of what has not arrived whole yet.
+    /// The beginning of an incomplete token.
     rest: Vec<u8>,
-    /// Still to be left out.
+    /// The number of bytes still to skip.
     skip: u64,
     is_broken: bool,
 }
 
-/// Something at the beginning of a message.
+/// The token at the beginning of a message.
 enum Token {
-    /// An entry from the first of these places to the second.
+    /// An entry between these two offsets.
     Entry(usize, usize),
-    /// To be left out, so many bytes in all.
+    /// Another field of this length, which is skipped.
     Other(u64),
-    /// Not there yet.
+    /// Incomplete.
     Incomplete,
-    /// No message of Protocol Buffers.
+    /// Not a Protocol Buffers message.
     Broken,
 }
 
@@ -51,12 +51,12 @@ impl<F: FnMut(&[u8])> Entries<F> {
         }
     }
 
-    /// Whether the message was one.
+    /// Whether the message was complete and valid.
     pub(super) fn is_whole(&self) -> bool {
         !self.is_broken && self.rest.is_empty() && self.skip == 0
     }
 
-    /// How many of the bytes are dealt with.
+    /// Returns how many of the bytes were processed.
     fn read(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
@@ -85,7 +85,7 @@ impl<F: FnMut(&[u8])> Entries<F> {
     }
 }
 
-/// How many fields a message has, as far as it can be read.
+/// The number of fields in a message, as far as it can be read.
 pub(super) fn fields(message: &[u8]) -> usize {
     let mut rest = message;
     let mut count = 0;
@@ -139,7 +139,7 @@ fn token(bytes: &[u8]) -> Token {
     }
 }
 
-/// The number and its length; `None` while it has not arrived whole.
+/// The number and its length; `None` while it is incomplete.
 fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, ()> {
     let mut number = 0_u64;
     for (place, byte) in bytes.iter().take(10).enumerate() {

@@ -1,5 +1,5 @@
-//! One unary call over a connection. tonic's own client is not used: it keeps an answer whole, waits
-//! without end for what follows it, and panics on a `grpc-status-details-bin` that is no base64.
+//! One unary call over a connection. tonic's own client is not used: it buffers the whole reply,
+//! waits forever for what follows it, and panics on a `grpc-status-details-bin` that is not base64.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -21,55 +21,55 @@ use tower_service::Service;
 
 use super::connection::BoxError;
 
-/// Before a message: whether it is compressed, and its length.
+/// The header of a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
-/// Frames without bytes, of which an answer needs none.
+/// The most empty frames; a reply needs none.
 const MOST_EMPTY_FRAMES: u32 = 100;
 
-/// Why there is no answer of the kind that was asked for.
+/// Why there is no valid reply.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The request never left this process.
     NotSent(BoxError),
     /// The connection, or the call on it, ended.
     Broken(BoxError),
-    /// Something came that is no answer.
+    /// The reply is malformed.
     Malformed(String),
     /// A status other than OK.
     Refused(Refusal),
 }
 
-/// A status other than OK, as it came: the text may be long, and may have any characters.
+/// A status other than OK, as received: the text may be long, and may contain any characters.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: Code,
     pub(super) text: String,
-    /// It is not of a gRPC server, but of whoever else speaks HTTP there.
+    /// It comes from another HTTP server, not from a gRPC server.
     pub(super) is_of_http: bool,
 }
 
-/// The connection gave its stream away already: what was to be sent over it was not.
+/// The connection has already released its stream: nothing was sent over it.
 #[derive(Debug)]
 pub(super) struct Spent;
 
-/// A request's only frame, of no length that is said before.
+/// The only frame of a request, without an announced length.
 struct Once(Option<Bytes>);
 
-/// The message of an answer, as it arrives.
+/// The message of a reply as it arrives.
 struct Incoming<'a> {
     prefix: Vec<u8>,
-    /// Still to come of the message, once its length is known.
+    /// The bytes of the message still to come, once its length is known.
     left: Option<usize>,
     limit: usize,
     take: &'a mut (dyn FnMut(&[u8]) + Send),
 }
 
-/// Makes a request's message what goes over the wire.
+/// Encodes a request's message for the wire.
 pub(super) fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut framed = BytesMut::with_capacity(PREFIX + length);
     put_prefix(&mut framed, length);
-    // invariant: it grows as is needed, so that encoding does not fail.
+    // invariant: the buffer grows as needed, so encoding does not fail.
     let _ = message.encode(&mut framed);
     framed.freeze()
 }
@@ -83,11 +83,11 @@ pub(super) fn framed_raw(message: &[u8]) -> Bytes {
 
 fn put_prefix(into: &mut BytesMut, length: usize) {
     into.put_u8(0);
-    // What is longer has been refused before.
+    // A longer message was refused before.
     into.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-/// Calls, and hands the message of the answer over in pieces, at most `limit` bytes in all.
+/// Makes a call, and passes the message of the reply on in pieces, at most `limit` bytes in all.
 ///
 /// # Cancel safety
 ///
@@ -103,7 +103,7 @@ pub(super) async fn exchange(
     let mut request = Request::new(Body::new(Once(Some(message))));
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = http::Version::HTTP_2;
-    // Authority and scheme are the channel's.
+    // The channel adds authority and scheme.
     *request.uri_mut() = path.into();
     *request.headers_mut() = headers;
     let of_grpc = [
@@ -128,7 +128,7 @@ async fn read(
 ) -> Result<(), Failure> {
     let (head, mut body) = response.into_parts();
     if let Some(status) = status_of(&head.headers) {
-        // There is nothing but a head.
+        // The reply has only a head.
         return match status {
             Ok(()) => Err(Failure::Malformed("OK, but no message".to_owned())),
             Err(refusal) => Err(Failure::Refused(refusal)),
@@ -168,13 +168,13 @@ async fn read(
     Err(Failure::Malformed("an answer without a status".to_owned()))
 }
 
-/// As gRPC clients map what is not gRPC.
+/// Maps replies that are not gRPC the way gRPC clients do.
 fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
     let content_type = headers.get(header::CONTENT_TYPE);
     let is_grpc = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
     let code = match status {
         StatusCode::OK if is_grpc => return Ok(()),
-        // Pages of something else; its next one may be an error.
+        // A page of another server; its next reply may be an error.
         StatusCode::OK | StatusCode::NOT_FOUND => Code::Unimplemented,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
         StatusCode::FORBIDDEN => Code::PermissionDenied,
@@ -195,7 +195,7 @@ fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
     }))
 }
 
-/// The status that headers or trailers have. Its details are not looked at: nothing needs them.
+/// The status in headers or trailers. Its details are ignored: nothing needs them.
 fn status_of(headers: &HeaderMap) -> Option<Result<(), Refusal>> {
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
     if code == Code::Ok {
@@ -209,7 +209,7 @@ fn status_of(headers: &HeaderMap) -> Option<Result<(), Refusal>> {
     }))
 }
 
-/// A text in percent encoding; what is none stays as it is.
+/// Decodes percent encoding; invalid sequences are kept.
 fn decoded(text: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -238,7 +238,7 @@ fn failed(error: tonic::transport::Error) -> Failure {
     }
 }
 
-/// A connection that was told to go away, or has ended, gives back what it has not begun to send.
+/// A connection that got GOAWAY, or has ended, returns what it has not begun to send.
 fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -246,7 +246,7 @@ fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
         if canceled.is_some_and(hyper::Error::is_canceled) || error.is::<Spent>() {
             return true;
         }
-        // It is inside of what the connector gave, and not its source.
+        // The error is inside the one that the connector returned, and not its source.
         let io = error.downcast_ref::<std::io::Error>();
         if let Some(inner) = io.and_then(std::io::Error::get_ref)
             && inner.is::<Spent>()
@@ -271,7 +271,7 @@ impl Incoming<'_> {
             };
             let length = u32::from_be_bytes([a, b, c, d]) as usize;
             if flag != 0 {
-                // It was not asked for.
+                // Compression was not requested.
                 return Err(Failure::Malformed("a compressed message".to_owned()));
             }
             if length > self.limit {

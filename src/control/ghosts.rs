@@ -1,8 +1,7 @@
-//! Replicas that a clustered gateway routes to although no registration is behind them
-//! (contract, Ghosts).
+//! Ghosts: replicas that a clustered gateway routes to without an entry (contract, Ghosts).
 //!
 //! Replicas are counted over the whole cluster, registrations by node: the two can be compared only
-//! where every living node answers.
+//! if every living node answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,17 +12,16 @@ use tokio::time::timeout;
 use super::ControlPlane;
 use super::proto::{Peer, Registration};
 
-/// For the answers of one node.
+/// The timeout for the replies of one node.
 const NODE_TIMEOUT: Duration = Duration::from_millis(400);
-/// For so long after its restart a gateway lists its former self among its peers, and some more.
+/// How long after its restart a gateway lists its former self among its peers, plus a margin.
 const FORMER_SELF: Duration = Duration::from_secs(60);
-/// How far its clock may be ahead of ours, in milliseconds.
+/// How far the gateway's clock may be ahead of ours, in milliseconds.
 const FORMER_SELF_SKEW: i64 = 10_000;
 
-/// Replicas of `services` ("namespace/version") without a registration, after one look at all
-/// `nodes`, the first of which is asked for the replicas; `None` where they do not answer, or are
-/// not all that live. After a restart that was seen, a peer with the name of a younger one is its
-/// former self.
+/// The ghosts of `services` ("namespace/version"), after one look at all `nodes`, the first of
+/// which is asked for the replicas; `None` if nodes do not answer, or are not all that live. After
+/// an observed restart, a peer with the name of a younger one is its former self.
 ///
 /// # Cancel safety
 ///
@@ -61,7 +59,7 @@ pub(crate) async fn count(
     Some(replicas.saturating_sub(u32::try_from(entries).ok()?))
 }
 
-/// The registrations of those nodes that are of the same cluster and answer.
+/// The registrations of those nodes that belong to the same cluster and answer.
 async fn lists_of(
     nodes: &[ControlPlane],
     peers: &[Peer],
@@ -89,7 +87,7 @@ fn is_among(peer: &Peer, peers: &[Peer]) -> bool {
     peers.iter().any(|it| it.node_id == peer.node_id)
 }
 
-/// How many nodes live; a gateway without a cluster lists none and is one.
+/// The number of living nodes; a gateway without a cluster lists none and counts as one.
 pub(super) fn living(peers: &[Peer], saw_restart: bool) -> usize {
     let mut names: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for peer in peers {
@@ -104,10 +102,10 @@ pub(super) fn living(peers: &[Peer], saw_restart: bool) -> usize {
     let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     let recent = i64::try_from(FORMER_SELF.as_millis()).unwrap_or(i64::MAX);
     let formers = names.values().map(|joined| {
-        // Nodes are called by their address unless they are named: several may be called alike.
+        // Nodes without a name are listed by their address: several may have the same name.
         let restarted = joined
             .iter()
-            // A clock that differs by more says nothing of restarts.
+            // A clock that differs by more says nothing about restarts.
             .filter(|it| (-FORMER_SELF_SKEW..recent).contains(&now.saturating_sub(**it)))
             .count();
         restarted.min(joined.len().saturating_sub(1))
@@ -116,8 +114,8 @@ pub(super) fn living(peers: &[Peer], saw_restart: bool) -> usize {
     peers.len().saturating_sub(formers).max(1)
 }
 
-/// How many of these lists are of different nodes: an id is on one node alone. Empty lists may all
-/// be of one.
+/// How many of these lists come from different nodes: an id is valid on one node only. Empty lists
+/// may all come from one node.
 fn different(lists: &[Vec<Registration>]) -> usize {
     let mut seen = BTreeSet::new();
     let mut count = 0;
@@ -136,7 +134,7 @@ fn different(lists: &[Vec<Registration>]) -> usize {
     count + usize::from(has_empty)
 }
 
-/// How many registrations of the services there are.
+/// The number of registrations of the services.
 fn entries(lists: &[Vec<Registration>], services: &[String]) -> usize {
     let of_service = |registration: &&Registration| {
         let names = registration.namespaces.iter();
@@ -179,16 +177,16 @@ mod tests {
             (vec![peer("A", "one", 500), peer("B", "one", 5)], true, 1),
             (vec![peer("A", "one", 500), peer("B", "one", 5)], false, 2),
             (vec![peer("A", "one", 500), peer("B", "two", 5)], true, 2),
-            // By a clock that is ahead.
+            // The clock is ahead.
             (vec![peer("A", "one", 500), peer("B", "one", -5)], true, 1),
             (
                 vec![peer("A", "one", 500), peer("B", "one", -3_600)],
                 true,
                 2,
             ),
-            // Called alike, and both are there for long.
+            // Same name, and both have been there for long.
             (vec![peer("A", "one", 500), peer("B", "one", 400)], true, 2),
-            // One of two that are called alike has restarted.
+            // One of two nodes with the same name has restarted.
             (
                 vec![
                     peer("A", "one", 500),

@@ -6,7 +6,7 @@ use super::proto::ServiceBinding;
 /// Hidden from the public schemas by its leading underscore.
 pub(crate) const NAMESPACE: &str = "_tower_gwag_hold";
 
-/// One text for ever: a vN is locked to its hash, and white space counts.
+/// Must never change: a vN is locked to its hash, and white space counts.
 const PROTO: &str = "\
 // Keeps a gateway's connections to a replica open while the replica leaves.
 // It routes nothing. Never change this text: gateways lock its hash.
@@ -17,7 +17,7 @@ package tower_gwag.hold.v1;
 message Hold {}
 ";
 
-/// `unstable` is for gateways whose tier policy takes no vN.
+/// `unstable` is for gateways whose tier policy does not accept a vN.
 pub(crate) fn binding(unstable: bool) -> ServiceBinding {
     ServiceBinding {
         namespace: NAMESPACE.to_owned(),
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn the_text_never_changes() {
-        // If this fails, a gateway that knows the old text refuses every new hold: take it back.
+        // If this fails, a gateway that knows the old text refuses every new hold: undo the change.
         assert_eq!(PROTO.len(), 212);
         assert_eq!(fingerprint(PROTO.as_bytes()), 0xB304_26DE_9C94_A499);
     }

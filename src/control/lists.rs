@@ -1,4 +1,4 @@
-//! What a gateway lists: services, registrations, nodes. Read as it arrives, and kept within bounds.
+//! A gateway's lists: services, registrations, nodes. Read as they arrive, and bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use super::shown::make_plain;
 
 /// Enough to tell two nodes apart.
 const MOST_OTHERS: usize = 16;
-/// What is kept of a list, whatever its length.
+/// The most bytes that are kept of a list, whatever its length.
 pub(super) const MAX_KEPT_BYTES: usize = 1024 * 1024;
-/// As many nodes as are told apart, by names of this length.
+/// The maximum number of nodes, and the maximum length of their names.
 const MOST_PEERS: usize = 1_000;
 const LONGEST_PEER_NAME: usize = 256;
-/// Begins the names of holds in the list of registrations.
+/// The prefix of holds in the list of registrations.
 const HOLD_PREFIX: &str = "_tower_gwag_hold/";
-/// For a list that several wait for.
+/// The timeout for a list that several callers wait for.
 const SHARED_TIMEOUT: Duration = Duration::from_secs(3);
 
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    /// The services of all registrations, of the whole cluster; `None` when it does not say. Of a
-    /// list that is too long to be kept, those of the own namespaces and the first of the others.
+    /// The services of the whole cluster; `None` if the gateway does not tell. Of a list that is
+    /// too long to keep, those of the own namespaces and the first of the others.
     pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
         let mut services = Vec::new();
         let (mut kept, mut kept_own) = (0, 0);
@@ -39,7 +39,7 @@ impl ControlPlane {
             "ListServices",
             &ListServicesRequest {},
             |mut it: ServiceInfo| {
-                // Nobody looks at it.
+                // Unused.
                 it.manual_deprecation_reason = String::new();
                 let texts = [&mut it.namespace, &mut it.version, &mut it.hash_hex];
                 texts.into_iter().for_each(|text| {
@@ -62,30 +62,30 @@ impl ControlPlane {
         Some(services)
     }
 
-    /// The same as an index, asked for at `since` or later: registrations that ask at the same
-    /// moment share one, unless the list is too long for one that fits all.
+    /// The services as an index, requested at `since` or later: registrations that ask at the same
+    /// moment share one, unless the list is too long for one index to fit all.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: it changes nothing.
     pub(crate) async fn slots(&self, since: Instant) -> Option<Arc<SlotList>> {
-        // Others wait for it meanwhile.
+        // Other callers wait for it meanwhile.
         let ask = async { timeout(SHARED_TIMEOUT, self.services()).await.ok()? };
         let list = self.gateway().lists.list(since, ask).await?;
         if !list.may_be_cut() {
             return Some(list);
         }
-        // One that has the own namespaces.
+        // A separate list, which has the own namespaces.
         Some(Arc::new(SlotList::of(self.services().await?)))
     }
 
-    /// When to look next, `every` so often: the same moment for all registrations.
+    /// The next multiple of `every`: the same moment for all registrations.
     pub(crate) fn next_look(&self, every: Duration) -> Instant {
         self.gateway().lists.next(every)
     }
 
-    /// How many nodes there are: for a while a node that restarted is listed twice, and several may
-    /// be called alike. 0: standalone; `None` when it does not say.
+    /// The number of nodes: a restarted node is listed twice for a while, and several may have the
+    /// same name. 0: standalone; `None` if the gateway does not tell.
     pub(crate) async fn nodes(&self) -> Option<usize> {
         let mut peers = Vec::new();
         let listed = self.list("ListPeers", &ListPeersRequest {}, |peer: Peer| {
@@ -109,8 +109,7 @@ impl ControlPlane {
         }
     }
 
-    /// The holds, and the entries with an `unstable` service, that this node has, with those names
-    /// alone.
+    /// The holds, and the entries with an `unstable` service, on this node, with only those names.
     pub(crate) async fn unstable_entries(&self) -> Result<Vec<Registration>, CallError> {
         let mut entries = Vec::new();
         let mut kept = 0;
@@ -131,7 +130,7 @@ impl ControlPlane {
         Ok(entries)
     }
 
-    /// Whether the gateway is one of a cluster, be it of one node; `None` when it does not say.
+    /// Whether the gateway is clustered, if only with one node; `None` if it does not tell.
     pub(crate) async fn is_clustered(&self) -> Option<bool> {
         let mut is_clustered = false;
         let listed = self.list("ListPeers", &ListPeersRequest {}, |_: Peer| {
@@ -141,7 +140,7 @@ impl ControlPlane {
         Some(is_clustered)
     }
 
-    /// The nodes of the gateway's cluster; `None` when it does not say, or lists more than is kept.
+    /// The nodes of the gateway's cluster; `None` if it does not tell, or lists more than is kept.
     pub(crate) async fn peers(&self) -> Option<Vec<Peer>> {
         let mut peers = Vec::new();
         let mut kept = 0;
@@ -157,8 +156,8 @@ impl ControlPlane {
         (kept <= MAX_KEPT_BYTES).then_some(peers)
     }
 
-    /// This node's registrations of `services` ("namespace/version"), and some others, by which
-    /// nodes can be told apart; `None` when it does not say, or lists more than is kept.
+    /// This node's registrations of `services` ("namespace/version"), and some others, which tell
+    /// nodes apart; `None` if the gateway does not tell, or lists more than is kept.
     pub(crate) async fn entries_of(&self, services: &[String]) -> Option<Vec<Registration>> {
         let mut entries = Vec::new();
         let (mut others, mut kept) = (0, 0);
@@ -173,7 +172,7 @@ impl ControlPlane {
             }
             (it.addr, it.instance_id) = Default::default();
             let length = slim(&mut it);
-            // A gateway gave this id to nobody.
+            // A gateway never grants such an id.
             let is_absurd = it.registration_id.chars().count() > LONGEST_ID;
             if is_absurd || kept + length > MAX_KEPT_BYTES {
                 is_cut |= is_ours;
@@ -186,7 +185,7 @@ impl ControlPlane {
         (!is_cut).then_some(entries)
     }
 
-    /// Those registrations that this node took and that are `wanted`; of very many, the first.
+    /// The registrations on this node that are `wanted`; of very many, the first.
     pub(crate) async fn registrations(
         &self,
         mut wanted: impl FnMut(&Registration) -> bool + Send,
@@ -196,7 +195,7 @@ impl ControlPlane {
         let request = ListRegistrationsRequest {};
         let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
             if wanted(&it) {
-                // Nobody looks at them, and they may be many.
+                // Unused, and possibly many.
                 it.namespaces = Vec::new();
                 kept += slim(&mut it);
                 if kept <= MAX_KEPT_BYTES {
@@ -209,8 +208,7 @@ impl ControlPlane {
     }
 }
 
-/// Frees what an entry has room for beyond what it holds, names that are there twice among it; how
-/// many bytes it takes then.
+/// Frees an entry's spare capacity and duplicate names; returns its remaining size in bytes.
 fn slim(entry: &mut Registration) -> usize {
     entry.namespaces.sort_unstable();
     entry.namespaces.dedup();

@@ -1,5 +1,5 @@
-//! Looks at a gateway that all registrations share which want one at about the same moment: its list
-//! of services, and whether it is there.
+//! Looks at a gateway, shared by all registrations that want one at about the same moment: its list
+//! of services, and whether it answers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use super::lists::MAX_KEPT_BYTES;
 use super::proto::ServiceInfo;
 
-/// What a gateway lists: one hash and the number of replicas for each "namespace/version".
+/// A gateway's list: one hash and the number of replicas for each "namespace/version".
 #[derive(Debug, Default)]
 pub(crate) struct SlotList {
     slots: HashMap<String, Slot>,
     bytes: usize,
-    /// Of all services.
+    /// The number of replicas of all services.
     pub(crate) replicas: u32,
 }
 
@@ -26,11 +26,11 @@ struct Slot {
     replicas: u32,
 }
 
-/// One gateway's last list, kept while somebody uses it.
+/// One gateway's last list, kept while in use.
 #[derive(Debug)]
 pub(super) struct Looks {
-    /// Looks that repeat are due at multiples of their interval after this, so that all
-    /// registrations of a process look at one moment.
+    /// Repeated looks are due at multiples of their interval after this, so that all registrations
+    /// of a process look at the same moment.
     epoch: Instant,
     last: tokio::sync::Mutex<Option<(Instant, Weak<SlotList>)>>,
 }
@@ -56,12 +56,12 @@ impl SlotList {
         list
     }
 
-    /// The hash that has the slot "namespace/version"; `None` while it is empty.
+    /// The hash that holds the slot "namespace/version"; `None` while it is empty.
     pub(crate) fn hash(&self, slot: &str) -> Option<&str> {
         self.slots.get(slot).map(|it| it.hash.as_str())
     }
 
-    /// It is so long that services may be left out.
+    /// The list is so long that services may be missing.
     pub(super) fn may_be_cut(&self) -> bool {
         self.bytes > MAX_KEPT_BYTES / 2
     }
@@ -81,7 +81,7 @@ impl Looks {
         }
     }
 
-    /// The next moment of looks that repeat `every` so often.
+    /// The next moment of looks that repeat every `every`.
     pub(super) fn next(&self, every: Duration) -> Instant {
         let every = every.max(Duration::from_millis(1));
         let now = Instant::now();
@@ -90,12 +90,12 @@ impl Looks {
         self.epoch + every.saturating_mul(passed + 1)
     }
 
-    /// A list that was asked for at `since` or later: somebody else's, or one that `ask` brings.
+    /// A list that was requested at `since` or later: another caller's, or the result of `ask`.
     pub(super) async fn list<F>(&self, since: Instant, ask: F) -> Option<Arc<SlotList>>
     where
         F: Future<Output = Option<Vec<ServiceInfo>>>,
     {
-        // Held meanwhile, so that those who wait find the answer.
+        // Locked meanwhile, so that waiting callers find the result.
         let mut last = self.last.lock().await;
         if let Some((asked, list)) = &*last
             && *asked >= since
@@ -110,7 +110,7 @@ impl Looks {
     }
 }
 
-/// The last look, by what it was about.
+/// The last look, shared by all callers.
 #[derive(Debug)]
 pub(super) struct Shared<T>(Mutex<Option<Look<T>>>);
 
@@ -130,12 +130,12 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Copy + Send + Sync + 'static> Shared<T> {
-    /// Joins the look that is under way, or was begun less than `fresh` ago, or begins one;
-    /// `None` when it panicked. The look needs a deadline of its own.
+    /// Joins the look that is under way, or that began less than `fresh` ago, or begins one;
+    /// returns `None` if it panicked. The look needs a deadline of its own.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: others may wait for the look, so that it goes on.
+    /// Cancel safe: the look continues, because others may wait for it.
     pub(super) async fn join<F>(
         &self,
         about: u64,
@@ -158,10 +158,10 @@ impl<T: Copy + Send + Sync + 'static> Shared<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        // It is replaced whole, so that it is valid after a panic.
+        // Only replaced whole, so valid after a panic.
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last {
-            // An ended look without a finding panicked.
+            // A look that ended without a result has panicked.
             let is_under_way = last.found.borrow().is_none() && last.found.has_changed().is_ok();
             if last.about == about && (is_under_way || last.begun.elapsed() < fresh) {
                 return last.found.clone();
@@ -170,7 +170,7 @@ impl<T: Copy + Send + Sync + 'static> Shared<T> {
         let (done, found) = watch::channel(None);
         let look = look();
         tokio::spawn(async move {
-            // Nobody may be waiting any more.
+            // The callers may be gone.
             let _ = done.send(Some(look.await));
         });
         *last = Some(Look {
@@ -204,7 +204,7 @@ mod tests {
         let (one, other) = tokio::join!(looks.list(since, ask()), looks.list(since, ask()));
         assert!(one.is_some() && other.is_some());
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        // A later question is not answered by an earlier list.
+        // An earlier list does not answer a later request.
         assert!(looks.list(Instant::now(), ask()).await.is_some());
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }

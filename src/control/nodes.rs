@@ -1,17 +1,17 @@
-//! The nodes behind one gateway name: a registration lives on the node that took it.
+//! The nodes behind one gateway name: a registration lives on the node that accepted it.
 
 use std::net::SocketAddr;
 
-/// Which of a name's addresses are tried, and in which order.
+/// Which of a name's addresses are dialled, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nodes {
-    /// The node that was connected to last.
+    /// The node of the last connection.
     home: Option<SocketAddr>,
-    /// A node that fell silent: the last to be tried.
+    /// A node that fell silent: dialled last.
     shunned: Option<SocketAddr>,
-    /// No other node than the home is of use.
+    /// No node other than the home is of use.
     is_pinned: bool,
-    /// Whether the name had several addresses when it was resolved last.
+    /// Whether the name had several addresses when it was last resolved.
     has_several: bool,
 }
 
@@ -27,8 +27,8 @@ impl Nodes {
         }
     }
 
-    /// The home first, for it alone knows our ids. A name that is not resolved now may still lead
-    /// there.
+    /// The home is dialled first, because only it knows our ids, even if the name no longer
+    /// resolves to it.
     pub(super) fn in_order(&mut self, mut resolved: Vec<SocketAddr>) -> Vec<SocketAddr> {
         if self.is_pinned || resolved.is_empty() {
             return self.home.into_iter().collect();
@@ -49,7 +49,7 @@ impl Nodes {
         }
     }
 
-    /// That node is dead, though it may seem to be there. Others may have moved on before.
+    /// The node is dead, though it may still accept connections. Others may have moved on before.
     pub(super) fn move_on_from(&mut self, node: SocketAddr) {
         if self.has_several && !self.is_pinned && self.home == Some(node) {
             self.shunned = self.home.take();
@@ -107,7 +107,7 @@ mod tests {
         nodes.move_on_from(node(1));
         nodes.move_on_from(node(2));
         assert_eq!(nodes.in_order(vec![node(1), node(2)]), [node(2), node(1)]);
-        // The only one is never left.
+        // The only node is never left.
         let mut alone = Nodes::default();
         alone.in_order(vec![node(1)]);
         alone.connected_to(node(1));

@@ -1,4 +1,4 @@
-//! Questions that change nothing and that any answer answers: whether a connection lives, whether a
+//! Probes that change nothing, for which any reply counts: whether a connection lives, whether a
 //! gateway is there, whether it routes a method (contract § 6).
 
 use std::time::Duration;
@@ -15,34 +15,34 @@ use super::refusal::Failed;
 use crate::error::Error;
 use crate::liveness::Liveness;
 
-/// How much longer an answer may take on a connection than on a new one.
+/// How much longer a reply may take on the old connection than on a new one.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long what a probe found is good for others, too.
+/// How long the result of a probe may be reused by others.
 const PROBE_IS_FRESH: Duration = Duration::from_millis(500);
-/// The same of a look whether the gateway is there.
+/// The same for a look whether the gateway is there.
 const LOOK_IS_FRESH: Duration = Duration::from_secs(2);
-/// For that look.
+/// The timeout of that look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// No message of any type: a field of a wire type that does not exist.
+/// Not a message of any type: a field of a wire type that does not exist.
 const UNDECODABLE: &[u8] = &[0xff, 0xff, 0xff];
 
-/// What a gateway answered when it was asked for a route; [`Client::probe_route`](super::Client).
+/// A gateway's reply to [`Client::probe_route`](super::Client).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RouteProbe {
     /// It has a route for the method: it tried to decode the message. The route may be stale.
     Found,
     /// It has no route for the method.
     NoRoute,
-    /// Anything else: there is no ingress on this port, or no answer.
+    /// Anything else: this port has no ingress, or there was no reply.
     NoEvidence,
 }
 
 fn meaning(refusal: &Refusal) -> RouteProbe {
     match refusal.code {
-        // A page, and no gRPC server.
+        // A web page, not a gRPC server.
         _ if refusal.is_of_http => RouteProbe::NoEvidence,
-        // `unknown service` would say that there is no ingress on this port.
+        // `unknown service` would mean that this port has no ingress.
         Code::Unimplemented if refusal.text.contains("no route for") => RouteProbe::NoRoute,
         Code::Internal | Code::InvalidArgument => RouteProbe::Found,
         _ => RouteProbe::NoEvidence,
@@ -52,9 +52,9 @@ fn meaning(refusal: &Refusal) -> RouteProbe {
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    /// Finds out about a connection on which an answer is overdue: asks on it and on one of its
-    /// own, and then other nodes of its name, for about `deadline` each. It changes nothing, and may
-    /// be cancelled. Registrations on one connection share what was found.
+    /// Probes a connection on which a reply is overdue: asks over it and over a new one, and then
+    /// asks other nodes of its name, for about `deadline` each. It changes nothing, and may be
+    /// cancelled. Registrations on one connection share the result.
     pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
         let Some(connection) = self.last() else {
             return Box::pin(self.probe_alone(deadline)).await;
@@ -66,7 +66,7 @@ impl ControlPlane {
         found.unwrap_or(Liveness::Silent)
     }
 
-    /// Whether the gateway answers; registrations share what was found.
+    /// Whether the gateway answers; registrations share the result.
     pub(crate) async fn is_there(&self) -> bool {
         let this = self.clone();
         let look = || async move {
@@ -110,14 +110,14 @@ impl ControlPlane {
                 Ok(false) | Err(_) => return Liveness::Silent,
             }
         }
-        // An answer elsewhere proves nothing while one may come here.
+        // A reply elsewhere proves nothing while one may still arrive here.
         match timeout(GRACE, here).await {
             Ok(()) => Liveness::Slow,
             Err(_) => Liveness::Dead,
         }
     }
 
-    /// Two addresses may be one gateway: only an answer tells that there is another node.
+    /// Two addresses may be one gateway: only a reply shows that there is another node.
     async fn another_node_answers(&self, deadline: Duration) -> bool {
         let mut asked = JoinSet::new();
         for node in self.other_nodes().await {
@@ -141,10 +141,10 @@ impl ControlPlane {
         timeout(deadline, answered).await.unwrap_or(false)
     }
 
-    /// ListPeers asks for nothing that a busy registry would have to be waited for.
+    /// ListPeers does not wait for a busy registry.
     async fn answers(&self, connection: &Connection) -> bool {
         let message = framed(&ListPeersRequest {});
-        // Whatever it says, it said it.
+        // Any status from the peer proves that it is alive.
         let path = format!("{SERVICE}ListPeers");
         let take = &mut |_: &[u8]| {};
         let headers = self.credentials().headers().await.unwrap_or_default();
@@ -152,7 +152,7 @@ impl ControlPlane {
         !matches!(answer.await, Err(Failure::NotSent(_) | Failure::Broken(_)))
     }
 
-    /// Asks for a route without calling what is behind it.
+    /// Asks for a route without calling the service behind it.
     pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
         let message = framed_raw(UNDECODABLE);
         let (limit, take) = (MAX_LIST_BYTES, &mut |_: &[u8]| {});
@@ -169,7 +169,7 @@ impl ControlPlane {
     }
 }
 
-/// Whether somebody said that nothing listens there.
+/// Whether the connection was refused, so that nothing listens there.
 fn is_refused(error: &Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

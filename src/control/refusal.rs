@@ -1,7 +1,7 @@
-//! What is said of a call that failed.
+//! Classifies failed calls.
 //!
-//! A gateway's refusals are told by their text: every application error comes with the code UNKNOWN
-//! (contract § 2), so that the text is all there is to tell them apart.
+//! A gateway's refusals are classified by their text: every application error has the code UNKNOWN
+//! (contract § 2), so that only the text tells them apart.
 
 use tonic::{Code, Status};
 
@@ -12,13 +12,13 @@ use super::spoken::{Spoken, no_grpc};
 use super::target::Target;
 use crate::error::{Error, ErrorKind};
 
-/// Texts of a store or a deadline inside the gateway: never about the content of a request.
+/// Texts about a store or a deadline inside the gateway, never about the content of a request.
 const TRANSIENT: [&str; 3] = ["kv put", "nats", "context"];
 
 /// Texts about the size of a request, whatever the code.
 const SIZE: [&str; 2] = ["larger than max", "maximum payload"];
 
-/// Telling fragments, most specific first.
+/// Characteristic fragments, most specific first.
 const BY_TEXT: [(&str, ErrorKind); 33] = [
     ("contains reserved character", ErrorKind::InvalidNamespace),
     ("is not in --allow-tier policy", ErrorKind::TierRefused),
@@ -58,7 +58,7 @@ const BY_TEXT: [(&str, ErrorKind); 33] = [
     ("is still alive", ErrorKind::InvalidRequest),
 ];
 
-/// The class of a gateway's refusal.
+/// The kind of a gateway's refusal.
 fn classify(code: Code, text: &str) -> ErrorKind {
     if SIZE.iter().any(|fragment| text.contains(fragment)) {
         return ErrorKind::TooLarge;
@@ -66,7 +66,7 @@ fn classify(code: Code, text: &str) -> ErrorKind {
     match code {
         Code::DeadlineExceeded | Code::Cancelled => return ErrorKind::TimedOut,
         Code::Unauthenticated | Code::PermissionDenied => return ErrorKind::Unauthorized,
-        // Not a gwag control plane, or a proxy in front of it.
+        // Not a gwag control plane, or a proxy in front of one.
         Code::Unimplemented => return ErrorKind::InvalidRequest,
         Code::Unknown => {}
         _ => return ErrorKind::Unavailable,
@@ -80,7 +80,7 @@ fn classify(code: Code, text: &str) -> ErrorKind {
         .map_or(ErrorKind::Unavailable, |(_, kind)| *kind)
 }
 
-/// What to do about it.
+/// The remedy for a kind.
 fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidNamespace | ErrorKind::InvalidName => {
@@ -110,7 +110,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Whether it may be a proxy's word of a moment, as during a rollout: no such route, or too many
+/// Whether it may be a proxy's temporary reply, as during a rollout: no such route, or too many
 /// requests.
 fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
     match code {
@@ -120,7 +120,7 @@ fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
     }
 }
 
-/// Why a call has no answer of the kind that was asked for.
+/// Why a call has no valid reply.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// It never left this process.
@@ -129,31 +129,31 @@ pub(crate) enum CallError {
     Broken(Error),
     /// The gateway said no.
     Refused(Error),
-    /// Whoever answered may be a proxy whose routes are not there yet.
+    /// The reply may come from a proxy whose routes are not there yet.
     Misrouted(Error),
 }
 
-/// A call that has no answer of the kind that was asked for.
+/// A call without a valid reply.
 pub(super) enum Failed {
     /// There is no connection.
     NotSent(Error),
-    /// With what the peer speaks.
+    /// The call failed; with the peer's protocol.
     Call(Failure, Spoken),
 }
 
-/// A call of the control plane, for what is said of it.
+/// The call that failed, for messages.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) target: &'a Target,
     pub(super) method: &'static str,
-    /// What it was to register, as "namespace/version".
+    /// The services of a Register, as "namespace/version".
     pub(super) services: &'a [String],
 }
 
 // === impl Asked ===
 
 impl Asked<'_> {
-    /// Why it has no answer.
+    /// Why the call has no reply.
     pub(super) fn failed(&self, failed: Failed) -> CallError {
         let Self { target, method, .. } = self;
         let (failure, spoken) = match failed {
@@ -182,7 +182,7 @@ impl Asked<'_> {
         error(Error::new(ErrorKind::Unavailable, message).caused_by(cause))
     }
 
-    /// It may have been carried out.
+    /// The call may have been carried out.
     pub(super) fn malformed(&self, text: &str) -> CallError {
         let Self { target, method, .. } = self;
         let message = format!(
@@ -242,7 +242,7 @@ impl Asked<'_> {
 mod tests {
     use super::*;
 
-    /// The contract's name of each class.
+    /// The contract's name of each kind.
     fn kind_named(name: &str) -> ErrorKind {
         match name {
             "invalid_request" => ErrorKind::InvalidRequest,

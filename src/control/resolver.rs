@@ -1,5 +1,5 @@
-//! Looks names up on threads that nobody waits for: the system's resolver blocks for as long as a
-//! name server is silent, and a runtime waits at its end for blocking tasks of its own.
+//! Resolves names on threads that nobody waits for: the system's resolver blocks for as long as a
+//! name server is silent, and a runtime at its end waits for its own blocking tasks.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,14 +10,14 @@ use tokio::sync::watch;
 
 type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
-/// The look-ups under way, by name: at most one of each.
+/// The lookups under way, at most one for each name.
 type Lookups = HashMap<String, watch::Receiver<Option<Found>>>;
 
-/// The addresses of a host. Bounded by the caller's deadline only.
+/// The addresses of a host. Bounded only by the caller's deadline.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: the look-up goes on, and the next caller gets its result.
+/// Cancel safe: the lookup continues, and the next caller gets its result.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![(ip, port).into()]);
@@ -32,12 +32,12 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
             Ok(addresses)
         }
         Some(Err((kind, text))) => Err(io::Error::new(*kind, text.clone())),
-        // invariant: it was waited for.
+        // invariant: the result was just awaited.
         None => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
-/// Joins the look-up that is under way, or begins one.
+/// Joins the lookup that is under way, or begins one.
 fn lookup(host: &str) -> io::Result<watch::Receiver<Option<Found>>> {
     let mut under_way = lookups();
     let all = under_way.get_or_insert_default();
@@ -49,7 +49,7 @@ fn lookup(host: &str) -> io::Result<watch::Receiver<Option<Found>>> {
     let look_up = move || {
         let _over = Over(&name);
         let found = look_up_blocking(&name);
-        // Nobody may be waiting any more.
+        // The callers may be gone.
         let _ = done.send(Some(found));
     };
     let thread = std::thread::Builder::new().name("tower-gwag-resolve".to_owned());
@@ -65,7 +65,7 @@ fn look_up_blocking(host: &str) -> Found {
     }
 }
 
-/// A look-up that takes itself off the list, also when it panics.
+/// Removes a lookup from the list at its end, even if it panics.
 struct Over<'a>(&'a str);
 
 impl Drop for Over<'_> {
@@ -76,7 +76,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Single insertions and removals leave it valid after a panic.
+/// Single insertions and removals leave the map valid after a panic.
 fn lookups() -> MutexGuard<'static, Option<Lookups>> {
     static LOOKUPS: Mutex<Option<Lookups>> = Mutex::new(None);
     LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner)

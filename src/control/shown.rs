@@ -1,37 +1,37 @@
-//! What a peer said, made fit for logs and errors.
+//! Makes a peer's text safe for logs and errors.
 
 use std::fmt::Write as _;
 
 use tower_gwag_schema::masked::masked;
 
-/// In characters, after which a text is cut.
+/// The length in characters at which a text is cut.
 const LONGEST: usize = 300;
 
-/// What a peer said, made fit for a terminal or a log: everything is escaped that could change the
-/// one or forge a line of the other, URLs are without their secrets, and a long text is cut after 300
+/// Makes a peer's text safe for a terminal or a log: escapes everything that could alter the
+/// terminal or forge a log line, removes secrets from URLs, and cuts a long text after 300
 /// characters.
 #[must_use]
 pub fn shown(text: &str) -> String {
-    // Of a long text only so much can be shown.
+    // No more of a long text can be shown.
     let head: String = text.chars().take(2 * LONGEST).collect();
     let masked = masked(&head);
     let mut shown = String::with_capacity(text.len().min(LONGEST));
     for (count, c) in masked.chars().enumerate() {
         if count == LONGEST {
-            // Formatting into a string does not fail.
+            // Writing to a `String` does not fail.
             let _ = write!(shown, "… ({} bytes in all)", text.len());
             break;
         }
         match c {
             '"' | '\'' | '\\' => shown.push(c),
-            // It knows which characters cannot be seen, or change the direction of others.
+            // `escape_debug` covers invisible characters and those that change the text direction.
             _ => shown.extend(c.escape_debug()),
         }
     }
     shown
 }
 
-/// Makes a text so where it is not plain, as names and hashes are.
+/// The same for texts that should be plain, such as names and hashes; in place.
 pub(super) fn make_plain(text: &mut String) {
     if text.len() > LONGEST || text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
         *text = shown(text);

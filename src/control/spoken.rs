@@ -1,4 +1,4 @@
-//! What a peer speaks, told by its first bytes: the likeliest mistakes are a wrong port, and TLS
+//! Guesses a peer's protocol from its first bytes: the likeliest mistakes are a wrong port, and TLS
 //! on one side only.
 
 use std::sync::{Mutex, PoisonError};
@@ -6,18 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use super::shown::shown;
 use super::target::Target;
 
-/// As many as tell one protocol from another, and to show of a text.
+/// Enough bytes to tell the protocols apart, and to quote a text.
 pub(super) const ENOUGH: usize = 24;
-/// Where a gateway's control plane listens, unless it is told otherwise.
+/// The default port of a gateway's control plane.
 const USUAL_PORT: u16 = 50_090;
 
-/// What came first over a connection.
+/// The first bytes received over a connection.
 #[derive(Debug, Default)]
 pub(super) struct FirstBytes(Mutex<Vec<u8>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Spoken {
-    /// It said nothing.
+    /// The peer sent nothing.
     Nothing,
     Http1,
     Http2,
@@ -29,7 +29,7 @@ pub(super) enum Spoken {
 
 impl FirstBytes {
     pub(super) fn hear(&self, bytes: &[u8]) {
-        // Bytes are only added, so that they are valid after a panic.
+        // Bytes are only appended, so they are valid after a panic.
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let more = ENOUGH.saturating_sub(first.len()).min(bytes.len());
         first.extend_from_slice(&bytes[..more]);
@@ -40,9 +40,9 @@ impl FirstBytes {
         match &**first {
             [] => Spoken::Nothing,
             [b'H', b'T', b'T', b'P', b'/', ..] => Spoken::Http1,
-            // Alerts, handshakes and the like of any version.
+            // TLS records of any version, such as alerts and handshakes.
             [20..=23, 3, ..] => Spoken::Tls,
-            // The settings, which go first.
+            // SETTINGS, the first frame of HTTP/2.
             [0, 0, _, 4, ..] => Spoken::Http2,
             other => Spoken::Other(shown(String::from_utf8_lossy(other).trim())),
         }
@@ -52,7 +52,7 @@ impl FirstBytes {
 // === impl Spoken ===
 
 impl Spoken {
-    /// What is wrong about the address, if this tells it.
+    /// The mistake in the address, if the protocol reveals it.
     pub(super) fn mistake(&self, target: &Target) -> Option<String> {
         if target.is_https() {
             let how = match self {
@@ -78,7 +78,7 @@ impl Spoken {
         }
     }
 
-    /// What may be wrong where it ended the connection, or was silent.
+    /// The likely mistake if the peer ended the connection, or was silent.
     pub(super) fn hint(&self, target: &Target) -> Option<String> {
         if *self != Self::Nothing {
             return None;
@@ -104,7 +104,7 @@ fn needed_for_tls() -> &'static str {
     }
 }
 
-/// Something else answers there.
+/// Another server answers there.
 pub(super) fn no_grpc(target: &Target, why: &str) -> String {
     let (_, port) = target.host_port();
     let usual = match port == USUAL_PORT {

@@ -1,4 +1,4 @@
-//! Where a gateway's control plane is.
+//! The address of a gateway's control plane.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,28 +8,28 @@ use http::Uri;
 use tonic::transport::Endpoint;
 use tower_gwag_schema::masked::masked_url;
 
-/// A gateway address that parses.
+/// A parsed gateway address.
 #[derive(Clone)]
 pub(crate) struct Target {
     /// Scheme, host and port; no path.
     pub(crate) uri: Uri,
-    /// Settings of the user's own endpoint, its TLS included.
+    /// The user's own endpoint with its settings, TLS included.
     pub(crate) endpoint: Option<Endpoint>,
-    /// Instead of the system's resolver.
+    /// Replaces the system's resolver.
     pub(crate) lookup: Option<Lookup>,
-    /// Reads certificates anew.
+    /// Reads certificates again.
     #[cfg(feature = "tls")]
     pub(crate) renewal: Option<Arc<super::tls::Renewal>>,
 }
 
-/// Where the nodes of a gateway's name are now.
+/// Returns the current addresses of the nodes behind a gateway's name.
 #[derive(Clone)]
 pub(crate) struct Lookup(Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync>);
 
 // === impl Target ===
 
 impl Target {
-    /// Host and port to connect to; the scheme's port where none is written.
+    /// The host and port to connect to; without a port, that of the scheme.
     pub(crate) fn host_port(&self) -> (String, u16) {
         let host = self.uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -37,7 +37,7 @@ impl Target {
         (host.to_owned(), self.uri.port_u16().unwrap_or(default))
     }
 
-    /// Host and port as they were written, without whoever calls.
+    /// Host and port as written, without user information.
     pub(super) fn authority(&self) -> String {
         let authority = self.uri.authority();
         authority.map_or_else(String::new, |it| masked_url(it.as_str()))
@@ -48,7 +48,7 @@ impl Target {
     }
 }
 
-/// Without whoever calls, which an `Endpoint` may have.
+/// Without the user information that an `Endpoint` may have.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_https() { "https://" } else { "" };

@@ -1,4 +1,4 @@
-//! A bearer token that may change: read from a file, or asked for.
+//! A bearer token that may change: read from a file, or supplied by a provider.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -14,21 +14,21 @@ use tracing::warn;
 
 use super::shown::shown;
 
-/// For one token: a call waits for it.
+/// How long a call waits for a token.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// After a failure nobody is asked again for this long: a call that fails is soon made again.
+/// The pause after a failure before the source is asked again: failed calls are repeated soon.
 const REST: Duration = Duration::from_secs(1);
-/// Larger ones no gateway would take.
+/// A gateway would not accept a longer token.
 const LONGEST: u64 = 64 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// A token to come.
+/// A future token.
 pub(crate) type Asked = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 
-/// Asks for a token.
+/// Supplies tokens.
 pub(crate) type TokenProvider = Arc<dyn Fn() -> Asked + Send + Sync>;
 
-/// Where a token comes from; clones share what came last.
+/// The source of a token; clones share the last token.
 #[derive(Clone)]
 pub(crate) struct Token {
     source: Source,
@@ -65,7 +65,7 @@ impl Token {
         }
     }
 
-    /// What is wrong with it now, as far as that can be known without asking anybody.
+    /// What is wrong with the token now, as far as it can be known without calling a provider.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.source {
             Source::Provider(_) => Ok(()),
@@ -76,16 +76,17 @@ impl Token {
         }
     }
 
-    /// Tells one source from another.
+    /// Identifies the source.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.last).addr()
     }
 
-    /// The value of the header, fresh; the last good one where there is no fresh one now.
+    /// The value of the header with a fresh token, or with the last good one if there is no fresh
+    /// one.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: at most a look is lost.
+    /// Cancel safe: at most one fresh token is lost.
     pub(super) async fn header(&self) -> Result<HeaderValue, String> {
         let mut last = self.last.lock().await;
         if let Some((at, why)) = &last.failed
@@ -209,7 +210,7 @@ pub(crate) fn check(token: &str) -> Result<(), String> {
     }
 }
 
-/// When a JSON Web Token expires, in seconds since 1970; of any other token nothing is known.
+/// Fractions are allowed but do not matter.
 fn expiry(token: &str) -> Option<u64> {
     let mut parts = token.split('.');
     let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);

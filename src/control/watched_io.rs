@@ -14,30 +14,30 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 
 use super::spoken::{ENOUGH, FirstBytes};
 
-/// Bytes in one go, before others have their turn: frames of a few bytes each take hundreds until
-/// somebody has looked at them.
+/// The most bytes read in one go, before other tasks get their turn: frames of a few bytes take
+/// hundreds in memory until they are processed.
 const MOST_AT_ONCE: u64 = 64 * 1024;
-/// Bytes that no call wanted, or has not taken yet, after which the peer is read slowly: more than
-/// what may be under way towards us.
+/// The number of bytes that no call wanted, or has read yet, after which the peer is read slowly:
+/// more than the flow-control windows allow in flight.
 const MOST_UNWANTED: u64 = 2 * 1024 * 1024;
-/// Such bytes in a second then.
+/// The rate at which such a peer is read, in bytes per second.
 const UNWANTED_RATE: u64 = 256 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A stream that tells of its end, and that can be ended from outside. It is not read faster than
-/// its bytes are of use, or a peer that sends without end would keep a processor busy.
+/// A stream that reports its end, and that can be ended from outside. It is read no faster than its
+/// bytes are of use; otherwise a peer that sends forever would keep a processor busy.
 pub(super) struct WatchedIo {
     io: TcpStream,
     killed: Pin<Box<WaitForCancellationFutureOwned>>,
     /// hyper drops the stream as soon as the connection is over.
     _ended: DropGuard,
-    /// What calls took, since it was looked at last.
+    /// The bytes that calls have read, since the last check.
     taken: Arc<AtomicU64>,
-    /// For whoever asks what the peer speaks.
+    /// For the guess of the peer's protocol.
     first: Arc<FirstBytes>,
     heard: usize,
     unwanted: u64,
-    /// When `unwanted` was last reckoned up.
+    /// When `unwanted` was last updated.
     reckoned: Instant,
     at_once: u64,
     pause: Option<Pin<Box<Sleep>>>,
@@ -67,7 +67,7 @@ impl WatchedIo {
         }
     }
 
-    /// Takes so many bytes into account.
+    /// Accounts for bytes that were read.
     fn reckon(&mut self, read: u64) {
         self.at_once += read;
         self.unwanted += read;
@@ -94,7 +94,7 @@ impl AsyncRead for WatchedIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // hyper always has a read pending, so this is where it learns of the end.
+        // hyper always has a read pending, so it learns of the end here.
         if self.killed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
