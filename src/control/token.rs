@@ -123,8 +123,8 @@ impl Token {
             Source::File(path) => {
                 let path = path.clone();
                 let (send, done) = oneshot::channel();
-                // A thread of its own: a runtime waits at its end for blocking tasks, and a file may be
-                // on a network that does not answer.
+                // A separate thread: at its end a runtime waits for its blocking tasks, and the
+                // file may be on a network that does not answer.
                 let thread = std::thread::Builder::new().name("tower-gwag-token".to_owned());
                 let started = thread.spawn(move || send.send(read(&path)).is_ok());
                 match (started, done.await) {
@@ -156,7 +156,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The token of a file; errors name it, and never what is in it.
+/// Reads the token in a file; errors name the file, but never its content.
 fn read(path: &Path) -> Result<String, String> {
     let fault = |why: &dyn fmt::Display| {
         format!(
@@ -169,7 +169,7 @@ fn read(path: &Path) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// The bytes of a file of at most `most`.
+/// Reads a file of at most `most` bytes.
 pub(crate) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?
@@ -182,7 +182,7 @@ pub(crate) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The header's value; why there is none, without the token.
+/// Makes the header's value; an error never contains the token.
 pub(crate) fn header(token: &str) -> Result<HeaderValue, String> {
     if token.is_empty() {
         return Err("is empty: write the token into it".to_owned());
@@ -196,7 +196,7 @@ pub(crate) fn header(token: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// Why the token cannot be used now.
+/// Why the token cannot be used now, if so.
 pub(crate) fn check(token: &str) -> Result<(), String> {
     header(token)?;
     let Some(end) = expiry(token) else {
@@ -210,14 +210,14 @@ pub(crate) fn check(token: &str) -> Result<(), String> {
     }
 }
 
-/// Fractions are allowed but do not matter.
+/// When a JSON Web Token expires, in seconds since 1970; `None` for any other token.
 fn expiry(token: &str) -> Option<u64> {
     let mut parts = token.split('.');
     let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
     let claims: serde_json::Value = serde_json::from_slice(&base64url(claims)?).ok()?;
     let end = claims.get("exp")?;
     end.as_u64().or_else(|| {
-        // Fractions are allowed, and never matter.
+        // Fractions are allowed but do not matter.
         let end = end.as_f64().filter(|end| (0.0..1e15).contains(end))?;
         format!("{end:.0}").parse().ok()
     })

@@ -202,7 +202,7 @@ impl InFlight {
         open + self.cut_exempt()
     }
 
-    /// Like [`cut`](Self::cut), and gives callers a moment to be told.
+    /// Like [`cut`](Self::cut), and gives callers a moment to receive the status.
     pub(crate) async fn cut_and_tell(&self) -> usize {
         let open = self.cut();
         if open > 0 {
@@ -223,7 +223,7 @@ impl InFlight {
         open
     }
 
-    /// Cuts exempt requests, present and future, and gives callers a moment to be told.
+    /// Cuts exempt requests, present and future, and gives callers a moment to receive the status.
     pub(crate) async fn cut_exempt_and_tell(&self) -> usize {
         let open = self.cut_exempt();
         if open > 0 {
