@@ -85,7 +85,7 @@ fn given_way() -> Sim {
     sim
 }
 
-/// Goes on for so long, and answers the hold's beats.
+/// Runs for `span`, and answers the hold's heartbeats.
 fn pass(sim: &mut Sim, span: Duration) {
     let end = sim.now + span;
     while sim.machine.wake_at().is_some_and(|at| at <= end) && sim.now < end {
@@ -107,7 +107,7 @@ fn what_gives_way_comes_back_when_its_slot_is_free_and_keeps_the_hold_meanwhile(
         pass(&mut sim, Duration::from_secs(1));
         assert_eq!(sim.call, None);
     }
-    // A gateway that restarts is no reason.
+    // A restarted gateway is no reason.
     sim.on(Input::Disconnected);
     sim.on(Input::Slots { free: true });
     while sim.call != Some(register(0)) {
@@ -174,7 +174,7 @@ fn what_is_withdrawn_for_good_never_comes_back() {
     assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::NothingHeld);
 }
 
-/// What a look finds while a cure is under way is not forgotten.
+/// A withdrawal that a look orders during a cure is not forgotten.
 #[test]
 fn a_withdrawal_amid_a_cure_is_made_when_the_cure_is() {
     for for_good in [false, true] {
@@ -199,7 +199,7 @@ fn a_withdrawal_amid_a_cure_is_made_when_the_cure_is() {
     }
 }
 
-/// The gateway does not take the new entry: the one that there is goes.
+/// The gateway refuses the new entry, so the existing one is removed.
 #[test]
 fn a_withdrawal_amid_a_cure_that_fails_removes_the_former_entry() {
     let mut sim = Sim::registered();

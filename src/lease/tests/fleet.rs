@@ -17,22 +17,22 @@ use crate::options::{Config, Options};
 use tower_gwag_schema::service::Service;
 
 const CLIENTS: usize = 10_000;
-/// The fleet comes up in this time.
+/// The time in which the fleet starts.
 const ROLLOUT: Duration = Duration::from_secs(20);
 const OUTAGE: Duration = Duration::from_secs(5);
 const TTL: Duration = Duration::from_secs(30);
 /// A real standalone gateway answers 27,400 calls a second on a machine of two cores.
 const WORK: Duration = Duration::from_nanos(1_000_000_000 / 27_400);
-/// One way.
+/// One-way latency.
 const NETWORK: Duration = Duration::from_micros(500);
-/// As the task does: when the gateway is asked how many replicas it lists.
+/// When the gateway is asked how many replicas it lists, as in the task.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// A gateway that works on one call after another.
+/// A gateway that handles one call after another.
 struct FleetGateway {
     books: Mutex<Books>,
-    /// Its life; a new one begins where it comes up again.
+    /// Its current life; a restart begins a new one.
     life: watch::Sender<Option<u32>>,
 }
 
@@ -40,7 +40,7 @@ struct FleetGateway {
 struct Books {
     ids: u32,
     busy_until: Option<Instant>,
-    /// When each Register arrived, and each service was registered.
+    /// When each Register arrived, and when each service was registered.
     registers: Vec<Instant>,
     registered: Vec<Instant>,
     beats: usize,
@@ -54,7 +54,7 @@ impl FleetGateway {
         self.books.lock().unwrap()
     }
 
-    /// What becomes of a call that is made now.
+    /// The result of a call that is made now.
     async fn call(self: Arc<Self>, call: Call) -> Answer {
         let mut lives = self.life.subscribe();
         let Some(life) = *lives.borrow_and_update() else {
@@ -90,7 +90,7 @@ impl FleetGateway {
         }
     }
 
-    /// When the answer is there.
+    /// When the reply is ready.
     fn turn(&self, call: &Call) -> Instant {
         let mut books = self.books();
         let arrival = Instant::now() + NETWORK;
@@ -103,7 +103,7 @@ impl FleetGateway {
         end + NETWORK
     }
 
-    /// Resolves when the connection that is up, or the next one, has ended.
+    /// Resolves when the current connection, or the next one, has ended.
     async fn disconnected(self: Arc<Self>) {
         let mut lives = self.life.subscribe();
         // Both fail only when `self` is gone.
@@ -112,7 +112,7 @@ impl FleetGateway {
     }
 }
 
-/// Does what the task does, with nothing but the machine.
+/// The task's loop with nothing but the machine.
 async fn client(gateway: Arc<FleetGateway>, number: usize) {
     sleep(ROLLOUT.mul_f64(number as f64 / CLIENTS as f64)).await;
     let pace = Pace::new(None, number as u64);
@@ -157,7 +157,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// The most that begin within any window.
+/// The most moments within any window.
 fn busiest(mut moments: Vec<Instant>) -> usize {
     moments.sort_unstable();
     let mut first = 0;
@@ -170,7 +170,7 @@ fn busiest(mut moments: Vec<Instant>) -> usize {
     counts.max().unwrap_or(0)
 }
 
-/// Of the Register calls of one service and its hold.
+/// The size of the Register calls of one service and its hold.
 fn bytes() -> usize {
     let proto = include_str!("../../../examples/greeter/proto/greeter.proto");
     let service = Service::proto(proto).namespace("greeter");

@@ -44,7 +44,7 @@ fn the_hold_is_beaten_during_a_long_drain() {
 #[test]
 fn a_refused_hold_does_not_keep_the_service_from_registering() {
     let mut sim = Sim::with_hold(Hold::AtStart, 1);
-    // A tier policy may take `unstable` only: tried again at once.
+    // A tier policy may accept `unstable` only: retried at once.
     sim.answer(Answer::Refused(ErrorKind::TierRefused));
     assert_eq!(sim.call, Some(REGISTER_HOLD));
     sim.answer(Answer::Refused(ErrorKind::TierRefused));

@@ -1,4 +1,4 @@
-//! One lease: registering, beating, coming back, leaving.
+//! A single lease: registering, heartbeats, re-registering, leaving.
 
 use super::super::*;
 use super::sim::*;
@@ -32,7 +32,7 @@ fn a_gateway_that_cannot_be_reached_is_polled_until_it_can() {
     assert_eq!(sim.notes.last(), Some(&Note::Registered));
 }
 
-/// Failures of another kind before it tell nothing about a gateway's no.
+/// Earlier failures of another kind do not count as refusals.
 #[test]
 fn a_first_no_has_its_own_pace_whatever_failed_before() {
     let misrouted = Answer::Misrouted(ErrorKind::Unavailable);
@@ -106,7 +106,7 @@ fn refused_content_is_offered_again_soon_when_the_connection_ends() {
     sim.answer(refused());
     sim.on(Input::Disconnected);
     assert!(sim.wake_until_called() <= Duration::from_millis(500));
-    // But not without a pause where each refusal ends the connection.
+    // But with a pause if each refusal ends the connection.
     let start = sim.now;
     for _ in 0..20 {
         sim.answer(refused());
@@ -128,12 +128,12 @@ fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
     sim.wake();
     assert!(sim.probing);
     assert_eq!(sim.now - sim.start, Duration::from_secs(20));
-    // Frozen: neither an answer nor a refusal. The beat stays out.
+    // Frozen: neither a reply nor a refusal. The heartbeat stays in flight.
     sim.probed(Liveness::Silent);
     assert_eq!(sim.disconnects, 0);
     sim.wake();
     assert!(sim.probing);
-    // The thaw: the one beat is answered, nothing was registered twice.
+    // The gateway thaws: it answers the one heartbeat, and nothing was registered twice.
     sim.answer(Answer::Beat { known: true });
     sim.probed(Liveness::Dead);
     assert_eq!(sim.disconnects, 0);

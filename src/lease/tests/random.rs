@@ -73,7 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// proptest's own variable goes first.
+/// proptest's own variable takes precedence.
 fn config() -> ProptestConfig {
     if std::env::var_os("PROPTEST_CASES").is_some() {
         return ProptestConfig::default();
@@ -121,7 +121,7 @@ fn take(step: Step, world: &mut World) {
 fn recover(world: &mut World) -> Duration {
     let start = world.sim.now;
     for _ in 0..100 {
-        // A beat may be needed first, to tell that it was forgotten.
+        // A heartbeat may be needed first, to learn that the entry was lost.
         if world.sim.call.is_some() {
             world.answer(Fate::Answered);
         } else if world.is_registered() || world.sim.machine.is_withdrawn_for_good() {
@@ -154,10 +154,10 @@ proptest! {
         }
         let was_serving = world.sim.left_at.is_none();
         if was_serving {
-            // Refused content is offered again after 5 min at the latest.
+            // Refused content is retried after 5 min at the latest.
             prop_assert!(recover(&mut world) <= Duration::from_secs(330));
         }
-        // Whatever happened, leaving ends within its budget, also without any further answer.
+        // Whatever happened, leaving ends within its limit, even without any further reply.
         world.sim.leave();
         let left_at = world.sim.left_at.unwrap();
         for _ in 0..200 {
@@ -176,7 +176,7 @@ proptest! {
         let finished = world.sim.finished_at.expect("leaving ends");
         // One `Elapse` may overshoot the moment at which the end is noticed.
         prop_assert!(finished - left_at <= LEAVE + Duration::from_secs(40));
-        // Late answers are still taken back.
+        // Entries from late replies are still deregistered.
         for _ in 0..40 {
             if world.sim.call.is_some() {
                 world.answer(Fate::Answered);

@@ -15,7 +15,7 @@ pub(super) const REGISTER_HOLD: Call = Call {
     verb: Verb::Register { spelling: 0 },
 };
 
-/// A machine, its clock, and what it has out.
+/// A machine, its clock, and its outstanding call.
 pub(super) struct Sim {
     pub(super) machine: Machine,
     pub(super) hold_at: Hold,
@@ -131,7 +131,7 @@ impl Sim {
         self.on(Input::Drained);
     }
 
-    /// Goes to the next moment at which something is due; returns how far that was.
+    /// Advances to the next moment at which something is due; returns how far that was.
     pub(super) fn wake(&mut self) -> Duration {
         let Some(at) = self.machine.wake_at() else {
             return Duration::ZERO;
@@ -154,7 +154,7 @@ impl Sim {
     }
 }
 
-/// Of the service, in any spelling.
+/// Whether the call registers the service, in any spelling.
 pub(super) fn is_register(call: &Call) -> bool {
     call.which == LeaseKind::Service && matches!(call.verb, Verb::Register { .. })
 }
@@ -167,7 +167,7 @@ pub(super) fn granted(id: &str) -> Answer {
     }
 }
 
-/// As it is after [`granted`], by the first gateway.
+/// The entry that [`granted`] returns, on the first gateway.
 pub(super) fn entry(id: &str, kind: LeaseKind) -> Entry {
     Entry {
         id: id.to_owned(),

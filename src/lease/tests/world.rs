@@ -1,4 +1,4 @@
-//! Gateways as a machine may meet them: their lists are kept, answers are true or get lost.
+//! Gateways as a machine may meet them: their lists persist, replies are true or get lost.
 
 use super::super::*;
 use super::sim::{Sim, TTL, granted, is_register};
@@ -7,14 +7,14 @@ use crate::error::ErrorKind;
 /// From the end of a lease to the eviction (contract § 3).
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
-    /// It is carried out, and the answer arrives.
+    /// It is carried out, and the reply arrives.
     Answered,
-    /// It is carried out, and the answer does not arrive.
+    /// It is carried out, but the reply is lost.
     AnswerLost,
-    /// It gets lost on its way.
+    /// It is lost on its way.
     CallLost,
     /// The gateway cannot be reached.
     NotSent,
@@ -31,7 +31,7 @@ pub(super) struct World {
     called: usize,
     ids: usize,
     last_answer: Option<Answer>,
-    /// How many entries of `sim.abandoned` and `sim.calls` were looked at.
+    /// How many entries of `sim.abandoned` and `sim.calls` were checked.
     seen: (usize, usize),
 }
 
@@ -40,7 +40,7 @@ struct Listed {
     id: String,
     which: LeaseKind,
     until: Instant,
-    /// The machine cannot know of it: the answer was lost.
+    /// The machine cannot know it: the reply was lost.
     unknown: bool,
     /// The machine has asked for its removal.
     abandoned: bool,
@@ -80,7 +80,7 @@ impl World {
         self.sim.answer(answer);
     }
 
-    /// The last answer comes once more; nobody waits for one.
+    /// Repeats the last reply, which nothing waits for.
     pub(super) fn answer_again(&mut self) {
         if let (None, Some(answer)) = (&self.sim.call, self.last_answer.clone()) {
             self.sim.on(Input::Answered(answer));
@@ -125,20 +125,20 @@ impl World {
         }
     }
 
-    /// A gateway restarts and knows nothing.
+    /// A gateway restarts and has lost everything.
     pub(super) fn restart(&mut self, choice: usize) {
         let gateways = self.lists.len();
         self.lists[choice % gateways].clear();
     }
 
-    /// What was left behind on gateways that can be reached is removed.
+    /// Removes what was left on reachable gateways.
     pub(super) fn clean_up(&mut self) {
         for list in &mut self.lists {
             list.retain(|entry| !entry.abandoned);
         }
     }
 
-    /// Follows what the machine did, and checks what must hold at any time.
+    /// Applies what the machine did, and checks the invariants.
     pub(super) fn check(&mut self) {
         for call in &self.sim.calls[self.seen.1..] {
             self.called = self.sim.machine.gateway();
@@ -162,12 +162,12 @@ impl World {
             let live = list
                 .iter()
                 .filter(|it| it.which == LeaseKind::Service && it.is_ours());
-            // A cure has the new one registered before it removes the old one.
+            // During a cure, the new entry is registered before the old one is removed.
             let replaced = usize::from(self.sim.machine.replaces());
             let most = 1 + replaced + self.sim.machine.services_elsewhere();
             assert!(live.count() <= most, "registered twice: {list:?}");
         }
-        // Progress: something is due, or a probe is out, which has a deadline, or all is over.
+        // Progress: something is due, or a probe with a deadline is out, or all is over.
         let due = self.sim.machine.wake_at();
         let over = self.sim.finished_at.is_some() || self.sim.machine.is_withdrawn_for_good();
         assert!(due.is_some() || self.sim.probing || over, "stuck");
@@ -175,14 +175,14 @@ impl World {
         assert!(due.is_none_or(|at| at <= longest), "waits for ever");
     }
 
-    /// Whether the gateway that is used has the service, and the machine knows it.
+    /// Whether the current gateway has the service, and the machine knows it.
     pub(super) fn is_registered(&self) -> bool {
         let list = &self.lists[self.sim.machine.gateway()];
         list.iter()
             .any(|it| it.which == LeaseKind::Service && it.is_ours())
     }
 
-    /// Entries that the machine knows of and did not ask to be removed.
+    /// The number of entries that the machine knows and has not asked to be removed.
     pub(super) fn known_entries(&self) -> usize {
         let all = self.lists.iter().flatten();
         all.filter(|entry| entry.is_ours()).count()
