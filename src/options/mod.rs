@@ -275,7 +275,7 @@ impl Options {
     /// [`advertise_host`](Self::advertise_host): `https` if this server terminates TLS itself,
     /// `http` otherwise. For OpenAPI and GraphQL services only.
     ///
-    /// Without it, a gateway dials these services in plaintext. It ignores the scheme for gRPC
+    /// Without it, a gateway dials these services in plaintext. Gateways use no scheme for gRPC
     /// services: a clustered gateway that was started with TLS dials all of them with its own
     /// (mutual) TLS, every other gateway in plaintext.
     pub fn advertise_scheme(mut self, scheme: impl Into<String>) -> Self {
