@@ -4,6 +4,7 @@
 //! calls.
 
 pub(crate) mod address;
+pub(crate) mod blocking;
 mod calls;
 mod client;
 mod connection;

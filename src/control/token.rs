@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use super::blocking::on_thread;
 use super::shown::shown;
 
 /// How long a call waits for a token.
@@ -122,15 +123,8 @@ impl Token {
         match &self.source {
             Source::File(path) => {
                 let path = path.clone();
-                let (send, done) = oneshot::channel();
-                // A separate thread: at its end a runtime waits for its blocking tasks, and the
-                // file may be on a network that does not answer.
-                let thread = std::thread::Builder::new().name("tower-gwag-token".to_owned());
-                let started = thread.spawn(move || send.send(read(&path)).is_ok());
-                match (started, done.await) {
-                    (Ok(_), Ok(token)) => token,
-                    _ => Err(self.fault("could not be read")),
-                }
+                let token = on_thread("tower-gwag-token", move || read(&path)).await;
+                token.unwrap_or_else(|| Err(self.fault("could not be read")))
             }
             Source::Provider(provider) => {
                 let token = provider().await;

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tracing::warn;
 
+use super::blocking::on_thread;
 use super::token::read_bounded;
 use validity::Validity;
 
@@ -362,7 +363,7 @@ impl Renewal {
         let (tls, base) = (self.tls.clone(), endpoint.clone());
         let made = last.made.clone();
         // The system's certificates are many, and files may be on a network.
-        let read = tokio::task::spawn_blocking(move || -> Result<_, Vec<Fault>> {
+        let read = on_thread("tower-gwag-tls", move || -> Result<_, Vec<Fault>> {
             let loaded = tls.load()?;
             match made {
                 Some((same, endpoint)) if same == loaded => Ok((loaded, endpoint)),
@@ -370,7 +371,7 @@ impl Renewal {
             }
         });
         let why = match timeout(PATIENCE, read).await {
-            Ok(Ok(Ok(made))) => {
+            Ok(Some(Ok(made))) => {
                 let endpoint = made.1.clone();
                 *last = Last {
                     made: Some(made),
@@ -378,8 +379,8 @@ impl Renewal {
                 };
                 return endpoint;
             }
-            Ok(Ok(Err(faults))) => in_a_line(&faults),
-            Ok(Err(_)) | Err(_) => "the files cannot be read in time".to_owned(),
+            Ok(Some(Err(faults))) => in_a_line(&faults),
+            Ok(None) | Err(_) => "the files cannot be read in time".to_owned(),
         };
         if last.fault.as_ref() != Some(&why) {
             warn!(

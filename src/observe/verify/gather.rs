@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use ::http::Uri;
 #[cfg(feature = "preflight")]
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::Expected;
 use super::schema_page::{Page, SchemaPages, name_of};
 use super::served::{Served, Shown};
+#[cfg(feature = "preflight")]
+use crate::control::blocking::on_thread;
 use crate::control::proto::ServiceInfo;
 use crate::control::{ControlPlane, RouteProbe};
 #[cfg(feature = "preflight")]
@@ -372,16 +374,11 @@ pub(crate) async fn difference(base: Option<&Uri>, service: &Resolved) -> Option
     };
     // One comparison at a time, however many are requested before it is done.
     let turn = COMPARISONS.acquire().await.ok()?;
-    let (sender, found) = oneshot::channel();
-    // A blocking task of tokio's would delay the end of the runtime.
-    let thread = std::thread::Builder::new().name("tower-gwag-compare".to_owned());
-    let spawned = thread.spawn(move || {
+    let compared = on_thread("tower-gwag-compare", move || {
         let _turn = turn;
-        // The caller may be gone.
-        let _ = sender.send(compare());
+        compare()
     });
-    spawned.ok()?;
-    found.await.ok().flatten()
+    compared.await.flatten()
 }
 
 /// The document of a service: gateways return an object by namespace and version.
