@@ -1,7 +1,7 @@
 //! What happens to calls of a service behind a gateway: what is carried, changed or lost, what fails,
 //! and what ends the gateway itself. Measured on releases 1.1 and 1.4, which agree.
 //!
-//! Everything is derived from one list of features ([`feature`]): the table that
+//! Everything is derived from one list of features (`feature`): the table that
 //! [`Service::calls`](crate::Service::calls) returns and the findings of the rules `calls-…`.
 
 mod feature;
