@@ -19,7 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let authority = authority.self_signed(&key)?.pem();
     if first == "install" {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
-        provider.install_default().map_err(|_| "somebody was faster")?;
+        provider
+            .install_default()
+            .map_err(|_| "somebody was faster")?;
     }
     if first == "program" {
         let _ = rustls::ClientConfig::builder();
