@@ -49,7 +49,7 @@ const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// How long the gateway may take to relay the last replies, which it may not have read yet when the
 /// server has sent them: once the hold is gone, it cancels unanswered calls.
-pub(crate) const RELAYED: Duration = Duration::from_millis(100);
+pub(crate) const RELAYED: Duration = Duration::from_millis(50);
 
 /// How long callers may take to read the last bytes of what was cut, and servers to close
 /// connections in their own way.
