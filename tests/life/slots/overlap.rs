@@ -68,7 +68,8 @@ async fn a_rollout_at_the_worst_moment_goes_unnoticed() {
         let swaps = swaps.count();
         println!("round {round}: {unserved:?} unserved, {failed} of {calls} failed, {swaps} swaps");
         assert!(unserved < UNSERVED, "{unserved:?} unserved");
-        assert!(swaps <= 2, "{swaps} swaps");
+        // One; two more if a heartbeat of the old build crosses the Register of the new one.
+        assert!(swaps <= 3, "{swaps} swaps");
         new.stop().await;
     }
 }

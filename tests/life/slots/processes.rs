@@ -140,7 +140,8 @@ async fn a_rollout_of_processes_at_the_worst_moment_goes_unnoticed() {
             beat.is_ok()
         );
         assert!(unserved < UNSERVED, "{unserved:?} unserved");
-        assert!(swaps <= 2, "{swaps} swaps");
+        // One; two more if a heartbeat of the old build crosses the Register of the new one.
+        assert!(swaps <= 3, "{swaps} swaps");
         old = new;
     }
     old.terminate();
