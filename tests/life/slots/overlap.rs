@@ -65,11 +65,10 @@ async fn a_rollout_at_the_worst_moment_goes_unnoticed() {
         until_state(&new.registration, State::Routed).await;
         sleep(Duration::from_millis(2_500)).await;
         let (unserved, failed, calls) = caller.unserved();
-        let swaps = swaps.count();
-        println!("round {round}: {unserved:?} unserved, {failed} of {calls} failed, {swaps} swaps");
+        let (swaps, most) = swaps.count_and_most();
+        println!("round {round}: {unserved:?} unserved, {failed} of {calls} failed, {swaps} swaps of {most}");
         assert!(unserved < UNSERVED, "{unserved:?} unserved");
-        // One; two more if a heartbeat of the old build crosses the Register of the new one.
-        assert!(swaps <= 3, "{swaps} swaps");
+        assert!(swaps <= most, "{swaps} swaps, at most {most}");
         new.stop().await;
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Place {
     pub(crate) http: String,
     /// Of this test alone.
     pub(crate) namespace: String,
-    pub(crate) client: ControlPlaneClient<Channel>,
+    pub(crate) client: Client,
     _embedded: Option<EmbeddedGateway>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
@@ -72,24 +72,12 @@ impl Place {
 
     /// The hash that has the slot.
     pub(crate) async fn hash(&self, version: &str) -> Option<String> {
-        let mut client = self.client.clone();
-        let services = client.list_services(proto::ListServicesRequest {}).await;
-        let services = services.expect("listed").into_inner().services;
-        let is_it = |it: &proto::ServiceInfo| {
-            it.namespace == self.namespace && it.version == version && it.replica_count > 0
-        };
-        services.into_iter().find(is_it).map(|it| it.hash_hex)
+        hash(self.client.clone(), &self.namespace, version).await
     }
 
     /// The entries of the namespace, without holds.
     pub(crate) async fn entries(&self) -> Vec<Registration> {
-        let mut client = self.client.clone();
-        let request = proto::ListRegistrationsRequest {};
-        let listed = client.list_registrations(request).await;
-        let listed = listed.expect("listed").into_inner().registrations;
-        let is_ours = |name: &String| name.split('/').next() == Some(&*self.namespace);
-        let ours = |it: &Registration| it.namespaces.iter().any(is_ours);
-        listed.into_iter().filter(ours).collect()
+        entries(self.client.clone(), &self.namespace).await
     }
 
     pub(crate) async fn until_hash(
@@ -188,22 +176,14 @@ impl Place {
 
     /// Counts how often the slot changes hands.
     pub(crate) fn swaps(&self, version: &'static str) -> Swaps {
-        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (list, mut client) = (Arc::clone(&seen), self.client.clone());
+        let seen = Arc::new(std::sync::Mutex::new(Seen::default()));
+        let (shared, client) = (Arc::clone(&seen), self.client.clone());
         let namespace = self.namespace.clone();
         let task = tokio::spawn(async move {
             loop {
-                let listed = client.list_services(proto::ListServicesRequest {}).await;
-                let services = listed.expect("listed").into_inner().services;
-                let slot = services
-                    .into_iter()
-                    .find(|it| it.namespace == namespace && it.version == version);
-                if let Some(slot) = slot {
-                    let mut list = list.lock().expect("no panic");
-                    if list.last() != Some(&slot.hash_hex) {
-                        list.push(slot.hash_hex);
-                    }
-                }
+                let hash = hash(client.clone(), &namespace, version).await;
+                let entries = entries(client.clone(), &namespace).await;
+                shared.lock().expect("no panic").saw(hash, entries);
                 sleep(Duration::from_millis(10)).await;
             }
         });
@@ -211,19 +191,94 @@ impl Place {
     }
 }
 
+type Client = ControlPlaneClient<Channel>;
+
+async fn hash(mut client: Client, namespace: &str, version: &str) -> Option<String> {
+    let services = client.list_services(proto::ListServicesRequest {}).await;
+    let services = services.expect("listed").into_inner().services;
+    let is_it = |it: &proto::ServiceInfo| {
+        it.namespace == namespace && it.version == version && it.replica_count > 0
+    };
+    services.into_iter().find(is_it).map(|it| it.hash_hex)
+}
+
+async fn entries(mut client: Client, namespace: &str) -> Vec<Registration> {
+    let request = proto::ListRegistrationsRequest {};
+    let listed = client.list_registrations(request).await;
+    let listed = listed.expect("listed").into_inner().registrations;
+    let is_ours = |name: &String| name.split('/').next() == Some(namespace);
+    let ours = |it: &Registration| it.namespaces.iter().any(is_ours);
+    listed.into_iter().filter(ours).collect()
+}
+
 pub(crate) fn source(comment: &str) -> String {
     format!("// {comment}\n{GREETER_PROTO}")
 }
 
 pub(crate) struct Swaps {
-    seen: Arc<std::sync::Mutex<Vec<String>>>,
+    seen: Arc<std::sync::Mutex<Seen>>,
     task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Those that had the slot, one after the other.
+    hashes: Vec<String>,
+    /// When each entry was registered and last beat, in the order of their registration.
+    beats: Vec<(String, u64, u64)>,
+}
+
+/// A gateway lists what it took a moment later, and a beat takes a moment to arrive.
+const CROSSING_MS: u64 = 100;
+
+impl Seen {
+    fn saw(&mut self, hash: Option<String>, entries: Vec<Registration>) {
+        if let Some(hash) = hash
+            && self.hashes.last() != Some(&hash)
+        {
+            self.hashes.push(hash);
+        }
+        for entry in entries {
+            let (id, at) = (entry.registration_id, entry.last_heartbeat_unix_ms);
+            match self.beats.iter_mut().find(|it| it.0 == id) {
+                Some(known) => known.2 = at,
+                None => self.beats.push((id, at, at)),
+            }
+        }
+    }
+
+    /// Whether an older entry beat when a newer one had just been registered: no look at the
+    /// gateway can have told it.
+    fn has_crossed(&self) -> bool {
+        self.beats
+            .iter()
+            .enumerate()
+            .any(|(at, (_, registered, _))| {
+                let soon = *registered..*registered + CROSSING_MS;
+                self.beats[..at].iter().any(|older| soon.contains(&older.2))
+            })
+    }
 }
 
 impl Swaps {
     pub(crate) fn count(self) -> usize {
         self.task.abort();
-        self.seen.lock().expect("no panic").len().saturating_sub(1)
+        self.seen
+            .lock()
+            .expect("no panic")
+            .hashes
+            .len()
+            .saturating_sub(1)
+    }
+
+    /// How often, and the most that may be: a beat of the old build that crosses the Register of the
+    /// new one takes the slot back once.
+    pub(crate) fn count_and_most(self) -> (usize, usize) {
+        let most = match self.seen.lock().expect("no panic").has_crossed() {
+            true => 3,
+            false => 2,
+        };
+        (self.count(), most)
     }
 }
 

@@ -133,15 +133,14 @@ async fn a_rollout_of_processes_at_the_worst_moment_goes_unnoticed() {
         old.ended().await;
         sleep(Duration::from_millis(2_500)).await;
         let (unserved, failed, calls) = caller.unserved();
-        let swaps = swaps.count();
+        let (swaps, most) = swaps.count_and_most();
         println!(
             "round {round}: stopped after a beat: {}, {unserved:?} unserved, {failed} of {calls} \
              failed, {swaps} swaps",
             beat.is_ok()
         );
         assert!(unserved < UNSERVED, "{unserved:?} unserved");
-        // One; two more if a heartbeat of the old build crosses the Register of the new one.
-        assert!(swaps <= 3, "{swaps} swaps");
+        assert!(swaps <= most, "{swaps} swaps, at most {most}");
         old = new;
     }
     old.terminate();
