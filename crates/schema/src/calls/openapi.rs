@@ -12,8 +12,8 @@ use crate::graphql::{
     self, FieldSource, GrpcMethod, Location, OperationKind, Schema, Target, TypeId, TypeKind,
     grpc_methods,
 };
-use crate::openapi::references::{is_data, is_map, path_item, target};
-use crate::openapi::{Document, step};
+use crate::openapi::references::{followed, is_data, is_map, path_item};
+use crate::openapi::{Document, keywords, step};
 use crate::render::Site;
 
 /// The methods that gateways serve.
@@ -32,9 +32,6 @@ const KEPT_HEADERS: [&str; 10] = [
     "x-amzn-trace-id",
     "x-cloud-trace-context",
 ];
-
-/// Longer chains of references are not followed.
-const MAX_REFERENCES: usize = 64;
 
 /// Schemas below this depth are not inspected.
 const MAX_DEPTH: usize = 128;
@@ -86,15 +83,7 @@ type At<'a> = (&'a Value, String);
 
 impl Reader<'_> {
     fn follow<'a>(&'a self, at: At<'a>) -> At<'a> {
-        let mut at = at;
-        for _ in 0..MAX_REFERENCES {
-            let reference = at.0.get("$ref").and_then(Value::as_str);
-            match reference.and_then(|it| target(self.root, it)) {
-                Some(next) => at = next,
-                None => break,
-            }
-        }
-        at
+        followed(self.root, at.0).unwrap_or(at)
     }
 
     fn operation(&self, found: &crate::openapi::Operation) -> Option<Operation> {
@@ -449,11 +438,7 @@ fn entries<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
 }
 
 fn has_type(schema: &Value, wanted: &str) -> bool {
-    match schema.get("type") {
-        Some(Value::String(name)) => name == wanted,
-        Some(Value::Array(names)) => names.iter().any(|it| it == wanted),
-        _ => false,
-    }
+    keywords::types(schema).any(|it| it == wanted)
 }
 
 /// Gateways read every response as JSON: this is about what services send.

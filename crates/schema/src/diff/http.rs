@@ -6,14 +6,11 @@ use serde_json::Value;
 
 use super::{Change, Changes, Level, Protocol, Side};
 use crate::graphql::Place;
-use crate::openapi::references::{path_item, target};
-use crate::openapi::{METHODS, step};
+use crate::openapi::references::{followed, path_item};
+use crate::openapi::{METHODS, keywords, step};
 
 /// Schemas below this depth are not compared.
 const MAX_DEPTH: usize = 64;
-
-/// Longer chains of references are not followed.
-const MAX_REFERENCES: usize = 64;
 
 pub(super) fn compare(service: &str, old: &Value, new: &Value, changes: &mut Changes<'_>) {
     let mut comparison = Comparison {
@@ -80,15 +77,10 @@ fn entries<'a>(at: Option<&At<'a>>) -> BTreeMap<&'a str, At<'a>> {
 }
 
 fn follow<'a>(root: &'a Value, at: At<'a>) -> At<'a> {
-    let mut at = at;
-    for _ in 0..MAX_REFERENCES {
-        let reference = at.value.get("$ref").and_then(Value::as_str);
-        let Some((value, pointer)) = reference.and_then(|it| target(root, it)) else {
-            break;
-        };
-        at = At { value, pointer };
+    match followed(root, at.value) {
+        Some((value, pointer)) => At { value, pointer },
+        None => at,
     }
-    at
 }
 
 /// Every operation, by method and path; the names of path parameters do not matter.
@@ -581,12 +573,9 @@ fn is_true(at: &At<'_>, key: &str) -> bool {
 }
 
 fn kinds<'a>(at: &At<'a>) -> BTreeSet<&'a str> {
-    let kinds: BTreeSet<&str> = match at.value.get("type") {
-        Some(Value::String(name)) => BTreeSet::from([name.as_str()]),
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        _ => BTreeSet::new(),
-    };
-    kinds.into_iter().filter(|it| *it != "null").collect()
+    keywords::types(at.value)
+        .filter(|it| *it != "null")
+        .collect()
 }
 
 fn is_nullable(at: &At<'_>) -> bool {
@@ -595,10 +584,5 @@ fn is_nullable(at: &At<'_>) -> bool {
 }
 
 fn required<'a>(at: &At<'a>) -> BTreeSet<&'a str> {
-    let names = at.value.get("required").and_then(Value::as_array);
-    names
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    keywords::required(at.value).collect()
 }

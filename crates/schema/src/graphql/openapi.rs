@@ -13,7 +13,8 @@ use super::names::{field_name, path_part, word_characters};
 use super::pointer::Pointer;
 use super::text::{annotations_of, description, with_reference};
 use crate::name::is_name;
-use crate::openapi::references::{path_item, target};
+use crate::openapi::keywords;
+use crate::openapi::references::{followed, path_item};
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
@@ -28,9 +29,6 @@ const METHODS: [(&str, &str, OperationKind); 5] = [
 
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data";
-
-/// Longer chains of references are not followed.
-const MAX_REFERENCES: usize = 64;
 
 /// The service of a document.
 pub(super) fn service(
@@ -130,16 +128,13 @@ fn by_name(map: Option<&Map<String, Value>>) -> Vec<(&str, &Value)> {
 impl<'a> Reader<'a> {
     /// The target, if the value is a reference.
     fn follow(&self, at: At<'a>) -> At<'a> {
-        let mut at = at;
-        for _ in 0..MAX_REFERENCES {
-            let reference = at.text("$ref");
-            let Some((value, pointer)) = reference.and_then(|it| target(self.root, it)) else {
-                break;
-            };
-            let pointer = pointer.into();
-            at = At { value, pointer };
+        match followed(self.root, at.value) {
+            Some((value, pointer)) => At {
+                value,
+                pointer: pointer.into(),
+            },
+            None => at,
         }
-        at
     }
 
     fn component(&self, name: &str) -> Option<At<'a>> {
@@ -534,11 +529,7 @@ fn variants<'a>(at: &At<'a>) -> Vec<At<'a>> {
 }
 
 fn raw_types<'a>(at: &At<'a>) -> Vec<&'a str> {
-    match at.value.get("type") {
-        Some(Value::String(name)) => vec![name],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
+    keywords::types(at.value).collect()
 }
 
 /// The types except `null`.
@@ -549,12 +540,7 @@ fn types<'a>(at: &At<'a>) -> Vec<&'a str> {
 }
 
 fn required<'a>(at: &At<'a>) -> Vec<&'a str> {
-    let names = at.value.get("required").and_then(Value::as_array);
-    names
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    keywords::required(at.value).collect()
 }
 
 fn has_properties(at: &At<'_>) -> bool {

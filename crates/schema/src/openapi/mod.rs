@@ -5,6 +5,8 @@ pub(crate) mod check;
 #[cfg(feature = "preflight")]
 mod document;
 #[cfg(feature = "preflight")]
+pub(crate) mod keywords;
+#[cfg(feature = "preflight")]
 pub(crate) mod locate;
 #[cfg(feature = "preflight")]
 pub(crate) mod references;

@@ -45,6 +45,27 @@ pub(crate) fn target<'a>(root: &'a Value, reference: &str) -> Option<(&'a Value,
     Some((root.pointer(&pointer)?, pointer))
 }
 
+/// Longer chains of references are not followed.
+const MAX_REFERENCES: usize = 64;
+
+/// Where the references of a value lead, and its JSON pointer; `None` if it is no reference that leads
+/// anywhere.
+pub(crate) fn followed<'a>(root: &'a Value, value: &'a Value) -> Option<(&'a Value, String)> {
+    let mut found: Option<(&Value, String)> = None;
+    for _ in 0..MAX_REFERENCES {
+        let at = found.as_ref().map_or(value, |it| it.0);
+        match at
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|it| target(root, it))
+        {
+            Some(next) => found = Some(next),
+            None => break,
+        }
+    }
+    found
+}
+
 /// A path item, or the one that it refers to, and its JSON pointer.
 pub(crate) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'a Value, String) {
     // Gateways follow the reference of a path item only if it has nothing else.
