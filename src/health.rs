@@ -118,7 +118,7 @@ impl Life {
             "ready": verdict.is_ready,
             "why": verdict.why,
             "mode": self.readiness.name(),
-            "state": format!("{:?}", status.state()),
+            "state": status.state().to_string(),
             "state_seconds": status.elapsed().as_secs(),
         });
         if let Some(reason) = status.reason() {
@@ -180,7 +180,7 @@ mod of_http {
         ) -> impl Fn() -> Ready<Response> + Clone + Send + Sync + 'static + use<> {
             let life = Arc::clone(self.life());
             move || {
-                let state = format!("{:?}", life.board.state());
+                let state = life.board.state().to_string();
                 let report = serde_json::json!({ "alive": true, "state": state });
                 ready(answer(StatusCode::OK, &report))
             }

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use super::root;
+
 include!("../../build/codegen.rs");
 
 #[test]
@@ -37,7 +39,7 @@ fn compare(
     let compiled = std::fs::read_to_string(out.join(file)).unwrap();
     std::fs::remove_dir_all(&out).unwrap();
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(checked_in);
+    let path = root().join(checked_in);
     if std::env::var_os("TOWER_GWAG_BLESS").is_some() {
         std::fs::write(&path, &compiled).unwrap();
     }

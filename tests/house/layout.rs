@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::root;
+
 /// Each may depend on those before it. `tower-gwag-build` is beside the layer, not above it.
 const ORDER: [(&str, &[&str]); 5] = [
     ("tower-gwag-schema", &[]),
@@ -22,10 +24,6 @@ const ORDER: [(&str, &[&str]); 5] = [
         ],
     ),
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn cargo(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO"));

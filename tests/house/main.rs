@@ -9,3 +9,10 @@ mod counter;
 mod layout;
 mod manual;
 mod rooms;
+
+use std::path::Path;
+
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,7 +1,9 @@
 //! The rooms of `src/`: who may call whom, and what may touch the network.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::root;
 
 /// Each may use those that are listed. What is not here (the crate's page, things around the layer)
 /// may use everything, and is used by nobody below.
@@ -38,7 +40,7 @@ const PURE: [&str; 3] = ["lease", "liveness", "pace"];
 
 /// The code of each file of the library, without comments and tests, by its room.
 fn rooms() -> BTreeMap<String, Vec<(PathBuf, String)>> {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let src = root().join("src");
     let mut rooms: BTreeMap<String, Vec<_>> = BTreeMap::new();
     let mut folders = vec![src.clone()];
     while let Some(folder) = folders.pop() {

@@ -113,7 +113,7 @@ impl Bundle {
             Ok(environment) => self.run(&environment),
             Err(finding) => Outcome::of(&[], vec![finding]),
         };
-        #[allow(clippy::print_stdout, reason = "so cargo is told")]
+        #[allow(clippy::print_stdout, reason = "cargo reads the output")]
         for line in outcome.directives {
             println!("{line}");
         }

@@ -1,4 +1,4 @@
-//! What the process serves: the GraphQL endpoint, and a memory of what a gateway was told of it.
+//! What the process serves: the GraphQL endpoint, and the last answer to an introspection.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

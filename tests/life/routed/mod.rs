@@ -30,6 +30,20 @@ use tower_gwag_gateway::{EmbeddedGateway, GatewayView, Profile, Rpc};
 pub(crate) const POISON: &str = "syntax = \"proto3\"; package p; message M {} \
     service A { rpc X(M) returns (M); } service B { rpc Y(M) returns (M); }";
 
+/// Services that block a clustered gateway, for different reasons.
+pub(crate) fn guilty() -> [(&'static str, Service); 3] {
+    let bad_name = r#"{"openapi": "3.0.3", "info": {"title": "t", "version": "1"},
+        "paths": {"/a": {"get": {"operationId": "list-pets",
+            "responses": {"200": {"description": "ok"}}}}}}"#;
+    let free_json = "syntax = \"proto3\"; package free; message Q {} \
+        message A { map<string, string> labels = 1; } service S { rpc X(Q) returns (A); }";
+    [
+        ("proto", Service::proto(POISON).namespace("poison")),
+        ("openapi", Service::openapi(bad_name).namespace("badname")),
+        ("free JSON", Service::proto(free_json).namespace("free")),
+    ]
+}
+
 pub(crate) async fn node() -> EmbeddedGateway {
     let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
     builder.start().await.expect("a node starts")

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_gwag::{Cleanness, ErrorKind, Event, GwagRegistrationLayer, Options, Service, State};
+use tower_gwag::{Cleanness, ErrorKind, Event, GwagRegistrationLayer, Options, State};
 use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use super::kinds::{Called, Kind, Place};
@@ -122,16 +122,7 @@ async fn a_stale_schema_and_a_stale_route_do_not_prove() {
 #[tokio::test]
 async fn our_own_guilt_is_found() {
     let (place, _embedded) = gateway(Profile::Clustered).await;
-    let bad_name = r#"{"openapi": "3.0.3", "info": {"title": "t", "version": "1"},
-        "paths": {"/a": {"get": {"operationId": "list-pets",
-            "responses": {"200": {"description": "ok"}}}}}}"#;
-    let free_json = "syntax = \"proto3\"; package free; message Q {} \
-        message A { map<string, string> labels = 1; } service S { rpc X(Q) returns (A); }";
-    for (what, service) in [
-        ("proto", Service::proto(super::POISON).namespace("poison")),
-        ("openapi", Service::openapi(bad_name).namespace("badname")),
-        ("free JSON", Service::proto(free_json).namespace("free")),
-    ] {
+    for (what, service) in super::guilty() {
         let options = Options::new(&*place.target)
             .gateway_http(&*place.http)
             .unchecked_schemas()

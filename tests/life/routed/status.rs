@@ -94,16 +94,7 @@ async fn a_gateway_that_is_gone_is_unreachable_whatever_was_known() {
 /// Found for every kind, as far as a gateway's schema pages show it: for free JSON beside `admin`.
 #[tokio::test]
 async fn our_own_guilt_is_found_and_ends_the_block() {
-    let bad_name = r#"{"openapi": "3.0.3", "info": {"title": "t", "version": "1"},
-        "paths": {"/a": {"get": {"operationId": "list-pets",
-            "responses": {"200": {"description": "ok"}}}}}}"#;
-    let free_json = "syntax = \"proto3\"; package free; message Q {} \
-        message A { map<string, string> labels = 1; } service S { rpc X(Q) returns (A); }";
-    for (what, service) in [
-        ("proto", Service::proto(super::POISON).namespace("poison")),
-        ("openapi", Service::openapi(bad_name).namespace("badname")),
-        ("free", Service::proto(free_json).namespace("free")),
-    ] {
+    for (what, service) in super::guilty() {
         let gateway = gateway(Profile::Clustered).await;
         let options = Options::new(gateway.target())
             .gateway_http(gateway.http_url())

@@ -66,7 +66,9 @@ async fn a_rollout_at_the_worst_moment_goes_unnoticed() {
         sleep(Duration::from_millis(2_500)).await;
         let (unserved, failed, calls) = caller.unserved();
         let (swaps, most) = swaps.count_and_most();
-        println!("round {round}: {unserved:?} unserved, {failed} of {calls} failed, {swaps} swaps of {most}");
+        println!(
+            "round {round}: {unserved:?} unserved, {failed} of {calls} failed, {swaps} swaps of {most}"
+        );
         assert!(unserved < UNSERVED, "{unserved:?} unserved");
         assert!(swaps <= most, "{swaps} swaps, at most {most}");
         new.stop().await;

@@ -280,7 +280,7 @@ async fn changes_are_told_with_the_code_for_ci() {
         .await
         .ends_with(1)
         .says("--> other.yaml:");
-    // What is wrong with one of the two is told of that one.
+    // The error names the one of the two that is at fault.
     std::fs::write(
         folder.join("old/greeter.proto"),
         "syntax = \"proto3\"; message {",
@@ -398,7 +398,7 @@ async fn imports_are_found_above_the_file() {
     .await
     .ends_with(1)
     .says("proto-import-missing");
-    // A fault of an imported file is told where that is.
+    // A fault in an imported file is reported at its place in that file.
     std::fs::write(
         folder.join("proto/shop/v1/types.proto"),
         types.replace("string name", "strin name"),

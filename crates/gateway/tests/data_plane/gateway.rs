@@ -22,7 +22,7 @@ pub(crate) struct Gateway {
     /// `host:port` of the HTTP ingress.
     pub(crate) http: String,
     embedded: Option<EmbeddedGateway>,
-    /// How many fatal calls were told of already.
+    /// How many fatal calls have been reported already.
     fatal: std::sync::atomic::AtomicUsize,
     ids: std::sync::Mutex<Vec<String>>,
 }

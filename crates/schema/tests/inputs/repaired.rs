@@ -55,7 +55,7 @@ fn the_license_that_utoipa_writes_is_dropped() {
     assert!(error.to_string().contains("Cargo.toml"), "{error}");
     let found = repaired(document).unwrap();
     assert!(found.to_string().contains("license"), "{found}");
-    // One that says more stays, and is told.
+    // A license that says more stays, and is reported.
     assert!(repaired(&document.replace(r#""name":"""#, r#""url":"https://a.example""#)).is_err());
 }
 
