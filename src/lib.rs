@@ -89,7 +89,6 @@
     clippy::unwrap_used
 )]
 
-mod awaited;
 pub mod control;
 mod drain;
 mod driver;
@@ -101,6 +100,7 @@ mod error;
 mod health;
 mod lease;
 mod liveness;
+mod optional_future;
 // The manual's pages are compiled only for rustdoc.
 #[cfg(all(
     any(doc, doctest),

@@ -8,7 +8,7 @@ use prost::Message;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::calls::ControlPlane;
+use super::control_plane::ControlPlane;
 use super::probe::RouteProbe;
 use super::proto::{
     DeprecateRequest, DeprecateResponse, ForgetPeerRequest, ForgetPeerResponse, ListPeersRequest,

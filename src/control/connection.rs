@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::exchange::Spent;
-use super::looks::{Looks, Shared};
 use super::nodes::Nodes;
+use super::peer_protocol::{FirstBytes, Spoken};
 use super::resolver;
-use super::spoken::{FirstBytes, Spoken};
+use super::shared_looks::{Looks, Shared};
 use super::target::Target;
 use super::watched_io::WatchedIo;
 use crate::error::{Error, ErrorKind};

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::calls::{ControlPlane, LONGEST_ID};
+use super::control_plane::{ControlPlane, LONGEST_ID};
+use super::escape::make_plain;
 use super::ghosts;
-use super::looks::SlotList;
 use super::proto::{
     ListPeersRequest, ListRegistrationsRequest, ListServicesRequest, Peer, Registration,
     ServiceInfo,
 };
 use super::refusal::CallError;
-use super::shown::make_plain;
+use super::shared_looks::SlotList;
 
 /// Enough to tell two nodes apart.
 const MOST_OTHERS: usize = 16;

@@ -5,37 +5,37 @@
 
 pub(crate) mod address;
 pub(crate) mod blocking;
-mod calls;
 mod client;
 mod connection;
+mod control_plane;
 mod credentials;
-mod entries;
+mod escape;
 mod exchange;
 pub(crate) mod ghosts;
-pub(crate) mod hold;
+pub(crate) mod hold_binding;
+mod list_reader;
 mod lists;
-mod looks;
 mod nodes;
+mod peer_protocol;
 mod probe;
 mod refusal;
 mod resolver;
-mod shown;
-mod spoken;
+mod shared_looks;
 mod target;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod token;
 mod watched_io;
 
-pub(crate) use calls::ControlPlane;
 pub use client::Client;
 pub(crate) use connection::Gateway;
+pub(crate) use control_plane::ControlPlane;
 pub(crate) use credentials::Credentials;
-pub(crate) use looks::SlotList;
+pub use escape::escaped;
 pub use probe::RouteProbe;
 pub(crate) use refusal::CallError;
 pub(crate) use resolver::resolve;
-pub use shown::shown;
+pub(crate) use shared_looks::SlotList;
 pub(crate) use target::{Lookup, Target};
 
 /// The control plane's messages, client and server, made from `proto/control_plane.proto`.

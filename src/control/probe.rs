@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::calls::{ControlPlane, MAX_LIST_BYTES, SERVICE};
 use super::connection::{Connection, Room};
+use super::control_plane::{ControlPlane, MAX_LIST_BYTES, SERVICE};
 use super::exchange::{Failure, Refusal, framed, framed_raw};
 use super::proto::ListPeersRequest;
 use super::refusal::Failed;

@@ -6,9 +6,9 @@
 use tonic::{Code, Status};
 
 use super::connection::{root_of, tls_remedy};
+use super::escape::escaped;
 use super::exchange::{Failure, Refusal};
-use super::shown::shown;
-use super::spoken::{Spoken, no_grpc};
+use super::peer_protocol::{Spoken, no_grpc};
 use super::target::Target;
 use crate::error::{Error, ErrorKind};
 
@@ -173,7 +173,7 @@ impl Asked<'_> {
             Failure::Refused(refusal) => return self.refused(&refusal),
         };
         let message = spoken.mistake(target).unwrap_or_else(|| {
-            let why = shown(&root_of(&*cause).to_string());
+            let why = escaped(&root_of(&*cause).to_string());
             let hint = spoken.hint(target);
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
             let remedy = tls_remedy(&why).map_or_else(String::new, |it| format!(": {it}"));
@@ -194,7 +194,7 @@ impl Asked<'_> {
 
     fn refused(&self, refusal: &Refusal) -> CallError {
         let Self { target, .. } = self;
-        let (code, text) = (refusal.code, shown(&refusal.text));
+        let (code, text) = (refusal.code, escaped(&refusal.text));
         let kind = classify(code, &refusal.text);
         let message = match code {
             Code::Unimplemented if refusal.is_of_http => no_grpc(target, &text),

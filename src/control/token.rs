@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::blocking::on_thread;
-use super::shown::shown;
+use super::escape::escaped;
 
 /// How long a call waits for a token.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -128,7 +128,9 @@ impl Token {
             }
             Source::Provider(provider) => {
                 let token = provider().await;
-                token.map_err(|error| self.fault(&format!("failed: {}", shown(&error.to_string()))))
+                token.map_err(|error| {
+                    self.fault(&format!("failed: {}", escaped(&error.to_string())))
+                })
             }
         }
     }

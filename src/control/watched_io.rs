@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-use super::spoken::{ENOUGH, FirstBytes};
+use super::peer_protocol::{ENOUGH, FirstBytes};
 
 /// The most bytes read in one go, before other tasks get their turn: frames of a few bytes take
 /// hundreds in memory until they are processed.

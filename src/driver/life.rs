@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::address;
-use super::leaving::{Leaving, leave_unregistered};
+use super::leave_record::{Leaving, leave_unregistered};
 use super::supervisor;
 use crate::drain::Drain;
 use crate::error::{Error, ErrorKind};

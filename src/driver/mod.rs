@@ -2,12 +2,12 @@
 //! decides on, and feeds the results back.
 
 pub(crate) mod address;
-mod calls;
+mod caller;
 mod clean_ups;
+mod first_gateway;
 mod last_resort;
-mod leaving;
+mod leave_record;
 mod life;
-mod preferred;
 mod supervisor;
 mod takeover;
 mod task;

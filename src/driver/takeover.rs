@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 use crate::control::proto::Registration;
-use crate::control::{CallError, ControlPlane, shown};
+use crate::control::{CallError, ControlPlane, escaped};
 use crate::error::{Error, ErrorKind};
 use crate::observe::slots::unmarked;
 
@@ -220,15 +220,15 @@ impl Exclusive {
 /// Not cancel safe, like any Deregister: run it to completion.
 async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Result<(), CallError> {
     for (_, former) in others {
-        let id = shown(&former.registration_id);
+        let id = escaped(&former.registration_id);
         control.deregister(former.registration_id).await?;
         tracing::info!(
             target: "tower_gwag",
             gateway = %control.gateway().target(),
             registration_id = %id,
             "took over: removed {} of a former life, {}",
-            shown(&former.addr),
-            shown(&former.instance_id)
+            escaped(&former.addr),
+            escaped(&former.instance_id)
         );
     }
     Ok(())

@@ -9,6 +9,7 @@ mod answers;
 mod cure;
 mod entry;
 mod failover;
+mod phases;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::pace::Pace;
 use cure::Withdrawn;
 use entry::{Lease, LeaseState};
+use phases::Phase;
 
 pub(crate) use answers::{SWEEP, is_of_a_slot};
 pub(crate) use entry::{Ending, Entry};
@@ -26,14 +28,6 @@ pub(crate) use vocabulary::{Action, Answer, Call, Input, LeaseKind, Note, Verb};
 
 /// A heartbeat that takes longer is reported as slow, without further consequences.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
-/// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
-/// leave timeout.
-const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long leaving waits for the hold's Deregister after the drain, within the leave timeout.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The limit for each of these when leaving must end at once.
-const HURRIED_TIMEOUT: Duration = Duration::from_millis(200);
-
 /// The life of a registration as a pure function.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -85,27 +79,6 @@ struct Flight {
     /// The gateway was silent for so long that the next one is tried.
     given_up: bool,
     connection_ended: bool,
-}
-
-/// `end` is the deadline for leaving as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    /// Deregistering the service.
-    Withdrawing {
-        until: Instant,
-        end: Instant,
-        drain: bool,
-    },
-    Draining {
-        end: Instant,
-        over: bool,
-    },
-    /// Deregistering the hold.
-    Releasing {
-        until: Instant,
-    },
-    Finished,
 }
 
 // === impl Machine ===
@@ -321,32 +294,6 @@ impl Machine {
         }
     }
 
-    fn serves(&self) -> bool {
-        self.phase == Phase::Serving
-    }
-
-    /// Whether a held lease gets heartbeats; otherwise it is deregistered.
-    fn keeps(&self, which: LeaseKind) -> bool {
-        match self.phase {
-            Phase::Serving => match which {
-                LeaseKind::Hold => true,
-                LeaseKind::Service => self.withdrawn.is_none(),
-                LeaseKind::Former => self.withdrawn.is_none() && !self.service.is_held(),
-            },
-            Phase::Withdrawing { .. } | Phase::Draining { .. } => which == LeaseKind::Hold,
-            Phase::Releasing { .. } | Phase::Finished => false,
-        }
-    }
-
-    /// Whether a lease that is not held is to be registered.
-    fn registers(&self, which: LeaseKind) -> bool {
-        match self.phase {
-            Phase::Serving => which != LeaseKind::Former,
-            Phase::Withdrawing { .. } => which == LeaseKind::Hold && self.hold_at == Hold::AtLeave,
-            Phase::Draining { .. } | Phase::Releasing { .. } | Phase::Finished => false,
-        }
-    }
-
     /// Calls due at the same time go in the order of [`LeaseKind::ALL`]; but a heartbeat of the
     /// hold must not come before a call that leaving waits for.
     fn next_call(&self) -> Option<(Instant, LeaseKind)> {
@@ -370,48 +317,6 @@ impl Machine {
                     Ending::NothingHeld
                 });
             }
-        }
-    }
-
-    fn change_phase(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if let Phase::Withdrawing { until, end, drain } = self.phase
-            && (self.service.is_over() && self.former.is_over() || now >= until)
-        {
-            self.phase = Phase::Draining { end, over: !drain };
-            if drain && now < end {
-                actions.push(Action::Drain);
-            }
-        }
-        if let Phase::Draining { end, over } = self.phase
-            && (over || now >= end)
-        {
-            let patience = if self.hurried {
-                HURRIED_TIMEOUT
-            } else {
-                RELEASE_TIMEOUT
-            };
-            self.phase = Phase::Releasing {
-                until: end.min(now + patience),
-            };
-            self.hold.set_due(now);
-            self.end_what_is_not_wanted();
-        }
-        if let Phase::Releasing { until } = self.phase {
-            if self.hold.is_over() {
-                self.release_an_old_hold(now);
-            }
-            if self.hold.is_over() || now >= until {
-                self.phase = Phase::Finished;
-                actions.push(Action::Finish);
-            }
-        }
-    }
-
-    /// The gateway has already evicted the expired ones.
-    fn release_an_old_hold(&mut self, now: Instant) {
-        self.old_holds.retain(|(_, until)| *until > now);
-        if let Some((entry, _)) = self.old_holds.pop() {
-            self.hold = Lease::held(entry, now, now);
         }
     }
 
@@ -467,43 +372,6 @@ impl Machine {
                 let retry = now + self.pace.backoff(failures);
                 self.lease_mut(which).register_by(retry);
             }
-        }
-    }
-
-    fn leave(&mut self, drain: bool, now: Instant) {
-        if !self.serves() {
-            return;
-        }
-        let end = now + self.leave_timeout;
-        self.phase = Phase::Withdrawing {
-            // The drain needs the remaining time.
-            until: now + WITHDRAW_TIMEOUT.min(self.leave_timeout / 4),
-            end,
-            drain,
-        };
-        if self.hurried {
-            self.hurry(now);
-        }
-        if drain && self.hold_at == Hold::AtLeave {
-            self.hold = Lease::wanted(now);
-        }
-        self.leave_with_the_former();
-        for lease in [&mut self.service, &mut self.former] {
-            lease.withdrawals = 0;
-            lease.set_due(now);
-        }
-    }
-
-    fn hurry(&mut self, now: Instant) {
-        self.hurried = true;
-        if let Phase::Withdrawing { until, .. } | Phase::Releasing { until } = &mut self.phase {
-            *until = (*until).min(now + HURRIED_TIMEOUT);
-        }
-    }
-
-    fn drained(&mut self) {
-        if let Phase::Draining { over, .. } = &mut self.phase {
-            *over = true;
         }
     }
 }

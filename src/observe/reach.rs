@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::awaited::{finished, optional_sleep};
 use crate::control::address;
 use crate::control::resolve;
 use crate::observe::proof::Proof;
+use crate::optional_future::{finished, optional_sleep};
 use crate::status::{Board, State};
 
 /// The timeout for connecting to the advertised address from here.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::{Findings, GatewayRelease, Rule};
 
-use crate::control::shown;
+use crate::control::escaped;
 use crate::error::Error;
 use crate::health::Readiness;
 use crate::options::{self, GatewayAddress, Options};
@@ -410,10 +410,10 @@ impl Reading {
         let message = match self.spelling {
             Spelling::Environment => format!(
                 "the environment has `{}`, which tower-gwag does not know",
-                shown(&self.spelled(name))
+                escaped(&self.spelled(name))
             ),
             #[cfg(feature = "serde")]
-            Spelling::File => format!("the setting `{}` is not known", shown(name)),
+            Spelling::File => format!("the setting `{}` is not known", escaped(name)),
         };
         let finding = match self.spelling {
             Spelling::Environment => Finding::warning(Rule::SettingName, message),
@@ -427,7 +427,7 @@ impl Reading {
     fn fault(&mut self, name: &str, value: Option<&str>, why: &str, help: &str) {
         let name = self.spelled(name);
         let message = match value {
-            Some(value) => format!("{name}=`{}` {why}", shown(value)),
+            Some(value) => format!("{name}=`{}` {why}", escaped(value)),
             None => format!("{name} {why}"),
         };
         let finding = Finding::error(Rule::SettingValue, message);

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tower_gwag::control::Client;
+use tower_gwag::control::escaped;
 use tower_gwag::control::proto::{
     ListServicesResponse, Peer, Registration, SignSubscriptionTokenRequest, SubscribeAuthCode,
 };
-use tower_gwag::control::shown;
 
 use crate::access::{client, on_a_runtime};
 use crate::cli::{Deprecate, Forget, Gateway, List, Retract, Sign, Undeprecate, Watch};
@@ -200,7 +200,7 @@ pub(crate) fn undeprecate(args: &Undeprecate) -> Outcome {
         (false, reason) => line(format_args!(
             "not deprecated any more: {} (it was: {})",
             plain(&name),
-            shown(reason)
+            escaped(reason)
         )),
     }
     DONE
@@ -235,7 +235,7 @@ pub(crate) fn sign(args: &Sign) -> Outcome {
         let name = code
             .as_str_name()
             .trim_start_matches("SUBSCRIBE_AUTH_CODE_");
-        let message = format!("not signed: {name} {}", shown(&answer.reason));
+        let message = format!("not signed: {name} {}", escaped(&answer.reason));
         let help = match code {
             SubscribeAuthCode::Denied => {
                 "give --token-file with the gateway's admin token, in hexadecimal digits"
@@ -337,9 +337,13 @@ async fn look(client: &Client) -> Result<State, tower_gwag::Error> {
     for it in services.services {
         let deprecated = match it.manual_deprecation_reason.as_str() {
             "" => String::new(),
-            reason => format!(", deprecated: {}", shown(reason)),
+            reason => format!(", deprecated: {}", escaped(reason)),
         };
-        let name = format!("service {}/{}", shown(&it.namespace), shown(&it.version));
+        let name = format!(
+            "service {}/{}",
+            escaped(&it.namespace),
+            escaped(&it.version)
+        );
         let hash: String = it.hash_hex.chars().take(12).collect();
         let value = format!(
             "{}, {}{deprecated}",
@@ -350,22 +354,22 @@ async fn look(client: &Client) -> Result<State, tower_gwag::Error> {
     }
     for (namespace, number) in services.stable_vn {
         state.insert(
-            format!("stable {}", shown(&namespace)),
+            format!("stable {}", escaped(&namespace)),
             format!("v{number}"),
         );
     }
     for it in client.registrations().await? {
-        let name = format!("registration {}", shown(&it.registration_id));
+        let name = format!("registration {}", escaped(&it.registration_id));
         let value = format!(
             "{} at {} ({})",
-            shown(&it.namespaces.join(", ")),
-            shown(&it.addr),
-            shown(&it.instance_id)
+            escaped(&it.namespaces.join(", ")),
+            escaped(&it.addr),
+            escaped(&it.instance_id)
         );
         state.insert(name, value);
     }
     for it in client.peers().await? {
-        state.insert(format!("peer {}", shown(&it.node_id)), shown(&it.name));
+        state.insert(format!("peer {}", escaped(&it.node_id)), escaped(&it.name));
     }
     Ok(state)
 }

@@ -230,7 +230,7 @@ impl Tls {
         {
             let message = format!(
                 "the server name `{}` is neither a host name nor an IP address",
-                super::shown(name)
+                super::escaped(name)
             );
             let part = Part::Name;
             faults.push(Fault { part, message });

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::{Worker, machine};
 use crate::control::ControlPlane;
 use crate::drain::Open;
-use crate::driver::leaving::Leaving;
+use crate::driver::leave_record::Leaving;
 use crate::lease::{Ending, LeaseKind};
 use crate::observe::slots::Before;
 use crate::pace::Pace;

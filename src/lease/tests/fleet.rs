@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::*;
 use super::sim::LEAVE;
-use crate::control::hold;
+use crate::control::hold_binding;
 use crate::control::proto::RegisterRequest;
 use crate::options::{Config, Options};
 use tower_gwag_schema::service::Service;
@@ -183,7 +183,7 @@ fn bytes() -> usize {
         instance_id: "greeter@greeter-6d4cf56db6-x2x7p:50051".to_owned(),
     };
     let service = of(config.bindings(address));
-    service.encoded_len() + of(vec![hold::binding(false)]).encoded_len()
+    service.encoded_len() + of(vec![hold_binding::binding(false)]).encoded_len()
 }
 
 #[tokio::test(start_paused = true)]

@@ -255,5 +255,5 @@ fn a_hurry_ends_every_wait_for_the_gateway() {
     while sim.finished_at.is_none() {
         sim.wake();
     }
-    assert!(sim.now - start <= 2 * HURRIED_TIMEOUT);
+    assert!(sim.now - start <= 2 * crate::lease::phases::HURRIED_TIMEOUT);
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::control::hold;
+use crate::control::hold_binding;
 use crate::control::proto::Registration;
 
 /// The start of the mark at the end of an instance id.
@@ -169,7 +169,7 @@ impl Entries {
 }
 
 fn is_hold(name: &str) -> bool {
-    name.split('/').next() == Some(hold::NAMESPACE)
+    name.split('/').next() == Some(hold_binding::NAMESPACE)
 }
 
 #[cfg(test)]

@@ -25,10 +25,10 @@ use joins::{Found, Joins};
 pub(crate) use joins::{Rejected, rejected};
 use waiting::Waiting;
 
-use crate::awaited::{finished, optional_sleep};
 use crate::control::{ControlPlane, SlotList};
 use crate::error::Error;
 use crate::observe::verify::{self, Expected};
+use crate::optional_future::{finished, optional_sleep};
 use crate::status::State;
 use tower_gwag_schema::service::Resolved;
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::gather::{Culprit, HttpPort, SchemaAnswer};
-use super::{Evidence, Expected, Verdict};
+use super::gather::{Culprit, Evidence, HttpPort, SchemaAnswer};
+use super::verdict::{Expected, Verdict};
 use crate::error::{Error, ErrorKind};
 
 /// What to do about a vN that another schema holds.

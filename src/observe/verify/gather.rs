@@ -8,9 +8,9 @@ use ::http::Uri;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::Expected;
 use super::schema_page::{Page, SchemaPages, name_of};
 use super::served::{Served, Shown};
+use super::verdict::Expected;
 #[cfg(feature = "preflight")]
 use crate::control::blocking::on_thread;
 use crate::control::proto::ServiceInfo;

@@ -7,12 +7,13 @@ use ::http::Uri;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::gather::SchemaAnswer;
-use super::{Evidence, Expected, Inquiry, Remedy, SECOND_LOOK, Verdict, Verifier, explain};
-use crate::awaited::{finished, optional_sleep};
+use super::explain::explain;
+use super::gather::{Evidence, Inquiry, SchemaAnswer};
+use super::verdict::{Expected, Remedy, SECOND_LOOK, Verdict, Verifier};
 use crate::control::{ControlPlane, Target};
 use crate::error::Error;
 use crate::observe::proof::{Callers, Proof};
+use crate::optional_future::{finished, optional_sleep};
 use crate::status::State;
 use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::Resolved;

@@ -6,7 +6,7 @@ use ::http::{StatusCode, Uri};
 use tokio::time::timeout;
 
 use super::served::{Reader, Served};
-use crate::control::shown;
+use crate::control::escaped;
 use crate::observe::http;
 
 /// How much of a refusal is reported.
@@ -81,7 +81,7 @@ impl SchemaPages {
                 let reason = String::from_utf8_lossy(&reason);
                 let reason = reason.trim();
                 if REFUSALS.iter().any(|it| reason.contains(it)) {
-                    Page::Refused(shown(reason))
+                    Page::Refused(escaped(reason))
                 } else {
                     Page::Unknown
                 }

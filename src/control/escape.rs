@@ -11,30 +11,30 @@ const LONGEST: usize = 300;
 /// terminal or forge a log line, removes secrets from URLs, and cuts a long text after 300
 /// characters.
 #[must_use]
-pub fn shown(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     // No more of a long text can be shown.
     let head: String = text.chars().take(2 * LONGEST).collect();
     let masked = masked(&head);
-    let mut shown = String::with_capacity(text.len().min(LONGEST));
+    let mut escaped = String::with_capacity(text.len().min(LONGEST));
     for (count, c) in masked.chars().enumerate() {
         if count == LONGEST {
             // Writing to a `String` does not fail.
-            let _ = write!(shown, "… ({} bytes in all)", text.len());
+            let _ = write!(escaped, "… ({} bytes in all)", text.len());
             break;
         }
         match c {
-            '"' | '\'' | '\\' => shown.push(c),
+            '"' | '\'' | '\\' => escaped.push(c),
             // `escape_debug` covers invisible characters and those that change the text direction.
-            _ => shown.extend(c.escape_debug()),
+            _ => escaped.extend(c.escape_debug()),
         }
     }
-    shown
+    escaped
 }
 
 /// The same for texts that should be plain, such as names and hashes; in place.
 pub(super) fn make_plain(text: &mut String) {
     if text.len() > LONGEST || text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
-        *text = shown(text);
+        *text = escaped(text);
     }
 }
 
@@ -44,12 +44,12 @@ mod tests {
 
     #[test]
     fn texts_are_escaped_and_cut() {
-        assert_eq!(shown("kv put: \"a\" é"), "kv put: \"a\" é");
+        assert_eq!(escaped("kv put: \"a\" é"), "kv put: \"a\" é");
         assert_eq!(
-            shown("a\nERROR b\u{1b}[2J\u{202e}"),
+            escaped("a\nERROR b\u{1b}[2J\u{202e}"),
             "a\\nERROR b\\u{1b}[2J\\u{202e}"
         );
-        let long = shown(&"é".repeat(10_000));
+        let long = escaped(&"é".repeat(10_000));
         assert!(long.chars().count() < 340, "{long}");
         assert!(long.ends_with("… (20000 bytes in all)"), "{long}");
     }

@@ -12,14 +12,14 @@ use prost::Message;
 
 use super::connection::{Connection, Gateway, Room};
 use super::credentials::Credentials;
-use super::entries::{Entries, fields};
+use super::escape::escaped;
 use super::exchange::{Failure, exchange, framed};
+use super::list_reader::{Entries, fields};
 use super::proto::{
     DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest,
     RegisterResponse, ServiceBinding,
 };
 use super::refusal::{Asked, CallError, Failed};
-use super::shown::shown;
 
 /// The largest list that is read: enough for many thousands of services.
 pub(super) const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
@@ -156,7 +156,7 @@ impl ControlPlane {
         let answer: RegisterResponse = call.await?;
         let id = answer.registration_id;
         if id.is_empty() || id.chars().count() > LONGEST_ID || id.contains(char::is_control) {
-            let text = format!("a registration id that is none, {:?}", shown(&id));
+            let text = format!("a registration id that is none, {:?}", escaped(&id));
             return Err(asked.malformed(&text));
         }
         let seconds = match answer.ttl_seconds {

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::shown::shown;
+use super::escape::escaped;
 use super::target::Target;
 
 /// Enough bytes to tell the protocols apart, and to quote a text.
@@ -44,7 +44,7 @@ impl FirstBytes {
             [20..=23, 3, ..] => Spoken::Tls,
             // SETTINGS, the first frame of HTTP/2.
             [0, 0, _, 4, ..] => Spoken::Http2,
-            other => Spoken::Other(shown(String::from_utf8_lossy(other).trim())),
+            other => Spoken::Other(escaped(String::from_utf8_lossy(other).trim())),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::awaited::{finished, optional_sleep};
 use crate::control::ControlPlane;
+use crate::optional_future::{finished, optional_sleep};
 use crate::pace::Pace;
 
 /// The interval between two probes.

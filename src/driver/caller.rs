@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::{self, Spellings, host_name};
 use super::takeover::Exclusive;
 use crate::control::address::{dialled, is_bound, is_of_this_host, respelled};
-use crate::control::hold;
+use crate::control::hold_binding;
 use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway, Target, ghosts};
 use crate::error::{Error, ErrorKind};
@@ -478,7 +478,7 @@ impl Shared {
             }
             LeaseKind::Hold => {
                 let unstable = self.hold_is_unstable.load(Ordering::Relaxed);
-                vec![hold::binding(unstable)]
+                vec![hold_binding::binding(unstable)]
             }
         };
         let request = RegisterRequest {

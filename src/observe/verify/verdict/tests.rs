@@ -249,7 +249,7 @@ fn beside_other_replicas_a_block_leaves_it_open_until_it_ends() {
         routes: vec![Route::Found],
         schemas: vec![SchemaAnswer::Served],
         is_alone: vec![replicas == 1],
-        culprit: Some(super::gather::Culprit {
+        culprit: Some(super::super::gather::Culprit {
             services: vec!["bad:v1".to_owned()],
             reason: "cannot be rendered".to_owned(),
         }),
