@@ -1,10 +1,10 @@
-//! Registers tonic and axum servers with a gwag gateway, which fronts gRPC, OpenAPI and GraphQL
-//! services as one API.
+//! Registers tonic and axum servers with a gwag gateway, which puts gRPC, OpenAPI and GraphQL
+//! services behind one API.
 //!
-//! [`GwagRegistrationLayer`] wraps the server. The registration begins when the server first polls
-//! its listener for a connection, sends heartbeats while the server runs, and ends within the
-//! future of the graceful shutdown. You wire it in three places: the layer, the listener, the
-//! shutdown.
+//! [`GwagRegistrationLayer`] is a tower layer. It registers your service when the server starts,
+//! keeps it registered, and deregisters it at shutdown without losing a call. You wire it in three
+//! places: the layer, the listener, the shutdown. The [`manual`] begins with [whole
+//! programs](manual::start).
 //!
 //! # tonic
 //!
@@ -13,16 +13,27 @@
 //! use tonic::transport::Server;
 //! use tower_gwag::{GwagRegistrationLayer, Options, Service, stop_signal};
 //!
+//! # mod greeter { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/greeter/generated.rs")); }
+//! # use greeter::greeter_server::{Greeter, GreeterServer};
+//! # use greeter::{GreetingsRequest, HelloReply, HelloRequest};
+//! # use tonic::{Request, Response, Status};
+//! # struct MyGreeter;
+//! # #[tonic::async_trait]
+//! # impl Greeter for MyGreeter {
+//! #     type GreetingsStream = tokio_stream::Empty<Result<HelloReply, Status>>;
+//! #     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> { todo!() }
+//! #     async fn greetings(&self, _: Request<GreetingsRequest>) -> Result<Response<Self::GreetingsStream>, Status> { todo!() }
+//! # }
 //! # macro_rules! include_str { ($file:literal) => { "syntax = \"proto3\";" } }
-//! # async fn run(greeter: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let service = Service::proto(include_str!("greeter.proto")).namespace("greeter");
 //! let layer = GwagRegistrationLayer::new(Options::new("gateway:50090").service(service));
 //! let registration = layer.registration();
-//! let incoming = registration.incoming(TcpListener::bind("0.0.0.0:0").await?)?;
+//! let incoming = registration.incoming(TcpListener::bind("0.0.0.0:50051").await?)?;
 //!
 //! Server::builder()
 //!     .layer(layer)
-//!     .add_routes(greeter) // or .add_service(GreeterServer::new(…))
+//!     .add_service(GreeterServer::new(MyGreeter))
 //!     .serve_with_incoming_shutdown(incoming, registration.shutdown(stop_signal()))
 //!     .await?;
 //! println!("{}", registration.finish().await);
@@ -40,7 +51,7 @@
 //! let service = Service::openapi(std::fs::read("openapi.yaml")?);
 //! let layer = GwagRegistrationLayer::new(Options::new("gateway:50090").service(service));
 //! let registration = layer.registration();
-//! let listener = registration.listener(TcpListener::bind("0.0.0.0:0").await?)?;
+//! let listener = registration.listener(TcpListener::bind("0.0.0.0:8081").await?)?;
 //!
 //! let app = Router::new().route("/pets", get(|| async { Json(["Rex", "Tom"]) })).layer(layer);
 //! axum::serve(listener, app)
@@ -50,20 +61,34 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Add the layer last: axum's `.layer` wraps the routes that were added before it.
+//! Add the layer last: axum's `.layer` wraps only the routes that were added before it.
+//!
+//! # In one call
+//!
+//! [`serve`] does all of that for axum, and [`serve_tonic`] for tonic:
+//!
+//! ```no_run
+//! # use tokio::net::TcpListener;
+//! # use tower_gwag::{Options, Service};
+//! # async fn run(app: axum::Router, service: Service) -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options::new("gateway:50090").service(service);
+//! let report = tower_gwag::serve(TcpListener::bind("0.0.0.0:8081").await?, app, options).await?;
+//! # let _ = report;
+//! # Ok(()) }
+//! ```
 //!
 //! # Where to look
 //!
+//! - [`manual`]: getting started, the life of a registration, shutdown, schemas, addresses,
+//!   Kubernetes, testing, troubleshooting, and more.
 //! - [`Options`]: every option and its default.
-//! - [`Service`]: a service to register: proto text, proto trees or descriptor sets, OpenAPI
-//!   documents, GraphQL endpoints.
+//! - [`Service`]: a service to register, from proto files, an OpenAPI document, or a GraphQL
+//!   endpoint.
 //! - [`Registration`]: the handle: status, leaving, servers other than tonic's and axum's.
 //! - [`control`]: the gateway's control plane, for tools: [`control::Client`] and the messages.
 //! - [`server`]: the types around a server; you rarely need to name them.
 //! - The crate `tower-gwag-build`: proto files checked and bundled by your build script.
-//! - The crate `tower-gwag-gateway`: a gateway in this process, to develop and test against.
-//! - [`manual`]: the life of a registration, shutdown, schemas, addresses, Kubernetes, testing,
-//!   troubleshooting, and more.
+//! - The crate `tower-gwag-gateway`: a gateway in your process, to develop and test against.
 //!
 //! # Features
 //!
@@ -77,7 +102,7 @@
 //! | `utoipa`, `utoipa5` | no | [`Service::openapi`] takes a document of utoipa 6, or 5 |
 //! | `include_dir` | no | [`Service::proto_dir`] takes an `include_dir::Dir` |
 //! | `health` | no | `Registration::health_service`: gRPC health checking |
-//! | `metrics` | no | numbers for the `metrics` facade |
+//! | `metrics` | no | metrics, through the crate `metrics` |
 //! | `serde` | no | `Settings`: options from a file |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

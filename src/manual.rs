@@ -2,21 +2,23 @@
 //!
 //! | page | |
 //! |---|---|
-//! | [The life of a registration](life) | from the bound listener to the last heartbeat |
-//! | [Shutdown](shutdown) | leaving without losing a call |
-//! | [What the check knows](schemas) | schemas, findings, repairs |
-//! | [Status and evidence](status) | what each state claims, and why |
-//! | [Rolling out schemas](rollouts) | vN, `unstable`, locks, conflicts |
-//! | [Addresses](addresses) | NAT, containers, TLS on your own server |
-//! | [Several gateways](gateways) | nodes, clusters, failover, takeover |
-//! | [Operations](operations) | settings from the environment, TLS and tokens, health, metrics |
-//! | [What becomes of calls](calls) | what gateways carry, change and lose |
-//! | [Kubernetes](kubernetes) | a manifest and its reasons |
+//! | [Getting started](start) | whole programs: tonic with `build.rs`, axum with utoipa |
+//! | [The life of a registration](life) | what happens, from the start to the last heartbeat |
+//! | [Shutdown](shutdown) | the steps, long streams, the report |
+//! | [What the check knows](schemas) | proto, OpenAPI and GraphQL schemas; what gateways cannot serve |
+//! | [Status and evidence](status) | what each state of a registration claims |
+//! | [Rolling out schemas](rollouts) | versions, locks, conflicts |
+//! | [Addresses](addresses) | NAT, containers, TLS on your server |
+//! | [Several gateways](gateways) | clusters, failover, crashes |
+//! | [What becomes of calls](calls) | what gateways change in calls, and lose |
+//! | [Operations](operations) | environment variables, TLS, tokens, health, metrics |
+//! | [Kubernetes](kubernetes) | a manifest, and why it is so |
 //! | [Testing](testing) | your service with a gateway inside the test |
+//! | [The command line](command_line) | the tool `tower-gwag`, for services in any language |
 //! | [Troubleshooting](troubleshooting) | every state, error and report |
-//! | [What gateways do](contract) | the behaviour that all this relies on |
-//! | [What gateways do wrong](gateway_issues) | and what this crate does about it |
-//! | [From the Go client](from_go) | row by row |
+//! | [From the Go client](from_go) | each of its options, and where it is here |
+//! | [How gateways behave](contract) | the facts behind all this |
+//! | [Known faults of gateways](gateway_issues) | and what this crate does about them |
 //! | [Glossary](glossary) | one word for one thing |
 //!
 //! The rules of the check are explained in the crate `tower-gwag-schema`, module `rules`.
@@ -28,6 +30,7 @@ macro_rules! pages {
         $(#[$gate])*
         #[doc = "[addresses]: crate::manual::addresses"]
         #[doc = "[calls]: crate::manual::calls"]
+        #[doc = "[command-line]: crate::manual::command_line"]
         #[doc = "[contract]: crate::manual::contract"]
         #[doc = "[from-go]: crate::manual::from_go"]
         #[doc = "[gateway-issues]: crate::manual::gateway_issues"]
@@ -39,6 +42,7 @@ macro_rules! pages {
         #[doc = "[rollouts]: crate::manual::rollouts"]
         #[doc = "[schemas]: crate::manual::schemas"]
         #[doc = "[shutdown]: crate::manual::shutdown"]
+        #[doc = "[start]: crate::manual::start"]
         #[doc = "[status]: crate::manual::status"]
         #[doc = "[testing]: crate::manual::testing"]
         #[doc = "[troubleshooting]: crate::manual::troubleshooting"]
@@ -49,6 +53,7 @@ macro_rules! pages {
 }
 
 pages! {
+    start = "manual/start.md";
     life = "manual/life.md";
     shutdown = "manual/shutdown.md";
     schemas = "manual/schemas.md";
@@ -60,6 +65,7 @@ pages! {
     operations = "manual/operations.md";
     kubernetes = "manual/kubernetes.md";
     testing = "manual/testing.md";
+    command_line = "manual/command-line.md";
     troubleshooting = "manual/troubleshooting.md";
     contract = "contract.md";
     gateway_issues = "gateway-issues.md";

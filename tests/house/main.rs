@@ -8,7 +8,9 @@ mod codegen;
 mod counter;
 mod layout;
 mod manual;
+mod registers;
 mod rooms;
+mod two_clusters;
 
 use std::path::Path;
 

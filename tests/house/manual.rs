@@ -155,22 +155,84 @@ fn every_page_is_in_the_manual() {
     }
 }
 
-#[test]
-fn examples_of_the_readme_are_those_that_compile_on_the_front_page() {
-    let page = read("src/lib.rs");
-    let page = page.lines().filter_map(|line| line.strip_prefix("//!"));
-    let page: Vec<_> = page
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        .filter(|line| !line.starts_with("# "))
+/// Code as a reader sees it: without the lines that rustdoc hides, and indented from its own margin.
+fn visible(code: &str) -> String {
+    let lines: Vec<_> = code
+        .lines()
+        .filter(|it| !it.trim().starts_with("# "))
         .collect();
-    let page = page.join("\n");
-    let readme = read("README.md");
-    let examples = readme.split("```rust,ignore\n").skip(1);
-    let examples = examples.map(|it| it.split("```").next().expect("the code"));
-    let mut compared = 0;
-    for example in examples.filter(|it| it.starts_with("use ")) {
-        assert!(page.contains(example), "not in src/lib.rs:\n{example}");
-        compared += 1;
+    let is_text = |line: &&&str| !line.trim().is_empty();
+    let margin = |line: &&str| line.len() - line.trim_start().len();
+    let margin = lines.iter().filter(is_text).map(margin).min().unwrap_or(0);
+    let lines = lines.iter().map(|it| it.get(margin..).unwrap_or_default());
+    lines.map(|it| format!("{it}\n")).collect()
+}
+
+/// rustdoc compiles the examples of the pages, except for those that are marked `ignore`. They need
+/// a build script or a test harness, so a real one has the same code.
+#[test]
+fn examples_that_rustdoc_ignores_are_compiled_elsewhere() {
+    let front_page = read("src/lib.rs");
+    let front_page = front_page.lines().filter_map(|it| it.strip_prefix("//!"));
+    let front_page = front_page.map(|it| it.strip_prefix(' ').unwrap_or(it));
+    let front_page: String = front_page.map(|it| format!("{it}\n")).collect();
+    let mut compiled = vec![visible(&front_page)];
+    for file in [
+        "examples/bundled/build.rs",
+        "examples/bundled/src/bin/hello.rs",
+        "tests/house/registers.rs",
+    ] {
+        compiled.push(visible(&read(file)));
     }
-    assert!(compared >= 2, "{compared}");
+    for file in ["greeter.proto", "greeter/person.proto"] {
+        compiled.push(read(&format!("examples/bundled/proto/{file}")));
+    }
+
+    let (mut elsewhere, mut missing) = (0, Vec::new());
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for fence in ["```rust,ignore\n", "```proto\n"] {
+            let name = page.strip_prefix(root()).expect("inside").display();
+            // Pages about gateways have protos to show faults with.
+            if fence.contains("proto") && !name.to_string().ends_with("start.md") {
+                continue;
+            }
+            for example in text.split(fence).skip(1) {
+                let example = visible(example.split("```").next().expect("the code"));
+                elsewhere += 1;
+                if !compiled.iter().any(|it| it.contains(&example)) {
+                    missing.push(format!("{name}:\n{example}"));
+                }
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "nowhere in code:\n{}",
+        missing.join("\n")
+    );
+    assert!(elsewhere >= 8, "{elsewhere}");
+}
+
+/// The page of the command line has the example of each command's `--help`, which is run by a test
+/// of its own.
+#[test]
+fn the_command_lines_page_has_the_example_of_each_command() {
+    let page = read("docs/manual/command-line.md");
+    let source = read("crates/cli/src/cli.rs");
+    let examples: Vec<_> = source
+        .split("Example:")
+        .skip(1)
+        .map(|it| it.trim_start_matches("\\n").trim_start())
+        .map(|it| it.split(['\n']).next().expect("a line"))
+        .map(|it| {
+            it.trim_end_matches(")]")
+                .trim_end_matches('"')
+                .replace("\\\"", "\"")
+        })
+        .collect();
+    assert!(examples.len() >= 19, "{examples:?}");
+    for example in examples {
+        assert!(page.contains(&format!("{example}\n")), "{example}");
+    }
 }

@@ -6,7 +6,7 @@
 
 /// Made by build.rs.
 mod greeter {
-    tonic::include_proto!("bundled.v1");
+    tonic::include_proto!("greeter.v1");
 }
 
 use greeter::greeter_client::GreeterClient;
