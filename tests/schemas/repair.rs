@@ -83,6 +83,31 @@ fn query_parameters_stay_an_error() {
     assert_eq!(error.kind(), ErrorKind::Unrenderable);
 }
 
+/// utoipa writes a license without a name for a crate that has none.
+#[test]
+fn a_utoipa_document_of_a_crate_without_a_license_passes() {
+    use utoipa::openapi::{
+        HttpMethod, InfoBuilder, License, OpenApiBuilder, PathItem, PathsBuilder,
+    };
+    use utoipa::openapi::{Response, path::OperationBuilder};
+
+    let document = |license: &str| {
+        let info = InfoBuilder::new().title("Pets").version("1");
+        let list = OperationBuilder::new()
+            .operation_id(Some("list"))
+            .response("200", Response::new("all"));
+        let path = PathItem::new(HttpMethod::Get, list.build());
+        OpenApiBuilder::new()
+            .info(info.license(Some(License::new(license))).build())
+            .paths(PathsBuilder::new().path("/pets", path).build())
+            .build()
+    };
+    let found = of(Service::openapi(document(""))).check();
+    assert_eq!(found.unwrap().iter().count(), 0);
+    let named = of(Service::openapi(document("MIT"))).check();
+    assert_eq!(named.unwrap().iter().count(), 0);
+}
+
 /// utoipa leaves the description out where nobody wrote one.
 #[test]
 fn responses_get_the_description_that_gateways_want() {

@@ -271,7 +271,17 @@ fn of_json(json: Option<String>) -> OpenApiDocument {
     // document like any other that is not OpenAPI.
     let json = json.unwrap_or_default();
     match serde_json::from_str::<serde_json::Value>(&json) {
-        Ok(value) => value.into(),
+        Ok(mut value) => {
+            // Its derive writes one without a name for a crate that has no `license` in its
+            // Cargo.toml, as every new one; gateways refuse that.
+            let license = value.pointer("/info/license");
+            if license.is_some_and(|it| *it == serde_json::json!({"name": ""}))
+                && let Some(info) = value["info"].as_object_mut()
+            {
+                info.remove("license");
+            }
+            value.into()
+        }
         Err(_) => OpenApiDocument(json.into_bytes()),
     }
 }
