@@ -75,13 +75,23 @@ impl Credentials {
 
     /// Replaces the authorization with that of `other`.
     pub(crate) fn take_authorization(&mut self, other: &Self) {
-        if let Some(value) = other.fixed.get(AUTHORIZATION) {
-            self.fixed.insert(AUTHORIZATION, value.clone());
+        match other.fixed.get(AUTHORIZATION) {
+            Some(value) => drop(self.fixed.insert(AUTHORIZATION, value.clone())),
+            None => drop(self.fixed.remove(AUTHORIZATION)),
         }
         self.token.clone_from(&other.token);
         if self.fault.is_none() {
             self.fault.clone_from(&other.fault);
         }
+    }
+
+    /// Equal if the same authorization is sent.
+    pub(crate) fn authorization_identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let fixed = self.fixed.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        fixed.hash(&mut hasher);
+        self.token.as_ref().map(Token::identity).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Checks the headers, and reads the token's file, if there is one.

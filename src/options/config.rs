@@ -98,6 +98,7 @@ impl Config {
         found.extend(sizes(&services));
         found.extend(checks::unchecked(options));
         found.extend(options.noted.iter().cloned());
+        found.extend(options.said.overruled(options, super::settings::PREFIX));
         found.allow(&options.allowed);
         let allowed = options.services.iter().flat_map(Service::allowed);
         found.extend(not_allowable(allowed.chain(&options.allowed)));

@@ -4,6 +4,7 @@ mod checks;
 mod clients;
 mod config;
 mod gateway;
+mod overruled;
 mod settings;
 
 use std::fmt;
@@ -75,7 +76,8 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | [`allow`](Self::allow) | nothing: a service that violates a rule is not registered |
 /// | [`unchecked_schemas`](Self::unchecked_schemas) | schemas are checked |
 ///
-/// [`from_env`](Self::from_env) and [`or_env`](Self::or_env) read the environment.
+/// [`from_env`](Self::from_env), [`or_env`](Self::or_env) and
+/// [`overridden_by_env`](Self::overridden_by_env) read the environment.
 /// `GWAG_ENABLED=0` in the environment disables every registration of the process.
 #[derive(Clone)]
 #[must_use = "options do nothing until they are given to GwagRegistrationLayer::new"]
@@ -111,6 +113,8 @@ pub struct Options {
     pub(crate) unchecked: bool,
     /// Warnings about the source of the options.
     pub(crate) noted: Vec<Finding>,
+    /// What the environment said, whether it is used or not.
+    said: overruled::Said,
     pub(crate) readiness: Option<Readiness>,
 }
 
@@ -229,6 +233,7 @@ impl Options {
             allowed: Vec::new(),
             unchecked: false,
             noted: Vec::new(),
+            said: overruled::Said::default(),
             readiness: None,
         }
     }

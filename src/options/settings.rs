@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::health::Readiness;
 use crate::options::{self, GatewayAddress, Options};
 
-const PREFIX: &str = "GWAG_";
+pub(super) const PREFIX: &str = "GWAG_";
 
 /// Every setting, named as in the environment without the prefix.
 const KNOWN: &[&str] = &[
@@ -96,8 +96,18 @@ enum Spelling {
 /// Options while they are read, and the findings so far.
 struct Reading {
     options: Options,
+    /// Yes or no, where the source says so.
+    enabled: Option<bool>,
+    prefer_first: Option<bool>,
     spelling: Spelling,
     found: Findings,
+}
+
+/// Whose value is used where the code and the source have one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Precedence {
+    Code,
+    Source,
 }
 
 /// Whether no gateway is configured, for [`Options::disabled_if`].
@@ -133,7 +143,8 @@ impl Options {
     /// | `GWAG_QUIET`, `GWAG_RECLAIM_AFTER` | [`quiet`](Self::quiet), [`reclaim_after`](Self::reclaim_after) |
     ///
     /// Times are written `15s`, `500ms`, `2m` or `1h`, or in seconds. An empty value counts as
-    /// unset. Options that the code sets afterwards override the environment. Without
+    /// unset. Options that the code sets afterwards override the environment, and
+    /// [`check`](Self::check) warns about each variable that is not used for that reason. Without
     /// `GWAG_GATEWAY`, the check fails, or you [disable](Self::disabled_if) the registration.
     /// [`check`](Self::check) warns about any other name that begins with `GWAG_`, and suggests the
     /// nearest known one; it ignores Kubernetes' service links.
@@ -170,6 +181,15 @@ impl Options {
     /// environment, which overrides the defaults. Services, callbacks and headers can only be set
     /// in code. `Options::new("")` leaves the gateway unset.
     ///
+    /// | you write | where both have a value, |
+    /// |---|---|
+    /// | `Options::new(…).ttl(…).or_env()?` | the code's is used; a warning names the variable |
+    /// | `Options::from_env()?.ttl(…)` | the code's is used; a warning names the variable |
+    /// | `Options::new(…).ttl(…).`[`overridden_by_env`](Self::overridden_by_env)`()?` | the environment's is used |
+    ///
+    /// The start logs such warnings, and [`check`](Self::check) returns them. `GWAG_ENABLED=0`
+    /// always disables the registration.
+    ///
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env), also for variables that the code overrides.
@@ -194,6 +214,44 @@ impl Options {
     ///
     /// As [`from_env`](Self::from_env).
     pub fn or_environment(self, environment: &Environment) -> Result<Self, Error> {
+        self.with_environment(environment, Precedence::Code)
+    }
+
+    /// Replaces every option that the environment sets: the environment overrides the code, whose
+    /// values serve as defaults; the opposite of [`or_env`](Self::or_env).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tower_gwag::Options;
+    ///
+    /// // Operators can point it elsewhere: `GWAG_GATEWAY=other:50090`.
+    /// let options = Options::new("gateway:50090").overridden_by_env()?;
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
+    pub fn overridden_by_env(self) -> Result<Self, Error> {
+        self.overridden_by_environment(&Environment::of_process())
+    }
+
+    /// Like [`overridden_by_env`](Self::overridden_by_env), with the given variables instead of
+    /// those of the process.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn overridden_by_environment(self, environment: &Environment) -> Result<Self, Error> {
+        self.with_environment(environment, Precedence::Source)
+    }
+
+    fn with_environment(
+        self,
+        environment: &Environment,
+        precedence: Precedence,
+    ) -> Result<Self, Error> {
         let mut reading = Reading::new(Spelling::Environment);
         let mut values = BTreeMap::new();
         for (name, value) in &environment.0 {
@@ -210,7 +268,13 @@ impl Options {
             }
         }
         reading.read(&values);
-        reading.over(self)
+        let mut said = self.said.clone();
+        if !reading.options.disabled {
+            said.note(values.keys(), &reading.options);
+        }
+        let mut options = reading.into_options(self, precedence)?;
+        options.said = said;
+        Ok(options)
     }
 
     /// Reads options from a file that serde has deserialized (feature `serde`).
@@ -244,7 +308,7 @@ impl Options {
             }
         }
         reading.read(&values);
-        reading.over(self)
+        reading.into_options(self, Precedence::Code)
     }
 
     /// Disables the registration if `condition` holds, which is logged once; the server still
@@ -387,6 +451,8 @@ impl Reading {
     fn new(spelling: Spelling) -> Self {
         Self {
             options: Options::new(""),
+            enabled: None,
+            prefer_first: None,
             spelling,
             found: Findings::default(),
         }
@@ -448,7 +514,8 @@ impl Reading {
     fn read(&mut self, values: &BTreeMap<&str, String>) {
         let get = |name: &str| values.get(name).map(String::as_str);
         if let Some(text) = get("ENABLED") {
-            match flag(text) {
+            self.enabled = flag(text);
+            match self.enabled {
                 Some(false) => {
                     // A user who disables the registration need not fix unused settings.
                     self.found = Findings::default();
@@ -500,7 +567,10 @@ impl Reading {
                 }
             },
             "PREFER_FIRST" => match flag(text) {
-                Some(is_wanted) => self.options.prefer_first = is_wanted,
+                Some(is_wanted) => {
+                    self.options.prefer_first = is_wanted;
+                    self.prefer_first = Some(is_wanted);
+                }
                 None => self.no_flag(name, text),
             },
             "ADVERTISE" | "ADVERTISE_HOST" | "ADVERTISE_SCHEME" => {
@@ -647,25 +717,40 @@ impl Reading {
         self.fault(name, Some(text), "is neither yes nor no", help);
     }
 
-    /// The code's options, with the unset ones filled from what was read.
-    fn over(self, code: Options) -> Result<Options, Error> {
+    /// The code's options and those that were read, together.
+    fn into_options(self, code: Options, precedence: Precedence) -> Result<Options, Error> {
         let warnings = self.found.into_result()?;
         let read = self.options;
         let mut options = code;
         options.noted.extend(warnings);
-        options.disabled |= read.disabled;
-        if options.gateway.is_empty() {
+        let overrides = precedence == Precedence::Source;
+        options.disabled = match self.enabled {
+            Some(is_enabled) if overrides => !is_enabled,
+            _ => options.disabled | read.disabled,
+        };
+        if options.gateway.is_empty() || overrides && !read.gateway.is_empty() {
             options.gateway = read.gateway;
         }
-        if options.advertise == crate::options::Advertise::Bound {
+        let bound = options::Advertise::Bound;
+        if options.advertise == bound || overrides && read.advertise != bound {
             options.advertise = read.advertise;
         }
-        if !options.credentials.has_authorization() && read.credentials.has_authorization() {
+        if read.credentials.has_authorization()
+            && (overrides || !options.credentials.has_authorization())
+        {
             options.credentials.take_authorization(&read.credentials);
         }
-        options.prefer_first |= read.prefer_first;
+        options.prefer_first = match self.prefer_first {
+            Some(is_wanted) if overrides => is_wanted,
+            _ => options.prefer_first | read.prefer_first,
+        };
         macro_rules! fill {
-            ($($field:ident)+) => { $(options.$field = options.$field.or(read.$field);)+ };
+            ($($field:ident)+) => { $(
+                options.$field = match overrides {
+                    true => read.$field.or(options.$field),
+                    false => options.$field.or(read.$field),
+                };
+            )+ };
         }
         fill!(
             advertise_scheme build_tag drain_timeout exclusive gateway_http gateway_release
@@ -673,9 +758,7 @@ impl Reading {
             ttl
         );
         #[cfg(feature = "tls")]
-        {
-            options.tls = options.tls.or(read.tls);
-        }
+        fill!(tls);
         Ok(options)
     }
 }

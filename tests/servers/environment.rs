@@ -93,6 +93,82 @@ fn the_code_goes_before_the_environment_and_that_before_a_file() {
     assert!(format!("{of_file:?}").contains("[\"a:1\", \"b:2\"]"));
 }
 
+/// Whoever sets a variable at night, and sees nothing change, finds out why.
+#[test]
+fn a_variable_that_the_code_overrides_is_said_or_overrides_it() {
+    let variables = environment(&[
+        ("GWAG_GATEWAY", "from-environment:1"),
+        ("GWAG_GATEWAY_HTTP", "http://from-environment:2"),
+        ("GWAG_TTL", "20s"),
+        ("GWAG_QUIET", "50ms"),
+        ("GWAG_ADVERTISE_HOST", "from-environment"),
+        ("GWAG_TOKEN", "s3cret"),
+        ("GWAG_PREFER_FIRST", "off"),
+        ("GWAG_INSTANCE", "the same"),
+    ]);
+    let code = || {
+        Options::new("from-code:1")
+            .gateway_http("http://me:s3cret@from-code:2")
+            .ttl(Duration::from_secs(10))
+            .advertise_host("from-code")
+            .bearer_token("another s3cret".replace(' ', "-"))
+            .prefer_first()
+            .instance_id("the same")
+            .service(greeter_service())
+    };
+    let warnings = |options: &Options| -> Vec<String> {
+        let warnings = options.check().expect("only warnings");
+        warnings.iter().map(ToString::to_string).collect()
+    };
+    let said = warnings(&code().or_environment(&variables).expect("read"));
+    for (name, used) in [
+        ("`GWAG_GATEWAY`", "from-code:1"),
+        ("`GWAG_GATEWAY_HTTP`", "from-code:2"),
+        ("`GWAG_TTL`", "10s"),
+        ("`GWAG_ADVERTISE_HOST`", "from-code"),
+        ("`GWAG_TOKEN`", "another token"),
+        ("`GWAG_PREFER_FIRST`", "true"),
+    ] {
+        let is_it = |text: &&String| text.contains(name) && text.contains(used);
+        assert!(said.iter().any(|it| is_it(&it)), "{name}: {said:#?}");
+    }
+    // Neither what is used nor what is the same.
+    assert_eq!(said.len(), 6, "{said:#?}");
+    assert!(!format!("{said:?}").contains("s3cret"), "{said:?}");
+
+    // The same where the code comes later.
+    let later = Options::from_environment(&variables).expect("read");
+    assert_eq!(warnings(&later.clone().service(greeter_service())), [""; 0]);
+    let later = later
+        .ttl(Duration::from_secs(10))
+        .service(greeter_service());
+    let said = warnings(&later);
+    assert!(said.len() == 1 && said[0].contains("GWAG_TTL"), "{said:?}");
+
+    // The other precedence: nothing to warn of, and what the environment leaves open is the code's.
+    let options = code()
+        .quiet(Duration::from_secs(1))
+        .heartbeat_interval(Duration::from_secs(3))
+        .overridden_by_environment(&variables)
+        .expect("read");
+    assert_eq!(warnings(&options), [""; 0]);
+    let shown = format!("{options:?}");
+    for part in [
+        "gateway: \"from-environment:1\"",
+        "Host(\"from-environment\")",
+        "ttl: Some(20s)",
+        "heartbeat_interval: Some(3s)",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    // A switch in both directions.
+    let on = environment(&[("GWAG_ENABLED", "yes")]);
+    let options = Options::disabled().or_environment(&on).expect("read");
+    assert!(format!("{options:?}").contains("disabled: true"));
+    let options = Options::disabled().overridden_by_environment(&on);
+    assert!(format!("{options:?}").contains("disabled: false"));
+}
+
 #[test]
 fn every_bad_value_is_told_at_once_with_its_name_and_remedy() {
     let expired = "eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDAwMDAwMDB9.c2ln";
