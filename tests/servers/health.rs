@@ -20,8 +20,8 @@ use tower_gwag_gateway::EmbeddedGateway;
 use crate::support::greeter::greeter_server::GreeterServer;
 use crate::support::servers::{TestGreeter, bind};
 use crate::support::{
-    eventually, gateway, get, greet, greeter_client, greeter_options, hello, in_flight, listed,
-    registered, until_state, within,
+    Events, eventually, gateway, get, greet, greeter_client, greeter_options, greeter_service,
+    hello, in_flight, listed, registered, until_state, within,
 };
 
 /// A greeter with its health service, and its probes on a server of their own.
@@ -166,6 +166,87 @@ async fn a_gateway_that_is_away_takes_nothing_out_of_rotation() {
     assert_eq!(*server.seen.lock().unwrap(), [Serving, NotServing]);
     let (code, report) = Probed::probe(&server.probes, "readyz").await;
     assert_eq!((code, &report["state"]), (503, &"Left".into()), "{report}");
+}
+
+/// The command that `GWAG_GATEWAY_RESTART` holds ends the gateway that `GWAG_GATEWAY` names, and starts it again
+/// some seconds later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_a_real_gateway_takes_nothing_out_of_rotation() {
+    let read = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|it: &String| !it.is_empty())
+    };
+    let (Some(target), Some(restart)) = (read("GWAG_GATEWAY"), read("GWAG_GATEWAY_RESTART")) else {
+        println!("skipped: GWAG_GATEWAY and GWAG_GATEWAY_RESTART are not set");
+        return;
+    };
+    for mode in [Readiness::Serving, Readiness::Registered] {
+        let options = Options::new(&target)
+            .service(greeter_service().namespace("probed"))
+            .heartbeat_interval(std::time::Duration::from_millis(500))
+            .readiness(mode);
+        let (options, events) = Events::of(options);
+        let server = Probed::serve(options).await;
+        // At most one answer of each kind in a row, from the first moment on.
+        let answers = Arc::<Mutex<Vec<(u16, String)>>>::default();
+        let (list, probes) = (Arc::clone(&answers), server.probes.clone());
+        let asking = tokio::spawn(async move {
+            loop {
+                let (code, report) = Probed::probe(&probes, "readyz").await;
+                let answer = (code, report["why"].as_str().unwrap_or_default().to_owned());
+                {
+                    let mut list = list.lock().unwrap();
+                    if list.last() != Some(&answer) {
+                        list.push(answer);
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        });
+        registered(&server.registration).await;
+        let done = tokio::process::Command::new("sh")
+            .args(["-c", &restart])
+            .status();
+        assert!(done.await.expect("sh").success());
+        let patience = std::time::Duration::from_secs(90);
+        let back = events.until_registered(2);
+        tokio::time::timeout(patience, back)
+            .await
+            .expect("registered again");
+        assert!(
+            events.states().contains(&State::Unreachable),
+            "{:?}",
+            events.states()
+        );
+        server.stop.send(()).expect("served");
+        within("the end", server.served).await.expect("served");
+        eventually("not ready", || {
+            answers.lock().unwrap().last().is_some_and(|it| it.0 == 503)
+        })
+        .await;
+        asking.abort();
+        let codes: Vec<u16> = answers.lock().unwrap().iter().map(|it| it.0).collect();
+        println!(
+            "RESULT mode={mode:?} states={:?} readyz={:?} grpc={:?}",
+            events.states(),
+            answers.lock().unwrap(),
+            server.seen.lock().unwrap()
+        );
+        let mut codes_in_turn = codes.clone();
+        codes_in_turn.dedup();
+        let seen = server.seen.lock().unwrap().clone();
+        match mode {
+            Readiness::Serving => {
+                assert_eq!(codes_in_turn, [200, 503]);
+                assert_eq!(seen, [Serving, NotServing]);
+            }
+            _ => {
+                assert_eq!(codes_in_turn.iter().filter(|it| **it == 200).count(), 1);
+                assert_eq!(seen, [NotServing, Serving, NotServing]);
+            }
+        }
+    }
 }
 
 #[tokio::test]

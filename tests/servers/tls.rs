@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::control::Recorder;
 use crate::log::Log;
 use crate::support::{
-    eventually, gateway, greeter_service, listed, registered, until_state, within,
+    Events, eventually, gateway, greeter_client, greeter_service, hello, listed, registered,
+    tonic_greeter, until_state, within,
 };
 use tls_proxy::{Authority, TlsProxy};
 use tonic::transport::{ClientTlsConfig, Endpoint};
@@ -426,6 +427,166 @@ async fn certificates_and_tokens_are_renewed_without_an_interruption() {
     assert_eq!(last.headers["authorization"], "Bearer two");
     assert_eq!(recorder.calls("Register").len(), 1, "registered once");
     assert!(registration.leave().await.is_clean());
+}
+
+/// A whole life behind mutual TLS after each fault that an operator meets: registered, called without a failed
+/// call while certificates and token are renewed, and left. The gateway is the real one that `GWAG_GATEWAY`
+/// names, behind a proxy that ends TLS, or an embedded one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_life_behind_tls_after_each_fault() {
+    let real = std::env::var("GWAG_GATEWAY").ok();
+    let embedded = match &real {
+        Some(target) => {
+            println!("against {target}");
+            None
+        }
+        None => {
+            println!("against an embedded gateway; GWAG_GATEWAY is not set");
+            Some(gateway().await)
+        }
+    };
+    let target = real.unwrap_or_else(|| embedded.as_ref().expect("embedded").target());
+    let recorder = Recorder::before_target(&target).await;
+    let mut control = crate::control::client(&target).await;
+    let instance = format!("tls-{}", std::process::id());
+    let mut entries = async || {
+        let request = crate::control::proto::ListRegistrationsRequest {};
+        let listed = control.list_registrations(request).await.expect("listed");
+        let all = listed.into_inner().registrations.into_iter();
+        let is_hold = |name: &String| name.starts_with(crate::support::HOLD_NAMESPACE);
+        all.filter(|it| it.instance_id == instance && !it.namespaces.iter().any(is_hold))
+            .count()
+    };
+    let (mine, other) = (Authority::new("mine"), Authority::new("other"));
+    let us = |by: &Authority| {
+        let (certificate, key) = by.identity_pem("greeter");
+        Tls::new().ca_pem(mine.pem()).identity_pem(certificate, key)
+    };
+    let name = "localhost";
+    for (fault, server, tls, part) in [
+        (
+            "wrong CA",
+            other.server(name, Some(&mine)),
+            us(&mine),
+            "UnknownIssuer",
+        ),
+        (
+            "expired",
+            mine.server_until(name, Some(&mine), 2020),
+            us(&mine),
+            "expired",
+        ),
+        (
+            "wrong name",
+            mine.server("elsewhere", Some(&mine)),
+            us(&mine),
+            "Tls::server_name",
+        ),
+        (
+            "no client certificate",
+            mine.server(name, Some(&mine)),
+            Tls::new().ca_pem(mine.pem()),
+            "CertificateRequired",
+        ),
+        (
+            "a stranger's certificate",
+            mine.server(name, Some(&mine)),
+            us(&other),
+            "UnknownCA",
+        ),
+    ] {
+        let proxy = TlsProxy::before(recorder.address, server).await;
+        let options = Options::new(proxy.localhost()).tls(tls);
+        let registration = start(options.instance_id(&instance));
+        let mut status = registration.status();
+        let is_told =
+            |now: &Status| now.state() == State::Unreachable && now.to_string().contains(part);
+        let told = tokio::time::timeout(Duration::from_secs(20), status.wait_for(is_told));
+        let told = told.await.is_ok();
+        let shown = registration.status().borrow().to_string();
+        println!("RESULT fault={fault:?} said={shown:?}");
+        assert!(told, "{fault}: {shown}");
+        registration.leave_now().await;
+        assert_eq!(recorder.calls("Register").len(), 0, "{fault}");
+        assert_eq!(entries().await, 0, "{fault}");
+    }
+
+    let proxy = TlsProxy::before(recorder.address, mine.server(name, Some(&mine))).await;
+    let (certificate, key) = mine.identity_pem("greeter");
+    let ca = file("life-ca.pem", &mine.pem());
+    let (of_identity, of_key) = (file("life.pem", &certificate), file("life.key", &key));
+    let token = file("life-token", "one");
+    let options = Options::new(proxy.localhost())
+        .tls(
+            Tls::new()
+                .ca_file(&ca)
+                .identity_files(&of_identity, &of_key),
+        )
+        .bearer_token_file(&token)
+        .instance_id(&instance)
+        .service(greeter_service())
+        .heartbeat_interval(Duration::from_millis(50));
+    let (options, events) = Events::of(options);
+    let server = tonic_greeter(options).await;
+    registered(&server.registration).await;
+    // Routed after up to a minute, where the gateway is busy.
+    let mut client = greeter_client(&target).await;
+    let routed = async {
+        while client.hello(hello("Ada")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let routed = tokio::time::timeout(Duration::from_secs(90), routed);
+    routed.await.expect("routed");
+    let over = tokio_util::sync::CancellationToken::new();
+    let calls = tokio::spawn({
+        let over = over.clone();
+        async move {
+            let (mut good, mut bad) = (0, 0);
+            while !over.is_cancelled() {
+                match client.hello(hello("Ada")).await {
+                    Ok(_) => good += 1,
+                    Err(_) => bad += 1,
+                }
+            }
+            (good, bad)
+        }
+    });
+    let beats = async |more: usize| {
+        let before = recorder.calls("Heartbeat").len();
+        eventually("beats", || {
+            recorder.calls("Heartbeat").len() >= before + more
+        })
+        .await;
+    };
+    beats(3).await;
+    renew(&ca, &(mine.pem() + &other.pem()));
+    let (certificate, key) = other.identity_pem("greeter");
+    renew(&of_identity, &certificate);
+    renew(&of_key, &key);
+    renew(&token, "two");
+    proxy.change(other.server(name, Some(&other)));
+    proxy.cut();
+    beats(3).await;
+    assert_eq!(entries().await, 1);
+    over.cancel();
+    let (good, bad) = calls.await.expect("no panic");
+    let report = server.stop().await;
+    assert!(report.is_clean(), "{report}");
+    let last = recorder.calls("Heartbeat").pop().expect("beats");
+    assert_eq!(last.headers["authorization"], "Bearer two");
+    let registers = recorder.registers().len();
+    println!(
+        "RESULT life connections={} registers={registers} beats={} calls={good} failed={bad} states={:?}",
+        proxy.clients().len(),
+        recorder.calls("Heartbeat").len(),
+        events.states(),
+    );
+    assert_eq!((registers, bad), (1, 0), "renewed without an interruption");
+    assert!(good > 0);
+    let shown = proxy.clients();
+    assert!(shown.len() >= 2 && shown.first() != shown.last());
+    assert_eq!(entries().await, 0);
 }
 
 /// With everything that is logged, by everybody, at TRACE.

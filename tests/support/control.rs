@@ -53,7 +53,12 @@ pub struct Recorder {
 
 impl Recorder {
     pub async fn before(gateway: &EmbeddedGateway) -> Self {
-        let target = format!("http://{}", gateway.target());
+        Self::before_target(&gateway.target()).await
+    }
+
+    /// Before the control plane at `host:port`.
+    pub async fn before_target(target: &str) -> Self {
+        let target = format!("http://{target}");
         let gateway = Endpoint::from_shared(target).expect("an address");
         let channel = gateway.connect_lazy();
         let calls = Arc::new(Mutex::new(Vec::new()));
