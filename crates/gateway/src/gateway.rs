@@ -9,6 +9,7 @@ use tonic::Code;
 
 use super::builder::EmbeddedGatewayBuilder;
 use super::cluster::Cluster;
+use super::data_plane::changes::ChangedCall;
 use super::data_plane::fatal::FatalCall;
 use super::journal::CallCount;
 use super::ledger::RpcCounts;
@@ -103,6 +104,15 @@ impl EmbeddedGateway {
     #[must_use]
     pub fn fatal_calls(&self) -> Vec<FatalCall> {
         self.node().fatal.all()
+    }
+
+    /// What the calls through this node lost, as they do at a real gateway and without an error, since
+    /// its start, across restarts: headers and trailers, statuses, messages of streams, fields,
+    /// query parameters and bodies that no schema declares. It does not notice everything, such as
+    /// numbers that become doubles.
+    #[must_use]
+    pub fn changed_calls(&self) -> Vec<ChangedCall> {
+        self.node().losses.all()
     }
 
     /// How often each method was called through this node since its start, across restarts, by gRPC

@@ -6,8 +6,8 @@
 //! test tool, never a gateway for production.
 //!
 //! It treats calls as a real gateway does, by gRPC, HTTP and GraphQL: it loses headers and
-//! statuses, changes numbers and names, and drops messages. [`EmbeddedGateway::fatal_calls`] lists
-//! the calls that would end a real gateway.
+//! statuses, changes numbers and names, and drops messages, of which [`EmbeddedGateway::changed_calls`]
+//! lists what it noticed. [`EmbeddedGateway::fatal_calls`] lists the calls that would end a real gateway.
 //!
 //! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, MCP, or
 //! multipart uploads by GraphQL. Unlike a real gateway, it has `/api/ingress` without a cluster,
@@ -52,6 +52,7 @@ mod rpc;
 mod view;
 
 pub use builder::{EmbeddedGatewayBuilder, Profile, Tier};
+pub use data_plane::changes::ChangedCall;
 pub use data_plane::fatal::{FatalCall, Ingress};
 pub use error::{Error, ErrorKind};
 pub use gateway::EmbeddedGateway;

@@ -50,6 +50,7 @@ pub(super) struct Fetched {
     pub(super) status: u16,
     /// With the service's reason phrase, `404 Not Found`.
     pub(super) status_line: String,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -149,6 +150,7 @@ impl Forwarder {
             .headers()
             .get(CONTENT_ENCODING)
             .is_some_and(|it| it == "gzip");
+        let headers = answer.headers().clone();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         let mut body = body.map_err(|error| error.to_string())?.to_bytes();
         if is_packed {
@@ -159,6 +161,7 @@ impl Forwarder {
             Fetched {
                 status,
                 status_line,
+                headers,
                 body,
             },
             location.filter(|it| !it.is_empty()),

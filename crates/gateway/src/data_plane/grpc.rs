@@ -1,6 +1,7 @@
 //! gRPC: the ingress on the control plane's port, and the calls to proto services from all
 //! ingresses.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use super::changes::Changes;
 use super::fatal::Ingress;
 use super::message::{self, Deadly, Misfit};
 use super::piped::{PipedBody, pipe};
-use super::{headers, over_grpc, wire};
+use super::{changes, headers, over_grpc, wire};
 use crate::node::life::Life;
 use crate::proxy::upstream::{CallFault, OneMessage, Upstream};
 use crate::proxy::{AGENT, MAX_MESSAGE, status_of};
@@ -34,13 +36,17 @@ pub(super) struct Caller {
     /// Tracing headers.
     pub(super) headers: HeaderMap,
     pub(super) deadline: Option<Instant>,
+    /// The names of its headers that are not forwarded.
+    lost: BTreeSet<String>,
 }
 
 impl Caller {
     /// For an HTTP caller, which has no deadline (http-proto-headers).
     pub(super) fn of(headers: &HeaderMap) -> Self {
+        let tracing = headers::tracing(headers);
         Self {
-            headers: headers::tracing(headers),
+            lost: changes::lost(headers, &tracing),
+            headers: tracing,
             deadline: None,
         }
     }
@@ -84,8 +90,8 @@ where
     }
     let deadline = deadline(&parts.headers);
     let caller = Caller {
-        headers: headers::tracing(&parts.headers),
         deadline,
+        ..Caller::of(&parts.headers)
     };
     let (writer, body_out) = pipe();
     let answered = within(deadline, async {
@@ -137,7 +143,11 @@ where
                     match message::rebuild(&message, false) {
                         Ok(()) => {}
                         // grpc-stream-answer-f_uint32: this message is lost, the others are not.
-                        Err(Misfit::Text(_)) => continue,
+                        Err(Misfit::Text(why)) => {
+                            let what = format!("a message of the stream is dropped: {why}");
+                            task_life.losses.note(&route.path, &what);
+                            continue;
+                        }
                         Err(Misfit::Deadly(Deadly(field))) => {
                             end =
                                 task_life
@@ -378,6 +388,9 @@ fn rebuilt(life: &Life, route: &GrpcRoute, message: DynamicMessage) -> Result<Ve
 /// The resources that a call holds while it is in flight.
 #[derive(Debug)]
 pub(super) struct InFlight {
+    losses: Arc<Changes>,
+    path: String,
+    is_stream: bool,
     upstream: Arc<Upstream>,
     _chosen: Chosen,
     _permits: Vec<OwnedSemaphorePermit>,
@@ -385,12 +398,12 @@ pub(super) struct InFlight {
 
 /// Makes a unary call and returns the one message of the answer, if it is valid.
 pub(super) async fn unary(
-    _life: &Life,
+    life: &Life,
     route: &GrpcRoute,
     message: Bytes,
     caller: &Caller,
 ) -> Result<Bytes, Status> {
-    let mut messages = begin(route, &message, caller).await?;
+    let mut messages = begin(life, route, &message, caller).await?;
     let Some(message) = messages.read().await? else {
         let text =
             "cardinality violation: received no response message from non-server-streaming RPC";
@@ -410,15 +423,21 @@ pub(super) async fn unary(
 
 /// A server stream that has begun.
 pub(super) async fn stream(
-    _life: &Life,
+    life: &Life,
     route: &GrpcRoute,
     message: Bytes,
     caller: &Caller,
 ) -> Result<Messages, Status> {
-    begin(route, &message, caller).await
+    begin(life, route, &message, caller).await
 }
 
-async fn begin(route: &GrpcRoute, message: &[u8], caller: &Caller) -> Result<Messages, Status> {
+async fn begin(
+    life: &Life,
+    route: &GrpcRoute,
+    message: &[u8],
+    caller: &Caller,
+) -> Result<Messages, Status> {
+    life.losses.request_headers(&route.path, &caller.lost);
     let chosen = route
         .pool
         .choose()
@@ -430,6 +449,9 @@ async fn begin(route: &GrpcRoute, message: &[u8], caller: &Caller) -> Result<Mes
         return Err(Status::unavailable("the replica cannot be dialled"));
     };
     let in_flight = InFlight {
+        losses: Arc::clone(&life.losses),
+        path: route.path.clone(),
+        is_stream: route.method.is_server_streaming(),
         upstream: Arc::clone(&upstream),
         _chosen: chosen,
         _permits: permits,
@@ -440,11 +462,14 @@ async fn begin(route: &GrpcRoute, message: &[u8], caller: &Caller) -> Result<Mes
         answered = upstream.call(request) => answered,
         () = upstream.closed() => Err(CallFault::NotSent(Upstream::closing())),
     };
-    let is_stream = route.method.is_server_streaming();
+    let is_stream = in_flight.is_stream;
     match answered {
         Ok(response) => Messages::of(response, in_flight, is_stream),
         // An error after the call was sent ends the stream, and that with OK.
-        Err(CallFault::Lost(_)) if is_stream => Ok(Messages::ended(in_flight)),
+        Err(CallFault::Lost(status)) if is_stream => {
+            in_flight.hides(&status);
+            Ok(Messages::ended(in_flight))
+        }
         Err(CallFault::Lost(status) | CallFault::NotSent(status)) => Err(status),
     }
 }
@@ -480,6 +505,15 @@ fn outgoing(
         out.insert("grpc-timeout", timeout_header(deadline));
     }
     Ok(request)
+}
+
+impl InFlight {
+    /// A stream ends with OK, whatever its end was.
+    fn hides(&self, status: &Status) {
+        let code = status.code();
+        let what = format!("the stream ends with OK for the caller, though it ended with {code:?}");
+        self.losses.note(&self.path, &what);
+    }
 }
 
 /// The messages of an answer.
@@ -521,8 +555,15 @@ impl Messages {
             status => Some(of_http_status(status)),
         };
         let mut messages = Self::ended(in_flight);
+        messages
+            .in_flight
+            .losses
+            .answer_headers(&messages.in_flight.path, &parts.headers);
         match fault {
-            Some(_) if is_stream => return Ok(messages),
+            Some(status) if is_stream => {
+                messages.in_flight.hides(&status);
+                return Ok(messages);
+            }
             Some(status) => return Err(status),
             None => {}
         }
@@ -536,7 +577,19 @@ impl Messages {
 
     /// The next message of a stream; any error ends it.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
-        self.read().await.ok().flatten()
+        let was_open = self.body.is_some();
+        let next = self.read().await;
+        if was_open && self.in_flight.is_stream {
+            let end = match &next {
+                Ok(Some(_)) => None,
+                Ok(None) => self.status(),
+                Err(status) => Some(status.clone()),
+            };
+            if let Some(status) = end {
+                self.in_flight.hides(&status);
+            }
+        }
+        next.ok().flatten()
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, Status> {
@@ -576,7 +629,13 @@ impl Messages {
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.buffer.extend_from_slice(&data),
-                    Err(frame) => self.end = frame.into_trailers().ok(),
+                    Err(frame) => {
+                        self.end = frame.into_trailers().ok();
+                        if let Some(trailers) = &self.end {
+                            let in_flight = &self.in_flight;
+                            in_flight.losses.answer_headers(&in_flight.path, trailers);
+                        }
+                    }
                 },
                 Some(Err(error)) => {
                     let closed = self.in_flight.upstream.is_closed();

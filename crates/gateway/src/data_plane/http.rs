@@ -1,6 +1,6 @@
 //! The HTTP ingress: `/api/ingress`, followed by the paths of all services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -65,6 +65,11 @@ pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Respon
             let query = request.uri().query().unwrap_or_default();
             let query = paths::query(query);
             let (parts, body) = request.into_parts();
+            if operation.body == BodyKind::None && !http_body::Body::is_end_stream(&body) {
+                let what = "the service does not get the body: the document declares neither JSON nor a form of \
+                            several parts";
+                life.losses.note(&operation.name(), what);
+            }
             let content = match content(operation.body, &parts.headers, body).await {
                 Ok(content) => content,
                 Err(text) => return refused(StatusCode::BAD_REQUEST, &text),
@@ -210,7 +215,7 @@ async fn unary(
         }
         Err(why) => return refused(StatusCode::BAD_REQUEST, &format!("decode body: {why}")),
     };
-    let bytes = match request_of(route, &values) {
+    let bytes = match request_of(life, route, &values) {
         Ok(bytes) => bytes,
         Err(Misfit::Text(text)) => return refused(StatusCode::INTERNAL_SERVER_ERROR, &text),
         Err(Misfit::Deadly(_)) => return hang_up(),
@@ -222,14 +227,22 @@ async fn unary(
     });
     match value {
         // The same for all 16 codes (http-proto-status-…).
-        Err(status) => refused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &grpc::status_text(&status),
-        ),
+        Err(status) => {
+            let what = format!("the caller gets 500 for {:?} (by HTTP)", status.code());
+            life.losses.note(&route.path, &what);
+            refused(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &grpc::status_text(&status),
+            )
+        }
         Ok(message) => match message::to_value(&message).map(|value| value.encode()) {
             Ok(Some(text)) => page(StatusCode::OK, format!("{text}\n")),
             // http-proto-answer-nan: 200 without a body.
-            Ok(None) => page(StatusCode::OK, ""),
+            Ok(None) => {
+                let what = "the caller gets 200 without a body: JSON has no NaN and no infinity";
+                life.losses.note(&route.path, what);
+                page(StatusCode::OK, "")
+            }
             Err(Deadly(_)) => hang_up(),
         },
     }
@@ -237,9 +250,20 @@ async fn unary(
 
 /// The bytes of a request, or the error text.
 pub(super) fn request_of(
+    life: &Life,
     route: &GrpcRoute,
     values: &BTreeMap<String, Value>,
 ) -> Result<Bytes, Misfit> {
+    let input = route.method.input();
+    let known: BTreeSet<String> = input
+        .fields()
+        .map(|it| message::lower_camel(it.name()))
+        .collect();
+    for name in values.keys().filter(|name| !known.contains(*name)) {
+        let what =
+            format!("the service does not get `{name}`, which is no field's name in lowerCamel");
+        life.losses.note(&route.path, &what);
+    }
     let message = message::from_values(&route.method.input(), values)?;
     message::encode(&message).map_err(|missing| {
         let text = "rpc error: code = Internal desc = grpc: error while marshaling: proto";
@@ -270,7 +294,7 @@ async fn events(
         return refused(StatusCode::INTERNAL_SERVER_ERROR, &text);
     }
     let values = paths::query(query);
-    let bytes = match request_of(route, &values) {
+    let bytes = match request_of(life, route, &values) {
         Ok(bytes) => bytes,
         Err(Misfit::Text(text)) => return refused(StatusCode::INTERNAL_SERVER_ERROR, &text),
         Err(Misfit::Deadly(_)) => return hang_up(),
@@ -303,7 +327,11 @@ async fn events(
                     }
                 }
                 // http-sse-nan
-                Ok(None) => {}
+                Ok(None) => {
+                    let what =
+                        "a message of the stream is dropped: JSON has no NaN and no infinity";
+                    task_life.losses.note(&route.path, what);
+                }
                 Err(Deadly(field)) => {
                     task_life
                         .fatal

@@ -3,6 +3,7 @@
 //! Surprising behaviour is commented with the id of the recorded call that shows it;
 //! `tests/data_plane` replays them all.
 
+pub(crate) mod changes;
 pub(crate) mod client;
 pub(crate) mod fatal;
 pub(crate) mod graphql;

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::client::Asked;
 use super::json::Value;
 use super::paths::{escape_part, escape_path, escape_query};
-use super::{Fault, admitted, headers, json};
+use super::{Fault, admitted, changes, headers, json};
 use crate::node::life::Life;
 use crate::registry::slot::Pool;
 
@@ -126,6 +126,11 @@ impl Operation {
         })
     }
 
+    /// `GET /pets/{id}`.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
     pub(super) fn path_names(&self) -> impl Iterator<Item = &str> {
         self.path_parameters.iter().map(String::as_str)
     }
@@ -185,6 +190,16 @@ pub(super) async fn call(
         url = format!("{url}?{query}");
     }
     let mut headers = headers::with_credentials(caller);
+    let name = operation.name();
+    for query in arguments.query.keys() {
+        if !operation.query_parameters.contains(query) {
+            let what =
+                format!("the service does not get `{query}`, which its operation does not declare");
+            life.losses.note(&name, &what);
+        }
+    }
+    life.losses
+        .request_headers(&name, &changes::lost(caller, &headers));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let body = match arguments.body {
         None | Some(Content::Json(Value::Null)) => Bytes::new(),
@@ -220,18 +235,23 @@ pub(super) async fn call(
     let fetched = life.forwarder.fetch(asked).await;
     let fetched =
         fetched.map_err(|why| Fault::of("INTERNAL", format!("openapi: {method} {url}: {why}")))?;
+    life.losses.answer_headers(&name, &fetched.headers);
     if fetched.status < 400 {
+        life.losses.status(&name, fetched.status, 200);
         return Ok(fetched.body);
     }
     let text = json::raw_text(&fetched.body);
-    Err(Fault::of(
+    let fault = Fault::of(
         code_of(fetched.status),
         format!(
             "openapi: {method} {url}: {}: {}",
             fetched.status_line,
             text.trim()
         ),
-    ))
+    );
+    let seen = fault.http_status().as_u16();
+    life.losses.status(&name, fetched.status, seen);
+    Err(fault)
 }
 
 /// The code for an HTTP status in GraphQL errors.

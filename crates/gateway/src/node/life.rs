@@ -12,6 +12,7 @@ use super::ports::Ports;
 use super::serve;
 use crate::builder::Profile;
 use crate::cluster::Cluster;
+use crate::data_plane::changes::Changes;
 use crate::data_plane::client::Forwarder;
 use crate::data_plane::fatal::FatalCalls;
 use crate::gate::Gate;
@@ -31,6 +32,7 @@ pub(crate) struct Life {
     pub(crate) forwarder: Forwarder,
     pub(crate) gate: Gate,
     pub(crate) fatal: Arc<FatalCalls>,
+    pub(crate) losses: Arc<Changes>,
     /// Whether the HTTP port is reachable from this machine only.
     pub(crate) is_local: bool,
     lots: Mutex<Lots>,
@@ -85,6 +87,7 @@ impl Life {
             forwarder: Forwarder::new(tasks.clone(), node.gate.clone()),
             gate: node.gate.clone(),
             fatal: Arc::clone(&node.fatal),
+            losses: Arc::clone(&node.losses),
             is_local: node.http_address.ip().is_loopback(),
             lots: Mutex::new(Lots::new(node.settings.seed.unwrap_or_else(random_u64))),
             membership,

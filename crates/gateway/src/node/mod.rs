@@ -15,6 +15,7 @@ use self::life::Life;
 use self::ports::{Ports, Reserved};
 use super::builder::{EmbeddedGatewayBuilder, Profile};
 use super::cluster::Cluster;
+use super::data_plane::changes::Changes;
 use super::data_plane::fatal::FatalCalls;
 use super::faults::Faults;
 use super::gate::Gate;
@@ -37,6 +38,7 @@ pub(super) struct Node {
     pub(super) faults: Faults,
     pub(super) ledger: Arc<Ledger>,
     pub(super) fatal: Arc<FatalCalls>,
+    pub(super) losses: Arc<Changes>,
     pub(super) journal: Arc<Journal>,
     /// Bumped after every change that is visible in a view.
     changes: watch::Sender<()>,
@@ -78,6 +80,7 @@ impl Node {
             faults: Faults::default(),
             ledger: Arc::default(),
             fatal: Arc::default(),
+            losses: Arc::default(),
             journal: Arc::default(),
             changes: watch::Sender::new(()),
             state: Mutex::new(State::Ended),

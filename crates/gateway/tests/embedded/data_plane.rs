@@ -42,6 +42,55 @@ async fn a_call_that_ends_a_real_gateway_fails_and_is_recorded() {
     assert_eq!(gateway.fatal_calls().len(), 1);
 }
 
+/// Nobody is told of these losses by an error.
+#[tokio::test]
+async fn what_calls_lose_on_their_way_is_listed() {
+    let gateway = EmbeddedGateway::builder().start().await.unwrap();
+    let caller = Caller::connect(&gateway.target()).await;
+    let backend = Backend::start("one").await;
+    let address = backend.address.to_string();
+    caller.register(&address, "demo", PROTO).await;
+    // The service does not know this one, and ends its stream with an error.
+    let away = PROTO.replace("demo.v1", "away.v1");
+    caller.register(&address, "away", &away).await;
+    let pets = proto::ServiceBinding {
+        namespace: "pets".to_owned(),
+        openapi_spec: OPENAPI.as_bytes().to_vec(),
+        ..Default::default()
+    };
+    let base = format!("http://{address}/base");
+    caller.register_binding(&base, pets).await.unwrap();
+    soon(caller.call("/demo.v1.Demo/Ping", b"")).await.unwrap();
+    assert_eq!(gateway.changed_calls(), [], "nothing is lost");
+
+    for _ in 0..2 {
+        let mut stream = soon(caller.stream("/away.v1.Demo/Watch")).await.unwrap();
+        assert!(soon(stream.message()).await.unwrap().is_none());
+        let path = "/api/ingress/pets?page=2";
+        soon(http(&gateway.http_url(), "POST", path, "{}")).await;
+        let path = "/api/ingress/demo.v1.Demo/Ping";
+        soon(http(&gateway.http_url(), "POST", path, r#"{"a_b": 1}"#)).await;
+    }
+    let changed: Vec<String> = gateway
+        .changed_calls()
+        .iter()
+        .map(|it| format!("{} {it}", it.times))
+        .collect();
+    for (method, what) in [
+        (
+            "/away.v1.Demo/Watch",
+            "ends with OK for the caller, though it ended with Unimplemented",
+        ),
+        ("POST /pets", "does not get `page`"),
+        ("POST /pets", "does not get the body"),
+        ("/demo.v1.Demo/Ping", "does not get `a_b`"),
+    ] {
+        let is_it = |it: &String| it.starts_with(&format!("2 {method}: ")) && it.contains(what);
+        assert!(changed.iter().any(is_it), "{what}: {changed:#?}");
+    }
+    assert_eq!(changed.len(), 4, "{changed:#?}");
+}
+
 #[tokio::test]
 async fn a_strict_gateway_dies_of_it() {
     let builder = EmbeddedGateway::builder().strict(true);

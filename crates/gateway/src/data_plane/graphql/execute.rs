@@ -344,12 +344,15 @@ impl Execution {
                 let values = self.arguments(declared, field);
                 // Arguments have proto names, but requests are built from lowerCamel ones
                 // (graphql-proto-arg-snake-case).
-                let bytes = http::request_of(route, &values).map_err(|misfit| match misfit {
-                    Misfit::Text(text) => Fault::plain(text),
-                    Misfit::Deadly(Deadly(field)) => Fault::plain(format!(
-                        "proto: {field}: assigning invalid type *dynamicpb.Message"
-                    )),
-                })?;
+                let bytes =
+                    http::request_of(&self.life, route, &values).map_err(
+                        |misfit| match misfit {
+                            Misfit::Text(text) => Fault::plain(text),
+                            Misfit::Deadly(Deadly(field)) => Fault::plain(format!(
+                                "proto: {field}: assigning invalid type *dynamicpb.Message"
+                            )),
+                        },
+                    )?;
                 let answer =
                     grpc::unary(&self.life, route, bytes, &Caller::of(&self.headers)).await;
                 let answer = answer.map_err(|status| Fault::plain(grpc::status_text(&status)))?;

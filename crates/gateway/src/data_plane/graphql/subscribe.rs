@@ -100,12 +100,15 @@ impl Execution {
             Target::Grpc { path, .. } => {
                 let route = service.grpc.get(path).ok_or_else(missing)?;
                 let values = self.arguments(&declared, &field);
-                let bytes = http::request_of(route, &values).map_err(|misfit| match misfit {
-                    Misfit::Text(text) => plain(&text),
-                    Misfit::Deadly(Deadly(field)) => plain(&format!(
-                        "proto: {field}: assigning invalid type *dynamicpb.Message"
-                    )),
-                })?;
+                let bytes =
+                    http::request_of(&self.life, route, &values).map_err(
+                        |misfit| match misfit {
+                            Misfit::Text(text) => plain(&text),
+                            Misfit::Deadly(Deadly(field)) => plain(&format!(
+                                "proto: {field}: assigning invalid type *dynamicpb.Message"
+                            )),
+                        },
+                    )?;
                 let messages =
                     grpc::stream(&self.life, route, bytes, &Caller::of(&self.headers)).await;
                 let messages = messages.map_err(|status| plain(&grpc::status_text(&status)))?;
