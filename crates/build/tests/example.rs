@@ -123,6 +123,48 @@ fn copy(from: &Path, to: &Path) {
 const PERSON: &str = "proto/greeter/person.proto";
 const GREETER: &str = "proto/greeter.proto";
 
+/// Another program of the example: the same service at a Unix socket. Its features are those of a program
+/// with tonic and without axum, which no test of the crate itself can have.
+const AT_A_UNIX_SOCKET: &str = r#"
+use tonic::transport::{Endpoint, Server, Uri};
+use tower_gwag::{GwagRegistrationLayer, Options, Service};
+use tower_gwag_gateway::EmbeddedGateway;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let gateway = EmbeddedGateway::builder().start().await?;
+    let path = std::env::temp_dir().join(format!("bundled-{}.sock", std::process::id()));
+    let listener = tokio::net::UnixListener::bind(&path)?;
+    let options = Options::new(gateway.target())
+        .service(Service::proto_bundle(tower_gwag::include_bundle!("greeter")))
+        .advertise(format!("unix://{}", path.display()));
+    let layer = GwagRegistrationLayer::new(options);
+    let registration = layer.registration();
+    let incoming = registration.incoming(listener)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(
+        Server::builder()
+            .layer(layer)
+            .add_routes(tonic::service::Routes::default())
+            .serve_with_incoming_shutdown(incoming, registration.shutdown(stopped)),
+    );
+    registration.registered().await?;
+    let socket = format!("unix://{}", path.display());
+    let mut client = tonic::client::Grpc::new(Endpoint::from_shared(socket)?.connect().await?);
+    client.ready().await?;
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let unknown = Uri::from_static("/bundled.v1.Greeter/Hello").into_parts().path_and_query.unwrap();
+    let answer = client.unary(tonic::Request::new(()), unknown, codec).await;
+    println!("RESULT answered code={:?} of {}", answer.unwrap_err().code(), gateway.services().len());
+    drop(stop);
+    served.await??;
+    let report = registration.finish().await;
+    std::fs::remove_file(path)?;
+    println!("RESULT left clean={}", report.is_clean());
+    Ok(())
+}
+"#;
+
 #[tokio::test]
 async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_from_faults() {
     let example = Copied::new();
@@ -197,5 +239,31 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     for place in ["proto/greeter.proto:21:9", "proto/greeter.proto:22:9"] {
         let error = format!("error: bundled@0.0.0: {place}: error[proto-two-services]: ");
         assert!(said.contains(&error), "{said}");
+    }
+
+    example.write(GREETER, &greeter);
+    std::fs::create_dir(example.0.join("src/bin")).expect("a directory");
+    example.write("src/bin/unix.rs", AT_A_UNIX_SOCKET);
+    assert!(!example.built().contains("warning"));
+    let mut run = tokio::process::Command::from(example.cargo(&["run", "--bin=unix"]));
+    let run = tokio::time::timeout(DEADLINE, run.kill_on_drop(true).output());
+    let run = run.await.expect("it ends").expect("cargo");
+    let shown = String::from_utf8_lossy(&run.stdout);
+    assert!(
+        shown.contains("RESULT answered code=Unimplemented"),
+        "{run:?}"
+    );
+    assert!(shown.contains("RESULT left clean=true"), "{run:?}");
+
+    // A document of a type that is none, such as that of a version of utoipa that is not switched on.
+    let main = "struct OpenApi; fn main() { let _ = tower_gwag::Service::openapi(OpenApi); }";
+    example.write("src/bin/unix.rs", main);
+    let said = example.refused();
+    for part in [
+        "`OpenApi` is not taken as an OpenAPI document",
+        "with the feature `utoipa` (its version 6) or `utoipa5` (its version 5)",
+        "`serde_json::to_value(&document)?`",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
     }
 }
