@@ -29,16 +29,22 @@ async fn serve(args: &Dev) -> Result<ExitCode, Fault> {
     let nodes = start(args).await?;
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| Fault::new(output::RUN, error.to_string()))?;
-    let is_live = args.table || (std::io::stdout().is_terminal() && output::is_coloured());
+    let is_on_a_screen = std::io::stdout().is_terminal() && output::is_coloured();
+    let is_live = args.table || is_on_a_screen;
     for line in head(&nodes) {
         output::line(line);
     }
+    let screen = is_on_a_screen.then(Screen::open);
     let mut view = Picture::default();
     let end = args.time.map(|it| Instant::now() + it);
     loop {
         let new = Picture::of(&nodes);
         if is_live {
-            draw(&nodes, &new);
+            let text = drawn(&new);
+            match &screen {
+                Some(screen) => screen.show(&format!("{}\n\n{text}", head(&nodes).join("\n"))),
+                None => output::print(&format!("\n{text}")),
+            }
         } else {
             new.since(&view).iter().for_each(output::line);
         }
@@ -52,10 +58,46 @@ async fn serve(args: &Dev) -> Result<ExitCode, Fault> {
             _ = terminate.recv() => break,
         }
     }
+    if let Some(screen) = screen {
+        drop(screen);
+        // What was seen last stays.
+        output::print(&format!("\n{}", drawn(&view)));
+    }
     for node in &nodes {
         node.shutdown().await;
     }
     Ok(ExitCode::from(FINE))
+}
+
+/// The terminal's other screen: the table leaves no traces among the lines that were there before.
+struct Screen;
+
+impl Screen {
+    fn open() -> Self {
+        // Without a cursor; a line that is too long is cut, not wrapped.
+        output::print("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l");
+        Self
+    }
+
+    fn show(&self, text: &str) {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout());
+        let rows = size.map_or(0, |it| usize::from(it.ws_row));
+        let mut lines: Vec<&str> = text.lines().collect();
+        let more = format!("… {} more lines", (lines.len() + 1).saturating_sub(rows));
+        if rows > 1 && lines.len() > rows {
+            lines.truncate(rows - 1);
+            lines.push(&more);
+        }
+        // Each line erases its rest, and the last one everything below.
+        let text = lines.join("\u{1b}[K\n");
+        output::print(&format!("\u{1b}[H{text}\u{1b}[K\u{1b}[J"));
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        output::print("\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l");
+    }
 }
 
 async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
@@ -149,6 +191,8 @@ struct Picture {
     calls: BTreeMap<String, CallCount>,
     refusals: Vec<String>,
     fatal: Vec<String>,
+    /// What calls lost on their way, and how often.
+    changed: BTreeMap<String, u64>,
     beats: u64,
 }
 
@@ -180,6 +224,9 @@ impl Picture {
             picture
                 .fatal
                 .extend(node.fatal_calls().iter().map(ToString::to_string));
+            for it in node.changed_calls() {
+                *picture.changed.entry(it.to_string()).or_default() += it.times;
+            }
             picture.beats += view.rpc_counts.of(Rpc::Heartbeat).answered;
         }
         picture
@@ -228,6 +275,11 @@ impl Picture {
         {
             lines.push(format!("- {}: no replicas", plain(name)));
         }
+        let news = self
+            .changed
+            .keys()
+            .filter(|it| !old.changed.contains_key(*it));
+        lines.extend(news.map(|it| format!("* changed {}", plain(it))));
         for (name, count) in &self.calls {
             let before = old.calls.get(name).cloned().unwrap_or_default();
             if count.calls > before.calls {
@@ -268,7 +320,12 @@ impl Picture {
 /// Services that register probe their routes with a message that reaches no handler.
 fn is_probe(count: &CallCount) -> bool {
     let why = count.last_error.as_deref().unwrap_or_default();
-    let is_unanswered = why.contains("ingress: no route") || why.contains("error unmarshalling");
+    let of_probes = [
+        "ingress: no route",
+        "error unmarshalling",
+        "failed to unmarshal",
+    ];
+    let is_unanswered = of_probes.iter().any(|it| why.contains(it));
     count.errors == count.calls && is_unanswered
 }
 
@@ -281,13 +338,9 @@ fn state_of(name: &str, routed: bool, deprecated: Option<&str>) -> String {
     }
 }
 
-/// Draws the whole picture, from the top left corner of the terminal.
-fn draw(nodes: &[EmbeddedGateway], picture: &Picture) {
+/// The whole picture.
+fn drawn(picture: &Picture) -> String {
     let mut text = String::new();
-    for line in head(nodes) {
-        text.push_str(&format!("{line}\n"));
-    }
-    text.push('\n');
     let rows: Vec<Vec<String>> = picture
         .services
         .iter()
@@ -345,6 +398,18 @@ fn draw(nodes: &[EmbeddedGateway], picture: &Picture) {
             table(&["METHOD", "CALLS", "FAILED", "LAST ERROR"], &rows)
         ));
     }
+    let mut changed: Vec<(&String, &u64)> = picture.changed.iter().collect();
+    changed.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+    if !changed.is_empty() {
+        let title = paint(Style::Notice, "changed on the way, as by a real gateway");
+        text.push_str(&format!("\n{title}\n"));
+    }
+    for (what, times) in changed.iter().take(MOST) {
+        text.push_str(&format!("  {times:>5} × {}\n", short(what, 160)));
+    }
+    if changed.len() > MOST {
+        text.push_str(&format!("  and {} more\n", changed.len() - MOST));
+    }
     for (title, lines) in [
         ("refused, as by a real gateway", &picture.refusals),
         ("a real gateway would have died of", &picture.fatal),
@@ -364,7 +429,5 @@ fn draw(nodes: &[EmbeddedGateway], picture: &Picture) {
             &format!("{} heartbeats answered", picture.beats)
         )
     ));
-    // Each line erases its rest, and the last one everything below.
-    let text = text.replace('\n', "\u{1b}[K\n");
-    output::print(&format!("\u{1b}[H{text}\u{1b}[J"));
+    text
 }

@@ -9,7 +9,7 @@ mod program;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tower_gwag::{
     Event, GwagRegistrationLayer, Hold, LeaveReport, OnRefusal, Options, Registration, Service,
     State,
@@ -280,8 +280,9 @@ impl<'a> Supervisor<'a> {
             let registration = self.register(program).await?;
             let mut status = registration.status();
             let mut closed = 0;
-            let mut next_dial = Instant::now() + self.args.port_check;
             let is_checked = !self.args.port_check.is_zero();
+            // Beside the signals, because a dial may take a second.
+            let mut dialled = self.port.dial_at(Instant::now() + self.args.port_check);
             // Until an event ends the run.
             let lost_port = loop {
                 tokio::select! {
@@ -303,14 +304,14 @@ impl<'a> Supervisor<'a> {
                         say(&format!("tower-gwag: the program {ended}"));
                         return Err(Fault::new(RUN, "the gateway refused the service (--stop-on-refusal)"));
                     }
-                    () = sleep_until(next_dial), if is_checked => {
-                        match self.port.dial().await {
+                    answer = &mut dialled, if is_checked => {
+                        match answer {
                             Dialled::Refused if closed > 0 => break true,
                             Dialled::Refused => closed += 1,
                             _ => closed = 0,
                         }
                         let pause = if closed > 0 { SECOND_DIAL } else { self.args.port_check };
-                        next_dial = Instant::now() + pause;
+                        dialled = self.port.dial_at(Instant::now() + pause);
                     }
                 }
             };
@@ -331,10 +332,8 @@ impl<'a> Supervisor<'a> {
     /// Waits until the port accepts; returns the result of the run if it does not.
     async fn wait_for_port(&mut self, program: &mut Program) -> Result<Option<Course>, Fault> {
         let deadline = Instant::now() + self.args.start_timeout;
+        let mut dialled = self.port.dial_at(Instant::now());
         loop {
-            if self.port.dial().await == Dialled::Accepts {
-                return Ok(None);
-            }
             tokio::select! {
                 biased;
                 came = self.signals.next(program) => match came {
@@ -358,24 +357,26 @@ impl<'a> Supervisor<'a> {
                         return Ok(Some(Course::Stopped(ended)));
                     }
                 },
-                () = sleep(START_DIAL) => {}
-            }
-            if Instant::now() > deadline {
-                program
-                    .stop(&mut self.signals, self.args.stop_timeout)
-                    .await;
-                let (port, patience) = (&self.port, self.args.start_timeout);
-                let message = format!(
-                    "{port} accepts no connections {patience:?} after the start: the program was stopped, and nothing registered"
-                );
-                return Err(Fault::new(RUN, message)
-                    .help("check --port, or give it longer: --start-timeout"));
+                answer = &mut dialled => {
+                    if answer == Dialled::Accepts {
+                        return Ok(None);
+                    }
+                    dialled = self.port.dial_at(Instant::now() + START_DIAL);
+                }
+                () = sleep_until(deadline) => {
+                    program.stop(&mut self.signals, self.args.stop_timeout).await;
+                    let (port, patience) = (&self.port, self.args.start_timeout);
+                    let message = format!("{port} accepts no connections {patience:?} after the start: the program was stopped, and nothing registered");
+                    return Err(Fault::new(RUN, message).help("check --port, or give it longer: --start-timeout"));
+                }
             }
         }
     }
 
     /// Waits until a closed port accepts again; returns the result of the run if it does not.
     async fn wait_for_return(&mut self, program: &mut Program) -> Option<Course> {
+        let pause = self.args.port_check.max(SECOND_DIAL);
+        let mut dialled = self.port.dial_at(Instant::now() + pause);
         loop {
             tokio::select! {
                 biased;
@@ -386,10 +387,12 @@ impl<'a> Supervisor<'a> {
                     }
                     Came::Stop => Course::Stopped(program.stop(&mut self.signals, self.args.stop_timeout).await),
                 }),
-                () = sleep(self.args.port_check.max(SECOND_DIAL)) => {}
-            }
-            if self.port.dial().await == Dialled::Accepts {
-                return None;
+                answer = &mut dialled => {
+                    if answer == Dialled::Accepts {
+                        return None;
+                    }
+                    dialled = self.port.dial_at(Instant::now() + pause);
+                }
             }
         }
     }

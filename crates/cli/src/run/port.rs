@@ -2,10 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cli::Run;
 use crate::output::{Fault, RUN, plain};
@@ -52,6 +53,15 @@ impl Port {
             places.push(place);
         }
         Ok(Self { places })
+    }
+
+    /// Dials once, at the given time.
+    pub(super) fn dial_at(&self, at: Instant) -> Pin<Box<dyn Future<Output = Dialled>>> {
+        let port = self.clone();
+        Box::pin(async move {
+            sleep_until(at).await;
+            port.dial().await
+        })
     }
 
     pub(super) async fn dial(&self) -> Dialled {

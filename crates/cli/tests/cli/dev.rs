@@ -41,11 +41,15 @@ async fn what_happens_is_told_line_by_line() {
     next("+ registered Pets/v1 at 127.0.0.1:1 (a test)").await;
     next("~ Pets/v1: 1 replica").await;
     let mut stream = TcpStream::connect(&http).await.unwrap();
-    let request =
-        format!("GET /api/ingress/pets HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "GET /api/ingress/pets?unheard=1 HTTP/1.1\r\nhost: {http}\r\nx-tenant: a\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
+    // What a real gateway loses on the way, each once.
+    next("* changed GET /pets: the service does not get `unheard`").await;
+    next("* changed GET /pets: the service does not get the header `x-tenant`").await;
     // Nobody serves at port 1.
     next("> GET /pets: 1 call, 1 failed").await;
     let bad = proto("a.b", "v1", "syntax = \"proto3\";");

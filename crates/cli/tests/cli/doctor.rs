@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tower_gwag::control::proto::ServiceBinding;
 
 use crate::support::{Done, Gateway, call, data, folder, proto, register};
+use crate::tls_proxy::{Authority, TlsProxy};
 
 const ITEM: &str = "message Item { string name = 1; }";
 
@@ -293,6 +294,100 @@ async fn methods_that_end_the_gateway_are_named() {
         "{unjudged}"
     );
     case.end().await;
+}
+
+/// Ports and TLS mixed up on the way to the gateway: each is said with what to give instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_about_ports_and_tls_are_named() {
+    let gateway = Gateway::embedded().await;
+    let folder = folder("");
+    let authority = Authority::new("private");
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    let target = gateway.embedded.as_ref().unwrap().address();
+    let proxy = TlsProxy::before(target, authority.server("localhost", None)).await;
+    let (behind_tls, https) = (proxy.localhost(), format!("https://{}", gateway.target));
+    let http_port = gateway.http.trim_start_matches("http://");
+    let control_port = format!("http://{}", gateway.target);
+    for (arguments, id, subject, parts) in [
+        // The HTTP port instead of the control plane's, and the other way round.
+        (
+            vec!["-g", http_port],
+            "gateway-away",
+            http_port,
+            vec!["does not speak gRPC", "control plane's, usually 50090"],
+        ),
+        (
+            vec!["-g", &gateway.target, "--http", &control_port],
+            "http-port",
+            "--http",
+            vec!["HTTP port, usually 8080, and not of the control plane"],
+        ),
+        // TLS towards plaintext, plaintext towards TLS, and a CA that is not known.
+        (
+            vec!["-g", &https, "--tls-ca", "ca.pem"],
+            "gateway-away",
+            &https,
+            vec!["TLS"],
+        ),
+        (
+            vec!["-g", &behind_tls],
+            "gateway-away",
+            &behind_tls,
+            vec!["TLS"],
+        ),
+    ] {
+        let more = ["--observe", "0s", "--json"];
+        let done = call(&folder, &[&["doctor"], &arguments[..], &more[..]].concat()).await;
+        let json = done.json();
+        let found = json["findings"].as_array().expect("findings");
+        assert_eq!(found.len(), 1, "{done:#?}");
+        assert_eq!(found[0]["id"], id, "{done:#?}");
+        assert_eq!(found[0]["subject"], subject, "{done:#?}");
+        let text = found[0].to_string();
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_ne!(done.code, 0);
+    }
+    let trusted = ["doctor", "-g", &behind_tls, "--tls-ca", "ca.pem"];
+    let done = call(&folder, &[&trusted[..], &["--observe", "0s"]].concat()).await;
+    done.ends_with(0).says("nothing wrong is found");
+}
+
+/// What is spoken at the addresses of replicas, against what the gateway speaks there.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_speak_another_protocol_are_named() {
+    let authority = Authority::new("private");
+    let (_open, nobody) = alive().await;
+    let target = nobody.parse().unwrap();
+    let proxy = TlsProxy::before(target, authority.server("localhost", None)).await;
+    let tls = proxy.address.to_string();
+    let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = web.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        while let Ok((mut stream, _)) = web.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+        }
+    });
+    let shop = || proto("shop", "v1", &service("shop.v1", ITEM));
+    let pets = || {
+        let mut pets = proto("pets", "v1", "");
+        pets.openapi_spec = std::fs::read(data("good/pets.yaml")).unwrap();
+        pets
+    };
+    let https = format!("https://{plain}");
+    for (addr, of, id) in [
+        (&tls, shop(), "tls"),
+        (&tls, pets(), "tls"),
+        (&https, pets(), "tls"),
+        (&plain, shop(), "wrong-port"),
+    ] {
+        let mut case = Case::new().await;
+        case.register(addr, vec![of]).await;
+        is(&doctor(&case.gateway, &[]).await, &[(id, addr)]);
+        case.end().await;
+    }
 }
 
 /// A gateway of ours restarts by a call; a real one is not this test's to kill.

@@ -12,3 +12,5 @@ mod operators;
 mod program;
 mod run;
 mod support;
+#[path = "../../../../tests/support/tls_proxy.rs"]
+mod tls_proxy;
