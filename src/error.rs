@@ -11,6 +11,20 @@ use tower_gwag_schema::{CheckError, Findings, Rule};
 ///
 /// `Display` names the service or option at fault and the remedy; [`kind`](Self::kind) is for code,
 /// [`source`](StdError::source) returns the cause, if there is one.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{ErrorKind, Options, Service};
+///
+/// let broken = Service::proto("syntax = \"proto3\"; message M { Missing it = 1; }").namespace("greeter");
+/// let error = Options::new("gateway:50090").service(broken).check().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidProto);
+/// println!("{error}"); // the place and the remedy
+/// for finding in error.findings().unwrap().iter() {
+///     println!("{}", finding.rule());
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -21,8 +35,11 @@ pub struct Error {
 
 /// The class of an [`Error`].
 ///
-/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; the others are replies of a
-/// gateway, or missing replies.
+/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; the others are answers of a
+/// gateway, or missing answers. [Troubleshooting][troubleshooting] says more about each. For an
+/// example see [`Error`].
+///
+/// [troubleshooting]: crate::manual::troubleshooting
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

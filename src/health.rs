@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 /// When a server becomes ready; it then stays ready until it leaves.
 ///
 /// Later trouble with the gateway does not take the service away from direct callers.
+///
+/// For [`Options::readiness`]; see [the examples of `Options`](Options#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Readiness {
@@ -215,7 +217,8 @@ mod of_grpc {
     use crate::driver::Life;
     use crate::registration::Registration;
 
-    /// gRPC health checking (`grpc.health.v1.Health`) of a registration.
+    /// gRPC health checking (`grpc.health.v1.Health`) of a registration: what
+    /// [`Registration::health_service`] serves, and has an example of.
     #[derive(Clone, Debug)]
     pub struct HealthService {
         life: Arc<Life>,
@@ -239,6 +242,25 @@ mod of_grpc {
         ///
         /// It answers for the server as a whole (the empty name) and for the given `services`, such
         /// as `GreeterServer::<Greeter>::NAME`; other names are not found.
+        ///
+        /// # Examples
+        ///
+        /// ```no_run
+        /// # async fn run(layer: tower_gwag::GwagRegistrationLayer, greeter: tonic::service::Routes) -> Result<(), Box<dyn std::error::Error>> {
+        /// use tokio::net::TcpListener;
+        /// use tonic::transport::Server;
+        /// use tower_gwag::stop_signal;
+        ///
+        /// let registration = layer.registration();
+        /// let incoming = registration.incoming(TcpListener::bind("0.0.0.0:50051").await?)?;
+        /// Server::builder()
+        ///     .layer(layer)
+        ///     .add_routes(greeter)
+        ///     .add_service(registration.health_service(["greeter.v1.Greeter"]))
+        ///     .serve_with_incoming_shutdown(incoming, registration.shutdown(stop_signal()))
+        ///     .await?;
+        /// # Ok(()) }
+        /// ```
         #[cfg_attr(docsrs, doc(cfg(feature = "health")))]
         pub fn health_service<S: Into<String>>(
             &self,

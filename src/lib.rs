@@ -72,7 +72,8 @@
 //! # use tower_gwag::{Options, Service};
 //! # async fn run(app: axum::Router, service: Service) -> Result<(), Box<dyn std::error::Error>> {
 //! let options = Options::new("gateway:50090").service(service);
-//! let report = tower_gwag::serve(TcpListener::bind("0.0.0.0:8081").await?, app, options).await?;
+//! let listener = TcpListener::bind("0.0.0.0:8081").await?;
+//! let report = tower_gwag::serve(listener, app, options).await?;
 //! # let _ = report;
 //! # Ok(()) }
 //! ```

@@ -1,6 +1,6 @@
 //! The result of probing a doubtful connection; the lease decides what follows.
 
-/// What a probe found out about a connection on which a reply is overdue.
+/// What a probe found out about a connection on which an answer is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
     /// Other calls are answered: only this one is slow.

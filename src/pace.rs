@@ -7,7 +7,7 @@ use std::time::Duration;
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two attempts to reach a gateway that does not accept connections.
 const POLL: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(500)];
-/// The wait before the step that follows a not-ok reply or a lost connection.
+/// The wait before the step that follows a not-ok answer or a lost connection.
 const SOON: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
 /// The spread of a re-registration for each replica that the gateway listed: all of them register
 /// with a restarted gateway at once. Up to the maximum, at which of 50 replicas rarely more than a
@@ -18,7 +18,7 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 const UNKNOWN_SPREAD: Duration = Duration::from_millis(500);
 const BACKOFF_START: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
-/// The wait after the first reply that may be a proxy's in the middle of a rollout.
+/// The wait after the first answer that may be a proxy's in the middle of a rollout.
 const MOMENT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 const REFUSAL_START: Duration = Duration::from_secs(30);
 /// The longest wait before the first retry: a whole fleet is refused at the same moment.
@@ -68,7 +68,7 @@ impl Pace {
         self.herd = Some(replicas);
     }
 
-    /// To the re-registration after a not-ok reply: the more replicas, the wider the spread.
+    /// To the re-registration after a not-ok answer: the more replicas, the wider the spread.
     pub(crate) fn again(&mut self) -> Duration {
         let of_herd = |herd| SPREAD.saturating_mul(herd).min(LONGEST_SPREAD);
         let most = self.herd.map_or(UNKNOWN_SPREAD, of_herd);
@@ -89,7 +89,7 @@ impl Pace {
         self.between([REFUSAL_START, most.max(FIRST_REFUSAL)])
     }
 
-    /// After the first reply that may be a proxy's.
+    /// After the first answer that may be a proxy's.
     pub(crate) fn moment(&mut self) -> Duration {
         self.between(MOMENT)
     }

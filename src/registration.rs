@@ -15,6 +15,63 @@ use crate::status::{LeaveReason, LeaveReport, State, Status};
 /// Comes from [`GwagRegistrationLayer::registration`](crate::GwagRegistrationLayer::registration).
 /// When the layer, the wrapped listener and every handle are dropped, the registration ends (best
 /// effort: nothing waits for the deregistration).
+///
+/// # Examples
+///
+/// With tonic or axum, [`incoming`](Self::incoming) or [`listener`](Self::listener) starts the
+/// registration, and [`shutdown`](Self::shutdown) ends it; the [crate's page](crate) shows both. Any
+/// other server calls [`start`](Self::start) and [`leave`](Self::leave):
+///
+/// ```no_run
+/// # async fn run(options: tower_gwag::Options) -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_gwag::GwagRegistrationLayer;
+///
+/// let layer = GwagRegistrationLayer::new(options);
+/// let registration = layer.registration();
+/// let listener = std::net::TcpListener::bind("0.0.0.0:8081")?;
+/// registration.start(listener.local_addr()?)?;
+/// // … serve, with the layer around the service; when it is time to stop:
+/// let report = registration.leave().await; // the server must still serve
+/// // … stop the server.
+/// println!("{report}");
+/// # Ok(()) }
+/// ```
+///
+/// While it runs:
+///
+/// ```no_run
+/// # async fn run(registration: tower_gwag::Registration) -> Result<(), tower_gwag::Error> {
+/// use std::time::Duration;
+///
+/// let soon = tokio::time::timeout(Duration::from_secs(5), registration.registered());
+/// match soon.await {
+///     Ok(outcome) => outcome?,
+///     Err(_) => println!("not registered yet: {}", *registration.status().borrow()),
+/// }
+/// println!(
+///     "ready: {}; {} requests in flight, {} that nobody waits for",
+///     registration.is_ready(),
+///     registration.in_flight(),
+///     registration.exempt_in_flight(),
+/// );
+/// # Ok(()) }
+/// ```
+///
+/// When it leaves:
+///
+/// ```no_run
+/// # async fn run(registration: tower_gwag::Registration) {
+/// let token = registration.leaving_token(); // for handlers that check it now and then
+/// let until = registration.clone();
+/// tokio::spawn(async move {
+///     until.leaving().await; // from now on, the gateway sends no new calls
+///     assert!(token.is_cancelled());
+/// });
+///
+/// registration.leave_now().await; // without waiting for requests in flight
+/// println!("{}", registration.finish().await); // the same report
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Registration {
     handle: Arc<Handle>,
@@ -152,8 +209,11 @@ impl Registration {
         self.life().drain.leaving().child_token()
     }
 
-    /// Whether the server is ready. It stays ready from the first `Registered` until it leaves:
-    /// trouble with the gateway is no reason to take the service away from other callers.
+    /// Whether the gateway has accepted the registration at least once, and leaving has not begun:
+    /// later trouble with the gateway is no reason to take the service away from other callers.
+    ///
+    /// Probes have `readyz` and `health_service`, which follow
+    /// [`Options::readiness`](crate::Options::readiness).
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.life().is_ready()

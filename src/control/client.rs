@@ -37,12 +37,13 @@ const REGISTER_TIMEOUT_OF_SERVICE: Duration = Duration::from_secs(5);
 /// A [`Registration`](crate::Registration) makes these calls by itself, in the order that loses no
 /// request. Use a client to inspect a gateway, to operate it, or to register what no layer can.
 ///
-/// Texts in replies are as the peer sent them: pass them through [`shown`](super::shown) before you
-/// print them. A reply of more than 8 MiB, or one that is not a valid message, is an error.
+/// Texts in answers are as the peer sent them: pass them through [`escaped`](super::escaped) before you
+/// print them. An answer of more than 8 MiB, or one that is not a valid message, is an error.
+///
 /// # Errors
 ///
 /// Each call fails with [`ErrorKind::Unavailable`] when the gateway cannot be reached or the
-/// connection ends, with [`ErrorKind::TimedOut`] after 10 s without a reply (Register: the larger
+/// connection ends, with [`ErrorKind::TimedOut`] after 10 s without an answer (Register: the larger
 /// of 15 s and 5 s for each service), with [`ErrorKind::Unauthorized`] for credentials that the
 /// gateway refuses, and otherwise with the kind of what was refused.
 ///
@@ -62,6 +63,71 @@ const REGISTER_TIMEOUT_OF_SERVICE: Duration = Duration::from_secs(5);
 /// for service in gateway.services().await?.services {
 ///     println!("{}/{}: {} replicas", service.namespace, service.version, service.replica_count);
 /// }
+/// # Ok(()) }
+/// ```
+///
+/// Every node lists only its own registrations:
+///
+/// ```no_run
+/// # async fn run() -> Result<(), tower_gwag::Error> {
+/// use tower_gwag::control::{Client, RouteProbe, escaped};
+///
+/// let gateway = Client::new("gateway:50090")?;
+/// let mut nodes = gateway.other_nodes().await;
+/// nodes.push(gateway.clone());
+/// for node in &nodes {
+///     for registration in node.registrations().await? {
+///         println!("{}: {}", node.target(), escaped(&registration.instance_id));
+///     }
+/// }
+/// if gateway.probe_route("/greeter.v1.Greeter/Hello").await == RouteProbe::NoRoute {
+///     println!("nobody serves it");
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// To operate a gateway:
+///
+/// ```no_run
+/// # async fn run() -> Result<(), tower_gwag::Error> {
+/// use tower_gwag::Options;
+/// use tower_gwag::control::Client;
+/// use tower_gwag::control::proto::SignSubscriptionTokenRequest;
+///
+/// let gateway = Client::new("gateway:50090")?;
+/// for peer in gateway.peers().await? {
+///     println!("{}: {}", peer.node_id, peer.name);
+/// }
+/// gateway.forget_peer("a dead node's id").await?;
+///
+/// gateway.deprecate("shop", "v1", "use v2").await?;
+/// let reason = gateway.undeprecate("shop", "v1").await?;
+/// gateway.retract_stable("shop", 1).await?;
+///
+/// let admin = Options::new("gateway:50090").bearer_token("00ff00ff").control_clients()?;
+/// let request = SignSubscriptionTokenRequest { channel: "events.orders".into(), ..Default::default() };
+/// let signed = admin[0].sign_subscription_token(request).await?;
+/// # Ok(()) }
+/// ```
+///
+/// To register what no layer can:
+///
+/// ```no_run
+/// # async fn run() -> Result<(), tower_gwag::Error> {
+/// use tower_gwag::control::Client;
+/// use tower_gwag::control::proto::{RegisterRequest, ServiceBinding};
+///
+/// let gateway = Client::new("gateway:50090")?;
+/// let granted = gateway
+///     .register(RegisterRequest {
+///         addr: "10.0.0.5:8081".into(),
+///         services: vec![ServiceBinding { namespace: "pets".into(), ..Default::default() }],
+///         ..Default::default()
+///     })
+///     .await?;
+/// let id = granted.registration_id;
+/// let is_known = gateway.heartbeat(id.as_str()).await?; // and so on, within the TTL
+/// gateway.deregister(id).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -185,7 +251,7 @@ impl Client {
 
     /// Signs a token for a subscription. It needs the gateway's secret as
     /// [`Options::bearer_token`](crate::Options::bearer_token), in hexadecimal digits; the `code`
-    /// of the reply tells whether the token was signed.
+    /// of the answer tells whether the token was signed.
     ///
     /// # Errors
     ///

@@ -53,7 +53,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often in a row a peer may end a connection before a call is on it.
 const ATTEMPTS: u32 = 3;
 
-/// The most bytes that a peer may have in flight towards us: no reply is large, and all unread
+/// The most bytes that a peer may have in flight towards us: no answer is large, and all unread
 /// bytes are in memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -107,7 +107,7 @@ pub(crate) struct Connection {
     made: Instant,
     /// How many connections before it, in a row, were short-lived.
     haste: u32,
-    /// The bytes of replies that calls have read.
+    /// The bytes of answers that calls have read.
     pub(super) taken: Arc<AtomicU64>,
     first: Arc<FirstBytes>,
     /// The limits on concurrent calls, by [`Room`].

@@ -23,7 +23,7 @@ use super::refusal::{Asked, CallError, Failed};
 
 /// The largest list that is read: enough for many thousands of services.
 pub(super) const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
-/// The largest reply of another kind: an id and a number.
+/// The largest answer of another kind: an id and a number.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
 /// The most fields of a list that is kept whole: an empty field takes two bytes on the wire, and a
 /// hundred in memory.
@@ -197,7 +197,7 @@ impl ControlPlane {
         last.clone()
     }
 
-    /// Makes any call, and returns its whole reply.
+    /// Makes any call, and returns its whole answer.
     ///
     /// # Cancel safety
     ///
@@ -229,7 +229,7 @@ impl ControlPlane {
         }
     }
 
-    /// Makes a call that changes something, with a short reply.
+    /// Makes a call that changes something, with a short answer.
     async fn change<T: Message + Default>(
         &self,
         asked: Asked<'_>,

@@ -10,6 +10,14 @@ const LONGEST: usize = 300;
 /// Makes a peer's text safe for a terminal or a log: escapes everything that could alter the
 /// terminal or forge a log line, removes secrets from URLs, and cuts a long text after 300
 /// characters.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::control::escaped;
+///
+/// assert_eq!(escaped("line 1\nline 2"), "line 1\\nline 2");
+/// ```
 #[must_use]
 pub fn escaped(text: &str) -> String {
     // No more of a long text can be shown.

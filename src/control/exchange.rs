@@ -1,4 +1,4 @@
-//! One unary call over a connection. tonic's own client is not used: it buffers the whole reply,
+//! One unary call over a connection. tonic's own client is not used: it buffers the whole answer,
 //! waits forever for what follows it, and panics on a `grpc-status-details-bin` that is not base64.
 
 use std::convert::Infallible;
@@ -23,17 +23,17 @@ use super::connection::BoxError;
 
 /// The header of a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
-/// The most empty frames; a reply needs none.
+/// The most empty frames; an answer needs none.
 const MOST_EMPTY_FRAMES: u32 = 100;
 
-/// Why there is no valid reply.
+/// Why there is no valid answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The request never left this process.
     NotSent(BoxError),
     /// The connection, or the call on it, ended.
     Broken(BoxError),
-    /// The reply is malformed.
+    /// The answer is malformed.
     Malformed(String),
     /// A status other than OK.
     Refused(Refusal),
@@ -55,7 +55,7 @@ pub(super) struct Spent;
 /// The only frame of a request, without an announced length.
 struct Once(Option<Bytes>);
 
-/// The message of a reply as it arrives.
+/// The message of an answer as it arrives.
 struct Incoming<'a> {
     prefix: Vec<u8>,
     /// The bytes of the message still to come, once its length is known.
@@ -87,7 +87,7 @@ fn put_prefix(into: &mut BytesMut, length: usize) {
     into.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-/// Makes a call, and passes the message of the reply on in pieces, at most `limit` bytes in all.
+/// Makes a call, and passes the message of the answer on in pieces, at most `limit` bytes in all.
 ///
 /// # Cancel safety
 ///
@@ -128,7 +128,7 @@ async fn read(
 ) -> Result<(), Failure> {
     let (head, mut body) = response.into_parts();
     if let Some(status) = status_of(&head.headers) {
-        // The reply has only a head.
+        // The answer has only a head.
         return match status {
             Ok(()) => Err(Failure::Malformed("OK, but no message".to_owned())),
             Err(refusal) => Err(Failure::Refused(refusal)),
@@ -168,13 +168,13 @@ async fn read(
     Err(Failure::Malformed("an answer without a status".to_owned()))
 }
 
-/// Maps replies that are not gRPC the way gRPC clients do.
+/// Maps answers that are not gRPC the way gRPC clients do.
 fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
     let content_type = headers.get(header::CONTENT_TYPE);
     let is_grpc = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
     let code = match status {
         StatusCode::OK if is_grpc => return Ok(()),
-        // A page of another server; its next reply may be an error.
+        // A page of another server; its next answer may be an error.
         StatusCode::OK | StatusCode::NOT_FOUND => Code::Unimplemented,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
         StatusCode::FORBIDDEN => Code::PermissionDenied,

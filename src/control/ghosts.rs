@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::ControlPlane;
 use super::proto::{Peer, Registration};
 
-/// The timeout for the replies of one node.
+/// The timeout for the answers of one node.
 const NODE_TIMEOUT: Duration = Duration::from_millis(400);
 /// How long after its restart a gateway lists its former self among its peers, plus a margin.
 const FORMER_SELF: Duration = Duration::from_secs(60);

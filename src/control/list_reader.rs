@@ -1,4 +1,4 @@
-//! Reads the entries of a list reply one by one as they arrive: a list that is kept whole takes as
+//! Reads the entries of a list answer one by one as they arrive: a list that is kept whole takes as
 //! much memory as its sender likes.
 
 /// The largest entry; longer ones are skipped.

@@ -1,4 +1,4 @@
-//! Probes that change nothing, for which any reply counts: whether a connection lives, whether a
+//! Probes that change nothing, for which any answer counts: whether a connection lives, whether a
 //! gateway is there, whether it routes a method (contract § 6).
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::refusal::Failed;
 use crate::error::Error;
 use crate::liveness::Liveness;
 
-/// How much longer a reply may take on the old connection than on a new one.
+/// How much longer an answer may take on the old connection than on a new one.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long the result of a probe may be reused by others.
 const PROBE_IS_FRESH: Duration = Duration::from_millis(500);
@@ -27,14 +27,15 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Not a message of any type: a field of a wire type that does not exist.
 const UNDECODABLE: &[u8] = &[0xff, 0xff, 0xff];
 
-/// A gateway's reply to [`Client::probe_route`](super::Client).
+/// A gateway's answer to [`Client::probe_route`](super::Client::probe_route); see [the examples of
+/// `Client`](super::Client#examples).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RouteProbe {
     /// It has a route for the method: it tried to decode the message. The route may be stale.
     Found,
     /// It has no route for the method.
     NoRoute,
-    /// Anything else: this port has no ingress, or there was no reply.
+    /// Anything else: this port has no ingress, or there was no answer.
     NoEvidence,
 }
 
@@ -52,7 +53,7 @@ fn meaning(refusal: &Refusal) -> RouteProbe {
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    /// Probes a connection on which a reply is overdue: asks over it and over a new one, and then
+    /// Probes a connection on which an answer is overdue: asks over it and over a new one, and then
     /// asks other nodes of its name, for about `deadline` each. It changes nothing, and may be
     /// cancelled. Registrations on one connection share the result.
     pub(crate) async fn probe(&self, deadline: Duration) -> Liveness {
@@ -110,14 +111,14 @@ impl ControlPlane {
                 Ok(false) | Err(_) => return Liveness::Silent,
             }
         }
-        // A reply elsewhere proves nothing while one may still arrive here.
+        // An answer elsewhere proves nothing while one may still arrive here.
         match timeout(GRACE, here).await {
             Ok(()) => Liveness::Slow,
             Err(_) => Liveness::Dead,
         }
     }
 
-    /// Two addresses may be one gateway: only a reply shows that there is another node.
+    /// Two addresses may be one gateway: only an answer shows that there is another node.
     async fn another_node_answers(&self, deadline: Duration) -> bool {
         let mut asked = JoinSet::new();
         for node in self.other_nodes().await {

@@ -110,7 +110,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Whether it may be a proxy's temporary reply, as during a rollout: no such route, or too many
+/// Whether it may be a proxy's temporary answer, as during a rollout: no such route, or too many
 /// requests.
 fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
     match code {
@@ -120,7 +120,7 @@ fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
     }
 }
 
-/// Why a call has no valid reply.
+/// Why a call has no valid answer.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// It never left this process.
@@ -129,11 +129,11 @@ pub(crate) enum CallError {
     Broken(Error),
     /// The gateway said no.
     Refused(Error),
-    /// The reply may come from a proxy whose routes are not there yet.
+    /// The answer may come from a proxy whose routes are not there yet.
     Misrouted(Error),
 }
 
-/// A call without a valid reply.
+/// A call without a valid answer.
 pub(super) enum Failed {
     /// There is no connection.
     NotSent(Error),
@@ -153,7 +153,7 @@ pub(super) struct Asked<'a> {
 // === impl Asked ===
 
 impl Asked<'_> {
-    /// Why the call has no reply.
+    /// Why the call has no answer.
     pub(super) fn failed(&self, failed: Failed) -> CallError {
         let Self { target, method, .. } = self;
         let (failure, spoken) = match failed {

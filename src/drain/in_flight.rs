@@ -155,7 +155,7 @@ impl InFlight {
         self.arrived().wrapping_sub(then).into()
     }
 
-    /// Leaving has begun: from now on, HTTP/1 replies close the connection.
+    /// Leaving has begun: from now on, HTTP/1 responses close the connection.
     pub(crate) fn close(&self) {
         self.0.set(Sign::Closing);
     }
@@ -277,12 +277,12 @@ impl InFlightGuard {
         self.protocol
     }
 
-    /// Whether the reply is an event stream.
+    /// Whether the response is an event stream.
     pub(crate) fn has_events(&self) -> bool {
         self.has_events
     }
 
-    /// Makes the request exempt, because its reply is an event stream.
+    /// Makes the request exempt, because its response is an event stream.
     #[cold]
     pub(crate) fn exempt_events(&mut self) {
         self.has_events = true;

@@ -12,7 +12,7 @@ use super::{Drain, Open};
 /// How long after its stop a server may take to close connections on which nothing is in flight.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// How long the gateway may take to relay the last replies, which it may not have read yet when the
+/// How long the gateway may take to relay the last responses, which it may not have read yet when the
 /// server has sent them: once the hold is gone, it cancels unanswered calls.
 pub(crate) const RELAYED: Duration = Duration::from_millis(50);
 

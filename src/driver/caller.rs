@@ -86,7 +86,7 @@ struct Shared {
 pub(crate) struct Terms {
     /// For a heartbeat: each of these slots must have its hash.
     pub(crate) guard: Guard,
-    /// For a Register: the gateway must have told who has the slots.
+    /// For a Register: whether the gateway must first list who has the slots.
     pub(crate) needs_look: bool,
 }
 
@@ -546,7 +546,7 @@ impl Shared {
                 let error = Error::new(ErrorKind::Unavailable, text);
                 return Err(CallError::NotSent(error));
             }
-            // Without a reply nothing is known.
+            // Without an answer nothing is known.
             return Ok(Before {
                 rejected,
                 ..Before::default()

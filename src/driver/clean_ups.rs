@@ -16,7 +16,7 @@ const LAST_TRY: Duration = Duration::from_millis(700);
 /// The timeout of one check.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One task for each entry, which returns whether the gateway was told.
+/// One task for each entry, which returns whether the gateway confirmed it.
 #[derive(Debug)]
 pub(crate) struct CleanUps {
     tasks: JoinSet<bool>,

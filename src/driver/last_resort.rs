@@ -59,7 +59,7 @@ impl LastResort {
         Self { runtime }
     }
 
-    /// Makes these Deregisters, and tells `done` whether the gateway was told, or `None` if there
+    /// Makes these Deregisters, and tells `done` whether the gateway confirmed them, or `None` if there
     /// was nothing to tell. Does not wait: dropping the last member of a runtime does.
     pub(crate) fn act(
         &self,

@@ -43,7 +43,7 @@ impl Leaving {
         }
     }
 
-    /// The gateway has deregistered the service, or cannot be told.
+    /// The gateway has deregistered the service, or cannot be reached.
     pub(crate) fn withdrawn(&mut self, held: bool) {
         self.withdrawn = Some(Instant::now());
         self.held = held;

@@ -38,7 +38,7 @@ use tracing::{Instrument, Level};
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long the other nodes of a cluster keep a dead node's replicas, whatever the TTL.
 const CLUSTER_TTL: Duration = Duration::from_secs(30);
-/// How long after the report a late reply is still awaited and acted upon.
+/// How long after the report a late answer is still awaited and acted upon.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// The timeout of the last look at the gateway, in a hurry.
@@ -85,7 +85,7 @@ pub(crate) struct Worker {
     /// The deadline of the drain: counted from the Deregister, and kept through panics.
     drain_until: Option<Instant>,
     disconnected: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Entries left on unreachable gateways, until those are told.
+    /// Entries left on unreachable gateways, until those can be reached.
     clean_ups: CleanUps,
     failure: Option<Arc<Error>>,
     hold_failure: Option<Arc<Error>>,
@@ -93,7 +93,7 @@ pub(crate) struct Worker {
     /// The request to leave, and its deadline.
     leave: Option<(LeaveRequest, Instant)>,
     finished: bool,
-    /// Late replies were awaited long enough, too.
+    /// Late answers were awaited long enough, too.
     is_over: bool,
 }
 
@@ -222,7 +222,7 @@ impl Worker {
                 }
                 () = &mut self.disconnected => {
                     self.watch_connection();
-                    // The next reply may come from another node than the last one.
+                    // The next answer may come from another node than the last one.
                     self.read_back.doubt();
                     self.step(Input::Disconnected);
                 }
@@ -355,7 +355,7 @@ impl Worker {
         self.act(actions);
     }
 
-    /// The reply counts, whatever the count of ghosts finds.
+    /// The answer counts, whatever the count of ghosts finds.
     fn look_for_ghosts(&mut self, reply: &Reply) {
         if let Some((_, end)) = self.leave
             && let Some(look) = self.calls.last_look(self.machine.gateway(), reply)

@@ -1,4 +1,4 @@
-//! What follows from the reply to a call, and from an overdue one: slow, or dead.
+//! What follows from the answer to a call, and from an overdue one: slow, or dead.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ impl Machine {
             }
             (_, answer) => self.failed(which, &answer, now, actions),
         }
-        // This reply was the last thing that the connection delivered.
+        // This answer was the last thing that the connection delivered.
         if arrived && flight.connection_ended {
             self.disconnected(now);
         }
@@ -229,7 +229,7 @@ impl Machine {
         self.hold.end(Ending::NothingHeld);
     }
 
-    /// A Register or Heartbeat without a positive reply; it is repeated.
+    /// A Register or Heartbeat without a positive answer; it is repeated.
     fn failed(
         &mut self,
         which: LeaseKind,

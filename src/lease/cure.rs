@@ -37,7 +37,7 @@ impl Machine {
     }
 
     /// Deregisters the service: another schema has its slot, or its own schema is at fault. During
-    /// a cure, the reply to the Register is awaited; the former entry is deregistered if there is
+    /// a cure, the answer to the Register is awaited; the former entry is deregistered if there is
     /// nothing else.
     pub(super) fn withdraw_if_due(&mut self, now: Instant) {
         let Some(for_good) = self.withdraw_due else {

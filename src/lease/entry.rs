@@ -46,7 +46,7 @@ pub(crate) enum LeaseState {
     Held {
         entry: Entry,
         due: Instant,
-        /// When the last call that got a positive reply was sent.
+        /// When the last call that got a positive answer was sent.
         confirmed: Instant,
     },
     /// Nothing is registered, and nothing will be.
@@ -60,7 +60,7 @@ pub(crate) enum Ending {
     NothingHeld,
     /// Deregistered.
     Deregistered,
-    /// The gateway could not be told; the entry stays until its TTL expires.
+    /// The gateway could not be reached; the entry stays until its TTL expires.
     Failed,
     /// A call was not answered in time; the entry may stay until its TTL expires.
     Unanswered,

@@ -2,7 +2,7 @@
 //!
 //! It keeps two leases: the service's and, so that leaving loses no call, the hold's (contract, The
 //! hold). Invariants, tested with random sequences of events: at most one Register, Heartbeat or
-//! Deregister is in flight; none is ever cancelled: a deadline ends the wait, and a late reply is
+//! Deregister is in flight; none is ever cancelled: a deadline ends the wait, and a late answer is
 //! still an event; the service is never registered once leaving has begun.
 
 mod answers;
@@ -62,7 +62,7 @@ pub(crate) struct Machine {
     /// A probe is under way.
     probing: bool,
     phase: Phase,
-    /// Every wait is limited to the time of a prompt reply.
+    /// Every wait is limited to the time of a prompt answer.
     hurried: bool,
     pace: Pace,
     register_wait: Duration,
@@ -164,7 +164,7 @@ impl Machine {
         actions
     }
 
-    /// When to call `on` with [`Input::Woken`]; `None` while only a reply can advance the machine.
+    /// When to call `on` with [`Input::Woken`]; `None` while only an answer can advance the machine.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let call = match &self.flight {
             Some(flight) => flight.doubt_at,
@@ -183,7 +183,7 @@ impl Machine {
         self.gateway
     }
 
-    /// Whether a reply is still outstanding, even after the end.
+    /// Whether an answer is still outstanding, even after the end.
     pub(crate) fn is_busy(&self) -> bool {
         self.flight.is_some()
             || LeaseKind::ALL
@@ -255,7 +255,7 @@ impl Machine {
         *self.lease_mut(entry.kind) = Lease::held(entry.clone(), now, now);
     }
 
-    /// Only records what the reply says about an entry, without consequences.
+    /// Only records what the answer says about an entry, without consequences.
     pub(crate) fn note(&mut self, call: &Call, answer: &Answer, now: Instant) {
         let kind = call.which;
         match (&call.verb, answer) {
@@ -351,7 +351,7 @@ impl Machine {
         actions.push(Action::Call(call));
     }
 
-    /// If a call is in flight, its reply decides; it may have arrived before the end.
+    /// If a call is in flight, its answer decides; it may have arrived before the end.
     fn disconnected(&mut self, now: Instant) {
         if let Some(flight) = &mut self.flight {
             flight.connection_ended = true;

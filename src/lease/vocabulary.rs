@@ -7,7 +7,7 @@ use super::entry::Entry;
 use crate::error::ErrorKind;
 use crate::liveness::Liveness;
 
-/// The events that the machine is told.
+/// The input of the machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
     /// The call in flight was answered.
@@ -43,7 +43,7 @@ pub(crate) enum Input {
 /// The actions that the machine asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make this call, and pass its reply back as [`Input::Answered`].
+    /// Make this call, and pass its answer back as [`Input::Answered`].
     Call(Call),
     /// Find out whether the gateway answers at all.
     Probe,
@@ -141,7 +141,11 @@ pub(crate) enum Note {
 }
 
 /// When to register the hold. Without it, a gateway cancels gRPC calls in flight at the moment a
-/// replica deregisters.
+/// replica deregisters ([how calls survive the
+/// deregistration](crate::manual::shutdown#how-calls-survive-the-deregistration)).
+///
+/// For [`Options::hold`](crate::Options::hold); see [the examples of
+/// `Options`](crate::Options#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hold {

@@ -2,8 +2,8 @@
 //! their schema before a gateway asks, because a gateway introspects during Register and refuses,
 //! or hangs, when the endpoint does not answer.
 //!
-//! Redirects are not followed: a reply counts only from the address that was asked. The caller sets
-//! the deadline, and says how much of a reply it wants.
+//! Redirects are not followed: a response counts only from the address that was asked. The caller sets
+//! the deadline, and says how much of a response it wants.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::control::resolve;
 use crate::error::{Error, ErrorKind};
 
-/// For a reply that is read whole.
+/// For a response that is read whole.
 const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -38,7 +38,7 @@ pub(crate) async fn get(uri: &Uri) -> Result<(StatusCode, Bytes), BoxError> {
     whole(uri, Request::get(path_of(uri)), Bytes::new()).await
 }
 
-/// Passes a reply on piece by piece for as long as `take` wants more; nothing is kept here.
+/// Passes a response on piece by piece for as long as `take` wants more; nothing is kept here.
 pub(crate) async fn get_pieces(
     uri: &Uri,
     mut take: impl FnMut(StatusCode, &[u8]) -> bool,
@@ -123,7 +123,7 @@ async fn exchange<T>(
     }
 }
 
-/// The timeout for an endpoint's reply.
+/// The timeout for an endpoint's response.
 const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(3);
 const QUERY: &str = r#"{"query":"{ __schema { queryType { name } } }"}"#;
 

@@ -18,6 +18,20 @@ impl Options {
     ///
     /// The gateway's address, the TLS configuration or a header is wrong, or
     /// [`ErrorKind::Misuse`] outside a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_gwag::Error> {
+    /// use tower_gwag::Options;
+    ///
+    /// let options = Options::new(["a:50090", "b:50090"]).bearer_token_file("/run/secrets/token");
+    /// # let options = Options::new(["a:50090", "b:50090"]);
+    /// let targets: Vec<_> = options.control_clients()?.iter().map(|it| it.target()).collect();
+    /// assert_eq!(targets, ["a:50090", "b:50090"]);
+    /// # Ok(()) }
+    /// ```
     pub fn control_clients(&self) -> Result<Vec<Client>, Error> {
         let mut found = Findings::default();
         let gateways = found.keep(config::gateways(self)).unwrap_or_default();

@@ -50,9 +50,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// | option | default |
 /// |---|---|
 /// | [`service`](Self::service) | none; at least one is needed |
-/// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; `0.0.0.0` and `[::]` replaced by the source address of the route to the gateway |
-/// | [`advertise_scheme`](Self::advertise_scheme) | none: the gateway dials in plaintext |
-/// | [`verbatim_address`](Self::verbatim_address) | gRPC addresses in a fresh spelling |
+/// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; in place of `0.0.0.0` and `[::]`, the address from which this host reaches the gateway |
+/// | [`advertise_scheme`](Self::advertise_scheme) | none: the gateway calls in plaintext |
+/// | [`verbatim_address`](Self::verbatim_address) | gRPC addresses are spelled anew at each registration |
 /// | [`instance_id`](Self::instance_id) | `<first namespace>@<host name>:<port>` |
 /// | [`exclusive_instance`](Self::exclusive_instance) | none: nothing is taken over |
 /// | [`ttl`](Self::ttl) | the gateway's own, 30 s |
@@ -79,6 +79,84 @@ const QUIET: Duration = Duration::from_millis(100);
 /// [`from_env`](Self::from_env), [`or_env`](Self::or_env) and
 /// [`overridden_by_env`](Self::overridden_by_env) read the environment.
 /// `GWAG_ENABLED=0` in the environment disables every registration of the process.
+///
+/// # Examples
+///
+/// What a service in production may set:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_gwag::{OnRefusal, Options, Readiness, Service};
+///
+/// let pets = Service::openapi(r#"{"openapi": "3.0.3", "info": {"title": "Pets", "version": "1"}, "paths":
+///     {"/pets": {"get": {"operationId": "list", "responses": {"200": {"description": "all"}}}}}}"#);
+/// let books = Service::graphql("/graphql").namespace("books");
+///
+/// let options = Options::new(["gateway-a:50090", "gateway-b:50090"])
+///     .service(pets) // or .services([pets, books])
+///     .service(books)
+///     // Where operators see it, and how exact its status is.
+///     .instance_id("pets-7f9c")
+///     .gateway_http("http://gateway-a:8080")
+///     .on_event(|event| println!("{event}"))
+///     // When it is ready, and what happens if the gateway refuses it.
+///     .readiness(Readiness::Registered)
+///     .on_refusal(OnRefusal::Stop)
+///     // The shutdown.
+///     .drain_timeout(Duration::from_secs(10))
+///     .leave_timeout(Duration::from_secs(15))
+///     .exempt_from_drain("/metrics/live");
+/// options.check()?;
+/// # Ok::<(), tower_gwag::Error>(())
+/// ```
+///
+/// The address that the gateway calls, if it is not the bound one. Set one of the first two:
+///
+/// ```
+/// use tower_gwag::Options;
+///
+/// let behind_nat = Options::new("gateway:50090").advertise("203.0.113.7:50051");
+/// let in_a_pod = Options::new("gateway:50090")
+///     .advertise_host("10.1.2.3") // with the bound port
+///     .advertise_scheme("https"); // this server uses TLS
+/// let plain = Options::new("gateway:50090").verbatim_address();
+/// ```
+///
+/// Credentials for the gateway:
+///
+/// ```
+/// use http::HeaderMap;
+/// use tower_gwag::Options;
+///
+/// let fixed = Options::new("gateway:50090").bearer_token("secret").metadata("x-team", "pets");
+/// let renewed = Options::new("gateway:50090")
+///     .bearer_token_file("/run/secrets/token") // read again for each call
+///     .metadata_provider(|| HeaderMap::from_iter([])); // called for each call
+/// ```
+///
+/// Options that are rarely needed:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_gwag::{GatewayRelease, Hold, OnFinding, Options, Rule};
+///
+/// let options = Options::new(["gateway-a:50090", "gateway-b:50090"])
+///     .prefer_first() // go back to gateway-a when it can be reached again
+///     .exclusive_instance("pets-0") // the pod of a StatefulSet
+///     .ttl(Duration::from_secs(15))
+///     .heartbeat_interval(Duration::from_secs(3))
+///     .reclaim_after(Duration::from_secs(10))
+///     .quiet(Duration::from_millis(200))
+///     .hold(Hold::Off)
+///     .build_tag("release-7") // refuses the version `unstable`
+///     .gateway_release(GatewayRelease::V1_1)
+///     .allow(Rule::CallsStreamStatus) // the same for `Service::allow`
+///     .on_finding(OnFinding::ServeUnregistered)
+///     .seed(7); // the same intervals in each run
+///
+/// let in_tests_of_gateways = Options::new("gateway:50090").unchecked_schemas();
+/// let without_a_gateway = Options::disabled();
+/// ```
 #[derive(Clone)]
 #[must_use = "options do nothing until they are given to GwagRegistrationLayer::new"]
 pub struct Options {
@@ -154,6 +232,8 @@ impl fmt::Debug for Advertise {
 /// What the server does when a gateway refuses the content of its registration.
 ///
 /// Other failures, such as a gateway that is down, never stop a server.
+///
+/// For [`Options::on_refusal`]; see [the examples of `Options`](Options#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnRefusal {
@@ -167,6 +247,8 @@ pub enum OnRefusal {
 }
 
 /// What happens at the start when the check finds a schema that a gateway could not serve.
+///
+/// For [`Options::on_finding`]; see [the examples of `Options`](Options#examples).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnFinding {
@@ -483,14 +565,15 @@ impl Options {
         self
     }
 
-    /// The upper bound for leaving as a whole, drain included.
+    /// The upper bound for leaving as a whole, drain included. Default: 25 s. Your platform must wait
+    /// longer before it kills the process.
     pub fn leave_timeout(mut self, timeout: Duration) -> Self {
         self.leave_timeout = Some(timeout);
         self
     }
 
     /// How long nothing may be in flight before the server may stop: a call that the gateway had
-    /// already sent may still arrive after the deregistration.
+    /// already sent may still arrive after the deregistration. Default: 100 ms.
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.quiet = Some(quiet);
         self
@@ -632,6 +715,18 @@ impl Options {
     ///
     /// A service cannot be registered or the schema cannot be made (the findings are those of
     /// [`check`](Self::check)), or a service is a GraphQL endpoint without [`Service::schema`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::{Options, Service};
+    ///
+    /// let proto = "syntax = \"proto3\"; message M { string text = 1; } service Greeter { rpc Hello(M) returns (M); }";
+    /// let greeter = Service::proto(proto).namespace("greeter");
+    /// let schema = Options::new("gateway:50090").service(greeter).graphql_schema()?;
+    /// assert!(schema.to_string().contains("hello("));
+    /// # Ok::<(), tower_gwag::Error>(())
+    /// ```
     #[cfg(feature = "preflight")]
     #[cfg_attr(docsrs, doc(cfg(feature = "preflight")))]
     pub fn graphql_schema(&self) -> Result<tower_gwag_schema::graphql::Schema, Error> {

@@ -61,6 +61,9 @@ const KNOWN: &[&str] = &[
 ///     .into_iter()
 ///     .collect();
 /// let options = Options::from_environment(&environment)?;
+///
+/// // The code goes before the environment.
+/// let options = Options::new("other:50090").or_environment(&Environment::of_process())?;
 /// # Ok::<(), tower_gwag::Error>(())
 /// ```
 #[derive(Clone, Default)]
@@ -79,6 +82,9 @@ pub struct Environment(BTreeMap<String, OsString>);
 /// let file = r#"{"gateway": ["a:50090", "b:50090"], "ttl": "15s", "leave_timeout": 20}"#;
 /// let settings: Settings = serde_json::from_str(file)?;
 /// let options = Options::from_settings(&settings)?;
+///
+/// // The code goes before the environment, and that before the file.
+/// let options = Options::new("other:50090").or_env()?.or_settings(&settings)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[cfg(feature = "serde")]
@@ -173,6 +179,10 @@ impl Options {
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).
+    ///
+    /// # Examples
+    ///
+    /// See [`Environment`].
     pub fn from_environment(environment: &Environment) -> Result<Self, Error> {
         Self::new("").or_environment(environment)
     }
@@ -213,6 +223,10 @@ impl Options {
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).
+    ///
+    /// # Examples
+    ///
+    /// See [`Environment`].
     pub fn or_environment(self, environment: &Environment) -> Result<Self, Error> {
         self.with_environment(environment, Precedence::Code)
     }
@@ -282,6 +296,10 @@ impl Options {
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env), and for an unknown name.
+    ///
+    /// # Examples
+    ///
+    /// See [`Settings`].
     #[cfg(feature = "serde")]
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         Self::new("").or_settings(settings)
@@ -294,6 +312,10 @@ impl Options {
     /// # Errors
     ///
     /// As [`from_settings`](Self::from_settings).
+    ///
+    /// # Examples
+    ///
+    /// See [`Settings`].
     #[cfg(feature = "serde")]
     pub fn or_settings(self, settings: &Settings) -> Result<Self, Error> {
         let mut reading = Reading::new(Spelling::File);

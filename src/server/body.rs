@@ -18,6 +18,17 @@ pin_project! {
     /// any other body fails, so that no caller takes a part for the whole.
     ///
     /// It is never `Unpin`, whatever the inner body is.
+    ///
+    /// # Examples
+    ///
+    /// You name it only where a type has to say what a wrapped service answers with:
+    ///
+    /// ```
+    /// use http::Response;
+    /// use tower_gwag::server::InFlightBody;
+    ///
+    /// type Answer = Response<InFlightBody<axum::body::Body>>;
+    /// ```
     #[derive(Debug)]
     pub struct InFlightBody<B> {
         // None: the body has ended.

@@ -20,6 +20,18 @@ use crate::registration::Registration;
 ///
 /// Making and adding the layer does no I/O and needs no runtime. To switch it off, use
 /// [`Options::disabled`]: an optional layer would change the type of the bodies.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_gwag::{GwagRegistrationLayer, Options};
+///
+/// # let options = Options::disabled();
+/// let layer = GwagRegistrationLayer::new(options);
+/// let registration = layer.registration();
+/// let app: Router = Router::new().route("/pets", get(|| async { "Rex" })).layer(layer); // last
+/// ```
 #[derive(Clone, Debug)]
 pub struct GwagRegistrationLayer {
     handle: Arc<Handle>,

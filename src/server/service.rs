@@ -12,7 +12,23 @@ use super::body::{InFlightBody, take_if_cut, unavailable};
 use crate::drain::{InFlightGuard, Protocol};
 use crate::driver::Handle;
 
-/// A service that counts its requests in flight.
+/// A service that counts its requests in flight: the result of
+/// [`GwagRegistrationLayer`](crate::GwagRegistrationLayer)`::layer`.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{GwagRegistrationLayer, GwagRegistrationService, Options};
+/// use tower_layer::Layer;
+///
+/// # let options = Options::disabled();
+/// # let my_service = ();
+/// let layer = GwagRegistrationLayer::new(options);
+/// let mut service: GwagRegistrationService<_> = layer.layer(my_service);
+/// service.get_ref();
+/// service.get_mut();
+/// let my_service = service.into_inner();
+/// ```
 #[derive(Clone, Debug)]
 pub struct GwagRegistrationService<S> {
     inner: S,
@@ -24,6 +40,20 @@ pin_project! {
     ///
     /// A response that is still pending at the end of leaving is cut, because the server's own wait
     /// for it has no limit: gRPC callers get the status UNAVAILABLE, others 503.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::GwagRegistrationService;
+    /// use tower_gwag::server::GwagRegistrationFuture;
+    /// use tower_service::Service;
+    ///
+    /// fn call<S: Service<http::Request<()>, Response = http::Response<()>>>(
+    ///     service: &mut GwagRegistrationService<S>,
+    /// ) -> GwagRegistrationFuture<S::Future> {
+    ///     service.call(http::Request::new(()))
+    /// }
+    /// ```
     #[derive(Debug)]
     pub struct GwagRegistrationFuture<F> {
         #[pin]
@@ -159,7 +189,7 @@ fn close<B>(response: &mut Response<B>) {
     }
 }
 
-/// The reply to a request that is cut. A separate function, so that `poll` needs no stack space for
+/// The response to a request that is cut. A separate function, so that `poll` needs no stack space for
 /// it.
 #[cold]
 #[inline(never)]

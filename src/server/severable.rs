@@ -18,7 +18,7 @@ use crate::observe::peers::Connection;
 const MUCH: usize = 16 * 1024;
 const QUIET: Duration = Duration::from_millis(1_500);
 
-/// The start of a reply that hands the connection over.
+/// The start of a response that hands the connection over.
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
 /// The same for a request that asks for a tunnel.
@@ -37,6 +37,21 @@ const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
 /// HTTP/1 connection whose first head is incomplete, an HTTP/2 connection whose peer no longer
 /// answers. With TLS above it, only the first case can be detected. An upgraded connection is left
 /// alone.
+///
+/// # Examples
+///
+/// What axum and tonic accept from a wrapped listener:
+///
+/// ```
+/// use tokio::net::TcpStream;
+/// use tower_gwag::server::Severable;
+///
+/// fn look(mut connection: Severable<TcpStream>) -> TcpStream {
+///     println!("{:?}", connection.get_ref().peer_addr());
+///     let _ = connection.get_mut().set_nodelay(true);
+///     connection.into_inner()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Severable<Io> {
     io: Io,
@@ -47,7 +62,7 @@ pub struct Severable<Io> {
     may_upgrade: bool,
     /// The last request head asked for a tunnel.
     is_connect: bool,
-    /// Nothing was written since the last read: the next bytes written begin a reply.
+    /// Nothing was written since the last read: the next bytes written begin a response.
     is_asked: bool,
     is_watched: bool,
     is_unwritten: bool,
@@ -145,7 +160,7 @@ impl<Io> Severable<Io> {
         self.may_ping(bytes);
     }
 
-    /// Whether a reply with this head hands the connection over to a handler.
+    /// Whether a response with this head hands the connection over to a handler.
     fn hands_over(&self, head: &[u8]) -> bool {
         head.starts_with(SWITCHING_PROTOCOLS) || self.is_connect && head.starts_with(SUCCESS)
     }

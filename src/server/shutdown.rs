@@ -27,7 +27,7 @@ impl Registration {
     /// answers the requests that it has begun, including those that wait behind a limit or are on a
     /// route without the layer. What is still open [`drain_timeout`](crate::Options::drain_timeout)
     /// after the deregistration is cut, because servers would wait for it forever: gRPC callers get
-    /// UNAVAILABLE, event streams end, other replies break off, and connections of the wrapped
+    /// UNAVAILABLE, event streams end, other responses break off, and connections of the wrapped
     /// listener are severed. Exempt calls are cut when the server stops, and connections on which
     /// nothing can be in flight end 1 s after that. Upgraded connections (WebSockets) are neither
     /// counted nor waited for: end them with the help of [`leaving`](Registration::leaving).
@@ -39,6 +39,20 @@ impl Registration {
     /// # Cancel safety
     ///
     /// If dropped before the signal, it does nothing; after the signal, leaving continues.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run(registration: tower_gwag::Registration, app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::net::TcpListener;
+    /// use tokio::sync::oneshot;
+    ///
+    /// let (stop, stopped) = oneshot::channel::<()>(); // any future will do
+    /// let listener = registration.listener(TcpListener::bind("0.0.0.0:8081").await?)?;
+    /// axum::serve(listener, app).with_graceful_shutdown(registration.shutdown(stopped)).await?;
+    /// # drop(stop);
+    /// # Ok(()) }
+    /// ```
     pub fn shutdown<F: Future>(&self, signal: F) -> impl Future<Output = ()> + use<F> {
         let life = Arc::clone(self.life());
         life.drain.wiring.saw_shutdown();
@@ -86,9 +100,20 @@ impl Registration {
 ///
 /// `tokio::signal::ctrl_c()` alone would let SIGTERM, which stops containers, kill the process
 /// without leaving. If no handler can be installed, it never resolves, and logs that once.
+///
 /// # Cancel safety
 ///
 /// Cancel safe; but from its first poll on, the signals no longer end the process.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run(registration: tower_gwag::Registration) {
+/// use tower_gwag::stop_signal;
+///
+/// let shutdown = registration.shutdown(stop_signal());
+/// # shutdown.await; }
+/// ```
 pub async fn stop_signal() {
     #[cfg(unix)]
     {

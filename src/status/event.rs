@@ -10,6 +10,18 @@ use super::{LeaveReport, Status};
 pub(crate) type EventCallback = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// An event in the life of a registration, for [`Options::on_event`](crate::Options::on_event).
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::{Event, Options};
+///
+/// let options = Options::new("gateway:50090").on_event(|event| match event {
+///     Event::StatusChanged(status) => println!("{status}"),
+///     Event::Left(report) => println!("{report}"),
+///     other => eprintln!("{other}"),
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

@@ -21,6 +21,33 @@ use crate::error::{Error, ErrorKind};
 /// The state of a registration, since when, and why.
 ///
 /// [`Registration::status`](crate::Registration::status) returns a `watch` of the latest one.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run(registration: tower_gwag::Registration) {
+/// use tower_gwag::{ErrorKind, State};
+///
+/// let mut status = registration.status();
+/// loop {
+///     let now = status.borrow_and_update().clone();
+///     match now.state() {
+///         State::Left => break,
+///         _ if now.is_registered() => println!("{} for {:?}", now.state(), now.elapsed()),
+///         state => println!("{state} since {:?}, {} failures", now.since(), now.failures()),
+///     }
+///     if let Some(reason) = now.reason() {
+///         println!("{reason}");
+///     }
+///     if now.reason_kind() == Some(ErrorKind::SchemaConflict) {
+///         println!("another schema is registered under this version");
+///     }
+///     if status.changed().await.is_err() {
+///         break; // the registration has ended
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Status {
     state: State,
@@ -31,7 +58,9 @@ pub struct Status {
 
 /// The states of a registration.
 ///
-/// The usual order: `Idle`, `Registering`, `Registered`, `Listed`, `Routed`, `Leaving`, `Left`.
+/// The usual order: `Idle`, `Registering`, `Registered`, `Listed`, `Routed`, `Leaving`, `Left`. The
+/// manual says [what each claims](crate::manual::status) and [what to do about
+/// it](crate::manual::troubleshooting). For an example see [`Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -57,7 +86,6 @@ pub enum State {
     /// service stays `Listed`. An axum server that does not give its HTTP/2 requests their peer
     /// address (`into_make_service_with_connect_info`) is judged by its connections: a call is
     /// proof only while all of them come from the gateway's host.
-    /// while all of them come from the gateway's host.
     Routed,
     /// The gateway lists the service but does not serve it, most often because it cannot render the
     /// schema of another one. The service is registered again, so that it is routed as soon as

@@ -8,6 +8,50 @@ use std::time::Duration;
 use crate::error::Error;
 
 /// How a registration ended. `Display` prints it in at most three lines.
+///
+/// A `main` may return it: the process then exits with a failure code if something of the service
+/// remains on a gateway.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run(registration: tower_gwag::Registration) {
+/// use tower_gwag::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason};
+///
+/// let report = registration.finish().await;
+/// println!("{report}");
+///
+/// // Why it left, and whether the gateway confirmed it.
+/// if report.reason() == LeaveReason::Refused {
+///     println!("stopped because the gateway refused the service");
+/// }
+/// if report.outcome() != LeaveOutcome::Deregistered
+///     && let Some(error) = report.failure()
+/// {
+///     println!("{}: {error}", report.outcome());
+/// }
+///
+/// // Whether something of the service remains on a gateway.
+/// if report.cleanness() == Cleanness::NotClean {
+///     println!("{} entries, {:?} ghosts", report.abandoned(), report.ghosts());
+/// }
+/// assert_eq!(report.is_clean(), report.cleanness() == Cleanness::Clean);
+///
+/// // What happened to the calls.
+/// if report.is_counted() {
+///     println!("{} in flight, {} came later, {} cut", report.in_flight(), report.late(), report.cut());
+///     println!("{} never ended, {} connections severed", report.unfinished(), report.severed());
+/// }
+/// if report.hold() == HoldOutcome::Missing
+///     && let Some(error) = report.hold_failure()
+/// {
+///     println!("calls may have been lost: {error}");
+/// }
+///
+/// // Where the time went.
+/// assert_eq!(report.total(), report.withdrawal() + report.drain() + report.release());
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LeaveReport {
     pub(crate) reason: LeaveReason,
@@ -33,6 +77,8 @@ pub struct LeaveReport {
 }
 
 /// Why a registration ended.
+///
+/// From [`LeaveReport::reason`]; for an example see [`LeaveReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaveReason {
@@ -55,6 +101,8 @@ pub enum LeaveReason {
 }
 
 /// What became of the service's entry at the gateway.
+///
+/// From [`LeaveReport::outcome`]; for an example see [`LeaveReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaveOutcome {
@@ -62,7 +110,7 @@ pub enum LeaveOutcome {
     Deregistered,
     /// Nothing was registered when leaving began.
     NothingRegistered,
-    /// The gateway could not be told; the entry stays until its TTL expires.
+    /// The gateway could not be reached; the entry stays until its TTL expires.
     NotDeregistered,
     /// A call to the gateway was not answered in time; the entry may stay until its TTL expires.
     Unanswered,
@@ -74,24 +122,28 @@ pub enum LeaveOutcome {
 ///
 /// Ghosts count only if the gateway can report them: an unknown number ([`LeaveReport::ghosts`] is
 /// `None`) does not change the value.
+///
+/// From [`LeaveReport::cleanness`]; for an example see [`LeaveReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cleanness {
     /// Every Deregister was answered, and nothing is known to remain.
     Clean,
-    /// A reply is missing: an entry may remain until its TTL expires.
+    /// An answer is missing: an entry may remain until its TTL expires.
     Unknown,
     /// Something remains: the gateway may route calls to a service that is gone.
     NotClean,
 }
 
 /// What became of the hold, which keeps calls in flight alive while a gRPC service deregisters.
+///
+/// From [`LeaveReport::hold`]; for an example see [`LeaveReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HoldOutcome {
     /// The gateway had the hold until the drain was over.
     Held,
-    /// The gateway had the hold at its last reply, but could not be reached when the hold was
+    /// The gateway had the hold at its last answer, but could not be reached when the hold was
     /// deregistered: how long it kept connections open is unknown.
     Unknown,
     /// The gateway never had the hold, or lost it: calls in flight may have been lost.

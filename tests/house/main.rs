@@ -6,6 +6,8 @@ mod support;
 mod allocations;
 mod codegen;
 mod counter;
+mod examples;
+mod kubernetes;
 mod layout;
 mod manual;
 mod registers;

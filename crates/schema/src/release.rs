@@ -1,6 +1,16 @@
 //! Releases of the gateway.
 
-/// A release of the gateway; listed are only those that treat schemas differently.
+/// A release of the gateway; only those are listed that treat schemas differently.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::{GatewayRelease, Service, check_for};
+///
+/// let proto = "syntax = \"proto3\"; message M {} service Greeter { rpc Hello(M) returns (M); }";
+/// check_for(&[Service::proto(proto).namespace("greeter")], GatewayRelease::V1_1)?;
+/// # Ok::<(), tower_gwag_schema::CheckError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum GatewayRelease {

@@ -9,6 +9,18 @@ use std::fmt;
 /// OpenAPI documents. It is unsure if a gateway's compiler may describe the source differently than
 /// the one used here (your own `descriptor.proto`, extension ranges, groups, some proto2 defaults,
 /// editions): then an equal hash still proves an equal schema, but a different one proves nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::Service;
+///
+/// let proto = "syntax = \"proto3\"; message M {} service Greeter { rpc Hello(M) returns (M); }";
+/// let hash = Service::proto(proto).namespace("greeter").hash()?;
+/// assert!(hash.is_exact() && hash.doubt().is_none());
+/// assert_eq!(hash.hex().unwrap().len(), 64);
+/// # Ok::<(), tower_gwag_schema::CheckError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaHash {
     hex: Option<String>,

@@ -12,7 +12,7 @@ pub enum VersionFault {
     Syntax,
 }
 
-/// The text is neither `unstable` nor `vN`.
+/// The text is neither `unstable` nor `vN`; for an example see [`Version`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidVersion(String);
 
@@ -25,6 +25,8 @@ pub struct InvalidVersion(String);
 ///
 /// assert_eq!("v2".parse(), Ok(Version::numbered(2).expect("not zero")));
 /// assert!("2".parse::<Version>().is_err());
+/// assert_eq!(Version::V1.number(), Some(1));
+/// assert!(Version::UNSTABLE.is_unstable());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(Tier);

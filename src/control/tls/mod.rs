@@ -47,6 +47,18 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 ///     .server_name("gateway.internal");
 /// let options = Options::new("gateway:50090").tls(tls);
 /// ```
+///
+/// With the texts instead of files:
+///
+/// ```
+/// use tower_gwag::Tls;
+///
+/// # let (ca, certificate, key) = ("", "", "");
+/// let tls = Tls::new()
+///     .ca_pem(ca)
+///     .system_roots() // trust the system's CAs, too
+///     .identity_pem(certificate, key);
+/// ```
 #[derive(Clone, Default)]
 pub struct Tls {
     ready: Option<ClientTlsConfig>,

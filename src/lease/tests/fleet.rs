@@ -90,7 +90,7 @@ impl FleetGateway {
         }
     }
 
-    /// When the reply is ready.
+    /// When the answer is ready.
     fn turn(&self, call: &Call) -> Instant {
         let mut books = self.books();
         let arrival = Instant::now() + NETWORK;

@@ -128,7 +128,7 @@ fn a_slow_beat_is_only_called_slow_until_two_thirds_of_the_ttl_are_over() {
     sim.wake();
     assert!(sim.probing);
     assert_eq!(sim.now - sim.start, Duration::from_secs(20));
-    // Frozen: neither a reply nor a refusal. The heartbeat stays in flight.
+    // Frozen: neither an answer nor a refusal. The heartbeat stays in flight.
     sim.probed(Liveness::Silent);
     assert_eq!(sim.disconnects, 0);
     sim.wake();

@@ -157,7 +157,7 @@ proptest! {
             // Refused content is retried after 5 min at the latest.
             prop_assert!(recover(&mut world) <= Duration::from_secs(330));
         }
-        // Whatever happened, leaving ends within its limit, even without any further reply.
+        // Whatever happened, leaving ends within its limit, even without any further answer.
         world.sim.leave();
         let left_at = world.sim.left_at.unwrap();
         for _ in 0..200 {
@@ -176,7 +176,7 @@ proptest! {
         let finished = world.sim.finished_at.expect("leaving ends");
         // One `Elapse` may overshoot the moment at which the end is noticed.
         prop_assert!(finished - left_at <= LEAVE + Duration::from_secs(40));
-        // Entries from late replies are still deregistered.
+        // Entries from late answers are still deregistered.
         for _ in 0..40 {
             if world.sim.call.is_some() {
                 world.answer(Fate::Answered);

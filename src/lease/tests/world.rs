@@ -1,4 +1,4 @@
-//! Gateways as a machine may meet them: their lists persist, replies are true or get lost.
+//! Gateways as a machine may meet them: their lists persist, answers are true or get lost.
 
 use super::super::*;
 use super::sim::{Sim, TTL, granted, is_register};
@@ -10,9 +10,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What happens to a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
-    /// It is carried out, and the reply arrives.
+    /// It is carried out, and the answer arrives.
     Answered,
-    /// It is carried out, but the reply is lost.
+    /// It is carried out, but the answer is lost.
     AnswerLost,
     /// It is lost on its way.
     CallLost,
@@ -40,7 +40,7 @@ struct Listed {
     id: String,
     which: LeaseKind,
     until: Instant,
-    /// The machine cannot know it: the reply was lost.
+    /// The machine cannot know it: the answer was lost.
     unknown: bool,
     /// The machine has asked for its removal.
     abandoned: bool,
@@ -80,7 +80,7 @@ impl World {
         self.sim.answer(answer);
     }
 
-    /// Repeats the last reply, which nothing waits for.
+    /// Repeats the last answer, which nothing waits for.
     pub(super) fn answer_again(&mut self) {
         if let (None, Some(answer)) = (&self.sim.call, self.last_answer.clone()) {
             self.sim.on(Input::Answered(answer));

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::observe::http;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Enough for a reply about more than a thousand services.
+/// Enough for an answer about more than a thousand services.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How long a gateway takes to handle a call.
 const SOON: Duration = Duration::from_millis(150);

@@ -23,7 +23,7 @@ use tower_gwag_schema::service::evidence::descriptors_of;
 
 /// The timeout for the list of services, which waits for a busy registry.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The timeout for any other reply.
+/// The timeout for any other answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The timeout for all pages about our own services in one look.
 const PAGES_TIMEOUT: Duration = Duration::from_secs(4);
@@ -65,7 +65,7 @@ pub(crate) enum Route {
     Unknown,
 }
 
-/// The reply of the gateway's schema endpoint.
+/// The answer of the gateway's schema endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SchemaAnswer {
     /// The served schema shows the service.
@@ -193,7 +193,7 @@ impl Inquiry {
         evidence
     }
 
-    /// A route for any method is enough; "no route" must be the gateway's reply for each.
+    /// A route for any method is enough; "no route" must be the gateway's answer for each.
     async fn route(&self, expected: &Expected) -> Route {
         let mut found = Route::Unknown;
         for route in &expected.routes {

@@ -16,7 +16,7 @@ const LONGEST_PAGE: usize = 32 * 1024 * 1024;
 /// How gateways' errors begin when they cannot render (contract, What cannot be rendered).
 const REFUSALS: [&str; 2] = ["graphql.NewSchema:", "runtime render:"];
 
-/// The reply for a page.
+/// The answer for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Page {
     Schema(Served),

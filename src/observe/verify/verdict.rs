@@ -93,7 +93,7 @@ pub(crate) struct Verifier {
     /// The registration was made while a schema blocked the gateway, which still shows what it
     /// served before.
     is_amid_block: bool,
-    /// When the schema pages last told about every service that they can show.
+    /// When the schema pages last covered every service that they can show.
     pages_at: Option<Instant>,
     /// The number of replicas of all services that the gateway lists.
     replicas: u32,

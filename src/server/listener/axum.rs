@@ -15,6 +15,9 @@ use crate::server::severable::Severable;
 
 /// A listener for `axum::serve` that starts its registration when it is first polled for a
 /// connection.
+///
+/// You rarely name it: [`GwagListener`] is what [`Registration::listener`] returns, and has an
+/// example.
 pub struct Listening<L: Listener> {
     inner: L,
     tie: Tie,
@@ -37,10 +40,30 @@ pub struct Listening<L: Listener> {
 /// ```
 pub type GwagListener<L> = TapIo<Listening<L>, fn(&mut Severable<<L as Listener>::Io>)>;
 
-/// The listeners that [`Registration::listener`] accepts: any `axum::serve::Listener`, such as a
-/// `TcpListener`, and tonic's `TcpIncoming` (feature `tonic`).
+/// The listeners that [`Registration::listener`] accepts:
 ///
-/// `Marker` only tells the two apart; it is inferred. The trait is sealed.
+/// - tokio's `TcpListener` and `UnixListener` (for the latter, set
+///   [`Options::advertise`](crate::Options::advertise) to `unix:///path`),
+/// - any other `axum::serve::Listener`,
+/// - tonic's `TcpIncoming` (feature `tonic`).
+///
+/// `Marker` only tells them apart; it is inferred. The trait is sealed.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag::server::IntoListener;
+/// use tower_gwag::{Error, GwagListener, Registration};
+///
+/// /// Wraps whatever can be wrapped.
+/// fn wrap<L, M>(registration: &Registration, listener: L) -> Result<GwagListener<L::Listener>, Error>
+/// where
+///     L: IntoListener<M>,
+///     <L::Listener as axum::serve::Listener>::Addr: 'static,
+/// {
+///     registration.listener(listener)
+/// }
+/// ```
 pub trait IntoListener<Marker>: Sealed<Marker> {
     /// The resulting listener.
     type Listener: Listener;
@@ -166,6 +189,19 @@ mod from_tonic {
     pub struct IsTcpIncoming(());
 
     /// tonic's `TcpIncoming` as a listener; it keeps its TCP settings.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn run(registration: tower_gwag::Registration) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tonic::transport::server::TcpIncoming;
+    /// use tower_gwag::GwagListener;
+    /// use tower_gwag::server::IncomingListener;
+    ///
+    /// let incoming = TcpIncoming::bind("0.0.0.0:8081".parse()?)?.with_nodelay(Some(true));
+    /// let listener: GwagListener<IncomingListener> = registration.listener(incoming)?;
+    /// # Ok(()) }
+    /// ```
     #[derive(Debug)]
     pub struct IncomingListener(TcpIncoming);
 

@@ -16,7 +16,20 @@ use crate::error::Error;
 use crate::registration::Registration;
 use crate::server::severable::Severable;
 
-/// A stream of connections for a tonic server that starts its registration at the first poll.
+/// A stream of connections for a tonic server that starts its registration at the first poll: what
+/// [`Registration::incoming`] returns.
+///
+/// # Examples
+///
+/// ```
+/// use tokio::net::TcpStream;
+/// use tower_gwag::{Incoming, Registration};
+///
+/// struct Server {
+///     incoming: Incoming<TcpStream>,
+///     registration: Registration,
+/// }
+/// ```
 pub struct Incoming<Io> {
     inner: Connections<Io>,
     tie: Tie,
@@ -24,13 +37,41 @@ pub struct Incoming<Io> {
 
 type Connections<Io> = Pin<Box<dyn Stream<Item = io::Result<Io>> + Send>>;
 
-/// The listeners that [`Registration::incoming`] accepts: a `TcpListener` (TCP_NODELAY is set on
-/// its connections), tonic's `TcpIncoming` (it keeps its own settings), a `UnixListener` (set
-/// `Options::advertise` to the address by which the gateway reaches it), a pair of any `Stream<Item
-/// = io::Result<Io>>` and its bound address, and, with the feature `axum`, any
-/// `axum::serve::Listener` whose connections tonic can serve.
+/// The listeners that [`Registration::incoming`] accepts:
+///
+/// - tokio's `TcpListener`; TCP_NODELAY is set on its connections,
+/// - tokio's `UnixListener`; set [`Options::advertise`](crate::Options::advertise) to `unix:///path`,
+/// - tonic's `TcpIncoming`; it keeps its own settings,
+/// - a pair of any `Stream<Item = io::Result<Io>>` and the address that it is bound to,
+/// - any `axum::serve::Listener` whose connections tonic can serve (feature `axum`).
 ///
 /// `Marker` only tells them apart; it is inferred. The trait is sealed.
+///
+/// # Examples
+///
+/// A stream of connections of your own, with its address:
+///
+/// ```no_run
+/// # async fn run(registration: tower_gwag::Registration) -> Result<(), Box<dyn std::error::Error>> {
+/// use tokio::net::TcpListener;
+/// use tokio_stream::wrappers::TcpListenerStream;
+///
+/// let listener = TcpListener::bind("0.0.0.0:50051").await?;
+/// let address = listener.local_addr()?;
+/// let incoming = registration.incoming((TcpListenerStream::new(listener), address))?;
+/// # Ok(()) }
+/// ```
+///
+/// A function that takes whatever can be wrapped:
+///
+/// ```
+/// use tower_gwag::server::IntoIncoming;
+/// use tower_gwag::{Error, Incoming, Registration};
+///
+/// fn wrap<L: IntoIncoming<M>, M>(registration: &Registration, listener: L) -> Result<Incoming<L::Io>, Error> {
+///     registration.incoming(listener)
+/// }
+/// ```
 pub trait IntoIncoming<Marker>: Sealed<Marker> {
     /// The type of the connections.
     type Io;
@@ -217,7 +258,7 @@ mod from_axum {
     fn accept<L: Listener>(mut listener: L) -> Accepting<L> {
         Box::pin(async move {
             let (mut io, _) = listener.accept().await;
-            // tonic's own TCP settings do not apply here; without TCP_NODELAY small replies wait 40
+            // tonic's own TCP settings do not apply here; without TCP_NODELAY small responses wait 40
             // ms.
             if let Some(stream) = (&mut io as &mut dyn Any).downcast_mut::<TcpStream>() {
                 // A connection that is already gone fails later anyway.

@@ -8,6 +8,20 @@ use crate::finding::Rule;
 /// A check found something that would keep a gateway from serving.
 ///
 /// `Display` and `Debug` show every [`Finding`](crate::Finding) with its place and remedy.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::{Rule, Service, check};
+///
+/// let broken = Service::proto("syntax = \"proto3\"; message M { Missing it = 1; }").namespace("shop");
+/// let error = check(&[broken]).unwrap_err();
+/// assert_eq!(error.rule(), Rule::ProtoCompile);
+/// println!("{error}");
+/// assert!(!error.findings().is_empty());
+/// let findings = error.into_findings();
+/// # assert!(!findings.is_empty());
+/// ```
 #[derive(Clone)]
 pub struct CheckError {
     rule: Rule,

@@ -11,6 +11,25 @@ use crate::finding::Rule;
 pub(crate) const MOST_FINDINGS: usize = 100;
 
 /// All findings of a check, in the order of the options and services.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::{Service, check};
+///
+/// let chat = "syntax = \"proto3\"; message M { string text = 1; }
+///     service Chat { rpc Talk(stream M) returns (M); }";
+/// let found = check(&[Service::proto(chat).namespace("chat")])?;
+/// assert_eq!(found.errors().count(), 0); // otherwise `check` fails
+/// assert_eq!(found.warnings().count(), found.len());
+/// if !found.is_empty() {
+///     println!("{found}");
+/// }
+/// for finding in found.iter() {
+///     println!("{}", finding.rule());
+/// }
+/// # Ok::<(), tower_gwag_schema::CheckError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings(Vec<Finding>);
 

@@ -15,7 +15,7 @@ pub use rule::{Rule, UnknownRule};
 
 use crate::masked::masked;
 
-/// The severity of a [`Finding`].
+/// The severity of a [`Finding`], which has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
@@ -38,6 +38,25 @@ pub enum Severity {
 ///    |         ^^^^^
 ///    = help: register each as a service of its own with `.split_services()`, or give each an entry file of its own
 ///    = note: a false alarm? `Options::allow(Rule::ProtoTwoServices)`
+/// ```
+///
+/// # Examples
+///
+/// For an editor, or a report of your own:
+///
+/// ```
+/// use tower_gwag_schema::{Service, Severity, check};
+///
+/// let broken = Service::proto("syntax = \"proto3\";\nmessage M { Missing it = 1; }").namespace("shop");
+/// for finding in check(&[broken]).unwrap_err().into_findings() {
+///     assert!(finding.is_error() && finding.severity() == Severity::Error);
+///     println!("{}", finding.in_a_line());
+///     // Or piece by piece:
+///     println!("{} of {:?}", finding.rule(), finding.service());
+///     println!("{:?}:{:?}:{:?}", finding.file(), finding.line(), finding.column());
+///     println!("{:?} of an OpenAPI document", finding.pointer());
+///     println!("{}; {}", finding.message(), finding.remedy().unwrap_or("no remedy is known"));
+/// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,6 +113,7 @@ pub struct Place {
 // === impl Finding ===
 
 impl Finding {
+    #[doc(hidden)]
     pub fn error(rule: Rule, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -107,6 +127,7 @@ impl Finding {
         }
     }
 
+    #[doc(hidden)]
     pub fn warning(rule: Rule, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
@@ -114,11 +135,13 @@ impl Finding {
         }
     }
 
+    #[doc(hidden)]
     pub fn help(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(masked(&remedy.into()));
         self
     }
 
+    #[doc(hidden)]
     pub fn at(mut self, place: Option<Place>) -> Self {
         self.place = place.map(Box::new);
         self
@@ -131,17 +154,20 @@ impl Finding {
     }
 
     /// Whether both have the same message for the same place, even if for different services.
+    #[doc(hidden)]
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let is_same_rule = self.rule == other.rule && self.severity == other.severity;
         is_same_rule && self.message == other.message && self.place == other.place
     }
 
+    #[doc(hidden)]
     pub fn name(&mut self, service: &str) {
         self.service = Some(service.to_owned());
     }
 
     /// Rewrites it for a build script: file names on disk, and the methods to call there.
+    #[doc(hidden)]
     pub fn for_build_script(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
         if let Some(place) = &mut self.place
             && let Some(file) = on_disk(&place.file)
@@ -153,6 +179,7 @@ impl Finding {
     }
 
     /// Rewrites it for a command line: file names on disk, and command-line options.
+    #[doc(hidden)]
     #[must_use]
     pub fn for_command_line(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
         if let Some(place) = &mut self.place

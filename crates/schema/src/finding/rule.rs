@@ -17,6 +17,20 @@ macro_rules! rules {
         /// A rule that `Options::check`, or a build script, applies.
         ///
         /// `Display` and [`FromStr`] use the id, which never changes, such as `proto-two-services`.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use tower_gwag_schema::Rule;
+        ///
+        /// let rule: Rule = "proto-two-services".parse().expect("an id");
+        /// assert_eq!(rule, Rule::ProtoTwoServices);
+        /// assert_eq!(rule.id(), "proto-two-services");
+        /// assert!(rule.is_allowable() && !rule.is_about_calls());
+        /// for rule in Rule::ALL {
+        ///     println!("{rule}: {}", rule.explanation());
+        /// }
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Rule {
@@ -275,7 +289,7 @@ impl FromStr for Rule {
     }
 }
 
-/// The text is not the id of a [`Rule`].
+/// The text is not the id of a [`Rule`]; for an example see there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownRule(String);
 

@@ -74,7 +74,8 @@ struct Known {
     services: Vec<bundle::Checked>,
 }
 
-/// A version as the user gave it: a [`Version`], or text that is checked later.
+/// A version as the user gave it: a [`Version`], or text that is checked later. For
+/// [`Service::version`], which has an example.
 #[derive(Clone, Debug)]
 pub struct VersionText(String);
 
@@ -271,6 +272,20 @@ impl Service {
 
     /// The most calls that the gateway runs concurrently on one replica. Default 0: the gateway's
     /// own default. Fixed by the first replica of a version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag_schema::{Rule, Service, Version};
+    ///
+    /// let books = Service::graphql("/graphql")
+    ///     .namespace("books")
+    ///     .version(Version::UNSTABLE)
+    ///     .max_concurrency(100)
+    ///     .max_concurrency_per_instance(20)
+    ///     .allow(Rule::CallsUpstream);
+    /// assert_eq!(books.allowed().len(), 1);
+    /// ```
     pub fn max_concurrency_per_instance(mut self, calls: u32) -> Self {
         self.max_concurrency_per_instance = calls;
         self

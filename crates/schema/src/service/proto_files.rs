@@ -13,6 +13,17 @@ use crate::size::MAX_REQUEST_BYTES;
 /// Paths in the tree use `/` on every system, as `import` statements do; `\` in given paths is
 /// read as `/`. On disk, symbolic links are followed and only regular files are read. Files whose
 /// paths are not UTF-8 are ignored, because they cannot be imported.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::{ProtoFiles, Service};
+///
+/// let on_disk = ProtoFiles::from_directories(["proto", "third_party"]);
+/// let in_memory = ProtoFiles::from_files([("greeter.proto", "syntax = \"proto3\";")]);
+/// let service = Service::proto_dir(in_memory, "greeter.proto");
+/// # let _ = on_disk;
+/// ```
 #[derive(Clone)]
 pub struct ProtoFiles(Files);
 

@@ -104,6 +104,7 @@ impl Service {
     /// The bindings, if the namespace, the version and the files allow any, and all findings: one
     /// binding, or several if the service is split. `position` counts from 1 and names a service that
     /// has no namespace.
+    #[doc(hidden)]
     #[must_use]
     pub fn resolve(
         &self,

@@ -13,8 +13,9 @@ use crate::finding::Finding;
 #[derive(Clone)]
 pub struct OpenApiDocument(pub(super) Vec<u8>);
 
-/// The argument of [`Service::openapi`](crate::Service::openapi): text or bytes in JSON or YAML, a
-/// `serde_json::Value`, or a utoipa document.
+/// What [`Service::openapi`](crate::Service::openapi) takes: text or bytes in JSON or YAML, a
+/// `serde_json::Value`, or a utoipa document. [`Service::openapi`](crate::Service::openapi) has an
+/// example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not taken as an OpenAPI document",
     label = "neither text, bytes, a `serde_json::Value`, nor a utoipa document that is known",
@@ -182,6 +183,15 @@ impl OpenApiDocument {
 
     /// The document as JSON, with unquoted dates and times as the strings that are written; `None` if it
     /// cannot be read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag_schema::OpenApiDocument;
+    ///
+    /// let pets = OpenApiDocument::from("{openapi: 3.1.0, info: {title: Pets, version: 1}, paths: {}}");
+    /// assert_eq!(pets.as_written().unwrap()["info"]["title"], "Pets");
+    /// ```
     #[cfg(feature = "preflight")]
     #[must_use]
     pub fn as_written(&self) -> Option<serde_json::Value> {
