@@ -62,8 +62,10 @@ const KNOWN: &[&str] = &[
 ///     .collect();
 /// let options = Options::from_environment(&environment)?;
 ///
-/// // The code goes before the environment.
-/// let options = Options::new("other:50090").or_environment(&Environment::of_process())?;
+/// // The code goes before the environment, or the other way round.
+/// let process = Environment::of_process();
+/// let options = Options::new("other:50090").or_environment(&process)?;
+/// let options = Options::new("other:50090").overridden_by_environment(&process)?;
 /// # Ok::<(), tower_gwag::Error>(())
 /// ```
 #[derive(Clone, Default)]
@@ -257,6 +259,10 @@ impl Options {
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).
+    ///
+    /// # Examples
+    ///
+    /// See [`Environment`].
     pub fn overridden_by_environment(self, environment: &Environment) -> Result<Self, Error> {
         self.with_environment(environment, Precedence::Source)
     }
