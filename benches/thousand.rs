@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Of `/proc/self/stat`; the same on every Linux that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The bench's own parts, told by the first argument.
+/// The bench's own parts, chosen by the first argument.
 const GATEWAY: &str = "gateway";
 
 fn main() -> Result<(), BoxError> {

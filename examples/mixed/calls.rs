@@ -13,7 +13,7 @@ use super::greeter::HelloRequest;
 use super::greeter::greeter_client::GreeterClient;
 use super::{BoxError, app};
 
-/// Waits until the gateway routes calls to all three, and tells what it lists.
+/// Waits until the gateway routes calls to all three, and prints what it lists.
 pub(crate) async fn until_routed(gateway: &EmbeddedGateway) -> Vec<ServiceView> {
     let count = app::services().len();
     gateway

@@ -32,7 +32,7 @@ pub(crate) enum Mode {
     Drop,
     /// The connections of this moment are silent; new ones are forwarded.
     Stall,
-    /// The far ends of this moment's connections are closed, and the near ends not told; new ones
+    /// The far ends of this moment's connections are closed without a notice to the near ends; new ones
     /// are forwarded. Followed by another mode they are reset, as by a host that was restarted.
     HalfOpen,
     /// Forwards everything so much later.
@@ -211,7 +211,7 @@ async fn connection(mut near: TcpStream, target: SocketAddr, mut state: watch::R
             _ = half_opened.wait_for(|it| it.mode == Mode::HalfOpen && it.turn > born) => {}
         }
         drop(far);
-        // The near end is not told before the next mode.
+        // The near end notices it only in the next mode.
         let _ = state.wait_for(|it| it.mode != Mode::HalfOpen).await;
         Err(io::ErrorKind::ConnectionReset.into())
     };

@@ -42,7 +42,7 @@ pub(crate) enum Is {
     Compressed,
     Nonsense,
     Broken,
-    /// A message that is said to be so long.
+    /// A message that claims to be so long.
     Length(u32),
     EndlessMessages,
     EndlessMessage,

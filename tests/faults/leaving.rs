@@ -19,7 +19,7 @@ fn options(peer: &Peer) -> Options {
         .service(greeter_service())
 }
 
-/// Answers everything but lists once it is told so, and counts Deregisters.
+/// Answers everything except lists once it is switched to that, and counts Deregisters.
 fn silent_about_lists(is_silent: &Arc<AtomicBool>, gone: &Arc<AtomicU64>) -> Peer {
     let (is_silent, gone) = (Arc::clone(is_silent), Arc::clone(gone));
     let peer = Peer::http(Arc::new(move |method, number, _| {

@@ -1,6 +1,6 @@
 //! Packets are dropped for real: service and gateway in network namespaces of their own.
 //!
-//! The two run as processes: this test's own executable again, told by the environment what to be.
+//! The two run as processes: this test's own executable again, which the environment tells what to be.
 
 use std::net::Ipv4Addr;
 use std::process::{Output, Stdio};
@@ -137,7 +137,7 @@ impl Network {
         Ok(network)
     }
 
-    /// From now on every packet is lost, in both directions, and nobody is told.
+    /// From now on every packet is lost, in both directions, without a notice to either side.
     async fn cut(&self) {
         for (end, peer) in [(&self.service, GATEWAY), (&self.gateway, SERVICE)] {
             let entry = format!("{peer} lladdr {NOWHERE} dev {DEVICE} nud permanent");
@@ -205,7 +205,7 @@ impl Process {
         Self { child, lines }
     }
 
-    /// Reads on until it has told this.
+    /// Reads on until it has printed this.
     async fn until(&mut self, what: &str) {
         let told = async {
             while let Some(line) = self.lines.next_line().await.expect("a line") {

@@ -101,7 +101,7 @@ async fn refused_it_polls_and_registers_as_soon_as_it_may() {
 async fn a_connection_that_is_reset_costs_no_second_registration() {
     let scene = Scene::registered(|it| it).await;
     scene.proxy.set(Mode::Reset).await;
-    // The beat was seconds away: the reset tells.
+    // The next heartbeat was seconds away, so the reset revealed it.
     scene.assert_unreachable(ErrorKind::Unavailable).await;
     scene.proxy.set(Mode::Pass).await;
     assert_eq!(scene.received(Rpc::Register), 1);

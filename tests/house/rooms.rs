@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("pace", &[]),
     ("optional_future", &[]),
     ("control", &["error", "liveness"]),
-    // What is told is also counted.
+    // Every event is also counted.
     ("status", &["error", "metrics"]),
     ("lease", &["error", "liveness", "pace"]),
     ("drain", &["status"]),

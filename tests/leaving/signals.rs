@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a process is told that is for another test.
+/// The variable that makes a process the child of another test.
 const CHILD: &str = "SIGNALS_CHILD";
 
 struct Example {

@@ -1,4 +1,4 @@
-//! What a user is told: one line for each change of state, and a panic of the registration's own
+//! What a user reads: one line for each change of state, and a panic of the registration's own
 //! task.
 
 use std::io;

@@ -106,7 +106,7 @@ async fn with_the_gateway_down_it_serves_and_registers_once_the_gateway_comes_up
 #[tokio::test]
 async fn a_restarted_gateway_is_registered_with_again_once() {
     let gateway = gateway().await;
-    // The beat is 10 s away: the end of the connection tells.
+    // The next heartbeat is 10 s away: the end of the connection reveals it.
     let (options, events) = Events::of(lone_options(&gateway));
     let server = tonic_greeter(options).await;
     events.until_registered(1).await;
@@ -185,7 +185,7 @@ async fn a_slow_gateway_gets_one_beat_at_a_time() {
     assert_orderly(&gateway);
 }
 
-/// Refused, told with its kind, not tried again soon; and the server serves.
+/// Refused: the status has the kind, the next attempt is not soon, and the server serves.
 async fn assert_refused(gateway: &EmbeddedGateway, options: Options, kind: ErrorKind) {
     let before = gateway.rpc_counts().of(Rpc::Register).received;
     let server = tonic_greeter(options).await;

@@ -1,5 +1,5 @@
 //! Trees of proto files: directories, `include_dir!`, lists. Only what the entry imports, directly
-//! or not, is sent; a fault is told with its import chain, and then nothing is sent at all.
+//! or not, is sent. The report of a fault has its import chain, and then nothing is sent at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -273,7 +273,7 @@ fn what_is_no_file_or_no_text_is_told() {
     refused(tree.path(), "a.proto", ErrorKind::MissingProtoImport);
 }
 
-/// They cannot be named by an import, so nobody misses them; the directory may have any name.
+/// No import can name them, so leaving them out changes nothing; the directory may have any name.
 #[cfg(unix)]
 #[test]
 fn names_that_are_no_text_are_left_alone() {

@@ -1,4 +1,4 @@
-//! `Service::repair`: what is told, what is registered, and that good documents stay as they are.
+//! `Service::repair`: what it reports, what it registers, and that it leaves good documents as they are.
 
 use tower_gwag::{ErrorKind, Options, Rule, Service};
 

@@ -1,4 +1,4 @@
-//! What `Options::check` tells: everything at once, with places and remedies; what may be allowed
+//! What `Options::check` reports: everything at once, with places and remedies; what may be allowed
 //! and what may not; and that nothing of it reaches the network.
 
 use std::sync::{Arc, Mutex};
@@ -105,7 +105,7 @@ fn faults_of_protos_have_their_place() {
     // Both faults, in the imported file.
     assert_eq!(place(&found[0]), (Some("common/a.proto"), Some(3), Some(3)));
     assert_eq!(place(&found[1]), (Some("common/a.proto"), Some(4), Some(3)));
-    // In a large file, too; very many faults are told without, but soon.
+    // In a large file, too. Very many faults are reported without places, but soon.
     for (count, located) in [(3, 3), (20_000, 0)] {
         let faults = "message M { Nope n = 1; }\n".replace("M {", "M {\n");
         let faults: String = (0..count)
@@ -179,7 +179,7 @@ fn faults_of_documents_have_their_place_in_json_and_in_yaml() {
             (Rule::OpenApiParameterName, Some(9), Some(28)),
         ]
     );
-    // Tabs, which no YAML has, and a title that tells the namespace.
+    // Tabs, which YAML does not allow, and a title that gives the namespace.
     let json = "{\n\t\"openapi\": \"3.0.0\",\n\t\"info\": {\"title\": \"Pet Store!\", \"version\": \"1\"},\n\t\"paths\": {\n\
                 \t\t\"/a\": {\n\t\t\t\"get\": {\"operationId\": \"list-pets\", \"responses\": {\"200\": {\"description\": \"ok\"}}}\n\t\t}\n\t}\n}";
     let found = errors(&of(Service::openapi(json)));
@@ -291,7 +291,7 @@ fn namespaces_of_gateways_are_a_warning() {
     assert_eq!(rules("admins", "v1"), []);
 }
 
-/// What is lost when a document is read is told, and nothing of it is repaired.
+/// What reading a document loses is reported, and nothing of it is repaired.
 #[test]
 fn keys_that_are_there_twice_are_refused() {
     let twice = "openapi: 3.0.0\ninfo: {title: T, version: '1'}\npaths:\n  /a: {get: {operationId: a}}\n  \

@@ -365,7 +365,7 @@ async fn without_a_gateway_the_code_chooses() {
     assert_eq!(state, State::Idle);
 }
 
-/// A token is read anew for each call, and a file that is gone for a moment stops nothing.
+/// A token is read again for each call, and a file that is gone for a moment stops nothing.
 #[tokio::test]
 async fn a_token_is_renewed_without_a_restart() {
     let gateway: EmbeddedGateway = gateway().await;

@@ -1,4 +1,4 @@
-//! A server that is wired only in part is told so: each missing part once, with its line of code.
+//! A server that is wired only in part: a warning for each missing part, once, with its line of code.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn watched(options: Options) -> (GwagRegistrationLayer, Events) {
     (GwagRegistrationLayer::new(options), events)
 }
 
-/// Registers once more, so that everything that is said at a registration had its chance twice.
+/// Registers once more, so that every warning of a registration has had its chance twice.
 async fn registers_again(gateway: &EmbeddedGateway, events: &Events) {
     events.until_registered(1).await;
     gateway.evict_all();

@@ -144,7 +144,7 @@ async fn a_ready_endpoint_brings_its_own_tls() {
     listed(&gateway, 0).await;
 }
 
-/// One side speaks TLS, the other does not: neither hangs, both are told.
+/// One side speaks TLS, the other does not: neither hangs, and both get an error that says so.
 #[tokio::test]
 async fn a_mismatch_of_tls_and_plaintext_is_unreachable() {
     let gateway = gateway().await;
@@ -380,7 +380,7 @@ fn files_that_cannot_be_used_are_told_at_once_by_the_variable() {
     assert!(error.contains("the key does not belong"), "{error}");
 }
 
-/// Counted: no beat fails, nothing is registered anew, and the next connection has the new ones.
+/// No heartbeat fails, nothing is registered again, and the next connection has the new ones.
 #[tokio::test]
 async fn certificates_and_tokens_are_renewed_without_an_interruption() {
     let gateway = gateway().await;

@@ -32,7 +32,7 @@ async fn a_request_in_flight_at_the_signal_is_answered() {
     let call = tokio::spawn(async move { client.hello(hello("hold")).await });
     in_flight(&server.registration, 1).await;
     server.signal();
-    // First the gateway is told, so that it sends no more; then the call is waited for.
+    // First the service is deregistered, so that the gateway sends no more; then it waits for the call.
     listed(&gateway, 0).await;
     until_state(&server.registration, State::Leaving).await;
     assert!(!server.served.is_finished());

@@ -1,4 +1,4 @@
-//! Everything that a registration told its `on_event` callback.
+//! Everything that a registration passed to its `on_event` callback.
 
 use std::sync::Arc;
 

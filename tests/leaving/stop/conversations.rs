@@ -184,7 +184,7 @@ async fn the_last_answer_to_pipelined_requests_says_that_it_is_the_last() {
     assert!(said.ends_with("late"), "{said}");
 }
 
-/// A connection that the server has told to go away already: no ping goes with its stop.
+/// A connection on which the server has already sent GOAWAY: no ping goes with its stop.
 #[tokio::test]
 async fn a_call_on_a_connection_that_is_too_old_for_more() {
     let serve = |parts: Parts| -> Serving {

@@ -84,7 +84,7 @@ async fn calls_by_the_entry_of_a_dead_node_are_served_while_other_nodes_route_to
     while start.elapsed() < PROMPTLY {
         assert_eq!(greet(second.address()).await, "Hello, Ada!");
     }
-    // It is told as soon as it is there again.
+    // It is deregistered there as soon as the node is back.
     first.revive().await.expect("the same ports");
     let report = within("the report", server.registration.finish()).await;
     assert_eq!(report.cut(), 0, "{report}");

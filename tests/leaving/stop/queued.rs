@@ -1,4 +1,4 @@
-//! Calls that wait behind a limit are answered, wherever the limit stands.
+//! Calls that wait behind a limit are answered, wherever the limit is.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -80,7 +80,7 @@ const LIMITS: [(&str, Serve); 6] = [
     ),
 ];
 
-/// Calls all at once, gives the signal once one is answered, and tells which failed.
+/// Makes all calls at once, gives the signal once one is answered, and returns which failed.
 async fn amid_calls(server: Server) -> (Vec<tonic::Status>, LeaveReport) {
     let address = server.address;
     amid_calls_of(server, address).await
@@ -145,7 +145,7 @@ async fn behind_a_limit_of_a_server_that_registers_nothing() {
     loses_none(Options::disabled).await;
 }
 
-/// What is shed is told so at once, and nothing else fails.
+/// A call that is shed fails at once, and nothing else fails.
 #[tokio::test]
 async fn behind_a_limit_that_sheds() {
     let gateway = gateway().await;

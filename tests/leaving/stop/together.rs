@@ -99,7 +99,7 @@ async fn a_leave_beside_the_shutdown_cuts_nothing() {
     }
 }
 
-/// No time for calls: they are cut at once, and told.
+/// No time for calls: they are cut at once, and the report says so.
 #[tokio::test]
 async fn without_any_time_to_drain_a_call_is_cut_at_once() {
     let gateway = gateway().await;

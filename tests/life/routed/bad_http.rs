@@ -1,4 +1,4 @@
-//! Something else stands at the gateway's HTTP base: it is no evidence, and costs nothing.
+//! Something else answers at the gateway's base URL: it is no evidence, and costs nothing.
 
 use std::time::Duration;
 

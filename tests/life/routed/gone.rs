@@ -69,7 +69,7 @@ async fn a_route_that_goes_away_is_noticed_and_its_return() {
     }
 }
 
-/// An OpenAPI service has no route that could be probed here: the schema tells.
+/// An OpenAPI service has no route that could be probed here: the schema shows it.
 #[tokio::test]
 async fn a_schema_that_does_not_show_it_any_more_is_noticed() {
     let gateway = super::node().await;

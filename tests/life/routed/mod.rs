@@ -55,7 +55,7 @@ pub(crate) async fn pair() -> [EmbeddedGateway; 2] {
     [first, second.expect("a second node starts")]
 }
 
-/// Options that can be told everything, and what they tell.
+/// Options with all evidence, and the events that they cause.
 pub(crate) fn told(gateway: &EmbeddedGateway) -> (Options, Events) {
     Events::of(greeter_options(gateway).gateway_http(gateway.http_url()))
 }

@@ -35,7 +35,7 @@ async fn of_three_gateways_of_different_kinds_the_next_one_takes_over() {
     until_state(&server.registration, State::Routed).await;
     let report = server.stop().await;
     assert!(other.registrations().is_empty(), "{report}");
-    // What is left on the two that are gone is told.
+    // The report says that something is left on the two that are gone.
     assert!(!report.is_clean(), "{report}");
 }
 

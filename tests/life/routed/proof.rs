@@ -70,7 +70,7 @@ async fn the_first_call_through_the_gateway_proves_the_route() {
     assert_eq!(server.registration.status().borrow().state(), State::Listed);
     greet(gateway.address()).await;
     until_state(&server.registration, State::Routed).await;
-    // Every registration is proved anew.
+    // Each new registration needs a proof of its own.
     gateway.evict_all();
     events.until_registered(2).await;
     until_state(&server.registration, State::Listed).await;
@@ -148,7 +148,7 @@ async fn a_call_to_the_bound_address_proves_nothing_of_a_dead_one() {
             events.iter().any(suspicious)
         })
         .await;
-    // Registered anew, it is the same address.
+    // Registered again, it has the same address.
     gateway.evict_all();
     events.until_registered(2).await;
     until_state(&server.registration, State::Listed).await;

@@ -31,7 +31,7 @@ async fn gateway(profile: Profile) -> (Place, Option<EmbeddedGateway>) {
     (Place::of(&gateway), Some(gateway))
 }
 
-/// A block is told within 2 s, and its end within 1 s, for every kind.
+/// The status shows a block within 2 s, and its end within 1 s, for every kind of service.
 #[tokio::test]
 async fn a_block_and_its_end_are_told_in_time() {
     let (place, _embedded) = gateway(Profile::Clustered).await;
@@ -65,7 +65,7 @@ async fn a_block_and_its_end_are_told_in_time() {
                 called.states()
             );
             if blocked.is_some() {
-                // It does not come and go, whatever is registered anew meanwhile.
+                // It does not come and go, whatever is registered again meanwhile.
                 let states = called.states();
                 let blocks = states.iter().filter(|it| **it == State::Blocked).count();
                 assert_eq!(blocks, 1, "{states:?}");

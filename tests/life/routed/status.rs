@@ -149,7 +149,7 @@ async fn until_the_gateway_has_answered_nothing_is_claimed() {
             tokio::time::sleep(Duration::from_millis(500)).await;
             assert_eq!(state(), State::Registered, "{profile:?}, {with_http}");
             assert!(registration.is_ready());
-            // Forgotten, it is told anew.
+            // If the gateway forgets it, the status says so again.
             gateway.evict_all();
             let again = |all: &[Event]| {
                 let is_registering = |event: &&Event| match event {

@@ -199,7 +199,7 @@ async fn builds_without_a_hold_know_each_other_by_their_mark() {
     old.stop().await;
 }
 
-/// A foreign client never yields: both take the slot in turns, which is told until it has gone.
+/// A foreign client never yields: both take the slot in turns, and the status says so until it has gone.
 #[tokio::test]
 async fn a_foreign_client_is_beaten_against_and_its_end_is_told() {
     let place = Place::find().await;

@@ -118,7 +118,7 @@ async fn an_owner_that_restarts_keeps_its_name() {
     stranger.leave().await;
 }
 
-/// What differs is told, though nothing was registered.
+/// The reason says what differs, though nothing was registered.
 #[tokio::test]
 async fn a_conflict_shows_what_differs() {
     let place = Place::find().await;

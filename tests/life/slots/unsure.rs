@@ -49,7 +49,7 @@ async fn foreign(place: &Place, comment: &str) -> super::place::Stranger {
         .await
 }
 
-/// The conflict is told within 2 s of the registration, and the entry withdrawn.
+/// The status shows the conflict within 2 s of the registration, and the entry is withdrawn.
 #[tokio::test]
 async fn a_conflict_is_proved_by_the_gateways_count() {
     let place = Place::find().await;

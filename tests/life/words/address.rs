@@ -1,4 +1,4 @@
-//! What is said of the advertised address and of the server's connections.
+//! The messages about the advertised address and the server's connections.
 
 use axum::serve::Listener;
 use tokio::io::DuplexStream;
@@ -129,7 +129,7 @@ async fn an_address_that_nobody_listens_at() {
     server.stop().await;
 }
 
-/// It is not said to whoever has plain TCP.
+/// The message does not appear for plain TCP.
 #[tokio::test]
 async fn connections_that_are_neither_tcp_nor_unix_are_noted() {
     let log = Lines::default();

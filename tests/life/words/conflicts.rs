@@ -1,4 +1,4 @@
-//! What is said of a name that somebody else has, and of a gateway that somebody blocks.
+//! The messages about a name that somebody else has, and a gateway that somebody blocks.
 
 use std::time::Duration;
 

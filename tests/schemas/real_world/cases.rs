@@ -26,7 +26,7 @@ pub(crate) struct Case {
     pub(crate) refused: &'static [Rule],
     /// Those by which it does not pass after the repair either.
     pub(crate) left: &'static [Rule],
-    /// What is told of it all the same, without a repair.
+    /// The findings that remain without a repair.
     pub(crate) warned: &'static [Rule],
 }
 

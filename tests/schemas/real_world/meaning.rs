@@ -1,5 +1,5 @@
-//! What of an OpenAPI document goes over HTTP, without the names that stay at home: ids of
-//! operations, names of path parameters and of components, and enums that are told in words.
+//! What of an OpenAPI document goes over HTTP, without the names that do not: ids of
+//! operations, names of path parameters and of components, and the words of enums.
 
 use std::collections::BTreeMap;
 

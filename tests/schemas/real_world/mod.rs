@@ -45,7 +45,7 @@ fn each_ends_where_it_is_expected() {
     }
 }
 
-/// What becomes of calls is told in a few lines a service, or nobody reads them.
+/// What becomes of calls takes a few lines for each service, or nobody reads them.
 #[test]
 fn warnings_about_calls_are_few() {
     let cases = cases::all();

@@ -45,7 +45,7 @@ impl Outcome {
             && warned == set(case.warned)
     }
 
-    /// What is said about calls of what is registered, or would be.
+    /// The findings about calls of what is registered, or would be.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &Finding> {
         let said = match self.end() {
             End::AtOnce => &self.at_once,

@@ -42,7 +42,7 @@ async fn a_call_that_ends_a_real_gateway_fails_and_is_recorded() {
     assert_eq!(gateway.fatal_calls().len(), 1);
 }
 
-/// Nobody is told of these losses by an error.
+/// No error reveals these losses.
 #[tokio::test]
 async fn what_calls_lose_on_their_way_is_listed() {
     let gateway = EmbeddedGateway::builder().start().await.unwrap();

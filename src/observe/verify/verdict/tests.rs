@@ -206,7 +206,7 @@ fn another_schema_in_a_vn_is_given_way_to_after_a_moment() {
     assert_eq!(watch.remedies.first(), Some(&Remedy::GiveWay));
 }
 
-/// Whose turn it is, `slots` knows.
+/// `slots` knows whose turn it is.
 #[test]
 fn another_schema_in_an_unstable_slot_is_no_verdict() {
     let mut watch = Watch::of("unstable", Some(OURS));
