@@ -140,13 +140,13 @@ mod with_facade {
             let name = match call.verb {
                 Verb::Register { .. } => "register",
                 Verb::Heartbeat(_) => "heartbeat",
-                Verb::Deregister(_) => "deregister",
+                Verb::Deregister(_) | Verb::Recall => "deregister",
             };
             let result = match answer {
-                Answer::Registered { .. } | Answer::Deregistered => "ok",
+                Answer::Registered { .. } | Answer::Deregistered | Answer::Recalled { .. } => "ok",
                 Answer::Beat { known: true } => "ok",
                 Answer::Beat { known: false } => "unknown",
-                Answer::HeldBack => return,
+                Answer::HeldBack | Answer::Unknowable => return,
                 Answer::NotSent => "unreachable",
                 Answer::Broken => "broken",
                 Answer::Refused(_) => "refused",

@@ -100,6 +100,11 @@ impl ControlPlane {
         Some(self.last()?.node)
     }
 
+    /// The node of the last connection.
+    pub(crate) fn home(&self) -> Option<SocketAddr> {
+        self.gateway.home()
+    }
+
     /// The control plane for a call about an id that is valid on `home`: over the shared connection
     /// if it leads there.
     pub(crate) async fn at(&self, home: SocketAddr) -> Result<Self, CallError> {

@@ -6,6 +6,12 @@ use super::proto::ServiceBinding;
 /// Hidden from the public schemas by its leading underscore.
 pub(crate) const NAMESPACE: &str = "_tower_gwag_hold";
 
+/// Whether it is the name of a hold in a gateway's list of registrations.
+pub(crate) fn is_hold(name: &str) -> bool {
+    name.split_once('/')
+        .is_some_and(|(namespace, _)| namespace == NAMESPACE)
+}
+
 /// Must never change: a vN is locked to its hash, and white space counts.
 const PROTO: &str = "\
 // Keeps a gateway's connections to a replica open while the replica leaves.

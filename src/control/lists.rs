@@ -8,12 +8,14 @@ use tokio::time::{Instant, timeout};
 use super::control_plane::{ControlPlane, LONGEST_ID};
 use super::escape::make_plain;
 use super::ghosts;
+use super::hold_binding;
 use super::proto::{
     ListPeersRequest, ListRegistrationsRequest, ListServicesRequest, Peer, Registration,
     ServiceInfo,
 };
 use super::refusal::CallError;
 use super::shared_looks::SlotList;
+use crate::error::{Error, ErrorKind};
 
 /// Enough to tell two nodes apart.
 const MOST_OTHERS: usize = 16;
@@ -22,8 +24,6 @@ pub(super) const MAX_KEPT_BYTES: usize = 1024 * 1024;
 /// The maximum number of nodes, and the maximum length of their names.
 const MOST_PEERS: usize = 1_000;
 const LONGEST_PEER_NAME: usize = 256;
-/// The prefix of holds in the list of registrations.
-const HOLD_PREFIX: &str = "_tower_gwag_hold/";
 /// The timeout for a list that several callers wait for.
 const SHARED_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -116,7 +116,7 @@ impl ControlPlane {
         let request = ListRegistrationsRequest {};
         let listed = self.list("ListRegistrations", &request, |mut it: Registration| {
             it.namespaces
-                .retain(|name| name.ends_with("/unstable") || name.starts_with(HOLD_PREFIX));
+                .retain(|name| name.ends_with("/unstable") || hold_binding::is_hold(name));
             if it.namespaces.is_empty() {
                 return;
             }
@@ -185,9 +185,14 @@ impl ControlPlane {
         (!is_cut).then_some(entries)
     }
 
-    /// The registrations on this node that are `wanted`; of very many, the first.
+    /// The registrations on this node that are `wanted`, in time; of very many, the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it changes nothing.
     pub(crate) async fn registrations(
         &self,
+        limit: Duration,
         mut wanted: impl FnMut(&Registration) -> bool + Send,
     ) -> Result<Vec<Registration>, CallError> {
         let mut registrations = Vec::new();
@@ -203,7 +208,18 @@ impl ControlPlane {
                 }
             }
         });
-        listed.await?;
+        match timeout(limit, listed).await {
+            Ok(listed) => listed?,
+            Err(elapsed) => {
+                let message = format!(
+                    "the gateway {} did not list its registrations within {limit:?}: check that it \
+                     is not overloaded",
+                    self.gateway().target()
+                );
+                let error = Error::new(ErrorKind::TimedOut, message);
+                return Err(CallError::NotSent(error.caused_by(elapsed)));
+            }
+        }
         Ok(registrations)
     }
 }

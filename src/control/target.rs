@@ -1,7 +1,7 @@
 //! The address of a gateway's control plane.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::Uri;
@@ -35,6 +35,11 @@ impl Target {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let default = if self.is_https() { 443 } else { 80 };
         (host.to_owned(), self.uri.port_u16().unwrap_or(default))
+    }
+
+    /// Whether its addresses may change.
+    pub(crate) fn is_name(&self) -> bool {
+        self.lookup.is_some() || self.host_port().0.parse::<IpAddr>().is_err()
     }
 
     /// Host and port as written, without user information.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::address::{self, Spellings, host_name};
+use super::doubts::{Doubt, Doubts};
 use super::takeover::Exclusive;
 use crate::control::address::{dialled, is_bound, is_of_this_host, respelled};
 use crate::control::hold_binding;
@@ -18,12 +19,13 @@ use crate::control::proto::RegisterRequest;
 use crate::control::{CallError, ControlPlane, Gateway, Target, ghosts};
 use crate::error::{Error, ErrorKind};
 use crate::lease::Hold;
-use crate::lease::{Answer, Call, Entry, LeaseKind, Verb};
+use crate::lease::{Answer, Call, Entry, LeaseKind, SWEEP, Verb};
 use crate::observe::http;
 use crate::observe::proof::Callers;
 use crate::observe::slots::{self, Before, Gateways, Guard};
 use crate::observe::verify::{self, Expected};
 use crate::options::{Advertise, Config, GatewayConfig};
+use crate::pace::Pace;
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// The timeout of one look for ghosts.
@@ -45,6 +47,10 @@ const DIFFERENCE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The timeout of the look before a heartbeat, which must not be late.
 const GUARD_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long a gateway keeps an entry without heartbeats at least: a cluster keeps it for 30 s,
+/// whatever the TTL (contract § 3).
+const SHORTEST_TTL: Duration = Duration::from_secs(30);
+
 /// The interval between attempts to tell an unreachable gateway about an abandoned entry.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
 /// The same once the process leaves; connections are attempted no more often than this.
@@ -59,6 +65,8 @@ struct Shared {
     config: Config,
     expected: Arc<[Expected]>,
     exclusive: Option<Exclusive>,
+    /// Registers that broke off.
+    doubts: Doubts,
     /// `None`: the address keeps its spelling.
     spellings: Option<Mutex<Spellings>>,
     bound: Option<SocketAddr>,
@@ -129,6 +137,7 @@ impl Calls {
             controls,
             expected: config.services.iter().map(Expected::of).collect(),
             exclusive: config.exclusive.clone().map(Exclusive::new),
+            doubts: Doubts::default(),
             config,
             spellings,
             bound,
@@ -300,6 +309,25 @@ impl Calls {
         self.0.suspects_ghosts.load(Ordering::Relaxed)
     }
 
+    /// A gateway may have an entry of a Register that broke off.
+    pub(super) fn are_in_doubt(&self) -> bool {
+        self.0.doubts.are_open()
+    }
+
+    /// Takes the identity over on nodes that were away at the start; the result is why this process
+    /// must stay out. `None` if the identity is not exclusive.
+    pub(super) fn watch_identity(
+        &self,
+    ) -> Option<impl Future<Output = Option<Error>> + Send + use<>> {
+        self.0.exclusive.as_ref()?;
+        let shared = Arc::clone(&self.0);
+        let pace = Pace::new(None, shared.config.seed.rotate_left(48));
+        Some(async move {
+            let exclusive = shared.exclusive.as_ref()?;
+            exclusive.watch(&shared.controls, pace).await
+        })
+    }
+
     /// Counts the ghosts of the services after a restart of the gateway, in a few looks; `None` if
     /// they cannot be known.
     pub(crate) fn watch_ghosts(
@@ -411,8 +439,13 @@ impl Calls {
                         },
                         None => control.deregister(id).await,
                     };
+                    if told.is_ok() && call.which != LeaseKind::Former {
+                        // What stays in doubt is in the report.
+                        let _ = Box::pin(shared.settle(call.which)).await;
+                    }
                     told.map(|()| Answer::Deregistered)
                 }
+                Verb::Recall => Box::pin(shared.settle(call.which)).await,
             };
             let (answer, failure) = match result {
                 Ok(answer) => (answer, None),
@@ -481,17 +514,24 @@ impl Shared {
                 vec![hold_binding::binding(unstable)]
             }
         };
+        let instance_id = self.instance_id(address) + &self.mark(which);
         let request = RegisterRequest {
             addr: address.clone(),
             services,
             ttl_seconds: self.config.ttl_seconds,
-            instance_id: self.instance_id(address) + &self.mark(which),
+            instance_id: instance_id.clone(),
         };
         let granted = control.register(request).await.inspect_err(|error| {
-            if let (LeaseKind::Hold, CallError::Refused(error)) = (which, error)
-                && error.kind() == ErrorKind::TierRefused
-            {
+            let refused = match error {
+                CallError::Refused(error) => Some(error.kind()),
+                _ => None,
+            };
+            if which == LeaseKind::Hold && refused == Some(ErrorKind::TierRefused) {
                 self.hold_is_unstable.store(true, Ordering::Relaxed);
+            }
+            let is_broken = matches!(error, CallError::Broken(_));
+            if is_broken || refused == Some(ErrorKind::TimedOut) {
+                self.doubt(gateway, which, address, instance_id);
             }
         })?;
         let node = control.node();
@@ -506,6 +546,35 @@ impl Shared {
             ttl: granted.ttl,
             node,
         })
+    }
+
+    /// A Register of this address and instance id broke off.
+    fn doubt(&self, gateway: usize, kind: LeaseKind, address: &str, instance_id: String) {
+        let ttl = Duration::from_secs(self.config.ttl_seconds.into());
+        let now = Instant::now();
+        // While the port is bound, no other process on this host has this address. A host may be
+        // the name of several, and an address anybody's.
+        let is_unique = self.exclusive.is_some()
+            || match self.config.advertise {
+                Advertise::Bound => true,
+                Advertise::Host(_) => self.config.instance_id.is_none(),
+                Advertise::Exactly(_) => false,
+            };
+        self.doubts.add(Doubt {
+            kind,
+            gateway,
+            node: self.control(gateway).node(),
+            address: address.to_owned(),
+            instance_id,
+            is_unique,
+            since: now,
+            until: now + ttl.max(SHORTEST_TTL) + SWEEP,
+        });
+    }
+
+    /// Removes what Registers of this kind that broke off have left.
+    async fn settle(&self, kind: LeaseKind) -> Result<Answer, CallError> {
+        self.doubts.settle(kind, &self.controls).await
     }
 
     /// A clustered gateway accepts a conflicting schema and lets it lurk: so such a schema is not

@@ -159,7 +159,7 @@ impl LivePeer {
             let replicas: usize = of_ours.map(|it| it.replica_count as usize).sum();
             let mut here = 0;
             // Registrations are only counted, not kept.
-            let counted = self.control.registrations(|it| {
+            let counted = self.control.registrations(LOOK_TIMEOUT, |it| {
                 here += it.namespaces.iter().filter(|name| is_ours(name)).count();
                 false
             });

@@ -4,6 +4,7 @@
 pub(crate) mod address;
 mod caller;
 mod clean_ups;
+mod doubts;
 mod first_gateway;
 mod last_resort;
 mod leave_record;

@@ -1,24 +1,33 @@
 //! An identity that only one process has at a time: at the start, the entries of its former life
-//! are removed from the gateway, and a process whose successor exists stays out (contract,
-//! Takeover).
+//! are removed from every gateway that can be reached, and from the others when they can be; a
+//! process whose successor exists stays out (contract, Takeover).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::control::proto::Registration;
 use crate::control::{CallError, ControlPlane, escaped};
 use crate::error::{Error, ErrorKind};
 use crate::observe::slots::unmarked;
+use crate::pace::Pace;
 
 /// The timeout for the list; a slower gateway is asked again.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The timeout for a gateway that is only an alternative.
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The intervals at which nodes that were away are asked: the first, and the longest.
+const AWAY_INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// An entry without a heartbeat for so long belongs to a process that is gone: live ones send one
+/// every 10 s, and jitter.
+const SILENCE: Duration = Duration::from_secs(12);
 
 /// One process's claim to an identity.
 #[derive(Debug)]
@@ -29,7 +38,22 @@ pub(crate) struct Exclusive {
     incarnation: AtomicU64,
     /// The gateways on which nothing of a former life remains.
     taken_over: Mutex<BTreeSet<usize>>,
+    /// The nodes of them that were asked, by gateway and address.
+    asked: Mutex<BTreeSet<(usize, SocketAddr)>>,
 }
+
+/// What a node that was away turned out to have.
+enum Late {
+    /// Nothing of a former life any more.
+    Settled,
+    /// It is still away, or it is not clear yet whether a younger process lives.
+    Open,
+    /// An entry of a younger process that lives.
+    Younger,
+}
+
+/// Entries with a later incarnation: their last heartbeats, and since when they have not changed.
+type Silent = HashMap<String, (u64, Instant)>;
 
 // === impl Exclusive ===
 
@@ -41,6 +65,7 @@ impl Exclusive {
             identity,
             incarnation: AtomicU64::new(micros),
             taken_over: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -68,15 +93,16 @@ impl Exclusive {
             self.stay_or_remove(&controls[gateway]).await?;
         }
         self.settled().insert(gateway);
+        self.was_asked(gateway, &controls[gateway]);
         if begins {
-            // Gateways that cannot be reached now are dealt with when the registration moves to
-            // them.
-            self.take_over_nodes(&controls[gateway]).await;
+            // `watch` deals with gateways that cannot be reached now.
+            self.take_over_nodes(gateway, &controls[gateway]).await;
             let others = (0..controls.len()).filter(|it| *it != gateway);
             for other in others {
                 if self.takes_over(&controls[other]).await {
                     self.settled().insert(other);
-                    self.take_over_nodes(&controls[other]).await;
+                    self.was_asked(other, &controls[other]);
+                    self.take_over_nodes(other, &controls[other]).await;
                 }
             }
         }
@@ -84,9 +110,89 @@ impl Exclusive {
     }
 
     /// Takes over on the nodes behind one name that were not asked yet.
-    async fn take_over_nodes(&self, control: &ControlPlane) {
+    async fn take_over_nodes(&self, gateway: usize, control: &ControlPlane) {
         for node in control.other_nodes().await {
-            self.takes_over(&node).await;
+            if self.takes_over(&node).await {
+                self.was_asked(gateway, &node);
+            }
+        }
+    }
+
+    fn was_asked(&self, gateway: usize, control: &ControlPlane) {
+        if let Some(node) = control.home() {
+            self.asked().insert((gateway, node));
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, BTreeSet<(usize, SocketAddr)>> {
+        // Single insertions leave the set valid after a panic.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over on every node that was away at the start, as soon as it can be reached. Returns
+    /// why this process must stay out, if a younger one lives on such a node; `None` once every
+    /// node was asked. Names are resolved again and again, because some leave out nodes that are
+    /// away.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a Deregister that has begun runs to its end.
+    pub(crate) async fn watch(&self, controls: &[ControlPlane], mut pace: Pace) -> Option<Error> {
+        let [mut interval, longest] = AWAY_INTERVALS;
+        let mut silent = Silent::new();
+        loop {
+            sleep(pace.about(interval)).await;
+            interval = (2 * interval).min(longest);
+            let mut is_open = false;
+            for (gateway, control) in controls.iter().enumerate() {
+                let nodes = control.gateway().addresses().await;
+                is_open |= nodes.is_empty() || control.gateway().target().is_name();
+                for node in nodes {
+                    if self.asked().contains(&(gateway, node)) {
+                        continue;
+                    }
+                    match self.ask_late(control.apart(Some(node)), &mut silent).await {
+                        Late::Settled => drop(self.asked().insert((gateway, node))),
+                        Late::Open => is_open = true,
+                        Late::Younger => return Some(self.displaced()),
+                    }
+                }
+            }
+            if !is_open {
+                return None;
+            }
+        }
+    }
+
+    /// The clock of a former life may have been ahead of ours, and it is too late to outgrow it: so
+    /// a later incarnation counts only if it lives.
+    async fn ask_late(&self, node: ControlPlane, silent: &mut Silent) -> Late {
+        let Ok(Ok(others)) = timeout(OTHERS_TIMEOUT, self.others(&node)).await else {
+            return Late::Open;
+        };
+        let own = self.incarnation.load(Ordering::Relaxed);
+        let mut gone = Vec::new();
+        let mut late = Late::Settled;
+        for (incarnation, it) in others {
+            let beat = it.last_heartbeat_unix_ms;
+            if incarnation > own {
+                let seen = silent.entry(it.registration_id.clone());
+                let (last, since) = *seen.or_insert_with(|| (beat, Instant::now()));
+                if last != beat {
+                    return Late::Younger;
+                }
+                if since.elapsed() < SILENCE {
+                    late = Late::Open;
+                    continue;
+                }
+            }
+            gone.push((incarnation, it));
+        }
+        // Never cancelled: a timeout only ends the wait.
+        let removed = tokio::spawn(remove(node, gone));
+        match timeout(OTHERS_TIMEOUT, removed).await {
+            Ok(Ok(Ok(()))) => late,
+            _ => Late::Open,
         }
     }
 
@@ -110,15 +216,7 @@ impl Exclusive {
     /// Entries of this identity from other lives, with their incarnations.
     async fn others(&self, control: &ControlPlane) -> Result<Vec<(u64, Registration)>, CallError> {
         let of_us = |it: &Registration| self.incarnation_of(&it.instance_id).is_some();
-        let listed = timeout(LIST_TIMEOUT, control.registrations(of_us)).await;
-        let listed = listed.map_err(|elapsed| {
-            let message = format!(
-                "the gateway {} does not list its registrations in time; it is asked again",
-                control.gateway().target()
-            );
-            let error = Error::new(ErrorKind::TimedOut, message);
-            CallError::NotSent(error.caused_by(elapsed))
-        })??;
+        let listed = control.registrations(LIST_TIMEOUT, of_us).await?;
         let own = self.incarnation.load(Ordering::Relaxed);
         let others = listed
             .into_iter()

@@ -70,6 +70,9 @@ pub(crate) struct Worker {
     held_back: bool,
     /// Counts the ghosts that a restart of the gateway left.
     ghost_watch: Option<JoinHandle<Option<u32>>>,
+    /// Takes an exclusive identity over on nodes that were away.
+    identity_watch: Option<JoinHandle<Option<Error>>>,
+    watches_identity: bool,
     /// The last count of ghosts.
     ghosts: Option<u32>,
     /// Counts the ghosts once more when everything is deregistered.
@@ -133,6 +136,8 @@ impl Worker {
             call: None,
             probe: None,
             ghost_watch: None,
+            identity_watch: None,
+            watches_identity: false,
             ghosts: None,
             last_look: None,
             finish_is_due: false,
@@ -200,6 +205,7 @@ impl Worker {
                     self.step(Input::Probed(found.unwrap_or(Liveness::Silent)));
                 }
                 found = finished(&mut self.ghost_watch) => self.haunted(found.flatten()),
+                found = finished(&mut self.identity_watch) => self.succeeded(found.flatten()),
                 found = optional(&mut self.last_look) => self.looked(found),
                 request = leave_requests.wait_for(Option::is_some), if !leaves => {
                     // `life` owns the sender.
@@ -387,9 +393,16 @@ impl Worker {
         let failure = self.failure.clone();
         match note {
             // Registered only to be withdrawn at once.
-            Note::Registered if self.machine.is_withdrawn() => {}
+            Note::Registered | Note::Alive if self.machine.is_withdrawn() => {}
             Note::Registered => {
                 self.begin_looks();
+                // Once in a life: it goes on until every node was asked.
+                if !self.watches_identity
+                    && let Some(watch) = self.calls.watch_identity()
+                {
+                    self.watches_identity = true;
+                    self.identity_watch = Some(tokio::spawn(watch.in_current_span()));
+                }
                 if let Some(watch) = self.calls.watch_ghosts(self.machine.gateway()) {
                     self.stop_ghost_watch();
                     self.ghost_watch = Some(tokio::spawn(watch));
@@ -648,6 +661,22 @@ impl Worker {
         self.life.board.emit(&Event::Ghosts(text));
     }
 
+    /// A younger process has the identity, as a node says that was away at the start.
+    fn succeeded(&mut self, displaced: Option<Error>) {
+        let Some(displaced) = displaced else { return };
+        self.read_back.pause();
+        self.slots.pause();
+        let displaced = Some(Arc::new(displaced));
+        self.life.board.set_status(State::Displaced, displaced);
+        self.step(Input::Withdraw { for_good: true });
+    }
+
+    fn stop_identity_watch(&mut self) {
+        if let Some(watch) = self.identity_watch.take() {
+            watch.abort();
+        }
+    }
+
     fn stop_ghost_watch(&mut self) {
         if let Some(watch) = self.ghost_watch.take() {
             watch.abort();
@@ -659,6 +688,7 @@ impl Worker {
         self.read_back.pause();
         self.slots.pause();
         self.stop_ghost_watch();
+        self.stop_identity_watch();
         self.calls.leave();
         let mut leaving = Leaving::begin(request.reason, &self.life);
         leaving.ghosts = self.ghosts;

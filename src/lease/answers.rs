@@ -27,6 +27,14 @@ pub(crate) fn is_of_a_slot(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::SchemaConflict | ErrorKind::KindConflict)
 }
 
+/// Whether the gateway may have carried out a call, under an id that nobody knows.
+fn leaves_doubt(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Broken | Answer::Refused(ErrorKind::TimedOut)
+    )
+}
+
 // === impl Machine ===
 
 impl Machine {
@@ -55,14 +63,21 @@ impl Machine {
             (Verb::Deregister(_), Answer::Deregistered) => {
                 self.lease_mut(which).end(Ending::Deregistered);
             }
-            (Verb::Deregister(_), answer) => self.not_deregistered(which, &answer, now),
+            (Verb::Deregister(_), answer) => {
+                self.not_deregistered(which, &answer, Ending::Failed, now);
+            }
+            (Verb::Recall, Answer::Recalled { found: 0 }) => {
+                self.lease_mut(which).end(Ending::NothingHeld);
+            }
+            (Verb::Recall, Answer::Recalled { .. }) => {
+                self.lease_mut(which).end(Ending::Deregistered);
+            }
+            (Verb::Recall, Answer::Unknowable) => self.lease_mut(which).end(Ending::Unanswered),
+            (Verb::Recall, answer) => {
+                self.not_deregistered(which, &answer, Ending::Unanswered, now);
+            }
             (Verb::Register { .. }, answer) if !self.registers(which) => {
-                // Broken: the gateway may have registered it under an id that nobody knows.
-                let ending = match answer {
-                    Answer::Broken => Ending::Unanswered,
-                    _ => Ending::NothingHeld,
-                };
-                self.lease_mut(which).end(ending);
+                self.lease_mut(which).is_in_doubt |= leaves_doubt(&answer);
             }
             // The heartbeat no longer matters; the Deregister is due.
             (Verb::Heartbeat(_), _) if !self.keeps(which) => self.lease_mut(which).set_due(now),
@@ -72,7 +87,9 @@ impl Machine {
                 self.former.set_due(now);
                 self.tell(LeaseKind::Service, Note::Displaced, actions);
             }
-            (_, Answer::NotSent | Answer::Broken) if is_dead && self.serves() => {
+            (verb, answer @ (Answer::NotSent | Answer::Broken)) if is_dead && self.serves() => {
+                let is_register = matches!(verb, Verb::Register { .. });
+                self.lease_mut(which).is_in_doubt |= is_register && leaves_doubt(&answer);
                 self.fail_over(now, actions);
             }
             (Verb::Register { .. }, answer @ Answer::Refused(kind)) => {
@@ -88,7 +105,13 @@ impl Machine {
     }
 
     /// A restarted gateway is back in a moment. While the server serves, there is time.
-    fn not_deregistered(&mut self, which: LeaseKind, answer: &Answer, now: Instant) {
+    fn not_deregistered(
+        &mut self,
+        which: LeaseKind,
+        answer: &Answer,
+        at_last: Ending,
+        now: Instant,
+    ) {
         let tried = self.lease(which).withdrawals;
         let pause = match answer {
             Answer::NotSent => self.pace.poll(),
@@ -101,7 +124,7 @@ impl Machine {
         if may_wait || lease.withdrawals < WITHDRAWALS {
             lease.set_due(now + pause);
         } else {
-            lease.end(Ending::Failed);
+            lease.end(at_last);
         }
     }
 
@@ -272,9 +295,8 @@ impl Machine {
                 _ => {}
             }
         }
-        let timed_out = *answer == Answer::Refused(ErrorKind::TimedOut);
-        if !lease.is_held() && (*answer == Answer::Broken || timed_out) {
-            lease.is_in_doubt = true;
+        if !lease.is_held() {
+            lease.is_in_doubt |= leaves_doubt(answer);
         }
         // A heartbeat is only a question: it is repeated well before the lease expires.
         let delay = match &lease.state {

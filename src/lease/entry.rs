@@ -30,7 +30,7 @@ pub(crate) struct Lease {
     pub(crate) misroutes: u32,
     /// A Register broke off: the gateway may have an entry with an unknown id.
     pub(crate) is_in_doubt: bool,
-    /// Failed Deregister calls.
+    /// Failed Deregister and Recall calls.
     pub(crate) withdrawals: u32,
     /// How it ended; `None` until it is over.
     pub(crate) ending: Option<Ending>,
@@ -49,6 +49,9 @@ pub(crate) enum LeaseState {
         /// When the last call that got a positive answer was sent.
         confirmed: Instant,
     },
+    /// Nothing is wanted any more, but a Register broke off: what it may have left is to be looked
+    /// for at `due`; `None` while the server may need it.
+    Doubtful { due: Option<Instant> },
     /// Nothing is registered, and nothing will be.
     Over,
 }
@@ -80,6 +83,14 @@ impl Lease {
             ending: None,
             abandoned: None,
         }
+    }
+
+    /// Wanted on another gateway; what a Register left on this one stays in doubt.
+    pub(crate) fn want_elsewhere(&mut self, until: Instant) {
+        *self = Self {
+            is_in_doubt: self.is_in_doubt,
+            ..Self::wanted(until)
+        };
     }
 
     /// Nothing is held, and nothing is wanted.
@@ -119,12 +130,18 @@ impl Lease {
     pub(crate) fn entry(&self) -> Option<&Entry> {
         match &self.state {
             LeaseState::Held { entry, .. } => Some(entry),
-            LeaseState::Wanted { .. } | LeaseState::Over => self.abandoned.as_ref(),
+            LeaseState::Wanted { .. } | LeaseState::Doubtful { .. } | LeaseState::Over => {
+                self.abandoned.as_ref()
+            }
         }
     }
 
     pub(crate) fn is_held(&self) -> bool {
         matches!(self.state, LeaseState::Held { .. })
+    }
+
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self.state, LeaseState::Doubtful { .. })
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -135,6 +152,7 @@ impl Lease {
         match &self.state {
             LeaseState::Wanted { until } => Some(*until),
             LeaseState::Held { due, .. } => Some(*due),
+            LeaseState::Doubtful { due } => *due,
             LeaseState::Over => None,
         }
     }
@@ -143,6 +161,7 @@ impl Lease {
         match &mut self.state {
             LeaseState::Wanted { until } => *until = at,
             LeaseState::Held { due, .. } => *due = at,
+            LeaseState::Doubtful { due } => *due = Some(at),
             LeaseState::Over => {}
         }
     }

@@ -32,9 +32,9 @@ impl Machine {
                 true => self.pace.refusal(0),
                 false => std::time::Duration::ZERO,
             };
-            self.service = Lease::wanted(at + pause);
+            self.service.want_elsewhere(at + pause);
             if self.hold_at == Hold::AtStart {
-                self.hold = Lease::wanted(at);
+                self.hold.want_elsewhere(at);
             }
         }
         self.tell(LeaseKind::Service, Note::Unreachable, actions);

@@ -155,7 +155,7 @@ impl Machine {
         self.want_again(now);
         self.cure_if_due(now);
         self.return_if_due(now, &mut actions);
-        self.end_what_is_not_wanted();
+        self.end_what_is_not_wanted(now);
         self.change_phase(now, &mut actions);
         self.call_what_is_due(now, &mut actions);
         self.doubt_the_flight(now, &mut actions);
@@ -188,7 +188,8 @@ impl Machine {
         self.flight.is_some()
             || LeaseKind::ALL
                 .iter()
-                .any(|which| self.lease(*which).is_held())
+                .map(|which| self.lease(*which))
+                .any(|lease| lease.is_held() || lease.is_doubtful())
     }
 
     /// Whether the gateway has the hold, as far as is known.
@@ -220,7 +221,7 @@ impl Machine {
         let lease = self.lease(which);
         match lease.ending {
             Some(ending) => ending,
-            None if self.is_in_flight(which) => Ending::Unanswered,
+            None if self.is_in_flight(which) || lease.is_doubtful() => Ending::Unanswered,
             None if lease.is_held() => Ending::Failed,
             None => Ending::NothingHeld,
         }
@@ -269,6 +270,7 @@ impl Machine {
             (Verb::Deregister(_), Answer::Deregistered) => {
                 self.lease_mut(kind).end(Ending::Deregistered);
             }
+            // A Recall is only made while leaving, which has no other call for this lease.
             _ => {}
         }
     }
@@ -305,17 +307,25 @@ impl Machine {
             .min_by_key(|(due, which)| (*due, may_wait(*which)))
     }
 
-    fn end_what_is_not_wanted(&mut self) {
+    fn end_what_is_not_wanted(&mut self, now: Instant) {
         let busy_with = self.flight.as_ref().map(|flight| flight.call.which);
+        // A hold that may exist keeps connections open, like one that does.
+        let needs_hold = matches!(
+            self.phase,
+            Phase::Serving | Phase::Withdrawing { .. } | Phase::Draining { .. }
+        );
         for which in LeaseKind::ALL {
             let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
             if wanted && busy_with != Some(which) && !self.registers(which) {
+                let is_needed = which == LeaseKind::Hold && needs_hold;
                 let lease = self.lease_mut(which);
-                lease.end(if lease.is_in_doubt {
-                    Ending::Unanswered
+                if lease.is_in_doubt {
+                    let due = (!is_needed).then_some(now);
+                    lease.state = LeaseState::Doubtful { due };
+                    lease.withdrawals = 0;
                 } else {
-                    Ending::NothingHeld
-                });
+                    lease.end(Ending::NothingHeld);
+                }
             }
         }
     }
@@ -337,6 +347,7 @@ impl Machine {
                 (Verb::Heartbeat(entry.clone()), patience)
             }
             LeaseState::Held { entry, .. } => (Verb::Deregister(entry.clone()), SLOW_BEAT),
+            LeaseState::Doubtful { .. } => (Verb::Recall, SLOW_BEAT),
             LeaseState::Over => return,
         };
         let call = Call { which, verb };

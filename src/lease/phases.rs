@@ -122,7 +122,7 @@ impl Machine {
                 until: end.min(now + patience),
             };
             self.hold.set_due(now);
-            self.end_what_is_not_wanted();
+            self.end_what_is_not_wanted(now);
         }
         if let Phase::Releasing { until } = self.phase {
             if self.hold.is_over() {

@@ -94,6 +94,9 @@ pub(crate) enum Verb {
     },
     Heartbeat(Entry),
     Deregister(Entry),
+    /// A Register broke off, and nothing is wanted any more: look for what it left, and deregister
+    /// that.
+    Recall,
 }
 
 /// The result of a call.
@@ -111,6 +114,12 @@ pub(crate) enum Answer {
     /// Not sent, because it would have taken a slot from a newer build.
     HeldBack,
     Deregistered,
+    /// So many entries were found and deregistered.
+    Recalled {
+        found: usize,
+    },
+    /// Which of the gateway's entries are ours cannot be known.
+    Unknowable,
     /// It never left the process.
     NotSent,
     /// The connection ended; the call may have been carried out.

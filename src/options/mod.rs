@@ -401,7 +401,8 @@ impl Options {
     ///
     /// At the start, the registration removes the entries that an earlier process with this
     /// identity left on the gateway: after a crash they would otherwise stay until their TTL
-    /// expires, and calls routed to them would fail. The identity is sent as the instance id
+    /// expires, and calls routed to them would fail. On gateways and nodes that are away at the
+    /// start, it does so as soon as they answer. The identity is sent as the instance id
     /// `<identity>#<incarnation>`. When a younger process takes the identity over, the older one
     /// stays out:
     /// [`State::Displaced`](crate::State::Displaced).

@@ -14,6 +14,7 @@ mod failover;
 mod graphql;
 mod hold;
 mod hold_life;
+mod in_doubt;
 mod nodes;
 mod parity;
 mod routed;

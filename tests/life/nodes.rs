@@ -225,18 +225,16 @@ async fn a_node_that_falls_silent_is_left_and_told_when_it_is_back() {
     assert!(second.registrations().is_empty());
 }
 
+fn exclusive(name: &Name) -> Registration {
+    // So long that the former life does not notice within the test.
+    let beat = Duration::from_secs(10);
+    let options = options(name).heartbeat_interval(beat);
+    start(options.exclusive_instance("greeter-0"))
+}
+
 #[tokio::test]
 async fn an_exclusive_identity_takes_over_on_every_node_of_the_name() {
     let (first, second) = (node().await, node().await);
-    let exclusive = |name: &Name| {
-        // So long that the former life does not notice within the test.
-        let beat = Duration::from_secs(10);
-        start(
-            options(name)
-                .heartbeat_interval(beat)
-                .exclusive_instance("greeter-0"),
-        )
-    };
     let former_name = Name::new("former.test", &[second.address()]);
     let former = exclusive(&former_name);
     until_listed(&second, 1).await;
@@ -247,4 +245,116 @@ async fn an_exclusive_identity_takes_over_on_every_node_of_the_name() {
     assert!(second.registrations().is_empty(), "removed before");
     registration.leave().await;
     former.leave().await;
+}
+
+/// It was away when the new life began, and the name may leave it out meanwhile.
+#[tokio::test]
+async fn an_exclusive_identity_takes_over_on_a_node_that_is_reached_later() {
+    for is_left_out in [false, true] {
+        let (first, second) = (node().await, node().await);
+        let former = exclusive(&Name::new("former-late.test", &[second.address()]));
+        until_listed(&second, 1).await;
+        let way = Way::to(&second, ([127, 0, 0, 1], 0).into()).await;
+        let from = way.address;
+        way.close().await;
+        let all = [first.address(), from];
+        let name = Name::new("late.test", &all[..if is_left_out { 1 } else { 2 }]);
+        let registration = exclusive(&name);
+        registered(&registration).await;
+        assert_eq!(first.registrations().len(), 1);
+        assert_eq!(second.registrations().len(), 1, "out of reach");
+        let _way = Way::to(&second, from).await;
+        name.set(&all);
+        until_listed(&second, 0).await;
+        assert!(registration.status().borrow().is_registered());
+        assert_eq!(deregistered(&second), 1);
+        registration.leave().await;
+        former.leave().await;
+    }
+}
+
+/// The same, where it is another gateway of the list.
+#[tokio::test]
+async fn an_exclusive_identity_takes_over_on_a_gateway_that_is_reached_later() {
+    let (first, second) = (node().await, node().await);
+    let former = exclusive(&Name::new("former-other.test", &[second.address()]));
+    until_listed(&second, 1).await;
+    let way = Way::to(&second, ([127, 0, 0, 1], 0).into()).await;
+    let from = way.address;
+    way.close().await;
+    let proto = include_str!("../../examples/greeter/proto/greeter.proto");
+    let both = Options::new([first.address(), from])
+        .seed(7)
+        .hold(Hold::Off);
+    let both = both.service(Service::proto(proto).namespace("greeter"));
+    let registration = start(both.exclusive_instance("greeter-0"));
+    registered(&registration).await;
+    let _way = Way::to(&second, from).await;
+    until_listed(&second, 0).await;
+    assert_eq!(first.registrations().len(), 1);
+    registration.leave().await;
+    former.leave().await;
+}
+
+/// A younger process lives on a node that only it could reach.
+#[tokio::test]
+async fn a_younger_process_on_a_node_that_is_reached_later_displaces_this_one() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&second, ([127, 0, 0, 1], 0).into()).await;
+    let from = way.address;
+    way.close().await;
+    let registration = exclusive(&Name::new("older.test", &[first.address(), from]));
+    registered(&registration).await;
+    // It beats, which shows that it lives.
+    let younger = options(&Name::new("younger.test", &[second.address()]));
+    let younger = start(younger.exclusive_instance("greeter-0"));
+    until_listed(&second, 1).await;
+    let _way = Way::to(&second, from).await;
+    let mut status = registration.status();
+    let displaced = status.wait_for(|now| now.state() == State::Displaced);
+    let displaced = timeout(DEADLINE, displaced).await.expect("displaced");
+    let text = displaced.expect("alive").to_string();
+    assert!(text.contains("`greeter-0`"), "{text}");
+    until_listed(&first, 0).await;
+    assert_eq!(second.registrations().len(), 1, "the younger one's stays");
+    assert!(younger.status().borrow().is_registered());
+    registration.leave().await;
+    younger.leave().await;
+}
+
+/// The clock of a former life was ahead, and its entry gets no heartbeats.
+#[tokio::test]
+async fn a_dead_entry_that_seems_younger_displaces_nobody() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&second, ([127, 0, 0, 1], 0).into()).await;
+    let from = way.address;
+    way.close().await;
+    let proto = include_str!("../../examples/greeter/proto/greeter.proto");
+    let request = crate::control::proto::RegisterRequest {
+        addr: "127.0.0.1:9".to_owned(),
+        services: vec![crate::control::proto::ServiceBinding {
+            namespace: "greeter".to_owned(),
+            proto_source: proto.as_bytes().to_vec(),
+            ..Default::default()
+        }],
+        ttl_seconds: 300,
+        instance_id: format!("greeter-0#{}", u64::MAX),
+    };
+    let mut client = crate::control::client(&second.target()).await;
+    client.register(request).await.expect("registered");
+    let registration = exclusive(&Name::new("ahead.test", &[first.address(), from]));
+    registered(&registration).await;
+    let _way = Way::to(&second, from).await;
+    let begun = std::time::Instant::now();
+    let gone = second.wait_until(|now| now.registrations.is_empty());
+    let patience = Duration::from_secs(60);
+    assert!(timeout(patience, gone).await.is_ok(), "it stays");
+    assert!(
+        begun.elapsed() > Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(first.registrations().len(), 1);
+    assert!(registration.status().borrow().is_registered());
+    registration.leave().await;
 }

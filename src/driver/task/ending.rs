@@ -97,6 +97,7 @@ impl Worker {
         // not a replica of the service.
         report.unconfirmed = report.abandoned > report.pending
             || self.calls.suspects_ghosts()
+            || self.calls.are_in_doubt()
             || [LeaseKind::Hold, LeaseKind::Former]
                 .map(|which| self.machine.ending(which))
                 .iter()
@@ -200,6 +201,7 @@ pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>) -> LeaveRepor
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.stop_identity_watch();
         self.abandoned();
     }
 }

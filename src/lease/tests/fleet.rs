@@ -87,6 +87,8 @@ impl FleetGateway {
                 Answer::Beat { known }
             }
             Verb::Deregister(_) => Answer::Deregistered,
+            // These leave no doubt: nobody else is looked for.
+            Verb::Recall => Answer::Recalled { found: 0 },
         }
     }
 

@@ -234,11 +234,67 @@ fn a_slow_answer_on_a_living_connection_is_waited_for() {
 }
 
 #[test]
-fn a_register_that_broke_off_is_not_called_nothing() {
+fn what_a_register_that_broke_off_has_left_is_looked_for() {
+    for (answer, ending) in [
+        (Answer::Recalled { found: 1 }, Ending::Deregistered),
+        (Answer::Recalled { found: 0 }, Ending::NothingHeld),
+        (Answer::Unknowable, Ending::Unanswered),
+    ] {
+        let mut sim = Sim::new(1);
+        sim.answer(Answer::Broken);
+        sim.leave();
+        assert_eq!(sim.call, Some(RECALL));
+        assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Unanswered);
+        assert!(!sim.draining, "the gateway may still send calls");
+        sim.answer(answer);
+        assert_eq!(sim.machine.ending(LeaseKind::Service), ending);
+        assert!(sim.draining);
+    }
+}
+
+#[test]
+fn what_is_in_doubt_and_cannot_be_looked_for_stays_so() {
     let mut sim = Sim::new(1);
     sim.answer(Answer::Broken);
     sim.leave();
+    for _ in 0..3 {
+        sim.wake_until_called();
+        assert_eq!(sim.call, Some(RECALL));
+        sim.answer(Answer::NotSent);
+    }
+    assert!(sim.draining);
     assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Unanswered);
+    sim.drained();
+    assert!(sim.finished_at.is_some());
+    assert!(!sim.machine.is_busy());
+}
+
+/// The Register was in flight when leaving began.
+#[test]
+fn a_register_that_breaks_off_while_leaving_is_looked_for() {
+    let mut sim = Sim::new(1);
+    sim.leave();
+    sim.answer(Answer::Broken);
+    assert_eq!(sim.call, Some(RECALL));
+    sim.answer(Answer::Recalled { found: 1 });
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Deregistered);
+}
+
+#[test]
+fn doubt_survives_the_turn_to_another_gateway() {
+    let mut sim = Sim::with_gateways(2, Hold::Off, 1);
+    // Silent, and given up.
+    while !sim.probing {
+        sim.wake();
+    }
+    sim.probed(Liveness::Silent);
+    sim.answer(Answer::Broken);
+    assert_eq!(sim.turns, 1);
+    assert!(is_register(sim.call.as_ref().expect("at once")));
+    sim.answer(Answer::NotSent);
+    sim.leave();
+    sim.wake_until_called();
+    assert_eq!(sim.call, Some(RECALL));
 }
 
 #[test]

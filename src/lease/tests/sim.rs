@@ -15,6 +15,11 @@ pub(super) const REGISTER_HOLD: Call = Call {
     verb: Verb::Register { spelling: 0 },
 };
 
+pub(super) const RECALL: Call = Call {
+    which: LeaseKind::Service,
+    verb: Verb::Recall,
+};
+
 /// A machine, its clock, and its outstanding call.
 pub(super) struct Sim {
     pub(super) machine: Machine,

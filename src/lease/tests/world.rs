@@ -112,6 +112,16 @@ impl World {
                 list.retain(|entry| entry.id != asked.id);
                 Answer::Deregistered
             }
+            // Whatever the gateway: the driver knows where each Register broke off.
+            Verb::Recall => {
+                let mut found = 0;
+                for list in &mut self.lists {
+                    let before = list.len();
+                    list.retain(|entry| !(entry.unknown && entry.which == call.which));
+                    found += before - list.len();
+                }
+                Answer::Recalled { found }
+            }
         }
     }
 

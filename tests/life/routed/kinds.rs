@@ -34,6 +34,15 @@ impl Place {
         }
     }
 
+    /// The ids of everything that is registered, holds included.
+    pub(crate) async fn entries(&self) -> Vec<String> {
+        let mut client = control::client(&self.target).await;
+        let listed = client.list_registrations(control::proto::ListRegistrationsRequest {});
+        let listed = within("the list", listed).await.expect("listed");
+        let listed = listed.into_inner().registrations;
+        listed.into_iter().map(|it| it.registration_id).collect()
+    }
+
     /// Somebody whose schema blocks a clustered gateway, until [`Blocker::leave`].
     pub(crate) async fn block(&self) -> Blocker {
         let mut client = control::client(&self.target).await;

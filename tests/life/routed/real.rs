@@ -1,17 +1,22 @@
 //! On a real gateway, where `GWAG_GATEWAY` and `GWAG_GATEWAY_HTTP` name one that nobody else uses:
 //! the tests block it. Else on embedded ones, so that both are held to the same.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::response::Html;
 use tower_gwag::{Cleanness, ErrorKind, Event, GwagRegistrationLayer, Options, State};
 use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use super::kinds::{Called, Kind, Place};
+use super::proof::{OF_A_GATEWAY, ask, suspicions};
 use super::registrations;
 use super::service::Names;
 use crate::support::servers::{bind, serve_tonic_routes};
-use crate::support::until_state;
+use crate::support::{Events, greeter_client, hello, until_state, within};
+use crate::words::logged::{Lines, field};
 
 /// The real gateway, if it is of this profile, or an embedded one.
 async fn gateway(profile: Profile) -> (Place, Option<EmbeddedGateway>) {
@@ -162,6 +167,119 @@ async fn a_standalone_gateway_is_never_said_to_be_blocked() {
             assert_eq!(registrations(&called.events), 1);
             called.stop().await;
         }
+    }
+}
+
+/// A server that answers every path with 200 and a page.
+async fn login_page() -> String {
+    let (listener, address) = bind("127.0.0.1:0").await;
+    let page = Router::new().fallback(|| async { Html("<html><form>log in</form></html>") });
+    tokio::spawn(axum::serve(listener, page).into_future());
+    format!("http://{address}")
+}
+
+/// Neither what a standalone gateway answers nor a login page is a schema: no status follows from
+/// it, and no cure, whether somebody calls the service or not.
+#[tokio::test]
+async fn what_is_no_schema_at_gateway_http_changes_nothing() {
+    let (place, _embedded) = gateway(Profile::Clustered).await;
+    let another = crate::support::gateway().await;
+    let standalone = std::env::var("GWAG_GATEWAY_STANDALONE_HTTP").ok();
+    println!("a real standalone gateway: {standalone:?}");
+    let standalone = standalone.unwrap_or_else(|| another.http_url());
+    for (what, base) in [("standalone", standalone), ("login", login_page().await)] {
+        for kind in Kind::ALL {
+            let before = place.entries().await.len();
+            let options = Options::new(&*place.target).gateway_http(&*base);
+            let (options, events) = Events::of(options);
+            let uncalled = kind.of_this_run(options).await;
+            let called = Called::start(kind, &place, Some(&base)).await;
+            called.until(State::Routed, called.begun).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let all = [called.states(), events.all_states()];
+            let entries = place.entries().await.len() - before;
+            println!("{what}, {kind:?}: {all:?}, {entries} entries");
+            assert!(!all.concat().contains(&State::Blocked), "{all:?}");
+            assert_eq!(called.status().state(), State::Routed);
+            assert_eq!(registrations(&called.events) + registrations(&events), 2);
+            // Each has a hold, where there is gRPC.
+            assert_eq!(entries, if kind == Kind::Proto { 4 } else { 2 });
+            called.stop().await;
+            uncalled.stop().await;
+        }
+    }
+}
+
+/// What scrapers, probes and the gateway's own host ask a server directly.
+async fn ask_locally(kind: Kind, address: SocketAddr) {
+    if kind == Kind::Proto {
+        let mut client = greeter_client(address).await;
+        // Whatever it answers.
+        let _ = within("an answer", client.hello(hello("Ada"))).await;
+        return;
+    }
+    let here = "127.0.0.1";
+    for headers in [
+        &["user-agent: curl/8.5.0", "accept: */*"][..],
+        &[
+            "user-agent: Prometheus/3.1.0",
+            "accept: application/openmetrics-text",
+        ],
+        &["user-agent: kube-probe/1.31", "accept: */*"],
+        &["user-agent: Go-http-client/1.1"],
+    ] {
+        ask(address, here, headers).await;
+    }
+}
+
+/// Whoever calls the bound address, which only a gateway's own call to it proves: a service whose
+/// advertised address is dead is never Routed, and warned of once.
+#[tokio::test]
+async fn local_calls_prove_nothing_and_a_dead_address_is_warned_of_once() {
+    let (place, _embedded) = gateway(Profile::Clustered).await;
+    for (kind, dead_as) in [
+        (Kind::OpenApi, Some("http://")),
+        (Kind::Proto, Some("")),
+        (Kind::OpenApi, None),
+        (Kind::Proto, None),
+        (Kind::GraphQl, None),
+    ] {
+        let log = Lines::default();
+        let _guard = log.start_at(tracing::Level::WARN);
+        let (nobody, dead) = bind("127.0.0.1:0").await;
+        drop(nobody);
+        let options = Options::new(&*place.target).gateway_http(&*place.http);
+        let options = match dead_as {
+            Some(scheme) => options.advertise(format!("{scheme}{dead}")),
+            None => options,
+        };
+        let (options, events) = Events::of(options);
+        let server = kind.of_this_run(options).await;
+        until_state(&server.registration, State::Listed).await;
+        for _ in 0..5 {
+            ask_locally(kind, server.address).await;
+            if kind == Kind::OpenApi && dead_as.is_some() {
+                // Even what looks like a gateway: it did not dial what is advertised.
+                ask(server.address, "127.0.0.1", &OF_A_GATEWAY).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let states = events.all_states();
+        let warnings = log.all();
+        let warnings: Vec<_> = warnings.iter().map(|line| field(line, "message")).collect();
+        println!(
+            "{kind:?}, dead: {}: {states:?}, {warnings:?}",
+            dead_as.is_some()
+        );
+        assert!(!states.contains(&State::Routed), "{states:?}");
+        let expected = usize::from(dead_as.is_some());
+        assert_eq!(warnings.len(), expected, "{warnings:?}");
+        assert_eq!(suspicions(&events).len(), expected);
+        for warning in &warnings {
+            assert!(warning.contains(&dead.to_string()), "{warning}");
+            assert!(warning.contains("Options::advertise"), "{warning}");
+        }
+        server.stop().await;
     }
 }
 

@@ -80,6 +80,20 @@ impl Place {
         entries(self.client.clone(), &self.namespace).await
     }
 
+    /// How often the gateway has rejected a replica that wanted the slot.
+    pub(crate) async fn rejected(&self, version: &str) -> u64 {
+        let url = format!("{}/api/admin/services", self.http);
+        let (status, body) = crate::support::get(&url).await;
+        assert_eq!(status, 200, "{body}");
+        let all: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let all = all["services"].as_array().expect("a list");
+        let is_it = |it: &&serde_json::Value| {
+            it["namespace"] == *self.namespace && it["version"] == version
+        };
+        let service = all.iter().find(is_it).expect("the service");
+        service["rejectedJoins"]["count"].as_u64().unwrap_or(0)
+    }
+
     pub(crate) async fn until_hash(
         &self,
         what: &str,

@@ -12,6 +12,8 @@ use crate::support::{
 
 async fn newcomer(place: &Place, comment: &str) -> Running {
     let options = place.options().service(place.greeter("v1", comment));
+    // What lurks would be rejected with each beat.
+    let options = options.heartbeat_interval(Duration::from_millis(1_500));
     let server = tonic_greeter(options.gateway_http(&*place.http)).await;
     until_state(&server.registration, State::Refused).await;
     let status = server.registration.status().borrow().clone();
@@ -86,10 +88,16 @@ async fn of_newcomers_with_different_schemas_one_is_routed_and_none_lurks() {
         })
         .await;
         let withdrawn = taken.elapsed() - Duration::from_millis(300);
-        println!("round {round}: one entry after {withdrawn:?}");
         assert!(withdrawn < Duration::from_secs(2), "{withdrawn:?}");
         sleep(Duration::from_secs(1)).await;
+        let rejected = place.rejected("v1").await;
+        sleep(Duration::from_secs(3)).await;
         assert_eq!(place.entries().await.len(), 1, "none lurks");
+        let later = place.rejected("v1").await;
+        println!(
+            "round {round}: one entry after {withdrawn:?}; rejected {rejected}, {later} two beats later"
+        );
+        assert_eq!(later, rejected, "none lurks");
         let listed = |it: &&Running| it.registration.status().borrow().is_registered();
         assert_eq!(all.iter().filter(listed).count(), 1);
         for server in all {

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -31,7 +31,7 @@ impl Lines {
         self.start_at(tracing::Level::INFO)
     }
 
-    pub(super) fn start_at(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
+    pub(crate) fn start_at(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
         let lines = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
@@ -41,14 +41,14 @@ impl Lines {
         crate::support::log_to(subscriber)
     }
 
-    pub(super) fn all(&self) -> Vec<Value> {
+    pub(crate) fn all(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text");
         let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         text.lines().map(line).collect()
     }
 }
 
-pub(super) fn field<'a>(line: &'a Value, name: &str) -> &'a str {
+pub(crate) fn field<'a>(line: &'a Value, name: &str) -> &'a str {
     line["fields"][name].as_str().unwrap_or_default()
 }
 

@@ -2,7 +2,7 @@
 
 mod address;
 mod conflicts;
-mod logged;
+pub(crate) mod logged;
 
 use std::net::SocketAddr;
 
