@@ -83,6 +83,19 @@ pub fn pets_service() -> Service {
     Service::openapi(PETS_OPENAPI)
 }
 
+/// For how long this thread was ready to run and had no processor: on a busy machine, what a bound
+/// on a time does not count. Zero where the system does not tell.
+pub fn waited_for_a_processor() -> Duration {
+    waited_of("/proc/thread-self/schedstat")
+}
+
+/// The same of a file of `/proc`.
+pub fn waited_of(schedstat: impl AsRef<std::path::Path>) -> Duration {
+    let text = std::fs::read_to_string(schedstat).unwrap_or_default();
+    let waited = text.split(' ').nth(1).and_then(|it| it.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
+}
+
 /// Makes it the log of this thread, on which the whole test runs.
 ///
 /// While it were the only one, a line that is first reached on another test's thread, which has none,

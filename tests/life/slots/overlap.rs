@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use tower_gwag::{ErrorKind, Event, Options, State};
 
 use super::place::Place;
+use crate::control::proto::Registration;
 use crate::support::{
     Events, Running, axum_app, pets_app, registered, tonic_greeter, until_state, within,
 };
@@ -20,18 +21,23 @@ async fn build(place: &Place, comment: &str) -> Running {
 }
 
 /// Waits for the next beat of the one entry that the namespace has.
-pub(super) async fn beaten(place: &Place) {
-    let beat = async || {
-        let entries = place.entries().await;
-        entries.first().map(|it| it.last_heartbeat_unix_ms)
-    };
-    let last = beat().await;
+pub(super) async fn beaten(place: &Place) -> Registration {
+    let before = place.entries().await.remove(0);
     within("a beat", async {
-        while beat().await == last {
-            sleep(Duration::from_millis(5)).await;
+        loop {
+            let entries = place.entries().await.into_iter();
+            let mut same = entries.filter(|it| it.registration_id == before.registration_id);
+            match same.next() {
+                Some(now) if now.last_heartbeat_unix_ms != before.last_heartbeat_unix_ms => {
+                    return now;
+                }
+                // It has stepped aside, and makes none.
+                None => std::future::pending().await,
+                Some(_) => sleep(Duration::from_millis(5)).await,
+            }
         }
     })
-    .await;
+    .await
 }
 
 /// More of them where somebody looks for rare ones.
@@ -60,6 +66,8 @@ async fn a_rollout_at_the_worst_moment_goes_unnoticed() {
                 now != before.as_deref()
             })
             .await;
+        let entries = place.entries().await;
+        entries.into_iter().for_each(|entry| swaps.note(entry));
         let report = old.stop().await;
         assert!(report.is_clean(), "{report}");
         until_state(&new.registration, State::Routed).await;

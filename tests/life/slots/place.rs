@@ -14,7 +14,7 @@ use tower_gwag_gateway::{EmbeddedGateway, Profile};
 use crate::control::client;
 use crate::control::proto::control_plane_client::ControlPlaneClient;
 use crate::control::proto::{self, Registration};
-use crate::support::{GREETER_PROTO, greeter_client, hello, within};
+use crate::support::{GREETER_PROTO, greeter_client, hello, waited_for_a_processor, within};
 
 pub(crate) struct Place {
     /// `host:port`.
@@ -166,6 +166,14 @@ impl Place {
 
     /// Calls through the gateway, one each 10 ms, until it is stopped.
     pub(crate) async fn caller(&self) -> Caller {
+        self.caller_beside(|| Duration::ZERO).await
+    }
+
+    /// The same, with what else waits for a processor beside this thread.
+    pub(crate) async fn caller_beside(
+        &self,
+        others: impl Fn() -> Duration + Send + 'static,
+    ) -> Caller {
         let mut greeter = greeter_client(&self.control).await;
         let stopped = Arc::new(std::sync::Mutex::new(Vec::new()));
         let calls = Arc::clone(&stopped);
@@ -175,11 +183,13 @@ impl Place {
                 pause.tick().await;
                 let at = Instant::now();
                 let call = timeout(Duration::from_secs(2), greeter.hello(hello("Ada"))).await;
-                let is_ok = matches!(call, Ok(Ok(_)));
-                calls
-                    .lock()
-                    .expect("no panic")
-                    .push((at, Instant::now(), is_ok));
+                let call = Call {
+                    begun: at,
+                    ended: Instant::now(),
+                    waited: waited_for_a_processor() + others(),
+                    is_ok: matches!(call, Ok(Ok(_))),
+                };
+                calls.lock().expect("no panic").push(call);
             }
         });
         Caller {
@@ -190,6 +200,15 @@ impl Place {
 
     /// Counts how often the slot changes hands.
     pub(crate) fn swaps(&self, version: &'static str) -> Swaps {
+        self.swaps_beside(version, || Duration::ZERO)
+    }
+
+    /// The same, with what else waits for a processor beside this thread.
+    pub(crate) fn swaps_beside(
+        &self,
+        version: &'static str,
+        others: impl Fn() -> Duration + Send + 'static,
+    ) -> Swaps {
         let seen = Arc::new(std::sync::Mutex::new(Seen::default()));
         let (shared, client) = (Arc::clone(&seen), self.client.clone());
         let namespace = self.namespace.clone();
@@ -197,7 +216,8 @@ impl Place {
             loop {
                 let hash = hash(client.clone(), &namespace, version).await;
                 let entries = entries(client.clone(), &namespace).await;
-                shared.lock().expect("no panic").saw(hash, entries);
+                let waited = waited_for_a_processor() + others();
+                shared.lock().expect("no panic").saw(hash, entries, waited);
                 sleep(Duration::from_millis(10)).await;
             }
         });
@@ -238,15 +258,26 @@ pub(crate) struct Swaps {
 struct Seen {
     /// Those that had the slot, one after the other.
     hashes: Vec<String>,
-    /// When each entry was registered and last beat, in the order of their registration.
-    beats: Vec<(String, u64, u64)>,
+    /// In the order of their registration.
+    beats: Vec<Beats>,
+    /// How long it was waited for a processor until the last look.
+    waited: Duration,
+}
+
+struct Beats {
+    id: String,
+    registered: u64,
+    /// When it beat, as far as that was seen.
+    all: Vec<u64>,
+    /// How long it was waited for a processor before it was registered, and until now.
+    waited: [Duration; 2],
 }
 
 /// A gateway lists what it took a moment later, and a beat takes a moment to arrive.
 const CROSSING_MS: u64 = 100;
 
 impl Seen {
-    fn saw(&mut self, hash: Option<String>, entries: Vec<Registration>) {
+    fn saw(&mut self, hash: Option<String>, entries: Vec<Registration>, waited: Duration) {
         if let Some(hash) = hash
             && self.hashes.last() != Some(&hash)
         {
@@ -254,27 +285,44 @@ impl Seen {
         }
         for entry in entries {
             let (id, at) = (entry.registration_id, entry.last_heartbeat_unix_ms);
-            match self.beats.iter_mut().find(|it| it.0 == id) {
-                Some(known) => known.2 = at,
-                None => self.beats.push((id, at, at)),
+            match self.beats.iter_mut().find(|it| it.id == id) {
+                Some(known) => known.all.push(at),
+                None => self.beats.push(Beats {
+                    id,
+                    registered: at,
+                    all: Vec::new(),
+                    waited: [self.waited, waited],
+                }),
             }
+        }
+        self.waited = waited;
+        let newest = self.beats.last_mut();
+        if let Some(newest) = newest.filter(|it| it.all.iter().all(|at| *at == it.registered)) {
+            newest.waited[1] = waited;
         }
     }
 
     /// Whether an older entry beat when a newer one had just been registered: no look at the
-    /// gateway can have told it.
+    /// gateway can have told it. Whoever had no processor was later.
     fn has_crossed(&self) -> bool {
-        self.beats
-            .iter()
-            .enumerate()
-            .any(|(at, (_, registered, _))| {
-                let soon = *registered..*registered + CROSSING_MS;
-                self.beats[..at].iter().any(|older| soon.contains(&older.2))
-            })
+        self.beats.iter().enumerate().any(|(at, newer)| {
+            let [before, until] = newer.waited;
+            let late = u64::try_from((until - before).as_millis()).expect("no ages");
+            let soon = newer.registered..newer.registered + CROSSING_MS + late;
+            let mut older = self.beats[..at].iter().flat_map(|it| &it.all);
+            older.any(|beat| soon.contains(beat))
+        })
     }
 }
 
 impl Swaps {
+    /// A beat that somebody else saw: its entry may be gone before the next look.
+    pub(crate) fn note(&self, entry: Registration) {
+        let mut seen = self.seen.lock().expect("no panic");
+        let waited = seen.waited;
+        seen.saw(None, vec![entry], waited);
+    }
+
     pub(crate) fn count(self) -> usize {
         self.task.abort();
         self.seen
@@ -296,8 +344,16 @@ impl Swaps {
     }
 }
 
+struct Call {
+    begun: Instant,
+    ended: Instant,
+    /// How long it was waited for a processor until then.
+    waited: Duration,
+    is_ok: bool,
+}
+
 pub(crate) struct Caller {
-    calls: Arc<std::sync::Mutex<Vec<(Instant, Instant, bool)>>>,
+    calls: Arc<std::sync::Mutex<Vec<Call>>>,
     task: JoinHandle<()>,
 }
 
@@ -306,7 +362,7 @@ impl Caller {
     pub(crate) async fn answered(&self) {
         let since = Instant::now();
         within("a call is answered", async {
-            let is_new = |it: &(Instant, Instant, bool)| it.2 && it.0 >= since;
+            let is_new = |it: &Call| it.is_ok && it.begun >= since;
             while !self.calls.lock().expect("no panic").iter().any(is_new) {
                 sleep(Duration::from_millis(5)).await;
             }
@@ -315,24 +371,26 @@ impl Caller {
     }
 
     /// How long nothing was served, at the longest, and how many of how many calls failed. From
-    /// the end of the last call before that was answered to that of the next one.
+    /// the end of the last call before that was answered to that of the next one, without the time
+    /// in which there was no processor to run on.
     pub(crate) fn unserved(self) -> (Duration, usize, usize) {
         self.task.abort();
         let calls = self.calls.lock().expect("no panic");
         let mut longest = Duration::ZERO;
         let mut last_ok = None;
         let mut failed = 0;
-        for (_, end, is_ok) in calls.iter() {
-            if !is_ok {
+        for call in calls.iter() {
+            if !call.is_ok {
                 failed += 1;
                 continue;
             }
-            if let (Some(last), true) = (last_ok, failed > 0) {
-                longest = longest.max(*end - last);
+            if let (Some((ended, waited)), true) = (last_ok, failed > 0) {
+                let between: Duration = call.ended - ended;
+                longest = longest.max(between.saturating_sub(call.waited - waited));
             }
-            last_ok = Some(*end);
+            last_ok = Some((call.ended, call.waited));
         }
-        let failed = calls.iter().filter(|it| !it.2).count();
+        let failed = calls.iter().filter(|it| !it.is_ok).count();
         (longest, failed, calls.len())
     }
 }

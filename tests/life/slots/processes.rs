@@ -1,6 +1,7 @@
 //! `unstable` builds that overlap, each a process of its own that is stopped by SIGTERM.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -12,7 +13,7 @@ use super::overlap::{UNSERVED, beaten, rounds};
 use super::place::{Place, source};
 use crate::support::greeter::greeter_server::GreeterServer;
 use crate::support::servers::{TestGreeter, bind};
-use crate::support::within;
+use crate::support::{waited_of, within};
 
 /// The child: it says when it can be started, is started by a line, and ends by a signal.
 #[tokio::test]
@@ -78,6 +79,17 @@ impl Build {
         build
     }
 
+    /// For how long its threads had no processor.
+    fn waited(&self) -> impl Fn() -> Duration + Send + use<> {
+        let tasks = format!("/proc/{}/task", self.child.id().expect("it runs"));
+        move || {
+            let tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+            tasks
+                .map(|task| waited_of(task.path().join("schedstat")))
+                .sum()
+        }
+    }
+
     async fn says(&mut self, what: &str) {
         let line = format!("BUILD {what}");
         within(what, async {
@@ -110,6 +122,12 @@ impl Build {
     }
 }
 
+/// What a process had waited for, also after its end.
+fn lasting(most: &AtomicU64, waited: Duration) -> Duration {
+    let waited = u64::try_from(waited.as_nanos()).expect("no centuries");
+    Duration::from_nanos(most.fetch_max(waited, Ordering::Relaxed).max(waited))
+}
+
 /// SIGTERM right after a beat that the old build makes while the new one registers.
 #[tokio::test]
 async fn a_rollout_of_processes_at_the_worst_moment_goes_unnoticed() {
@@ -119,9 +137,14 @@ async fn a_rollout_of_processes_at_the_worst_moment_goes_unnoticed() {
     old.says("listed").await;
     for round in 0..rounds() {
         let mut new = Build::ready(&place, &format!("new {round}")).await;
-        let caller = place.caller().await;
+        let both = || {
+            let (older, newer) = (old.waited(), new.waited());
+            let most = AtomicU64::new(0);
+            move || newer() + lasting(&most, older())
+        };
+        let caller = place.caller_beside(both()).await;
         caller.answered().await;
-        let swaps = place.swaps("unstable");
+        let swaps = place.swaps_beside("unstable", both());
         beaten(&place).await;
         // The beat comes after 1.8 to 2.2 s.
         sleep(Duration::from_millis(1_700 + 70 * (round % 5))).await;
@@ -129,6 +152,9 @@ async fn a_rollout_of_processes_at_the_worst_moment_goes_unnoticed() {
         // Or it has stepped aside, and makes none.
         let beat = timeout(Duration::from_millis(600), beaten(&place)).await;
         old.terminate();
+        if let Ok(beat) = &beat {
+            swaps.note(beat.clone());
+        }
         new.says("listed").await;
         old.ended().await;
         sleep(Duration::from_millis(2_500)).await;
@@ -155,9 +181,13 @@ async fn a_roll_back_of_processes_goes_unnoticed() {
     old.start().await;
     old.says("listed").await;
     for round in 0..rounds() {
-        let caller = place.caller().await;
-        caller.answered().await;
         let mut new = Build::ready(&place, &format!("new {round}")).await;
+        let (older, newer) = (old.waited(), new.waited());
+        let most = AtomicU64::new(0);
+        let caller = place
+            .caller_beside(move || older() + lasting(&most, newer()))
+            .await;
+        caller.answered().await;
         new.start().await;
         new.says("listed").await;
         let hash = place.hash("unstable").await;
