@@ -65,13 +65,15 @@
 //!
 //! # In one call
 //!
-//! [`serve`] does all of that for axum, and [`serve_tonic`] for tonic:
+//! [`serve`] does all of that for axum, the layer included, and [`serve_tonic`] for tonic:
 //!
 //! ```no_run
+//! # use axum::{Json, Router, routing::get};
 //! # use tokio::net::TcpListener;
 //! # use tower_gwag::{Options, Service};
-//! # async fn run(app: axum::Router, service: Service) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run(service: Service) -> Result<(), Box<dyn std::error::Error>> {
 //! let options = Options::new("gateway:50090").service(service);
+//! let app = Router::new().route("/pets", get(|| async { Json(["Rex", "Tom"]) }));
 //! let listener = TcpListener::bind("0.0.0.0:8081").await?;
 //! let report = tower_gwag::serve(listener, app, options).await?;
 //! # let _ = report;
