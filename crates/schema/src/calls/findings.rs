@@ -99,8 +99,8 @@ fn names(subjects: &[&Subject]) -> String {
 fn words(rule: Rule) -> (&'static str, &'static str) {
     match rule {
         Rule::CallsFatalMap => (
-            "gateways (1.1 and 1.4) give each operation a gRPC method, too, and one call of it with an \
-             object of free properties in its body or answer ends their process: ",
+            "gateways (1.4, not 1.1) give each operation a gRPC method, too, and one call of it with an object of \
+             free properties in its body or answer ends their process, for everybody: ",
             "name the properties, or make sure that nobody calls it by gRPC: HTTP and GraphQL carry it",
         ),
         Rule::CallsStreamUnsigned => (

@@ -14,6 +14,7 @@ use crate::graphql::{
 };
 use crate::openapi::references::{followed, is_data, is_map, path_item};
 use crate::openapi::{Document, keywords, step};
+use crate::release::GatewayRelease;
 use crate::render::Site;
 
 /// The methods that gateways serve.
@@ -44,9 +45,14 @@ pub(crate) fn operations(
     (namespace, version): (&str, &str),
     document: &Document,
     schema: &Schema,
+    release: GatewayRelease,
 ) -> Vec<Operation> {
-    let methods = grpc_methods(namespace, version, document.as_json());
+    let mut methods = grpc_methods(namespace, version, document.as_json());
     let maps = maps(&methods);
+    // 1.1 makes no valid descriptor of a document with a map, so that none of its operations has a route.
+    if release < GatewayRelease::V1_4 && !maps.is_empty() {
+        methods.clear();
+    }
     let methods = methods.into_iter();
     let reader = Reader {
         root: document.as_json(),

@@ -219,6 +219,9 @@ fn what_ends_a_gateway_by_a_document_is_warned_of() {
         at("post", "/pets", &body, "")
     };
     warned(rule, body(free), body(named));
+    // 1.1 has no gRPC route for such a document.
+    let old = check_for(&[answer(free)], GatewayRelease::V1_1).unwrap();
+    assert!(old.is_empty(), "{old}");
 }
 
 #[test]

@@ -200,7 +200,8 @@ rules! {
 
     /// No stream has uint64 or fixed64, nor a map in its request: one call ends a gateway's process.
     CallsFatalStream = "calls-fatal-stream", Schema;
-    /// Warning: a gRPC call of an OpenAPI operation with an object of free properties ends a gateway's process.
+    /// Warning, from release 1.4: a gRPC call of an OpenAPI operation with an object of free properties ends
+    /// a gateway's process.
     CallsFatalMap = "calls-fatal-map", Schema;
     /// For release 1.1: header and cookie parameters are names, or no schema change of any service is served.
     CallsHeaderName = "calls-header-name", Schema;

@@ -59,7 +59,8 @@ pub(crate) fn check(
                 found.push(no_operations());
             }
             found.extend(shared_parameters(&document));
-            let operations = calls::of_openapi((namespace, version), &document, &judged.schema);
+            let operations =
+                calls::of_openapi((namespace, version), &document, &judged.schema, release);
             found.extend(calls::findings(&operations));
             // A parameter that many operations share is reported once.
             let mut told = HashSet::new();
