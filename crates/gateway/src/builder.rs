@@ -12,7 +12,8 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
-    /// A gateway without a cluster: it refuses at Register what it cannot serve.
+    /// A gateway without a cluster: it refuses at Register what it cannot serve, and has no HTTP ingress:
+    /// OpenAPI services are called by GraphQL.
     #[default]
     Standalone,
     /// A node of a cluster, also of a cluster of one: it accepts first and mounts later.

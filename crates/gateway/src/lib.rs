@@ -1,7 +1,7 @@
 //! A gwag gateway in this process, to develop and test services against.
 //!
 //! [`EmbeddedGateway`] listens on real sockets and answers as a real gateway does: the 11 RPCs of
-//! the control plane, the gRPC ingress on the same port, and the HTTP ingress on a second port.
+//! the control plane, the gRPC ingress on the same port, and HTTP and GraphQL on a second port.
 //! Hooks make it misbehave on purpose: evict, refuse, delay, freeze, kill. It is a development and
 //! test tool, never a gateway for production.
 //!
@@ -9,9 +9,8 @@
 //! statuses, changes numbers and names, and drops messages, of which [`EmbeddedGateway::changed_calls`]
 //! lists what it noticed. [`EmbeddedGateway::fatal_calls`] lists the calls that would end a real gateway.
 //!
-//! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, MCP, or
-//! multipart uploads by GraphQL. Unlike a real gateway, it has `/api/ingress` without a cluster,
-//! too.
+//! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, or MCP. As with real
+//! gateways, only a [clustered](Profile::Clustered) one has an HTTP ingress.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tower_gwag_gateway::Error> {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 pub(super) use self::peers::Forgotten;
 use self::peers::Peers;
+use super::registry::Lasting;
 use super::registry::binding::{Binding, Key};
-use super::registry::lasting::Lasting;
 
 /// How long an entry lives after it was put.
 const ENTRY_LIFE: Duration = Duration::from_secs(30);

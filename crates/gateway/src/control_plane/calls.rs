@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::{Request, Status};
 
-use super::deadline::deadline_of;
+use super::deadline_of;
 use crate::cluster::Forgotten;
 use crate::ledger::Subject;
 use crate::node::Node;

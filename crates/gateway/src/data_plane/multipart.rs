@@ -8,22 +8,36 @@ use super::openapi::FormPart;
 /// The most parts of a form.
 const MAX_PARTS: usize = 1000;
 
-/// Parses the parts of a form; the error has the gateway's text.
-pub(super) fn read(kind: &str, body: &Bytes) -> Result<Vec<FormPart>, String> {
+/// The boundary of a form by its content type: an empty one if it names none, `None` if it is no form.
+pub(super) fn boundary(kind: &str) -> Option<String> {
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
-    if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
-        return Err(format!(
-            "multipart: expected multipart/form-data, got {media:?}"
-        ));
+    let is_form = media.trim().eq_ignore_ascii_case("multipart/form-data");
+    is_form.then(|| parameter(parameters, "boundary").unwrap_or_default())
+}
+
+/// Parses the form of a request to an OpenAPI service; the error has the gateway's text.
+pub(super) fn read(kind: &str, body: &Bytes) -> Result<Vec<FormPart>, String> {
+    let boundary = boundary(kind).ok_or_else(|| {
+        let media = kind.split(';').next().unwrap_or_default();
+        format!("multipart: expected multipart/form-data, got {media:?}")
+    })?;
+    if boundary.is_empty() {
+        return Err("multipart: missing boundary".to_owned());
     }
-    let boundary = parameter(parameters, "boundary").filter(|it| !it.is_empty());
-    let boundary = boundary.ok_or_else(|| "multipart: missing boundary".to_owned())?;
-    let cut = || "multipart: read form: unexpected EOF".to_owned();
+    parts(&boundary, body).map_err(|why| format!("multipart: read form: {why}"))
+}
+
+/// The parts of a form.
+pub(super) fn parts(boundary: &str, body: &Bytes) -> Result<Vec<FormPart>, &'static str> {
+    let cut = || "unexpected EOF";
     let delimiter = format!("\r\n--{boundary}");
     let opening = format!("--{boundary}");
     let mut at = match body.starts_with(opening.as_bytes()) {
         true => opening.len(),
-        false => find(body, delimiter.as_bytes(), 0).ok_or_else(cut)? + delimiter.len(),
+        false => {
+            let found = find(body, delimiter.as_bytes(), 0);
+            found.ok_or("multipart: NextPart: EOF")? + delimiter.len()
+        }
     };
     let mut parts = Vec::new();
     loop {

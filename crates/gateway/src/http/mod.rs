@@ -24,18 +24,27 @@ const SCHEMA: &str = "/schema.graphql";
 
 /// Answers one request of the HTTP port.
 pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Response<HttpBody> {
-    if visitor::is_foreign(request.headers(), life.is_local) {
+    let is_page = is_our_own(&request);
+    if visitor::is_foreign(request.headers(), life.is_local, is_page) {
         let why = "pages of other sites may not call the embedded gateway";
         return text(StatusCode::FORBIDDEN, why);
     }
     let path = request.uri().path().to_owned();
-    if path == "/api/ingress" || path.starts_with("/api/ingress/") {
-        return data_plane::http::call(life, request).await;
+    let is_ingress = path == "/api/ingress" || path.starts_with("/api/ingress/");
+    // A standalone gateway answers every path with GraphQL.
+    let is_standalone = life.membership.is_none() && !is_page;
+    if is_standalone && is_ingress {
+        tracing::warn!(
+            path,
+            "a standalone gateway has no HTTP ingress and answers with GraphQL: start the embedded one \
+             with `Profile::Clustered`"
+        );
     }
-    // A standalone gateway answers every other path with GraphQL.
-    let is_standalone = life.membership.is_none();
-    if path == "/api/graphql" || (is_standalone && !is_our_own(&path)) {
+    if is_standalone || path == "/api/graphql" {
         return data_plane::graphql::call(life, request).await;
+    }
+    if is_ingress {
+        return data_plane::http::call(life, request).await;
     }
     if let Some(form) = path.strip_prefix("/api/schema/") {
         return schema::answer(life, form, request.uri().query().unwrap_or_default());
@@ -69,9 +78,10 @@ pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Respo
     }
 }
 
-/// The embedded gateway's own pages, for people.
-fn is_our_own(path: &str) -> bool {
-    matches!(path, "/" | SCHEMA | "/api/services" | "/api/graphql")
+/// Whether a request is for one of the embedded gateway's own pages, which calls nothing.
+fn is_our_own<B>(request: &Request<B>) -> bool {
+    let is_plain = request.method() == Method::GET && request.uri().query().is_none();
+    is_plain && matches!(request.uri().path(), "/" | SCHEMA | "/api/services")
 }
 
 /// The page with the services and a console; it loads nothing from other hosts.

@@ -1,9 +1,7 @@
 //! The registry: registrations, slots, the stable alias, deprecations.
 
 pub(super) mod binding;
-mod builtin;
 mod introspect;
-pub(super) mod lasting;
 pub(super) mod mount;
 mod operator;
 pub(super) mod prepare;
@@ -18,7 +16,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use self::binding::{Binding, Key, Schema};
-use self::lasting::Lasting;
 use self::slot::{RejectedJoins, Slot};
 use super::builder::Profile;
 use super::view::{RegistrationView, ServiceView};
@@ -45,6 +42,28 @@ pub(super) struct Registration {
     order: u64,
 }
 
+/// State that outlives registrations; in a cluster also restarts, and it is the same on every node.
+#[derive(Debug, Default)]
+pub(crate) struct Lasting {
+    /// The highest vN ever registered of a namespace, until it is retracted.
+    pub(crate) stable: BTreeMap<String, u64>,
+    /// Reasons by service, also of services that are not registered.
+    pub(crate) deprecations: BTreeMap<Key, String>,
+}
+
+impl Lasting {
+    /// Raises the alias to a vN whose slot is filled.
+    fn raise_stable(&mut self, (namespace, version): &Key) {
+        let number = version
+            .strip_prefix('v')
+            .and_then(|n| n.parse::<u64>().ok());
+        if let Some(number) = number {
+            let stable = self.stable.entry(namespace.clone()).or_default();
+            *stable = number.max(*stable);
+        }
+    }
+}
+
 /// Milliseconds since 1970.
 pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now()
@@ -57,7 +76,7 @@ impl Registry {
     pub(super) fn new(profile: Profile, lasting: Arc<Mutex<Lasting>>) -> Self {
         let registry = Self {
             registrations: BTreeMap::new(),
-            slots: builtin::slots(profile),
+            slots: slot::built_in(profile),
             lasting,
             clock: 0,
         };

@@ -1,12 +1,15 @@
 //! A slot: one (namespace, version) with its schema and its replicas.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
-use super::binding::{Binding, Caps};
+use super::binding::{Binding, Caps, Key, Kind, Schema};
+use crate::builder::Profile;
 use crate::proxy::upstream::{AtZero, Upstream};
+use tower_gwag_schema::hash;
 
 /// One replica of a service.
 #[derive(Debug)]
@@ -159,6 +162,32 @@ pub(crate) struct RejectedJoins {
     pub(crate) count: u64,
     pub(crate) last_reason: String,
     pub(crate) last_unix_ms: u64,
+}
+
+/// The slots of a fresh registry: the services that a gateway registers itself.
+pub(super) fn built_in(profile: Profile) -> BTreeMap<Key, Slot> {
+    let mut services = vec![("admin", Kind::OpenApi), ("admin_events", Kind::Internal)];
+    if profile == Profile::Clustered {
+        services.push(("ps", Kind::Internal));
+    }
+    services
+        .into_iter()
+        .map(|(namespace, kind)| {
+            let key = (namespace.to_owned(), "v1".to_owned());
+            let hash = hash::of_bytes(namespace.as_bytes());
+            let (caps, schema) = (Caps::default(), Schema::Internal);
+            let binding = Binding::new(key.clone(), kind, hash, caps, schema, 0);
+            let slot = Slot {
+                binding: Arc::new(binding),
+                pool: Arc::new(Pool::new(caps)),
+                deprecation: None,
+                filled: 0,
+                routed: true,
+                rejected: RejectedJoins::default(),
+            };
+            (key, slot)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -106,7 +106,8 @@ async fn a_strict_gateway_dies_of_it() {
 
 /// Who of three services with one path is called after each of twelve rebuilds.
 async fn owners(seed: u64) -> Vec<String> {
-    let builder = EmbeddedGateway::builder().seed(seed);
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    let builder = builder.seed(seed);
     let gateway = builder.start().await.unwrap();
     let caller = Caller::connect(&gateway.target()).await;
     let mut backends = Vec::new();
@@ -120,16 +121,19 @@ async fn owners(seed: u64) -> Vec<String> {
         // An address that nobody answers at tells by the error whose it is.
         let base = format!("http://127.0.0.1:1/{namespace}");
         caller.register_binding(&base, binding).await.unwrap();
+        soon(gateway.wait_until(|now| now.pending_mounts == 0)).await;
         backends.push(backend);
     }
     let mut owners = Vec::new();
     for _ in 0..12 {
         let id = caller.register("127.0.0.1:1", "demo", PROTO).await;
+        soon(gateway.wait_until(|now| now.pending_mounts == 0)).await;
         let (_, text) = soon(http(&gateway.http_url(), "GET", "/api/ingress/pets/7", "")).await;
         let text = String::from_utf8(text).unwrap();
         let at = text.find("127.0.0.1:1/").expect("an address");
         owners.push(text[at..].chars().nth(12).into_iter().collect());
         caller.deregister(&id).await.unwrap();
+        soon(gateway.wait_until(|now| now.pending_mounts == 0)).await;
     }
     owners
 }

@@ -7,10 +7,14 @@ mod document;
 mod execute;
 pub(crate) mod graph;
 mod introspect;
+mod lex;
+mod parse;
+mod project;
 mod serve;
 mod socket;
 mod subscribe;
 mod types;
+mod upload;
 mod validate;
 mod values;
 

@@ -4,24 +4,28 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 use super::super::fatal::Ingress;
 use super::super::http::HangUp;
 use super::super::json::{self, Value};
-use super::super::paths;
-use super::document::{Document, parse};
+use super::super::{multipart, paths};
+use super::document::Document;
 use super::execute::{Execution, error_json};
+use super::parse::parse;
 use super::validate::{cycle, validate};
 use super::values::{Variables, given, variable};
-use super::{document, socket};
+use super::{document, socket, upload};
 use crate::http::HttpBody;
 use crate::node::life::Life;
 
 /// The largest request, in bytes.
 const MAX_BODY: usize = 10 << 20;
+
+/// The largest request with files, in bytes; a real gateway has no limit up to 40 MiB.
+const MAX_UPLOAD: usize = 64 << 20;
 
 /// A GraphQL request.
 #[derive(Clone, Debug, Default)]
@@ -145,10 +149,19 @@ pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Respon
     let query = paths::query(parts.uri.query().unwrap_or_default());
     let asked = match parts.method {
         Method::GET => Asked::of(Value::Object(query)),
-        Method::POST => match read(body).await {
-            Ok(body) => from_body(&parts.headers, &body),
-            Err(()) => Asked::default(),
-        },
+        Method::POST => {
+            let kind = kind_of(&parts.headers);
+            let form = multipart::boundary(&kind);
+            let most = if form.is_some() { MAX_UPLOAD } else { MAX_BODY };
+            match (read(body, most).await, form) {
+                (Ok(body), Some(boundary)) => match upload::read(&boundary, &body) {
+                    Ok(asked) => asked,
+                    Err(why) => return not_a_request(&why),
+                },
+                (Ok(body), None) => from_body(&kind, &body),
+                (Err(()), _) => Asked::default(),
+            }
+        }
         _ => Asked::default(),
     };
     match asked.prepared(life, &parts.headers) {
@@ -165,27 +178,28 @@ pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Respon
     }
 }
 
-async fn read(mut body: Incoming) -> Result<Bytes, ()> {
+async fn read(mut body: Incoming, most: usize) -> Result<Bytes, ()> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(drop)?;
         if let Ok(data) = frame.into_data() {
             bytes.extend_from_slice(&data);
         }
-        if bytes.len() > MAX_BODY {
+        if bytes.len() > most {
             return Err(());
         }
     }
     Ok(bytes.freeze())
 }
 
-fn from_body(headers: &HeaderMap, body: &[u8]) -> Asked {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .map(|it| json::lossy(it.as_bytes()))
-        .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-    match kind.as_str() {
+fn kind_of(headers: &HeaderMap) -> String {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.map(|it| json::lossy(it.as_bytes()))
+        .unwrap_or_default()
+}
+
+fn from_body(kind: &str, body: &[u8]) -> Asked {
+    match kind.split(';').next().unwrap_or_default().trim() {
         "application/graphql" => Asked {
             query: json::lossy(body),
             ..Asked::default()
@@ -195,6 +209,14 @@ fn from_body(headers: &HeaderMap, body: &[u8]) -> Asked {
         }
         _ => json::whole(body).map(Asked::of).unwrap_or_default(),
     }
+}
+
+/// The answer to a form that is no request.
+fn not_a_request(why: &str) -> Response<HttpBody> {
+    let error = error_json("", &format!("graphql multipart: {why}"), &[]);
+    let mut response = page(format!("{{\"data\":null,\"errors\":[{error}]}}\n"));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
 }
 
 fn page(text: String) -> Response<HttpBody> {

@@ -98,6 +98,8 @@ fn leaf(of: Named<'_>, literal: &LiteralValue) -> Option<Value> {
         ("String", L::String(text)) => Some(Value::String(text.clone())),
         ("ID" | "Long", L::String(text) | L::Int(text)) => Some(Value::String(text.clone())),
         ("Boolean", L::Bool(it)) => Some(Value::Bool(*it)),
+        // An id of an upload made before, which the gateway does not have (new-graphql-upload-literal).
+        ("Upload", L::String(text)) if !text.is_empty() => Some(Value::String(text.clone())),
         ("Int" | "Float" | "String" | "ID" | "Long" | "Boolean" | "Upload", _) => None,
         // JSON, and the scalars of services.
         (_, literal) => Some(free(literal, &Variables::new())),

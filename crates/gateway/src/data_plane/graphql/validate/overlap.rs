@@ -1,0 +1,142 @@
+//! Fields of one name in a selection: they must be the same field, with the same arguments.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::super::document::{Field, Selection, print_value};
+use super::super::types::{self, Named};
+use super::{MAX_PAIRS, Rules};
+
+impl<'a> Rules<'a> {
+    pub(super) fn overlapping(&mut self, of: Named<'a>, selections: &'a [Selection]) {
+        let mut fields = Vec::new();
+        self.gather(of, selections, &mut fields, &mut HashSet::new());
+        for (n, first) in fields.iter().enumerate() {
+            for second in &fields[n + 1..] {
+                if first.1.key() == second.1.key()
+                    && let Some((why, mut places, others)) = self.conflict(first, second)
+                {
+                    places.push(first.1.at);
+                    let (mut all, mut rest) = (vec![first.1.at], vec![second.1.at]);
+                    all.extend(places.into_iter().filter(|at| *at != first.1.at));
+                    rest.extend(others);
+                    all.extend(rest);
+                    let text = format!(
+                        "Fields \"{}\" conflict because {why}. Use different aliases on the fields to fetch \
+                         both if this was intentional.",
+                        first.1.key()
+                    );
+                    self.wrong(text, &all);
+                }
+            }
+        }
+    }
+
+    fn gather(
+        &self,
+        of: Named<'a>,
+        selections: &'a [Selection],
+        out: &mut Vec<(Named<'a>, &'a Field)>,
+        seen: &mut HashSet<&'a str>,
+    ) {
+        for it in selections {
+            match it {
+                Selection::Field(field) => out.push((of, field)),
+                Selection::Inline { on, selections, .. } => {
+                    let inner = match on {
+                        None => Some(of),
+                        Some(on) => types::named(self.schema, &on.text),
+                    };
+                    if let Some(inner) = inner {
+                        self.gather(inner, selections, out, seen);
+                    }
+                }
+                Selection::Spread { name, .. } => {
+                    if let Some(fragment) = self.document.fragment(&name.text)
+                        && seen.insert(&name.text)
+                        && let Some(on) = types::named(self.schema, &fragment.on.text)
+                    {
+                        self.gather(on, &fragment.selections, out, seen);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why two fields of one name conflict, and the positions of the fields on either side.
+    fn conflict(
+        &mut self,
+        (of, one): &(Named<'a>, &'a Field),
+        (other_of, other): &(Named<'a>, &'a Field),
+    ) -> Option<(String, Vec<usize>, Vec<usize>)> {
+        self.pairs += 1;
+        if self.pairs > MAX_PAIRS || std::ptr::eq(*one, *other) {
+            return None;
+        }
+        let is_exclusive = of.name() != other_of.name() && of.is_object() && other_of.is_object();
+        if !is_exclusive {
+            if one.name != other.name {
+                let why = format!("{} and {} are different fields", one.name, other.name);
+                return Some((why, Vec::new(), Vec::new()));
+            }
+            let shown = |field: &Field| {
+                let all = field.arguments.iter();
+                all.map(|it| (it.name.text.clone(), print_value(&it.value.value)))
+                    .collect::<BTreeSet<_>>()
+            };
+            if shown(one) != shown(other) {
+                return Some((
+                    "they have differing arguments".to_owned(),
+                    Vec::new(),
+                    Vec::new(),
+                ));
+            }
+        }
+        let first = types::field(self.schema, *of, &one.name)?;
+        let second = types::field(self.schema, *other_of, &other.name)?;
+        let shapes = (
+            first.of.is_list,
+            first.of.non_null,
+            first.of.named.is_composite(),
+        );
+        let is_alike = shapes
+            == (
+                second.of.is_list,
+                second.of.non_null,
+                second.of.named.is_composite(),
+            );
+        if !is_alike || (!shapes.2 && first.of.named.name() != second.of.named.name()) {
+            let why = format!(
+                "they return conflicting types {} and {}",
+                first.of.show(),
+                second.of.show()
+            );
+            return Some((why, Vec::new(), Vec::new()));
+        }
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        self.gather(first.of.named, one.inner(), &mut left, &mut HashSet::new());
+        self.gather(
+            second.of.named,
+            other.inner(),
+            &mut right,
+            &mut HashSet::new(),
+        );
+        let (mut whys, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for a in &left {
+            for b in &right {
+                if a.1.key() == b.1.key()
+                    && let Some((why, more, most)) = self.conflict(a, b)
+                {
+                    whys.push(format!(
+                        "subfields \"{}\" conflict because {why}",
+                        a.1.key()
+                    ));
+                    places.push(a.1.at);
+                    places.extend(more);
+                    others.push(b.1.at);
+                    others.extend(most);
+                }
+            }
+        }
+        (!whys.is_empty()).then(|| (whys.join(" and "), places, others))
+    }
+}
