@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 use greeter::greeter_client::GreeterClient;
 use greeter::greeter_server::{Greeter, GreeterServer};
 use greeter::{GreetingsRequest, HelloReply, HelloRequest};
-use support::{BoxError, Gateway, print_report, print_status, until_answered};
+use support::{
+    BoxError, Gateway, graphql, print_report, print_status, until_answered, until_routed,
+};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -101,11 +103,7 @@ async fn main() -> Result<(), BoxError> {
     let layer = GwagRegistrationLayer::new(Options::new(&gateway.control_plane).service(service));
     let registration = layer.registration();
     let statuses = print_status(&registration, start);
-    let caller = tokio::spawn(call_myself(
-        registration.clone(),
-        gateway.control_plane,
-        start,
-    ));
+    let caller = tokio::spawn(call_myself(registration.clone(), gateway.clone(), start));
 
     // The server: three lines know of the registration, and a fourth tells long streams to end.
     let polite = Polite {
@@ -127,13 +125,14 @@ async fn main() -> Result<(), BoxError> {
     Ok(served?)
 }
 
-/// Calls this very service, but through the gateway.
-async fn call_myself(registration: Registration, gateway: String, start: Instant) {
+/// Calls this very service, but through the gateway: by gRPC, GraphQL and HTTP.
+async fn call_myself(registration: Registration, gateway: Gateway, start: Instant) {
     let called = async {
         registration.registered().await?;
         println!("RESULT registered ms={}", start.elapsed().as_millis());
         let hello = until_answered(|| async {
-            let mut client = GreeterClient::connect(format!("http://{gateway}")).await?;
+            let url = format!("http://{}", gateway.control_plane);
+            let mut client = GreeterClient::connect(url).await?;
             let request = HelloRequest {
                 name: "gateway".into(),
                 delay_ms: 0,
@@ -142,6 +141,7 @@ async fn call_myself(registration: Registration, gateway: String, start: Instant
         });
         let (hello, mut client) = hello.await?;
         println!("answer     {} from {}", hello.greeting, hello.replica);
+        until_routed(&registration, start).await?;
         let request = GreetingsRequest {
             name: "stream".into(),
             count: 3,
@@ -150,6 +150,15 @@ async fn call_myself(registration: Registration, gateway: String, start: Instant
         let greetings = client.greetings(request).await?.into_inner();
         let greetings: Vec<_> = greetings.collect::<Result<_, _>>().await?;
         println!("stream     {} greetings", greetings.len());
+        if !gateway.http.is_empty() {
+            let query = r#"{ greeter { hello(name: "GraphQL") { greeting } } }"#;
+            let answer = until_answered(|| graphql(&gateway.http, query)).await?;
+            println!("GraphQL    {answer}");
+            let path = "/greeter.v1.Greeter/Hello";
+            let answer = gateway.ingress("POST", path, r#"{"name":"HTTP"}"#).await?;
+            let answer = answer.unwrap_or("no ingress: the gateway is standalone".to_owned());
+            println!("HTTP       {answer}");
+        }
         println!("RESULT called answer={:?}", hello.greeting);
         println!("\nserving; Ctrl-C ends it");
         Ok::<_, BoxError>(())

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example mixed`, then Ctrl-C. With `GWAG_GATEWAY=host:port` and
 //! `GWAG_GATEWAY_HTTP=http://host:port` it registers with that gateway; otherwise with an
-//! embedded one in this process, whose list of services it prints.
+//! embedded one in this process.
 
 mod app;
 mod calls;
@@ -15,18 +15,18 @@ mod greeter {
     include!("../greeter/generated.rs");
 }
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use support::{BoxError, Gateway, print_report, print_status, until_answered};
+use support::{
+    BoxError, Gateway, graphql, print_report, print_status, until_answered, until_routed,
+};
 use tokio::net::TcpListener;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, stop_signal};
-use tower_gwag_gateway::EmbeddedGateway;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let start = Instant::now();
-    let gateway = Arc::new(Gateway::find().await?);
+    let gateway = Gateway::find().await?;
 
     // What to register, and with whom: three services, one address, one lease.
     let options = Options::new(&gateway.control_plane);
@@ -34,8 +34,7 @@ async fn main() -> Result<(), BoxError> {
     let layer = GwagRegistrationLayer::new(options);
     let registration = layer.registration();
     let statuses = print_status(&registration, start);
-    let caller = call_myself(registration.clone(), Arc::clone(&gateway), start);
-    let caller = tokio::spawn(caller);
+    let caller = tokio::spawn(call_myself(registration.clone(), gateway.clone(), start));
 
     // The server: three lines know of the registration.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -52,45 +51,36 @@ async fn main() -> Result<(), BoxError> {
 }
 
 /// Calls each service of this very process, but through the gateway.
-async fn call_myself(registration: Registration, gateway: Arc<Gateway>, start: Instant) {
+async fn call_myself(registration: Registration, gateway: Gateway, start: Instant) {
     let called = async {
         registration.registered().await?;
         println!("RESULT registered ms={}", start.elapsed().as_millis());
-        if let Some(embedded) = &gateway.embedded {
-            list(embedded).await?;
+        let expected = calls::expected_hashes()?;
+        let listed = gateway.hashes(&expected.each_ref().map(|it| it.0)).await?;
+        for (namespace, hash) in &expected {
+            let found = &listed[*namespace];
+            println!(
+                "RESULT listed namespace={namespace} hash={found} as_expected={}",
+                found == hash
+            );
         }
         let answer = until_answered(|| calls::grpc(&gateway.control_plane)).await?;
         println!("RESULT called kind=grpc answer={answer:?}");
         if gateway.http.is_empty() {
-            println!("set GWAG_GATEWAY_HTTP to call HTTP and GraphQL through the gateway");
             return Ok(());
         }
-        let answer = until_answered(|| calls::http(&gateway.http)).await?;
+        for query in [calls::BOOKS, calls::PET] {
+            let answer = until_answered(|| graphql(&gateway.http, query)).await?;
+            println!("RESULT called kind=graphql answer={answer:?}");
+        }
+        let answer = gateway.ingress("GET", "/pets/1", "").await?;
+        let answer = answer.unwrap_or("no ingress: the gateway is standalone".to_owned());
         println!("RESULT called kind=http answer={answer:?}");
-        let answer = until_answered(|| calls::graphql(&gateway.http)).await?;
-        println!("RESULT called kind=graphql answer={answer:?}");
+        until_routed(&registration, start).await?;
         println!("\nserving; Ctrl-C ends it");
         Ok::<_, BoxError>(())
     };
     if let Err(error) = called.await {
         println!("the call through the gateway failed: {error}");
     }
-}
-
-/// Prints what the gateway lists, and whether the hashes are those known without it.
-async fn list(gateway: &EmbeddedGateway) -> Result<(), BoxError> {
-    let expected = calls::expected_hashes()?;
-    for service in calls::until_routed(gateway).await {
-        let known = expected.iter().find(|it| it.0 == service.namespace);
-        let Some((_, hash)) = known else { continue };
-        println!(
-            "RESULT listed namespace={} version={} routed={} hash={} as_expected={}",
-            service.namespace,
-            service.version,
-            service.routed,
-            service.hash,
-            *hash == service.hash
-        );
-    }
-    Ok(())
 }

@@ -13,12 +13,10 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
-use support::{BoxError, Gateway, print_report, print_status, until_answered};
+use support::{
+    BoxError, Gateway, graphql, print_report, print_status, until_answered, until_routed,
+};
 use tokio::net::TcpListener;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, Service, stop_signal};
 use utoipa::{OpenApi, ToSchema};
@@ -80,7 +78,7 @@ async fn main() -> Result<(), BoxError> {
     );
     let registration = layer.registration();
     let statuses = print_status(&registration, start);
-    let caller = tokio::spawn(call_myself(registration.clone(), gateway.http, start));
+    let caller = tokio::spawn(call_myself(registration.clone(), gateway.clone(), start));
 
     // The server: three lines know of the registration.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -95,35 +93,26 @@ async fn main() -> Result<(), BoxError> {
     Ok(served?)
 }
 
-/// Calls this very service, but through the gateway.
-async fn call_myself(registration: Registration, gateway: String, start: Instant) {
+/// Calls this very service, but through the gateway: by GraphQL and HTTP.
+async fn call_myself(registration: Registration, gateway: Gateway, start: Instant) {
     let called = async {
         registration.registered().await?;
         println!("RESULT registered ms={}", start.elapsed().as_millis());
-        if gateway.is_empty() {
-            println!("set GWAG_GATEWAY_HTTP to call it through the gateway");
+        if gateway.http.is_empty() {
             return Ok(());
         }
-        let answer = until_answered(|| fetch(format!("{gateway}/api/ingress/pets/1"))).await?;
-        println!("answer     {answer}");
+        let query = "{ Petstore { getPet(id: 1) { id name } } }";
+        let answer = until_answered(|| graphql(&gateway.http, query)).await?;
+        until_routed(&registration, start).await?;
+        println!("GraphQL    {answer}");
+        let answer = gateway.ingress("GET", "/pets/1", "").await?;
+        let answer = answer.unwrap_or("no ingress: the gateway is standalone".to_owned());
+        println!("HTTP       {answer}");
         println!("RESULT called answer={answer:?}");
         println!("\nserving; Ctrl-C ends it");
         Ok::<_, BoxError>(())
     };
     if let Err(error) = called.await {
         println!("the call through the gateway failed: {error}");
-    }
-}
-
-async fn fetch(url: String) -> Result<String, BoxError> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let response = client.get(url.parse()?).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    let body = String::from_utf8_lossy(&body).into_owned();
-    if status.is_success() {
-        Ok(body)
-    } else {
-        Err(format!("{status}: {body}").into())
     }
 }

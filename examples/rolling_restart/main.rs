@@ -11,8 +11,8 @@
 //! The gateway is embedded, standalone and as a clustered pair whose second node is called; or the
 //! one that `GWAG_GATEWAY` and `GWAG_GATEWAY_HTTP` name. Where the calls are to go through another
 //! node of its cluster, `GWAG_GATEWAY_CALLED` is that one's control plane, and `GWAG_GATEWAY_HTTP`
-//! its HTTP; with `GWAG_GRAPHQL=1` all calls are GraphQL, because a standalone gateway takes no
-//! others. `--ours` leaves the other orders out. The exit code is 1 if `ours` lost a call.
+//! its HTTP; with `GWAG_GRAPHQL=1` all calls are GraphQL, because a standalone gateway has no HTTP
+//! ingress. `--ours` leaves the other orders out. The exit code is 1 if `ours` lost a call.
 
 mod load;
 mod replica;

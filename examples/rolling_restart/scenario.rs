@@ -179,7 +179,10 @@ impl Scenario {
         for _ in 0..REPLICAS {
             replicas.push(Replica::start(&gateway, &namespace, &self).await?);
         }
-        let mut caller = if std::env::var_os("GWAG_GRAPHQL").is_some() {
+        // A standalone gateway has no HTTP ingress.
+        let is_http_alone = self.kind == Kind::Http && self.gateways == Gateways::Standalone;
+        let by_graphql = is_http_alone || std::env::var_os("GWAG_GRAPHQL").is_some();
+        let mut caller = if by_graphql {
             Caller::graphql(self.kind, &gateway.http, &namespace, self.delay)?
         } else {
             let Running { call_at, http, .. } = &gateway;

@@ -124,7 +124,8 @@ async fn a_handler_that_is_told_sends_its_last_message() {
     let serve = axum::serve(listener, app.layer(layer)).with_graceful_shutdown(shutdown);
     let served = tokio::spawn(serve.into_future());
     registered(&registration).await;
-    let url = format!("{}/api/ingress/pets", gateway.http_url());
+    let query = "%7BPet_Store_API%7BlistPets%7D%7D";
+    let url = format!("{}/api/graphql?query={query}", gateway.http_url());
     let call = tokio::spawn(async move { crate::support::get(&url).await });
     in_flight(&registration, 1).await;
     stop.send(true).expect("served");
@@ -134,7 +135,7 @@ async fn a_handler_that_is_told_sends_its_last_message() {
         .expect("served");
     assert_eq!(
         within("answered", call).await.expect("no panic").1.trim(),
-        r#""goodbye""#
+        r#"{"data":{"Pet_Store_API":{"listPets":"goodbye"}}}"#
     );
     let report = registration.finish().await;
     assert_eq!((report.in_flight(), report.cut()), (1, 0));

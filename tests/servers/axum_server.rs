@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::support::servers::bind;
 use crate::support::{
-    axum_app, gateway, get, in_flight, listed, pets_app, pets_options, registered, until_state,
-    within,
+    PET_7, axum_app, gateway, get, in_flight, listed, pet_through, pets_app, pets_options,
+    registered, until_state, within,
 };
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -20,8 +20,7 @@ use tower_gwag::{GwagRegistrationLayer, State};
 use tower_gwag_gateway::EmbeddedGateway;
 
 async fn assert_called_through(gateway: &EmbeddedGateway) {
-    let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
+    assert_eq!(pet_through(gateway).await, PET_7);
 }
 
 /// The pets, and a handler that waits for a permit.

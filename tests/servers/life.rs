@@ -10,8 +10,8 @@ use tower_gwag_gateway::EmbeddedGateway;
 use crate::support::greeter::greeter_server::GreeterServer;
 use crate::support::servers::{TestGreeter, bind};
 use crate::support::{
-    PROMPTLY, Running, axum_app_on, gateway, get, greet, greeter_options, listed, pets_app,
-    pets_options, plain, registered, tonic_greeter_on, within,
+    PET_7, PROMPTLY, Running, axum_app_on, gateway, greet, greeter_options, listed, pet_through,
+    pets_app, pets_options, plain, registered, tonic_greeter_on, within,
 };
 
 /// A kind of server, and what it serves.
@@ -41,8 +41,7 @@ impl Kind for Axum {
     }
 
     async fn assert_called_through(gateway: &EmbeddedGateway) {
-        let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-        assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
+        assert_eq!(pet_through(gateway).await, PET_7);
     }
 
     async fn serve_until_now(options: Options) -> Registration {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::servers::{bind, serve_axum, serve_tonic};
 use crate::support::{
-    Running, gateway, get, greet, greeter_options, listed, pets_app, pets_options, plain,
-    registered, within,
+    PET_7, Running, gateway, greet, greeter_options, listed, pet_through, pets_app, pets_options,
+    plain, registered, within,
 };
 use axum::serve::{Listener, ListenerExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -66,8 +66,7 @@ async fn assert_serves_http(gateway: &EmbeddedGateway, server: Running) {
         plain(&listed(gateway, 1).await[0].addr),
         server.address.to_string()
     );
-    let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
+    assert_eq!(pet_through(gateway).await, PET_7);
     assert!(server.stop().await.is_clean());
     listed(gateway, 0).await;
 }

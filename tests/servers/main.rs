@@ -8,6 +8,7 @@ mod support;
 mod axum_server;
 mod compile;
 mod environment;
+mod examples;
 mod half_wired;
 mod health;
 mod interop;

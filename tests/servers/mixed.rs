@@ -6,14 +6,17 @@ mod app;
 #[path = "../../examples/mixed/calls.rs"]
 mod calls;
 
-use crate::support::{axum_app, gateway, greeter, listed, plain, registered, within};
+use crate::support::net::request;
+use crate::support::{axum_app, get, greeter, listed, plain, registered, within};
 use tower_gwag::{LeaveOutcome, Options};
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::test]
 async fn three_kinds_are_one_registration_and_called_through_the_gateway() {
-    let gateway = gateway().await;
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    let gateway = builder.start().await.expect("started");
     let options = Options::new(gateway.target()).seed(7);
     let options = app::services().into_iter().fold(options, Options::service);
     let found = options.check().expect("good");
@@ -25,22 +28,35 @@ async fn three_kinds_are_one_registration_and_called_through_the_gateway() {
     let namespaces = ["greeter/v1", "Petstore/v1", "shop/v1"];
     assert_eq!(entries[0].namespaces, namespaces);
 
-    let services = within("all routed", calls::until_routed(&gateway)).await;
+    let routed = gateway.wait_until(|now| now.services.iter().filter(|it| it.routed).count() >= 3);
+    within("all routed", routed).await;
+    let services = gateway.services();
     for (namespace, hash) in calls::expected_hashes().expect("hashes") {
         let service = services.iter().find(|it| it.namespace == namespace);
         assert_eq!(service.expect("listed").hash, hash, "{namespace}");
     }
 
-    let (control_plane, http) = (gateway.target(), gateway.http_url());
-    let answer = within("gRPC", calls::grpc(&control_plane)).await;
+    let answer = within("gRPC", calls::grpc(&gateway.target())).await;
     assert_eq!(answer.expect("answered"), "Hello, gateway!");
-    let answer = within("HTTP", calls::http(&http)).await;
-    assert_eq!(answer.expect("answered"), "{\"id\":1,\"name\":\"Rex\"}\n");
-    let answer = within("GraphQL", calls::graphql(&http)).await;
-    let books = r#"{"shop":{"books":["Emma","Ulysses"]}}"#;
-    assert_eq!(answer.expect("answered"), books);
+    let http = gateway.http_url();
+    let url = format!("{http}/api/ingress/pets/1");
+    let rex = r#"{"id":1,"name":"Rex"}"#;
+    assert_eq!(within("HTTP", get(&url)).await, (200, format!("{rex}\n")));
+    for (query, data) in [
+        (
+            calls::BOOKS,
+            r#"{"shop":{"books":["Emma","Ulysses"]}}"#.to_owned(),
+        ),
+        (calls::PET, format!(r#"{{"Petstore":{{"getPet":{rex}}}}}"#)),
+    ] {
+        let body = format!(r#"{{"query":"{query}"}}"#);
+        let url = format!("{http}/api/graphql");
+        let (_, answer) = within("GraphQL", request("POST", &url, &body)).await;
+        assert_eq!(answer.trim_end(), format!(r#"{{"data":{data}}}"#));
+    }
 
     let report = server.stop().await;
     assert_eq!(report.outcome(), LeaveOutcome::Deregistered);
-    assert!(gateway.services().is_empty(), "all three are gone");
+    let gone = gateway.wait_until(|now| now.services.is_empty());
+    within("all three are gone", gone).await;
 }

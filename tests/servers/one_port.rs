@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::support::greeter::greeter_server::GreeterServer;
 use crate::support::servers::TestGreeter;
 use crate::support::{
-    axum_app, gateway, get, greet, greeter_client, greeter_options, greetings, hello, in_flight,
-    listed, pets_app, pets_service, plain, registered, within,
+    PET_7, axum_app, gateway, get, greet, greeter_client, greeter_options, greetings, hello,
+    in_flight, listed, pet_through, pets_app, pets_service, plain, registered, within,
 };
 use axum::Router;
 use tokio::sync::Semaphore;
@@ -39,8 +39,7 @@ async fn both_kinds_are_one_registration_and_called_through_the_gateway() {
     let stream = within("a stream", client.greetings(greetings(3, 0))).await;
     let stream = stream.expect("answered").into_inner();
     assert_eq!(within("its end", stream.collect::<Vec<_>>()).await.len(), 3);
-    let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
+    assert_eq!(pet_through(&gateway).await, PET_7);
 
     in_flight(&server.registration, 0).await;
     let report = server.stop().await;

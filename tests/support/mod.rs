@@ -124,6 +124,16 @@ pub fn pets_options(gateway: &EmbeddedGateway) -> Options {
         .service(pets_service())
 }
 
+/// What pet 7 is through a gateway.
+pub const PET_7: &str = r#"{"data":{"Pet_Store_API":{"getPet":"pet 7"}}}"#;
+
+/// Asks for pet 7 through the gateway, by GraphQL: a standalone one has no HTTP ingress.
+pub async fn pet_through(gateway: &EmbeddedGateway) -> String {
+    let query = "%7BPet_Store_API%7BgetPet(id:%227%22)%7D%7D";
+    let url = format!("{}/api/graphql?query={query}", gateway.http_url());
+    get(&url).await.1
+}
+
 /// Whatever is known beyond `Registered` is registered, too.
 pub async fn until_state(registration: &Registration, state: State) {
     let mut status = registration.status();

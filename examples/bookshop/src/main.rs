@@ -11,20 +11,18 @@ mod shop;
 #[path = "../../support/mod.rs"]
 mod support;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use app::Introspection;
-use support::{BoxError, Gateway, print_report, print_status, until_answered};
+use support::{BoxError, Gateway, print_report, print_status, until_answered, until_routed};
 use tokio::net::TcpListener;
 use tower_gwag::{GwagRegistrationLayer, Options, Registration, stop_signal};
-use tower_gwag_gateway::EmbeddedGateway;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let start = Instant::now();
     let is_once = std::env::args().any(|it| it == "--once");
-    let gateway = Arc::new(Gateway::find().await?);
+    let gateway = Gateway::find().await?;
     let introspection = Introspection::default();
 
     // What to register, and with whom.
@@ -34,7 +32,7 @@ async fn main() -> Result<(), BoxError> {
     let statuses = print_status(&registration, start);
     let called = call_myself(
         registration.clone(),
-        Arc::clone(&gateway),
+        gateway.clone(),
         introspection.clone(),
         start,
     );
@@ -62,18 +60,18 @@ async fn main() -> Result<(), BoxError> {
 /// Calls this very service, but through the gateway.
 async fn call_myself(
     registration: Registration,
-    gateway: Arc<Gateway>,
+    gateway: Gateway,
     introspection: Introspection,
     start: Instant,
 ) {
     let called = async {
         registration.registered().await?;
         println!("RESULT registered ms={}", start.elapsed().as_millis());
-        if let Some(embedded) = &gateway.embedded {
-            list(embedded, &introspection).await?;
-        }
+        let listed = &gateway.hashes(&["shop"]).await?["shop"];
+        // The hash is that of the reply to the gateway's introspection.
+        let is_expected = *listed == introspection.hash()?;
+        println!("RESULT listed namespace=shop hash={listed} as_expected={is_expected}");
         if gateway.http.is_empty() {
-            println!("set GWAG_GATEWAY_HTTP to call it through the gateway");
             return Ok(());
         }
         let answer = until_answered(|| calls::books(&gateway.http)).await?;
@@ -84,29 +82,13 @@ async fn call_myself(
         println!("RESULT called kind=error answer={answer}");
         let answer = calls::wrong(&gateway.http).await?;
         println!("RESULT called kind=invalid answer={answer}");
+        until_routed(&registration, start).await?;
         println!("\nserving; Ctrl-C ends it");
         Ok::<_, BoxError>(())
     };
     if let Err(error) = called.await {
         println!("the call through the gateway failed: {error}");
     }
-}
-
-/// Prints what the gateway lists, and whether the hash is that of the introspection reply.
-async fn list(gateway: &EmbeddedGateway, introspection: &Introspection) -> Result<(), BoxError> {
-    let routed = gateway.wait_until(|now| now.service("shop", "v1").is_some_and(|it| it.routed));
-    routed.await;
-    for service in gateway.services() {
-        println!(
-            "RESULT listed namespace={} version={} routed={} hash={} as_expected={}",
-            service.namespace,
-            service.version,
-            service.routed,
-            service.hash,
-            service.hash == introspection.hash()?
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

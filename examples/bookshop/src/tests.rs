@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use tower_gwag_gateway::EmbeddedGateway;
+
 use super::*;
 
 struct Running {

@@ -12,8 +12,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::{NOWHERE, sent, start};
 use crate::control::Recorder;
 use crate::support::{
-    Events, gateway, get, greeter_options, greeter_service, listed, pets_app, pets_options,
-    pets_service, plain, registered, tonic_greeter_on, until_state, within,
+    Events, PET_7, gateway, greeter_options, greeter_service, listed, pet_through, pets_app,
+    pets_options, pets_service, plain, registered, tonic_greeter_on, until_state, within,
 };
 
 #[tokio::test]
@@ -83,8 +83,7 @@ async fn row_service_addr_is_a_base_url_for_openapi() {
     let server = crate::support::servers::serve_axum(options, listener, address, app);
     registered(&server.registration).await;
     assert_eq!(listed(&gateway, 1).await[0].addr, base);
-    let answer = get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
-    assert_eq!(answer, (200, "\"pet 7\"\n".to_owned()));
+    assert_eq!(pet_through(&gateway).await, PET_7);
     server.stop().await;
 }
 

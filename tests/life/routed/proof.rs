@@ -10,8 +10,8 @@ use tower_gwag::{Event, GwagRegistrationLayer, Options, Registration, State};
 
 use crate::support::servers::bind;
 use crate::support::{
-    Events, axum_app, gateway, get, greet, greeter_options, pets_app, pets_options, tonic_greeter,
-    until_state, within,
+    Events, axum_app, gateway, greet, greeter_options, pet_through, pets_app, pets_options,
+    tonic_greeter, until_state, within,
 };
 
 /// As a gateway calls an OpenAPI service.
@@ -85,8 +85,7 @@ async fn so_does_a_request_to_an_axum_server() {
     let gateway = gateway().await;
     let server = axum_app(pets_options(&gateway), pets_app()).await;
     until_state(&server.registration, State::Listed).await;
-    let url = format!("{}/api/ingress/pets/7", gateway.http_url());
-    get(&url).await;
+    pet_through(&gateway).await;
     until_state(&server.registration, State::Routed).await;
     server.stop().await;
 }
@@ -127,7 +126,7 @@ async fn a_server_that_does_not_tell_from_whom_is_judged_by_its_connections() {
         ask(address, "127.0.0.2", &OF_A_GATEWAY).await;
     }
     assert_unproved(&events);
-    get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
+    pet_through(&gateway).await;
     until_state(&registration, State::Routed).await;
     drop(idle);
     registration.leave_now().await;
@@ -174,7 +173,7 @@ async fn a_name_of_this_host_is_the_bound_address() {
     let routed = status.wait_for(|status| status.state() == State::Routed);
     let calls = async {
         loop {
-            get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
+            pet_through(&gateway).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

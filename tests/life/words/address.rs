@@ -11,7 +11,7 @@ use super::reads;
 use crate::support::servers::bind;
 use crate::support::{
     Events, axum_app, gateway, get, greeter_client, greeter_options, greeter_service, hello,
-    pets_app, pets_options, tonic_greeter, until_state, within,
+    pet_through, pets_app, pets_options, tonic_greeter, until_state, within,
 };
 use crate::tls_proxy::Authority;
 
@@ -88,7 +88,7 @@ async fn a_server_with_tls_that_is_dialled_in_plaintext() {
     let (options, events) = Events::of(pets_options(&gateway));
     let (registration, address) = with_tls(options).await;
     until_state(&registration, State::Listed).await;
-    get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
+    pet_through(&gateway).await;
     let text = suspected(&events).await;
     reads(
         "TLS server, OpenAPI",
@@ -107,7 +107,7 @@ async fn a_server_with_tls_that_is_dialled_in_plaintext() {
         .await
         .expect("connected");
     drop(probe);
-    get(&format!("{}/api/ingress/pets/7", gateway.http_url())).await;
+    pet_through(&gateway).await;
     assert_eq!(events.all().iter().find_map(suspicion), None);
     registration.leave_now().await;
 }

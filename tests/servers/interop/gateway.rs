@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 use tower_gwag::Options;
-use tower_gwag_gateway::EmbeddedGateway;
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
-use super::service::Names;
+use super::service::{Names, thing};
 use crate::control::proto::control_plane_client::ControlPlaneClient;
 use crate::control::proto::{
     DeregisterRequest, ListPeersRequest, ListRegistrationsRequest, ListServicesRequest,
     Registration,
 };
-use crate::support::get;
+use crate::support::net::request;
 
 /// A busy clustered gateway lists and routes after up to a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -32,18 +33,21 @@ impl Gateway {
         let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(control) = read("GWAG_GATEWAY") {
             let http = read("GWAG_GATEWAY_HTTP");
+            let http = http.map(|url| url.trim_end_matches('/').to_owned());
             println!("against {control}, HTTP at {http:?}");
             return Self {
                 control,
-                http: http.map(|url| url.trim_end_matches('/').to_owned()),
+                http,
                 _embedded: None,
             };
         }
-        let embedded = EmbeddedGateway::builder().start().await.expect("started");
-        println!("against an embedded gateway; GWAG_GATEWAY is not set");
+        let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+        let embedded = builder.start().await.expect("started");
+        let (control, http) = (embedded.target(), Some(embedded.http_url()));
+        println!("against {control}, HTTP at {http:?}");
         Self {
-            control: embedded.target(),
-            http: Some(embedded.http_url()),
+            control,
+            http,
             _embedded: Some(embedded),
         }
     }
@@ -129,24 +133,14 @@ impl Gateway {
         .await;
     }
 
-    /// Clustered gateways have ingresses, and so has an embedded one.
-    async fn has_ingress(&self) -> bool {
-        if self._embedded.is_some() {
-            return true;
-        }
+    /// Only a cluster has an HTTP ingress.
+    async fn is_clustered(&self) -> bool {
         let peers = self.control().await.list_peers(ListPeersRequest {}).await;
-        let is_clustered = !peers.expect("peers").into_inner().peers.is_empty();
-        if !is_clustered {
-            println!("not called: a standalone gateway has no ingress, so this does not apply");
-        }
-        is_clustered
+        !peers.expect("peers").into_inner().peers.is_empty()
     }
 
-    /// Calls through the gRPC ingress, if there is one, until the call is routed.
+    /// Calls by gRPC until the call is routed.
     pub(crate) async fn assert_called(&self, names: &Names, name: &str) {
-        if !self.has_ingress().await {
-            return;
-        }
         let mut grpc = tonic::client::Grpc::new(self.channel().await);
         let call = self.until("called through the gateway", async || {
             grpc.ready().await.map_err(|error| error.to_string())?;
@@ -160,11 +154,8 @@ impl Gateway {
         assert_eq!(call.await, format!("Hello, {name}!"));
     }
 
-    /// A server stream through the gRPC ingress, if there is one, which has the route by now.
+    /// A server stream by gRPC, which has the route by now.
     pub(crate) async fn assert_streamed(&self, names: &Names, name: &str) {
-        if !self.has_ingress().await {
-            return;
-        }
         let mut grpc = tonic::client::Grpc::new(self.channel().await);
         grpc.ready().await.expect("ready");
         let codec = ProstCodec::<String, String>::default();
@@ -179,18 +170,33 @@ impl Gateway {
         assert_eq!(all, [1, 2, 3].map(|number| format!("{number} {name}")));
     }
 
-    /// Asks through the HTTP ingress, if there is one, until the path is routed.
-    pub(crate) async fn assert_answered(&self, path: &str, expected: &serde_json::Value) {
-        if !self.has_ingress().await {
-            return;
-        }
+    /// Asks for a thing by GraphQL until it is routed, and through the HTTP ingress if there is one.
+    pub(crate) async fn assert_thing(&self, names: &Names, id: &str) {
         let Some(http) = &self.http else {
             println!("not called: GWAG_GATEWAY_HTTP is not set");
             return;
         };
-        let url = format!("{http}/api/ingress{path}");
+        let namespace = names.title_as_namespace();
+        let query = format!(r#"{{ {namespace} {{ getThing(id: \"{id}\") {{ name }} }} }}"#);
+        let thing = thing(id);
+        let answer = serde_json::json!({"data": {namespace: {"getThing": thing.clone()}}});
+        self.until_answered("POST", format!("{http}/api/graphql"), &query, &answer)
+            .await;
+        if !self.is_clustered().await {
+            println!("not called by HTTP: a standalone gateway has no ingress");
+            return;
+        }
+        let url = format!("{http}/api/ingress{}", names.path(&format!("things/{id}")));
+        self.until_answered("GET", url, "", &thing).await;
+    }
+
+    async fn until_answered(&self, method: &str, url: String, query: &str, expected: &Value) {
+        let body = match query {
+            "" => String::new(),
+            query => format!(r#"{{"query":"{query}"}}"#),
+        };
         self.until("called through the gateway", async || {
-            match get(&url).await {
+            match request(method, &url, &body).await {
                 (200, body) if serde_json::from_str(&body).ok().as_ref() == Some(expected) => {
                     Ok(())
                 }

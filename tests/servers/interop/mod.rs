@@ -127,9 +127,7 @@ async fn an_axum_server_registers_is_called_and_leaves() {
     server.registered(&gateway).await;
     let entry = gateway.entry(&names.title_as_namespace()).await;
     assert_eq!(plain(&entry.addr), server.address);
-    gateway
-        .assert_answered(&names.path("things/7"), &service::thing("7"))
-        .await;
+    gateway.assert_thing(&names, "7").await;
     let report = server.stop().await;
     assert_eq!(report.hold(), HoldOutcome::NotNeeded, "{report}");
     gateway.until_gone(&names.title_as_namespace()).await;
@@ -147,9 +145,7 @@ async fn one_port_for_grpc_and_http_is_one_registration() {
     let both = [&names.namespace, &names.title_as_namespace()].map(|name| format!("{name}/v1"));
     assert_eq!(entry.namespaces, both);
     gateway.assert_called(&names, "Ada").await;
-    gateway
-        .assert_answered(&names.path("things/7"), &service::thing("7"))
-        .await;
+    gateway.assert_thing(&names, "7").await;
     server.stop().await;
     gateway.until_gone(&names.namespace).await;
     gateway.until_gone(&names.title_as_namespace()).await;
