@@ -45,7 +45,8 @@ async fn a_call_that_ends_a_real_gateway_fails_and_is_recorded() {
 /// No error reveals these losses.
 #[tokio::test]
 async fn what_calls_lose_on_their_way_is_listed() {
-    let gateway = EmbeddedGateway::builder().start().await.unwrap();
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    let gateway = builder.start().await.unwrap();
     let caller = Caller::connect(&gateway.target()).await;
     let backend = Backend::start("one").await;
     let address = backend.address.to_string();
@@ -60,6 +61,7 @@ async fn what_calls_lose_on_their_way_is_listed() {
     };
     let base = format!("http://{address}/base");
     caller.register_binding(&base, pets).await.unwrap();
+    soon(gateway.wait_until(|now| now.pending_mounts == 0)).await;
     soon(caller.call("/demo.v1.Demo/Ping", b"")).await.unwrap();
     assert_eq!(gateway.changed_calls(), [], "nothing is lost");
 
