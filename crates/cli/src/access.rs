@@ -44,10 +44,10 @@ pub(crate) fn options(
         let token = text_of(file)?;
         if token.trim().is_empty() {
             let shown = plain(&file.display().to_string());
-            return Err(Fault::new(
-                FILE,
-                format!("the token file `{shown}` is empty"),
-            ));
+            return Err(
+                Fault::new(FILE, format!("the token file `{shown}` is empty"))
+                    .help("write the token into it, or leave --token-file and GWAG_TOKEN_FILE out"),
+            );
         }
         options = options.bearer_token_file(file);
     } else if let Some(token) = std::env::var("GWAG_TOKEN").ok().filter(|it| !it.is_empty()) {

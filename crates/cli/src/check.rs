@@ -17,6 +17,21 @@ pub(crate) struct Found<'a> {
     pub(crate) source: Option<&'a Source>,
 }
 
+impl Found<'_> {
+    /// As people read it: with the file also where the finding has no place in it.
+    pub(crate) fn shown(&self) -> String {
+        let text = self.finding.to_string();
+        match self.source.filter(|_| self.finding.file().is_none()) {
+            None => text,
+            Some(source) => {
+                let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+                let end = if rest.is_empty() { "" } else { "\n" };
+                format!("{head}\n  --> {}{end}{rest}", source.shown())
+            }
+        }
+    }
+}
+
 pub(crate) fn run(args: &Check) -> Result<ExitCode, Fault> {
     let mut sources = Sources::read(&args.schemas.paths, &args.schemas.how)?;
     if args.fix && fix::fix(&sources, args)? {
@@ -80,7 +95,7 @@ pub(crate) fn check(sources: &Sources) -> Vec<Found<'_>> {
 fn human(sources: &Sources, found: &[Found<'_>], errors: usize, warnings: usize) {
     let mut text = String::new();
     for it in found {
-        let shown = it.finding.to_string();
+        let shown = it.shown();
         let style = match it.finding.severity() {
             Severity::Error => Style::Bad,
             _ => Style::Notice,

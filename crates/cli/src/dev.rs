@@ -133,8 +133,12 @@ async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
             .start()
             .await;
         nodes.push(node.map_err(|error| {
-            Fault::new(output::GATEWAY, error.to_string())
-                .help("give free ports: --listen and --http-listen host:port")
+            let why = std::error::Error::source(&error);
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            let message = error.to_string();
+            let message = message.trim_end_matches(": give another `host:port`");
+            Fault::new(output::GATEWAY, format!("{message}{why}"))
+                .help("give free ports of this host: --listen and --http-listen host:port")
         })?);
     }
     Ok(nodes)

@@ -11,7 +11,7 @@ use tower_gwag_schema::{check_for, graphql_schema};
 
 use crate::access::on_a_runtime;
 use crate::against::Registered;
-use crate::check::check;
+use crate::check::{Found, check};
 use crate::cli::{Diff, Explain, FailOn, How, Lock, SchemaArgs};
 use crate::output::{self, FAULTY, FILE, FINE, Fault, Style, USAGE, count, line, paint, say};
 use crate::sources::{Kind, Source, Sources, extension, text_of, write};
@@ -31,14 +31,13 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<ExitCode, Fault> {
 fn faulty(sources: &Sources, error: CheckError) -> Fault {
     // Checks again source by source, because only that shows whose file is at fault.
     let found = check(sources);
-    let of_sources = found.iter().map(|it| it.finding.clone());
-    let mut errors: Vec<Finding> = of_sources.filter(Finding::is_error).collect();
-    if errors.is_empty() {
+    let of_sources = found.iter().filter(|it| it.finding.is_error());
+    let mut shown: Vec<String> = of_sources.map(Found::shown).collect();
+    if shown.is_empty() {
         let others = error.into_findings().into_iter();
         let others = others.map(|it| it.for_command_line(|_| None));
-        errors.extend(others.filter(Finding::is_error));
+        shown.extend(others.filter(Finding::is_error).map(|it| it.to_string()));
     }
-    let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let message = format!("a gateway cannot serve this\n\n{}\n", shown.join("\n\n"));
     Fault::new(FAULTY, message).help("`tower-gwag check` tells more")
 }

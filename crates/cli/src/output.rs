@@ -6,6 +6,55 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+/// What the library's messages name, and the option of the command line in its place.
+const IN_OPTIONS: [(&str, &str); 22] = [
+    (
+        "set GWAG_GATEWAY and use `Options::from_env()`; where none is meant, `.disabled_if(no_gateway)`",
+        "set GWAG_GATEWAY",
+    ),
+    ("without `Options::tls`", "without --tls-ca and the like"),
+    ("`Options::check` finds", "`tower-gwag check` finds"),
+    (
+        "`Options::bearer_token` or `Options::metadata`",
+        "--token-file or GWAG_TOKEN",
+    ),
+    (
+        "(`Tls::identity_files`, GWAG_TLS_CERT_FILE and GWAG_TLS_KEY_FILE)",
+        "(--tls-cert and --tls-key)",
+    ),
+    ("`Tls::ca_file` or GWAG_TLS_CA_FILE", "--tls-ca"),
+    (
+        "`Tls::server_name` or GWAG_TLS_SERVER_NAME",
+        "--tls-server-name",
+    ),
+    ("`Tls::identity_files`", "--tls-cert and --tls-key"),
+    ("`Tls::ca_file`", "--tls-ca"),
+    ("`Tls::server_name`", "--tls-server-name"),
+    ("exclusive_instance(`", "--exclusive-instance (`"),
+    ("advertise_scheme(`", "--advertise-scheme (`"),
+    ("advertise_host(`", "--advertise-host (`"),
+    ("`advertise_scheme`", "--advertise-scheme"),
+    ("`advertise_host`", "--advertise-host"),
+    ("`advertise`", "--advertise"),
+    ("advertise_scheme ", "--advertise-scheme "),
+    ("`Options::advertise_host`", "--advertise-host"),
+    ("`Options::advertise`", "--advertise"),
+    ("`Options::gateway_http`", "--gateway-http"),
+    ("`Options::unchecked_schemas`", "--unchecked-schemas"),
+    ("`Options::gateway_release`", "--release"),
+];
+
+/// A message of the library for those who write no Rust.
+pub(crate) fn in_options(text: &str) -> String {
+    let mut said = text.to_owned();
+    for (rust, option) in IN_OPTIONS {
+        if said.contains(rust) {
+            said = said.replace(rust, option);
+        }
+    }
+    said
+}
+
 /// Success.
 pub(crate) const FINE: u8 = 0;
 /// What was checked has faults: findings, a breaking change, a faulty gateway.
@@ -53,15 +102,27 @@ impl Fault {
             | tower_gwag::ErrorKind::InvalidMetadata => USAGE,
             _ => GATEWAY,
         };
-        Self::new(code, error.to_string())
+        let message = in_options(&error.to_string());
+        let is_unknown = ["is not currently registered", "has no stable"]
+            .iter()
+            .any(|it| message.contains(it));
+        let fault = Self::new(code, message);
+        match is_unknown {
+            true => fault.help("`tower-gwag services` lists what is registered"),
+            false => fault,
+        }
     }
 
     pub(crate) fn report(&self) -> ExitCode {
-        say(&format!(
-            "{} {}",
-            paint_err(Style::Bad, "error:"),
-            self.message
-        ));
+        match self.message.strip_prefix("error[") {
+            // Findings say it themselves.
+            Some(rest) => say(&format!("{}{rest}", paint_err(Style::Bad, "error["))),
+            None => say(&format!(
+                "{} {}",
+                paint_err(Style::Bad, "error:"),
+                self.message
+            )),
+        }
         if let Some(help) = &self.help {
             say(&format!("  = help: {help}"));
         }

@@ -189,12 +189,15 @@ fn listed(path: &Path, how: &How) -> Result<(Vec<Source>, Option<GatewayRelease>
     let mut all = Vec::new();
     for (number, entry) in list.service.iter().enumerate() {
         let files = [&entry.proto, &entry.openapi, &entry.graphql];
-        let mut files = files.into_iter().flatten();
-        let (Some(file), None) = (files.next(), files.next()) else {
-            let why = format!(
-                "service no. {} needs one of proto, openapi and graphql",
-                number + 1
-            );
+        let files: Vec<_> = files.into_iter().flatten().collect();
+        let [file] = files[..] else {
+            let number = number + 1;
+            let why = match files.len() {
+                0 => format!("service no. {number} has none of proto, openapi and graphql"),
+                _ => format!(
+                    "service no. {number} has several of proto, openapi and graphql, and needs one"
+                ),
+            };
             return Err(wrong(why));
         };
         let mut allow = how.allow.clone();
@@ -440,7 +443,8 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
             );
             Fault::new(FILE, message).help(help)
         }
-        _ => Fault::new(FILE, format!("`{shown}` cannot be read: {error}")),
+        _ => Fault::new(FILE, format!("`{shown}` cannot be read: {error}"))
+            .help("check the path, and the permissions of its directories"),
     })?;
     if !meta.is_file() {
         let what = if meta.is_dir() {
@@ -486,8 +490,11 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fault> {
         // A leftover file is harmless.
         let _ = std::fs::remove_file(&new);
         let shown = plain(&path.display().to_string());
-        Fault::new(FILE, format!("`{shown}` cannot be written: {error}"))
-            .help("check the permissions of the directory, and the room on the disk")
+        let help = match error.kind() {
+            ErrorKind::NotFound => "create its directory first",
+            _ => "check the permissions of the directory, and the room on the disk",
+        };
+        Fault::new(FILE, format!("`{shown}` cannot be written: {error}")).help(help)
     })
 }
 

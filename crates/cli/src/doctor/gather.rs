@@ -18,7 +18,7 @@ use crate::access::client;
 use crate::cli::Doctor;
 use crate::http::Base;
 use crate::operators::now_ms;
-use crate::output::{Fault, USAGE};
+use crate::output::{Fault, USAGE, in_options};
 
 /// The interval between looks at the list of services.
 const LOOK: Duration = Duration::from_millis(250);
@@ -150,7 +150,10 @@ pub(crate) async fn gather(args: &Doctor) -> Result<Evidence, Fault> {
                     alive.push(client);
                 }
             }
-            Err(error) => evidence.away.push((client.target(), error.to_string())),
+            Err(error) => {
+                let why = in_options(&error.to_string());
+                evidence.away.push((client.target(), why));
+            }
         }
     }
     observe(&mut evidence.nodes, &alive, args.observe).await;

@@ -21,7 +21,7 @@ use self::program::{Came, Ended, Program, Signals};
 use crate::access::{on_a_runtime, options};
 use crate::check::check;
 use crate::cli::{HoldWhen, How, Run};
-use crate::output::{Fault, RUN, USAGE, plain, say};
+use crate::output::{Fault, RUN, USAGE, in_options, plain, say};
 use crate::sources::{Kind, Source, Sources};
 
 /// The interval between dials while the program starts.
@@ -72,7 +72,7 @@ fn services(args: &Run) -> Result<Vec<Service>, Fault> {
     }
     let found = check(&sources);
     for it in found.iter().filter(|_| !args.unchecked_schemas) {
-        say(&format!("{}\n", it.finding));
+        say(&format!("{}\n", it.shown()));
     }
     if found.iter().any(|it| it.finding.is_error()) && !args.unchecked_schemas {
         return Err(Fault::new(
@@ -176,7 +176,7 @@ fn planned(args: &Run, services: Vec<Service>) -> Result<Options, Fault> {
     // Findings about schemas have been shown already.
     options
         .check()
-        .map_err(|error| Fault::new(RUN, error.to_string()))?;
+        .map_err(|error| Fault::new(RUN, in_options(&error.to_string())))?;
     Ok(options)
 }
 
@@ -186,11 +186,11 @@ fn tell(event: &Event) {
             State::Idle | State::Registering | State::Leaving | State::Left => {}
             // Reported with the address.
             State::Registered if status.reason().is_none() => {}
-            _ => say(&format!("tower-gwag: {status}")),
+            _ => say(&in_options(&format!("tower-gwag: {status}"))),
         },
         // These concern Rust code, or are reported here.
         Event::HalfWired(_) | Event::Uncalled(_) | Event::Left(_) => {}
-        other => say(&format!("tower-gwag: {other}")),
+        other => say(&in_options(&format!("tower-gwag: {other}"))),
     }
 }
 
@@ -403,7 +403,7 @@ impl<'a> Supervisor<'a> {
         let bound = (std::net::Ipv4Addr::UNSPECIFIED, self.bound_port()).into();
         registration
             .start(bound)
-            .map_err(|error| Fault::new(RUN, error.to_string()))?;
+            .map_err(|error| Fault::new(RUN, in_options(&error.to_string())))?;
         Ok(registration)
     }
 

@@ -30,7 +30,7 @@ async fn files_that_are_none() {
             ),
             ("bad.toml", 3, "unknown field `protto`"),
             ("empty.toml", 3, "it lists no service"),
-            ("two.toml", 3, "needs one of proto, openapi and graphql"),
+            ("two.toml", 3, "has several of proto, openapi and graphql"),
             ("/dev/null/x.proto", 3, "cannot be read"),
             ("/dev/zero", 3, "no regular file"),
         ] {
@@ -107,7 +107,7 @@ async fn what_cannot_be_written() {
 }
 
 /// Answers each connection with these bytes, or with nothing.
-async fn nonsense(answer: &'static [u8]) -> String {
+pub(crate) async fn nonsense(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {

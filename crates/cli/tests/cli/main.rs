@@ -7,6 +7,7 @@ mod bad_input;
 mod dev;
 mod doctor;
 mod examples;
+mod messages;
 mod offline;
 mod operators;
 mod program;
