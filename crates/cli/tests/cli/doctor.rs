@@ -402,7 +402,16 @@ async fn ghosts_are_counted() {
         .wait_until(|now| now.service("shop", "v1").is_some())
         .await;
     embedded.restart().await.unwrap();
-    register(&gateway.client(), &addr, shop()).await;
+    // A call on the connection of before may still fail.
+    let client = gateway.client();
+    let answers = async {
+        while client.services().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let answers = tokio::time::timeout(crate::support::PATIENCE, answers);
+    answers.await.expect("it is back");
+    register(&client, &addr, shop()).await;
     embedded
         .wait_until(|now| {
             now.service("shop", "v1")

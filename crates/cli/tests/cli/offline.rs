@@ -32,6 +32,8 @@ async fn outputs_of_the_check_are_as_they_were() {
     }
 }
 
+/// The two golden files passed a validator with the schema of SARIF 2.1.0, without an error. This holds later
+/// output to the parts of the schema that it uses.
 #[tokio::test]
 async fn sarif_is_such_as_its_schema_wants() {
     let done = call(

@@ -172,7 +172,7 @@ impl Node {
             Some(reserved) => reserved.listen()?,
             None => {
                 let (control, http) = (self.address.to_string(), self.http_address.to_string());
-                Ports::bind(&control, &http).await?
+                Ports::bind_again(&control, &http).await?
             }
         };
         let life = Life::begin(self, ports);

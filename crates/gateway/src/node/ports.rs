@@ -2,12 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, ErrorKind};
 
 const BACKLOG: u32 = 1024;
+/// How long a taken port is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct Ports {
@@ -21,6 +26,18 @@ impl Ports {
             control: bind(control).await?,
             http: bind(http).await?,
         })
+    }
+
+    /// Binds the ports of a former life. One of them may have become the source port of somebody's
+    /// connection before it was reserved: that ends soon.
+    pub(super) async fn bind_again(control: &str, http: &str) -> Result<Self, Error> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match Self::bind(control, http).await {
+                Err(_) if Instant::now() < patience => sleep(PAUSE).await,
+                ports => return ports,
+            }
+        }
     }
 
     pub(super) fn addresses(&self) -> Result<(SocketAddr, SocketAddr), Error> {
