@@ -191,7 +191,7 @@ impl Life {
         let found = found.map(|it| it.errors().map(Finding::in_a_line).collect::<Vec<_>>());
         let message = format!(
             "nothing is registered, and the server serves without the gateway, as \
-             `Options::on_finding` wants it, because the check found: {}",
+             `Options::on_finding` says, because the check found: {}",
             found.unwrap_or_default().join("; ")
         );
         let reason = Error::new(kind, message).caused_by(error);

@@ -87,13 +87,13 @@ pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
     }
     if drain > leave {
         fault(format!(
-            "drain_timeout {drain:?} is longer than leave_timeout {leave:?}, which holds it: \
+            "drain_timeout {drain:?} is longer than leave_timeout {leave:?}, which includes it: \
              lengthen the latter or shorten the former"
         ));
     }
     if quiet > drain {
         fault(format!(
-            "quiet {quiet:?} is longer than drain_timeout {drain:?}, which holds it: shorten it"
+            "quiet {quiet:?} is longer than drain_timeout {drain:?}, which includes it: shorten it"
         ));
     }
     found
@@ -102,7 +102,7 @@ pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
 /// Warns if the schemas were not checked.
 pub(super) fn unchecked(options: &Options) -> Option<Finding> {
     if options.unchecked {
-        let message = "the schemas are not checked, as `unchecked_schemas` wants it";
+        let message = "the schemas are not checked, because `unchecked_schemas` is set";
         return Some(Finding::warning(Rule::SchemasUnchecked, message));
     }
     cfg!(not(feature = "preflight")).then(|| {
@@ -164,8 +164,8 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
             }
             if is_unspecified(host) {
                 return fault(format!(
-                    "advertise_host(`{host}`) is every address of a host and none that can be \
-                     dialled: name one, or leave it out for the one that the gateway sees"
+                    "advertise_host(`{host}`) is not an address that the gateway can call: name one, or leave it \
+                     out for the one from which this host reaches the gateway"
                 ));
             }
             return scheme_serves(scheme, services);
@@ -191,9 +191,9 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
     match dialled(given) {
         Some((host, _)) if is_unspecified(&host) => {
             return fault(format!(
-                "the address `{address}` cannot be advertised: `{host}` is every address of a \
-                 host and none that can be dialled; leave `advertise` out for the one that the \
-                 gateway sees, or use `advertise_host`"
+                "the address `{address}` cannot be advertised: nobody can call `{host}`; leave \
+                 `advertise` out for the address from which this host reaches the gateway, or use \
+                 `advertise_host`"
             ));
         }
         Some((_, 0)) => {

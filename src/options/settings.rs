@@ -715,7 +715,7 @@ impl Reading {
     fn time(&mut self, name: &str, text: &str) {
         let Some(time) = time(text) else {
             let help = "write `15s`, `500ms`, `2m` or `1h`, or a number of seconds";
-            return self.fault(name, Some(text), "is no time", help);
+            return self.fault(name, Some(text), "is not a time", help);
         };
         let options = &mut self.options;
         match name {
@@ -742,7 +742,7 @@ impl Reading {
 
     fn no_flag(&mut self, name: &str, text: &str) {
         let help = "write `1`, `true`, `on` or `yes`, or `0`, `false`, `off` or `no`";
-        self.fault(name, Some(text), "is neither yes nor no", help);
+        self.fault(name, Some(text), "is not a switch", help);
     }
 
     /// The code's options and those that were read, together.

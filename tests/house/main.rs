@@ -10,6 +10,7 @@ mod examples;
 mod kubernetes;
 mod layout;
 mod manual;
+mod messages;
 mod registers;
 mod rooms;
 mod two_clusters;

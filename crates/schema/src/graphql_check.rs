@@ -76,7 +76,7 @@ fn read(text: &str) -> Read {
         });
     }
     let read = Introspection::from_sdl(text).map_err(|error| {
-        let message = format!("the schema is no SDL: {}", error.message);
+        let message = format!("the schema is not SDL: {}", error.message);
         (message, Some((error.line, error.column)))
     })?;
     match read.has_query() {

@@ -104,7 +104,7 @@ fn planned(args: &Run, services: Vec<Service>) -> Result<Options, Fault> {
     let leave = args.leave_timeout.unwrap_or(args.grace + LEAVE);
     if args.grace >= leave {
         let message = format!(
-            "--grace {:?} does not fit into --leave-timeout {leave:?}, which holds it",
+            "--grace {:?} does not fit into --leave-timeout {leave:?}, which includes it",
             args.grace
         );
         return Err(Fault::new(USAGE, message).help("make one longer or the other shorter"));

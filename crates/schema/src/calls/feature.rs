@@ -126,7 +126,7 @@ impl Feature {
             ),
             Self::Unsigned32InStream => facts(
                 Some(Rule::CallsStreamUnsigned),
-                "gRPC drops each message with {} set, without a word, and GraphQL shows null",
+                "gRPC drops each message with {} set, without an error, and GraphQL shows null",
                 &[
                     (
                         Grpc,
@@ -262,8 +262,8 @@ impl Feature {
             ),
             Self::UnderscoredArgument => facts(
                 Some(Rule::CallsGraphQlFields),
-                "{} is taken and never sent, because its name has an underscore",
-                &[(GraphQl, Lost, "taken and never sent: `{}`")],
+                "{} is accepted and never sent, because its name has an underscore",
+                &[(GraphQl, Lost, "accepted and never sent: `{}`")],
             ),
             Self::RepeatedArgument => facts(
                 Some(Rule::CallsGraphQlFields),

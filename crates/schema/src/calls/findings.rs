@@ -108,8 +108,8 @@ fn words(rule: Rule) -> (&'static str, &'static str) {
             "make them int32, int64 or strings",
         ),
         Rule::CallsStreamStatus => (
-            "by every way into gateways (1.1 and 1.4) a stream ends with OK, also after an error and \
-             where the service dies in the middle: ",
+            "callers of gateways (1.1 and 1.4) see a stream end with OK, even after an error, or when the \
+             service dies in the middle: ",
             "let a last message say that all is there, and callers look for it",
         ),
         Rule::CallsHttpValues => (
@@ -136,7 +136,7 @@ fn words(rule: Rule) -> (&'static str, &'static str) {
             "advertise a base URL with that path, such as `.advertise(\"http://10.0.0.7:8080/v1\")`",
         ),
         Rule::CallsRequests => (
-            "gateways (1.1 and 1.4) do not hand on all of requests: ",
+            "gateways (1.1 and 1.4) do not pass on all of a request: ",
             "take it in the path, as a single value in the query, or in a JSON body",
         ),
         Rule::CallsAnswerTypes => (
@@ -148,8 +148,8 @@ fn words(rule: Rule) -> (&'static str, &'static str) {
             "put what callers need into a JSON body, big integers as strings",
         ),
         Rule::CallsUpstream => (
-            "through gateways (1.1 and 1.4) parts of this schema cannot be asked for: ",
-            "give root fields arguments of their own, and fields below them none",
+            "through gateways (1.1 and 1.4) callers cannot query parts of this schema: ",
+            "give arguments to root fields only",
         ),
         _ => ("", ""),
     }

@@ -67,8 +67,8 @@ pub(crate) fn findings(services: &[Resolved], may_share: &[bool]) -> Vec<Finding
             count => format!(" and {} more", count - 1),
         };
         let message = format!(
-            "`{}` and `{}` share the route `{example}`{more}: of all calls gateways (1.1 and 1.4) give \
-             one of the two, and draw anew whenever anybody registers",
+            "`{}` and `{}` share the route `{example}`{more}: gateways (1.1 and 1.4) send all calls of \
+             it to one of the two, and choose again whenever anybody registers",
             one.name(),
             other.name()
         );

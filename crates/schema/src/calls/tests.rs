@@ -577,7 +577,7 @@ fn the_table_says_what_becomes_of_each_operation() {
         "    gRPC     /p.v1.S/Get",
         "             carried",
         "    GraphQL  query { s { get } }",
-        "             lost: taken and never sent: `Q.first_name`",
+        "             lost: accepted and never sent: `Q.first_name`",
         "             ends the gateway: one that is set ends the gateway's process, for everybody: `A.n`",
     ] {
         assert!(shown.lines().any(|it| it == line), "{line}\n{shown}");

@@ -31,7 +31,7 @@ pub enum Severity {
 /// `Display` prints several lines, with the source line at fault:
 ///
 /// ```text
-/// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway can serve one of an entry file
+/// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway serves only one `service` of an entry file
 ///   --> shop.proto:9:9
 ///    |
 ///  9 | service Stock {

@@ -111,7 +111,9 @@ fn explain(found: &Unrenderable, version: &str, compiled: &Compiled) -> Finding 
         ),
         Rule::SchemaText => return render::broken_text(found),
         Rule::ProtoTwoServices => (
-            format!("`{name}` is one service too many: a gateway can serve one of an entry file"),
+            format!(
+                "`{name}` is one service too many: a gateway serves only one `service` of an entry file"
+            ),
             "register each as a service of its own with `.split_services()`, or give each an \
              entry file of its own"
                 .to_owned(),

@@ -136,7 +136,7 @@ fn without_field(message: &[u8], field: u32) -> Option<Vec<u8>> {
 /// The files of a set by name.
 fn files(set: &[u8]) -> Result<BTreeMap<String, File>, Finding> {
     let unreadable = |why: String| {
-        let message = format!("the bytes are no descriptor set: {why}");
+        let message = format!("the bytes are not a descriptor set: {why}");
         let help = "give an encoded `google.protobuf.FileDescriptorSet`, such as a build script \
                     writes for reflection, with everything that is imported";
         Finding::error(Rule::DescriptorSet, message).help(help)

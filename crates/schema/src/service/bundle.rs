@@ -82,7 +82,9 @@ impl Contents {
         });
         let Some((format, message)) = header else {
             let size = bytes.len();
-            let finding = fault(format!("these {size} bytes are no bundle of proto files"));
+            let finding = fault(format!(
+                "these {size} bytes are not a bundle of proto files"
+            ));
             return Err(finding.help(
                 "give what `tower_gwag::include_bundle!` includes, or the text of a proto to \
                  `Service::proto`",
@@ -234,8 +236,8 @@ mod tests {
     fn what_is_no_bundle_is_told_and_nothing_panics() {
         let bytes = contents().write();
         let proto = refused(b"syntax = \"proto3\";");
-        assert!(proto.contains("these 18 bytes are no bundle"), "{proto}");
-        assert!(refused(b"gwag-bundle 1").contains("no bundle"));
+        assert!(proto.contains("these 18 bytes are not a bundle"), "{proto}");
+        assert!(refused(b"gwag-bundle 1").contains("not a bundle"));
         let other = refused(b"gwag-bundle 2\n");
         assert!(other.contains("has the format 2"), "{other}");
         assert!(other.contains("one version in [dependencies]"), "{other}");

@@ -274,7 +274,8 @@ pub fn sizes(services: &[Resolved]) -> Vec<Finding> {
 pub fn not_allowable<'a>(allowed: impl IntoIterator<Item = &'a Rule>) -> Vec<Finding> {
     let allowed: BTreeSet<Rule> = allowed.into_iter().copied().collect();
     let finding = |rule: Rule| {
-        let message = format!("`allow` has no effect on `{rule}`, which no gateway lets pass");
+        let message =
+            format!("`allow` has no effect on `{rule}`, because every gateway enforces it");
         Finding::warning(Rule::NotAllowable, message).help("remove the call")
     };
     let in_vain = allowed.into_iter().filter(|rule| !rule.is_allowable());

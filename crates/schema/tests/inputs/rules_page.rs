@@ -99,3 +99,30 @@ fn examples_are_found_or_pass_in_silence() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(counted.0 >= 28 && counted.1 >= 22, "{counted:?}");
 }
+
+/// Every message that an example of the page causes, in one file, to be read in one go. With
+/// `UPDATE_GOLDEN=1` the test writes it.
+#[test]
+fn messages_are_those_of_the_golden_file() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/messages.txt");
+    let mut messages = String::new();
+    for rule in Rule::ALL {
+        for example in examples(rule.explanation()) {
+            for (_, _, message) in found(&example) {
+                messages.push_str(&format!("== {rule}\n{message}\n\n"));
+            }
+        }
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &messages).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    let (mut new, mut old) = (messages.split("\n== "), golden.split("\n== "));
+    while let (Some(new), Some(old)) = (new.next(), old.next()) {
+        assert_eq!(
+            new, old,
+            "run with UPDATE_GOLDEN=1, and read the difference"
+        );
+    }
+    assert_eq!(messages.len(), golden.len());
+}
