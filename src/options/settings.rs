@@ -350,6 +350,21 @@ impl Options {
 // === impl Environment ===
 
 impl Environment {
+    /// The names of the variables, without service links, in alphabetical order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_gwag::Environment;
+    ///
+    /// let variables = [("GWAG_TTL", "15s"), ("GWAG_PORT", "tcp://10.0.0.1:50090"), ("HOME", "/")];
+    /// let environment: Environment = variables.into_iter().collect();
+    /// assert_eq!(environment.names().collect::<Vec<_>>(), ["GWAG_TTL"]);
+    /// ```
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.0.keys().map(|name| format!("{PREFIX}{name}"))
+    }
+
     /// The current variables of this process.
     #[must_use]
     pub fn of_process() -> Self {
@@ -372,8 +387,7 @@ impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.0.keys().map(|name| format!("{PREFIX}{name}"));
-        f.debug_set().entries(names).finish()
+        f.debug_set().entries(self.names()).finish()
     }
 }
 

@@ -8,6 +8,7 @@ mod cli;
 mod dev;
 mod doctor;
 mod edit;
+mod environment;
 mod fix;
 mod http;
 mod offline;
@@ -18,13 +19,13 @@ mod sources;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
 use crate::output::{FINE, Fault};
 
 fn main() -> ExitCode {
-    let done = execute(Cli::parse().command);
+    let done = execute(environment::parse().command);
     done.unwrap_or_else(|fault| fault.report())
 }
 

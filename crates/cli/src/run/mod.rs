@@ -21,6 +21,7 @@ use self::program::{Came, Ended, Program, Signals};
 use crate::access::{on_a_runtime, options};
 use crate::check::check;
 use crate::cli::{HoldWhen, How, Run};
+use crate::environment::warn_of_unknown;
 use crate::output::{Fault, RUN, USAGE, in_options, plain, say};
 use crate::sources::{Kind, Source, Sources};
 
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Fault> {
         USAGE => fault,
         _ => Fault { code: RUN, ..fault },
     };
+    warn_of_unknown();
     let services = services(args).map_err(as_run)?;
     let options = planned(args, services).map_err(as_run)?;
     let code = on_a_runtime(async { Supervisor::new(args, options)?.run().await })??;
@@ -404,6 +406,11 @@ impl<'a> Supervisor<'a> {
         registration
             .start(bound)
             .map_err(|error| Fault::new(RUN, in_options(&error.to_string())))?;
+        if registration.status().borrow().state() == State::Disabled {
+            say(
+                "tower-gwag: Disabled: GWAG_ENABLED switches the registration off; the program runs without it",
+            );
+        }
         Ok(registration)
     }
 
@@ -415,9 +422,12 @@ impl<'a> Supervisor<'a> {
     /// Deregisters, waits for calls in flight, releases the hold, and only then stops the program.
     async fn stop(&mut self, program: &mut Program, registration: &Registration) -> Course {
         let grace = self.args.grace;
-        say(&format!(
-            "tower-gwag: stopping: deregistering, then {grace:?} for calls in flight"
-        ));
+        let is_registered = registration.status().borrow().state() != State::Disabled;
+        if is_registered {
+            say(&format!(
+                "tower-gwag: stopping: deregistering, then {grace:?} for calls in flight"
+            ));
+        }
         let leaving = registration.leave();
         tokio::pin!(leaving);
         let mut ended = None;
@@ -440,7 +450,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
         };
-        report(&left, Some(grace).filter(|_| !is_hurried));
+        report(&left, Some(grace).filter(|_| is_registered && !is_hurried));
         let ended = match ended {
             Some(ended) => ended,
             None => {

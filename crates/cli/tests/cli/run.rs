@@ -314,6 +314,105 @@ async fn programs_that_do_not_behave() {
     assert!(embedded.registrations().is_empty());
 }
 
+/// As a container has it: some empty, a slip, what Kubernetes sets for a service called `gwag`, and what only
+/// Rust programs use.
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_are_read_as_the_library_reads_them() {
+    let gateway = Gateway::embedded().await;
+    let embedded = gateway.embedded.clone().unwrap();
+    let port = free_port();
+    let mut run = tool(&data("good"));
+    run.args(["run", "--openapi", "pets.yaml", "--port", &port.to_string()]);
+    run.arg("--").args(program::line());
+    run.env("PROGRAM_PORT", port.to_string())
+        .stdout(Stdio::null());
+    for (name, value) in [
+        ("GWAG_GATEWAY", gateway.target.as_str()),
+        ("GWAG_GRACE", "0"),
+        ("GWAG_INSTANCE", "of the environment"),
+        ("GWAG_TTL", ""),
+        ("GWAG_ADVERTISE", ""),
+        ("GWAG_TTTL", "15s"),
+        ("GWAG_QUIET", "1s"),
+        ("GWAG_PORT", "tcp://10.0.0.1:50090"),
+        ("GWAG_SERVICE_HOST", "10.0.0.1"),
+        ("GWAG_PORT_50090_TCP_ADDR", "10.0.0.1"),
+    ] {
+        run.env(name, value);
+    }
+    let running = Running::start(run);
+    embedded
+        .wait_until(|now| now.service("Pets", "v1").is_some())
+        .await;
+    let id = &embedded.registrations()[0].instance_id;
+    assert_eq!(id, "of the environment");
+    signal(&running.child, "TERM");
+    let said = running.says("left as asked").await;
+    assert!(
+        said.contains("`GWAG_TTTL`, which is not known; the nearest is `GWAG_TTL`"),
+        "{said}"
+    );
+    assert!(said.contains("GWAG_QUIET is not used"), "{said}");
+    assert_eq!(said.matches("GWAG_").count(), 4, "{said}");
+    assert_eq!(running.code().await, 0);
+
+    // Without --port the link is no port, and a number is one.
+    let without = async |value: &str| {
+        let mut run = tool(&data("good"));
+        run.args([
+            "run",
+            "-g",
+            &gateway.target,
+            "--openapi",
+            "pets.yaml",
+            "--",
+            "true",
+        ]);
+        run.env("GWAG_PORT", value);
+        finish(run).await
+    };
+    let done = without("tcp://10.0.0.1:50090").await;
+    done.ends_with(2).says("--port <PORT>");
+    let done = without(&free_port().to_string()).await;
+    done.ends_with(125).says("before port");
+}
+
+/// It runs the program all the same, says so, and leaves in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_that_are_none_keep_no_program_from_running() {
+    let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
+    for (answer, text) in [
+        (&page[..], "does not speak gRPC"),
+        (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
+        (b"", "is slow to answer"),
+    ] {
+        let target = crate::bad_input::nonsense(answer).await;
+        let port = free_port();
+        let running = Running::start(command(&target, port, "", &["--leave-timeout", "2s"]));
+        let said = running.says(text).await;
+        assert!(said.contains("tower-gwag: Unreachable"), "{said}");
+        assert!(
+            !said.contains("Tls::") && !said.contains("Options::"),
+            "{said}"
+        );
+        let address = format!("127.0.0.1:{port}");
+        let answer = timeout(PATIENCE, get(&address, "/pets"));
+        assert!(answer.await.expect("an answer").unwrap().contains("Rex"));
+        signal(&running.child, "TERM");
+        assert_eq!(running.code().await, 0);
+    }
+    // Switched off.
+    let port = free_port();
+    let mut off = command("127.0.0.1:1", port, "", &["--grace", "9s"]);
+    off.env("GWAG_ENABLED", "0");
+    let running = Running::start(off);
+    running.says("Disabled").await;
+    signal(&running.child, "TERM");
+    let said = running.says("registration is disabled").await;
+    assert!(!said.contains("9s"), "{said}");
+    assert_eq!(running.code().await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_ignores_sigterm_is_killed() {
     let gateway = Gateway::embedded().await;
