@@ -395,11 +395,13 @@ impl Execution {
                 Location::Query => drop(out.query.insert(source, value)),
                 Location::Body => out.body = Some(Content::Json(value)),
                 Location::Form => {
+                    let of = Wrapped::of(&self.graph.schema, argument.of);
+                    let is_upload = of.named.name() == "Upload";
                     let values = match value {
-                        Value::Array(all) => all,
+                        // new-graphql-upload-var-list: not the items, where one file is wanted.
+                        Value::Array(all) if of.is_list || !is_upload => all,
                         one => vec![one],
                     };
-                    let is_upload = self.graph.schema.get(argument.of.id).name == "Upload";
                     for it in values {
                         form.push(match is_upload {
                             true => upload::part(&source, &it)?,

@@ -144,6 +144,7 @@ pub(super) fn part(name: &str, value: &Value) -> Result<FormPart, Fault> {
             );
             return Err(Fault::of("INVALID_ARGUMENT", text));
         }
+        Value::Null => value.plain(),
         Value::String(_) => "Upload: empty string is not a valid tus upload-id".to_owned(),
         other => format!(
             "Upload: expected *Upload (multipart) or string (tus upload-id), got {}",
