@@ -242,7 +242,6 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     }
 
     example.write(GREETER, &greeter);
-    std::fs::create_dir(example.0.join("src/bin")).expect("a directory");
     example.write("src/bin/unix.rs", AT_A_UNIX_SOCKET);
     assert!(!example.built().contains("warning"));
     let mut run = tokio::process::Command::from(example.cargo(&["run", "--bin=unix"]));
