@@ -100,11 +100,13 @@ impl Life {
             match self.readiness {
                 Readiness::Serving => (true, "the server serves"),
                 Readiness::Registered if board.was_registered() => {
-                    (true, "the gateway has taken the registration")
+                    (true, "the gateway has accepted the registration")
                 }
-                Readiness::Registered => (false, "the gateway has not taken the registration yet"),
+                Readiness::Registered => {
+                    (false, "the gateway has not accepted the registration yet")
+                }
                 Readiness::Routed if board.was_routed() => (true, "the gateway has called it"),
-                Readiness::Routed => (false, "no call of the gateway has come yet"),
+                Readiness::Routed => (false, "no call from the gateway has arrived yet"),
             }
         };
         Verdict { is_ready, why }

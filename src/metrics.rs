@@ -261,16 +261,13 @@ mod with_facade {
             "Registrations after the first, by the trouble before them"
         );
         describe_gauge!(IN_FLIGHT, "Requests in flight, bodies included");
-        describe_counter!(LATE, "Requests that came after leaving had begun");
+        describe_counter!(LATE, "Requests that arrived after leaving had begun");
         describe_counter!(
             CUT,
             "Requests that were cut because they had not ended in time"
         );
         describe_histogram!(LEAVE, Unit::Seconds, "How long leaving took");
-        describe_gauge!(
-            GHOSTS,
-            "Replicas on the gateway that no registration stands behind"
-        );
+        describe_gauge!(GHOSTS, "Replicas on the gateway without a registration");
         describe_counter!(
             ABANDONED,
             "Entries that were left on gateways until their TTL was over"

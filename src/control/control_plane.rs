@@ -161,7 +161,7 @@ impl ControlPlane {
         let answer: RegisterResponse = call.await?;
         let id = answer.registration_id;
         if id.is_empty() || id.chars().count() > LONGEST_ID || id.contains(char::is_control) {
-            let text = format!("a registration id that is none, {:?}", escaped(&id));
+            let text = format!("an invalid registration id, {:?}", escaped(&id));
             return Err(asked.malformed(&text));
         }
         let seconds = match answer.ttl_seconds {

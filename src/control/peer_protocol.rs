@@ -85,11 +85,13 @@ impl Spoken {
         }
         Some(match target.is_https() {
             true => format!(
-                "it said nothing; where it speaks no TLS, write `http://{}`",
+                "it closed the connection without an answer; if it does not use TLS, write \
+                 `http://{}`",
                 target.authority()
             ),
             false => format!(
-                "it said nothing; where it wants TLS, write `https://{}`{}",
+                "it closed the connection without an answer; if it requires TLS, write \
+                 `https://{}`{}",
                 target.authority(),
                 needed_for_tls()
             ),

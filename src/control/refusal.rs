@@ -88,17 +88,17 @@ fn remedy(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::InvalidVersion => "choose another one with `Service::version`",
         ErrorKind::TierRefused => {
-            "choose a version that the gateway takes, or have `--allow-tier` of the gateway changed"
+            "choose a version that the gateway accepts, or have its `--allow-tier` changed"
         }
         ErrorKind::InvalidProto | ErrorKind::InvalidOpenApi | ErrorKind::Unrenderable => {
-            "repair the schema; `Options::check` finds what is wrong with most"
+            "fix the schema; `Options::check` finds most faults"
         }
         ErrorKind::IntrospectionFailed => {
-            "let the endpoint answer introspection queries of the gateway's host"
+            "make sure that the endpoint answers introspection queries from the gateway's host"
         }
-        ErrorKind::SchemaConflict => "cut a new version vN for a new schema, or use `unstable`",
+        ErrorKind::SchemaConflict => "use a new version vN for a new schema, or `unstable`",
         ErrorKind::CapsConflict => {
-            "set the concurrency caps that the other replicas have, or cut a new version"
+            "use the concurrency caps of the other replicas, or a new version"
         }
         ErrorKind::KindConflict => "choose another namespace, or stop the other service",
         ErrorKind::TooLarge => "send fewer or smaller schemas, in several registrations if need be",
@@ -199,17 +199,18 @@ impl Asked<'_> {
         let message = match code {
             Code::Unimplemented if refusal.is_of_http => no_grpc(target, &text),
             Code::Unimplemented => format!(
-                "{target} speaks gRPC, but is no gwag control plane ({text:?}): check the address \
-                 and its port"
+                "{target} speaks gRPC, but is not a gwag control plane ({text:?}): check the \
+                 address and its port"
             ),
             _ if refusal.is_of_http => format!(
-                "what answers at {target} is no gRPC server at the moment ({text}): check the \
-                 address, and what stands between"
+                "{target} does not answer gRPC at the moment ({text}): check the address, and any \
+                 proxy between this service and the gateway"
             ),
             _ if kind == ErrorKind::TimedOut => {
                 format!(
-                    "the gateway {target} did not {} in time: {text}",
-                    self.aim()
+                    "the gateway {target} did not {} in time: {text}; {}",
+                    self.aim(),
+                    remedy(kind)
                 )
             }
             Code::Unknown => format!(

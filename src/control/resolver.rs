@@ -24,7 +24,7 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     }
     let mut lookup = lookup(host)?;
     let found = lookup.wait_for(Option::is_some).await;
-    let found = found.map_err(|_| io::Error::other("the look-up of the name panicked"))?;
+    let found = found.map_err(|_| io::Error::other("the lookup panicked; please report it"))?;
     match found.as_ref() {
         Some(Ok(addresses)) => {
             let mut addresses = addresses.clone();

@@ -112,7 +112,7 @@ impl Token {
                     return Err(why);
                 };
                 if is_news {
-                    warn!(target: "tower_gwag", "{why}; the last one that was good goes on being used");
+                    warn!(target: "tower_gwag", "{why}; the last valid token stays in use");
                 }
                 Ok(good.clone())
             }
@@ -187,7 +187,9 @@ pub(crate) fn header(token: &str) -> Result<HeaderValue, String> {
     let mut value = value
         .ok()
         .filter(|_| token.bytes().all(|byte| byte.is_ascii_graphic()))
-        .ok_or("is no token: it has a space, a line break or another byte that none has")?;
+        .ok_or(
+            "is not a token: it has a space, a line break or another byte that tokens cannot have",
+        )?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -24,8 +24,8 @@ pub(crate) fn advertised(
     let needed = || {
         Error::new(
             ErrorKind::InvalidAdvertisedAddress,
-            "the listener is not bound to an IP address: say with `Options::advertise` under \
-             which address the gateway reaches this server",
+            "the listener is not bound to an IP address: use `Options::advertise` to give the \
+             address at which the gateway reaches this server",
         )
     };
     if let (Some(0), false) = (
@@ -35,7 +35,7 @@ pub(crate) fn advertised(
         return Err(Error::new(
             ErrorKind::InvalidAdvertisedAddress,
             "port 0 cannot be dialled: give the address that the server is bound to, \
-             `listener.local_addr()`, or say with `Options::advertise` how it is reached",
+             `listener.local_addr()`, or another one with `Options::advertise`",
         ));
     }
     match (advertise, bound) {

@@ -232,7 +232,7 @@ impl Calls {
                  services with it)"
             }
             ServiceKind::OpenApi | ServiceKind::GraphQl => {
-                "say `Options::advertise_scheme(\"https\")`"
+                "use `Options::advertise_scheme(\"https\")`"
             }
         })
     }
@@ -609,8 +609,8 @@ impl Shared {
             if needs_look {
                 let target = control.gateway().target();
                 let text = format!(
-                    "the gateway {target} does not say whether the slot that was taken is free: \
-                     nothing is registered until it does"
+                    "the gateway {target} does not list its services, so nobody knows whether the \
+                     name that was taken is free: nothing is registered until it does"
                 );
                 let error = Error::new(ErrorKind::Unavailable, text);
                 return Err(CallError::NotSent(error));

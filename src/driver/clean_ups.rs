@@ -120,8 +120,8 @@ impl CleanUps {
                         target: "tower_gwag",
                         state = "Leaving",
                         gateway = %peer.control.gateway().target(),
-                        "leaving waits until what was left on a node out of reach has expired, for \
-                         {:.0?} at most, because other nodes may still route to it",
+                        "leaving waits for the entry on an unreachable node to expire, {:.0?} at \
+                         most, because other nodes may still route calls to it",
                         expiry.saturating_duration_since(Instant::now())
                     );
                 }

@@ -75,9 +75,9 @@ async fn pause(life: &Life, pause: Duration) {
 
 fn tell(board: &Board, panic: &str, goes_on: bool) {
     let then = if goes_on {
-        "it goes on with what is registered"
+        "it continues, and what is registered stays so"
     } else {
-        "it has panicked too often and ends the registration; the server serves on"
+        "it panicked too often, so the registration ends; the server keeps serving"
     };
     let text = format!("the registration's task panicked ({panic}): {then}; please report this");
     // The logger itself may have panicked.

@@ -307,8 +307,8 @@ impl Exclusive {
         Error::new(
             ErrorKind::Displaced,
             format!(
-                "a younger process is `{}` now; this one stays out. Stop it, or give each process \
-                 an exclusive_instance of its own",
+                "a younger process has the identity `{}`, so this one stays unregistered: stop \
+                 this process, or give each one an exclusive_instance of its own",
                 self.identity
             ),
         )
@@ -324,7 +324,7 @@ async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Resu
             target: "tower_gwag",
             gateway = %control.gateway().target(),
             registration_id = %id,
-            "took over: removed {} of a former life, {}",
+            "took over: removed the entry that a former life left for {}, {}",
             escaped(&former.addr),
             escaped(&former.instance_id)
         );

@@ -420,7 +420,10 @@ impl Worker {
             Note::Unreachable => {
                 // A probe found it silent, though no call has failed.
                 let silent = || {
-                    let text = format!("the gateway {} does not answer", self.silent);
+                    let text = format!(
+                        "the gateway {} does not answer: check that it runs and is not overloaded",
+                        self.silent
+                    );
                     Arc::new(Error::new(ErrorKind::Unavailable, text))
                 };
                 let failure = failure.unwrap_or_else(silent);
@@ -445,7 +448,7 @@ impl Worker {
                 let slow = Error::new(
                     ErrorKind::TimedOut,
                     format!(
-                        "the gateway {} is slow to answer; it is waited for, and nothing is lost yet",
+                        "the gateway {} is slow to answer; still waiting, and nothing is lost yet",
                         self.calls.target(self.machine.gateway())
                     ),
                 );
@@ -585,9 +588,9 @@ impl Worker {
         let (address, target) = (&self.advertised, self.calls.target(gateway));
         match found {
             Found::Dead(error) => self.suspect(&format!(
-                "{address} accepts no connection from here ({error}), so that the gateway {target} \
-                 probably cannot call it either: say with `Options::advertise` or \
-                 `advertise_host` how it is reached"
+                "nothing accepts connections at the advertised address {address} ({error}), so the \
+                 gateway {target} probably cannot call it either: set the right one with \
+                 `Options::advertise` or `advertise_host`"
             )),
             Found::Tls => {
                 let Some(remedy) = self.calls.remedy_for_tls(address, gateway) else {
@@ -595,7 +598,7 @@ impl Worker {
                 };
                 self.suspect(&format!(
                     "the server speaks TLS, but the gateway {target} dials {address} in plaintext, \
-                     so that its calls fail: {remedy}"
+                     so its calls fail: {remedy}"
                 ));
             }
             Found::Here(ips) => {
@@ -606,8 +609,8 @@ impl Worker {
             }
             Found::Uncalled => {
                 let text = format!(
-                    "listed for five minutes, and no call of the gateway {target} has come: \
-                     nothing proves yet that it reaches {address}"
+                    "listed for five minutes without a call from the gateway {target}: nothing \
+                     shows yet that it can reach {address}. A call through the gateway would"
                 );
                 self.life.board.say(Level::INFO, None, &text);
                 self.life.board.emit(&Event::Uncalled(text));
@@ -624,8 +627,8 @@ impl Worker {
         if let Some(what) = self.calls.unreachable_address(address) {
             self.suspect(&format!(
                 "{address} is {what}, which the gateway {} on another host cannot dial: bind the \
-                 server to a routable address, or say with `Options::advertise` or \
-                 `advertise_host` how it is reached",
+                 server to a routable address, or set the right one with `Options::advertise` or \
+                 `advertise_host`",
                 self.calls.target(self.machine.gateway())
             ));
         } else {
@@ -652,9 +655,9 @@ impl Worker {
             _ => format!("{ghosts} replicas of the service that have"),
         };
         let text = format!(
-            "the gateway {} came back with {leftovers} no registration. Calls work as long as every \
-             process serves; once one leaves, calls to its leftover replica fail until the gateway \
-             is restarted more than 30 s later",
+            "the gateway {} came back with {leftovers} no registration. Calls work as long as \
+             every process serves; once one leaves, calls to its leftover replica fail until the \
+             gateway restarts again, more than 30 s after this restart",
             self.calls.target(self.machine.gateway())
         );
         self.life.board.say(Level::WARN, None, &text);

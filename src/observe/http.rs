@@ -168,7 +168,7 @@ async fn check_url(endpoint: &str) -> Result<(), Error> {
             if answer["data"]["__schema"].is_object() {
                 Ok(())
             } else {
-                Err(fault("does not answer introspection; switch it on"))
+                Err(fault("does not answer introspection queries: enable them"))
             }
         }
         Ok(Ok((status, _))) => Err(fault(&format!("answers {status}"))),

@@ -159,6 +159,7 @@ pub async fn stop_signal() {
 fn no_handler(error: &std::io::Error) {
     tracing::error!(
         target: "tower_gwag",
-        "no handler for the stop signals can be installed, they end the process at once: {error}"
+        "no handler for the stop signals can be installed, so they end the process at once: \
+         {error}"
     );
 }

@@ -228,7 +228,10 @@ fn level_of(state: State) -> Level {
 fn with_repeated(mut line: String, repeated: u64) -> String {
     if repeated > 0 {
         // Writing to a `String` does not fail.
-        let _ = write!(line, "; {repeated} more like the last were not logged");
+        let _ = write!(
+            line,
+            "; {repeated} more failures like the last were not logged"
+        );
     }
     line
 }

@@ -209,7 +209,7 @@ impl fmt::Display for Status {
         write!(f, ": {reason}")?;
         match (self.state, reason.kind()) {
             // The reason itself cannot say so: the last attempt while leaving is not repeated.
-            (State::Unreachable, ErrorKind::Unavailable) => f.write_str("; it is tried again"),
+            (State::Unreachable, ErrorKind::Unavailable) => f.write_str("; retrying"),
             _ => Ok(()),
         }
     }

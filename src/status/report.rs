@@ -341,7 +341,7 @@ impl fmt::Display for LeaveOutcome {
             Self::Deregistered => "deregistered",
             Self::NothingRegistered => "nothing was registered",
             Self::NotDeregistered => "NOT deregistered, the entry stays until its TTL ends",
-            Self::Unanswered => "deregistration unconfirmed, the entry may stay its TTL",
+            Self::Unanswered => "deregistration unconfirmed, an entry may stay until its TTL ends",
             Self::Disabled => "registration is disabled",
         })
     }
@@ -423,12 +423,12 @@ impl fmt::Display for LeaveReport {
             write!(f, ", {} busy connections ended", self.severed)?;
         }
         if self.unfinished > 0 {
-            write!(f, ", {} go on", self.unfinished)?;
+            write!(f, ", {} still running", self.unfinished)?;
         }
         write!(f, "; drained in {:.0?}", self.drain)?;
         match (&self.failure, &self.hold_failure) {
-            (Some(why), _) => write!(f, "\nnot told because {why}"),
-            (None, Some(why)) => write!(f, "\nnot held because {why}"),
+            (Some(why), _) => write!(f, "\nnot deregistered because {why}"),
+            (None, Some(why)) => write!(f, "\nno hold because {why}"),
             (None, None) => Ok(()),
         }
     }

@@ -13,6 +13,7 @@ mod manual;
 mod messages;
 mod registers;
 mod rooms;
+mod texts;
 mod two_clusters;
 
 use std::path::Path;

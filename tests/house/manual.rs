@@ -140,6 +140,40 @@ fn troubleshooting_has_every_state_error_and_outcome() {
     }
 }
 
+/// Each claim of a status has its test, for each kind of gateway.
+#[test]
+fn the_tests_that_the_page_on_statuses_names_exist() {
+    let page = read("docs/status.md");
+    let tests = page.split("## Tests").nth(1).expect("the section");
+    let code = code(&root().join("tests/life"));
+    let mut named = BTreeSet::new();
+    for name in tests.split('`').skip(1).step_by(2) {
+        if name.ends_with(".rs") || name.ends_with(".txt") {
+            assert!(root().join("tests/life").join(name).is_file(), "{name}");
+        } else if name.contains('_') && name.chars().all(|it| it.is_lowercase() || it == '_') {
+            let is_there = code.contains(&format!("fn {name}()"));
+            assert!(is_there || name == "gateway_http", "{name} is no test");
+            named.insert(name);
+        }
+    }
+    assert!(named.len() > 20, "{named:?}");
+    let rows = tests.lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<Vec<&str>> = rows
+        .map(|row| row.trim_matches('|').split('|').collect())
+        .collect();
+    for state in variants(&self::code(&root().join("src")), "State") {
+        let is_of = |row: &&Vec<&str>| row[0].contains(&format!("`{state}`"));
+        let row = rows.iter().find(is_of);
+        let row = row.unwrap_or_else(|| panic!("{state} has no row"));
+        for cell in &row[1..] {
+            let has_test = named.iter().any(|name| cell.contains(name));
+            assert!(has_test || cell.contains("the same"), "{state}: {cell}");
+        }
+        assert!(!row[1].contains("the same"), "{state}");
+        assert_eq!(row.len(), 4, "{state}");
+    }
+}
+
 #[test]
 fn every_page_is_in_the_manual() {
     let manual = read("src/manual.rs");

@@ -233,7 +233,7 @@ fn tokens_that_cannot_be_used_are_named_and_not_shown() {
     let two_lines = file("two_lines", "s3cret\nand more").display().to_string();
     let empty = file("empty", " \n").display().to_string();
     for (name, value, parts) in [
-        ("GWAG_TOKEN", "s3cret word", &["no token"][..]),
+        ("GWAG_TOKEN", "s3cret word", &["not a token"][..]),
         (
             "GWAG_TOKEN_FILE",
             "/no/such/file",
@@ -241,7 +241,7 @@ fn tokens_that_cannot_be_used_are_named_and_not_shown() {
         ),
         ("GWAG_TOKEN_FILE", "/", &["cannot be read"]),
         ("GWAG_TOKEN_FILE", "/dev/zero", &["65536"]),
-        ("GWAG_TOKEN_FILE", &two_lines, &["two_lines", "no token"]),
+        ("GWAG_TOKEN_FILE", &two_lines, &["two_lines", "not a token"]),
         ("GWAG_TOKEN_FILE", &empty, &["is empty"]),
     ] {
         let error = read(&[(name, value)]).unwrap_err().to_string();

@@ -260,7 +260,7 @@ async fn a_strict_server_is_ready_once_it_is_registered_and_stays_so() {
     assert_eq!(code, 503, "{report}");
     assert_eq!(
         report["why"],
-        "the gateway has not taken the registration yet"
+        "the gateway has not accepted the registration yet"
     );
     revived(&gateway, &server).await;
     eventually("serving", || server.seen.lock().unwrap().len() == 2).await;

@@ -303,7 +303,7 @@ impl Pem {
         let pem = self.read(what)?;
         let named = self.named(what);
         let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let all = all.map_err(|_| format!("{named} is no PEM: write it anew"))?;
+        let all = all.map_err(|_| format!("{named} is not PEM: replace it"))?;
         let Some(first) = all.first() else {
             return Err(format!(
                 "{named} has no certificate (`-----BEGIN CERTIFICATE-----`)"
@@ -392,12 +392,12 @@ impl Renewal {
                 return endpoint;
             }
             Ok(Some(Err(faults))) => in_a_line(&faults),
-            Ok(None) | Err(_) => "the files cannot be read in time".to_owned(),
+            Ok(None) | Err(_) => "the files could not be read in time".to_owned(),
         };
         if last.fault.as_ref() != Some(&why) {
             warn!(
                 target: "tower_gwag",
-                "TLS towards the gateway goes on with the certificates that were read last: {why}"
+                "TLS to the gateway continues with the certificates that were read before: {why}"
             );
             last.fault = Some(why);
         }
@@ -450,8 +450,8 @@ pub(super) fn remedy(why: &str) -> Option<&'static str> {
     [
         (
             "UnknownIssuer",
-            "its certificate is of an authority that is not trusted here: give that \
-                           with `Tls::ca_file` or GWAG_TLS_CA_FILE",
+            "its certificate was issued by an authority that is not trusted here: give that with \
+             `Tls::ca_file` or GWAG_TLS_CA_FILE",
         ),
         (
             "certificate expired",
@@ -471,13 +471,13 @@ pub(super) fn remedy(why: &str) -> Option<&'static str> {
         ),
         (
             "not valid for name",
-            "its certificate is of another name: give that with `Tls::server_name` \
-                                or GWAG_TLS_SERVER_NAME, or have one issued for this name",
+            "its certificate is for another name: give that with `Tls::server_name` or \
+             GWAG_TLS_SERVER_NAME, or have one issued for this name",
         ),
         (
             "NotValidForName",
-            "its certificate is of another name: give that with `Tls::server_name` \
-                             or GWAG_TLS_SERVER_NAME, or have one issued for this name",
+            "its certificate is for another name: give that with `Tls::server_name` or \
+             GWAG_TLS_SERVER_NAME, or have one issued for this name",
         ),
         (
             "CaUsedAsEndEntity",

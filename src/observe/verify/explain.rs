@@ -7,9 +7,9 @@ use super::verdict::{Expected, Verdict};
 use crate::error::{Error, ErrorKind};
 
 /// What to do about a vN that another schema holds.
-const CONFLICT_ADVICE: &str = "Cut a new version vN for a new schema, or use `unstable`; the slot is \
-                               looked at every second, and this one is registered once it was free for \
-                               `Options::reclaim_after`";
+const CONFLICT_ADVICE: &str = "Use a new version vN for a new schema, or `unstable`. The name is \
+                               checked every second, and this schema is registered once it was \
+                               free for `Options::reclaim_after`";
 
 /// How much of a gateway's reason is shown.
 const LONGEST_REASON: usize = 300;
@@ -49,9 +49,9 @@ pub(crate) fn explain(
         Verdict::Guilty { service, reason } => Error::new(
             ErrorKind::Unrenderable,
             format!(
-                "the gateway {target} cannot make its schema of `{}`: {reason}. It was withdrawn, \
-                 because it keeps every other service's changes from being served; repair the \
-                 schema and start again",
+                "the gateway {target} cannot render the schema of `{}`: {reason}. It was \
+                 deregistered, because it keeps the changes of every other service from being \
+                 served: fix the schema and start again",
                 name(*service)
             ),
         ),
@@ -62,36 +62,38 @@ pub(crate) fn explain(
 fn blocked(name: &str, evidence: &Evidence, is_unheard: bool, target: &str) -> Error {
     let whose = match (&evidence.culprit, evidence.http) {
         (Some(culprit), _) => format!(
-            "because {}, which blocks every other service's: have it deregistered or repaired",
+            "because {}, which blocks the changes of every other service: have it deregistered or \
+             fixed",
             accusation(culprit)
         ),
         (None, HttpPort::NotGiven) => {
-            "most often because somebody's schema cannot be rendered and blocks the gateway: look \
-             into its log, or give `Options::gateway_http`, so that its name can be told"
+            "most often because the schema of another service cannot be rendered and blocks the \
+             gateway: look into the gateway's log, or set `Options::gateway_http`, so that this \
+             message can name the service"
                 .to_owned()
         }
         (None, HttpPort::NoSchema) => {
-            "most often because somebody's schema cannot be rendered and blocks the gateway: look \
-             into its log. What answers at `gateway_http` shows no schema, so that nobody can be \
-             named (is it this gateway's HTTP port?)"
+            "most often because the schema of another service cannot be rendered and blocks the \
+             gateway: look into the gateway's log. `gateway_http` returns no schema that could \
+             tell which service (is it this gateway's HTTP port?)"
                 .to_owned()
         }
         (None, HttpPort::Schema) if is_unheard => {
-            "most often because somebody's schema cannot be rendered and blocks the gateway: look \
-             into its log. The gateway at `gateway_http` does not know the service (is it this \
-             gateway's HTTP port?)"
+            "most often because the schema of another service cannot be rendered and blocks the \
+             gateway: look into the gateway's log. The gateway at `gateway_http` does not know the \
+             service (is it this gateway's HTTP port?)"
                 .to_owned()
         }
         (None, HttpPort::Schema) => {
-            "and no schema of another service was found that cannot be rendered: look into its log"
+            "and no service was found whose schema cannot be rendered: look into the gateway's log"
                 .to_owned()
         }
     };
     Error::new(
         ErrorKind::Blocked,
         format!(
-            "the gateway {target} lists `{name}` but does not route it, {whose}. It is registered \
-             anew, so that it is routed as soon as the gateway can"
+            "the gateway {target} lists `{name}` but does not route it, {whose}. It was registered \
+             again, so that it is routed as soon as the gateway can"
         ),
     )
 }
@@ -164,9 +166,9 @@ impl Conflict<'_> {
     pub(crate) fn replaced(&self) -> Error {
         let Self { gateway, slot, .. } = self;
         self.error(&format!(
-            "`{slot}` was replaced by another schema on the gateway {gateway}, which sends the calls \
-             there now: {self}. That is usual while a new build is rolled out: stop what is older. \
-             This one has stepped aside, and registers again once the slot is empty"
+            "`{slot}` was replaced by another schema on the gateway {gateway}, which sends the \
+             calls there now: {self}. That is usual while a new build is rolled out: stop the \
+             older one. This one has stepped aside, and registers again once the slot is empty"
         ))
     }
 
@@ -215,4 +217,48 @@ impl fmt::Display for Conflict<'_> {
 /// As many digits of a hash as people compare.
 fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
+}
+
+/// Those that no situation of a test leads to for certain; the others are in
+/// `tests/life/words/messages.txt`.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_another_build_holds_for_a_moment() {
+        let conflict = Conflict {
+            gateway: "gateway:50090",
+            slot: "greeter/unstable",
+            ours: Some("0123456789abcdef"),
+            theirs: "",
+            difference: None,
+        };
+        assert_eq!(
+            conflict.not_yet_ours().to_string(),
+            "another schema has `greeter/unstable` on the gateway gateway:50090 and gets the calls: \
+             its hash is not known. This one takes the slot when the other steps aside, stops, or \
+             with its next heartbeat"
+        );
+    }
+
+    #[test]
+    fn several_services_that_cannot_be_rendered_together() {
+        let of = |names: &[&str]| {
+            accusation(&Culprit {
+                services: names.iter().map(|name| (*name).to_owned()).collect(),
+                reason: "multiple types named JSON".to_owned(),
+            })
+        };
+        assert_eq!(
+            of(&["a:v1", "admin"]),
+            "the schemas of `a` (v1) and `admin` cannot be rendered together (multiple types named \
+             JSON)"
+        );
+        assert_eq!(
+            of(&["a", "b", "c", "d", "e", "f"]),
+            "the schemas of `a`, `b`, `c`, `d` and 2 more cannot be rendered together (multiple \
+             types named JSON)"
+        );
+    }
 }

@@ -187,9 +187,9 @@ impl ReadBack {
         }
         self.unheard_said = true;
         Some(format!(
-            "the gateway {gateway} lists `{}`, but the one whose HTTP port is at {} (`gateway_http`) does \
-             not know it: is that another gateway's? Until it is right, less is known of whether \
-             the service is served",
+            "the gateway {gateway} lists `{}`, but the one whose HTTP port is at {} \
+             (`gateway_http`) does not know it: is it another gateway's port? Until that is \
+             corrected, less is known about whether the service is served",
             self.expected.get(service)?.name(),
             masked_url(&self.http.as_ref()?.to_string())
         ))

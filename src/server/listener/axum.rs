@@ -249,7 +249,10 @@ async fn pause_after(error: &io::Error) {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
     ) {
-        tracing::error!(target: "tower_gwag", "accepting a connection failed: {error}");
+        tracing::error!(
+            target: "tower_gwag",
+            "accepting a connection failed, trying again: {error}"
+        );
         tokio::time::sleep(from_tonic::PAUSE).await;
     }
 }

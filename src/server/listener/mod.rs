@@ -46,8 +46,8 @@ impl Tie {
         {
             tracing::debug!(
                 target: "tower_gwag",
-                "connections are {kind}, neither TCP nor Unix: whether TLS is on them, and from \
-                 whom they are, may not be seen"
+                "connections are {kind}, neither TCP nor Unix: TLS on them, and their peers, may \
+                 go unnoticed"
             );
         }
         self.knows_io = true;

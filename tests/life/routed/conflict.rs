@@ -28,7 +28,7 @@ async fn a_conflict_is_found_without_registering() {
     until_state(&server.registration, State::Refused).await;
     let status = server.registration.status().borrow().clone();
     assert_eq!(status.reason_kind(), Some(ErrorKind::SchemaConflict));
-    assert!(status.to_string().contains("Cut a new version"), "{status}");
+    assert!(status.to_string().contains("Use a new version"), "{status}");
     // The stranger's and our hold.
     assert_eq!((registers(&gateway), registrations(&events)), (2, 0));
     // Once the other is gone, there is nothing against it.

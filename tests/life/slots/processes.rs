@@ -180,6 +180,7 @@ async fn a_roll_back_of_processes_goes_unnoticed() {
     let mut old = Build::ready(&place, "old").await;
     old.start().await;
     old.says("listed").await;
+    let hash = place.hash("unstable").await;
     for round in 0..rounds() {
         let mut new = Build::ready(&place, &format!("new {round}")).await;
         let (older, newer) = (old.waited(), new.waited());
@@ -190,7 +191,6 @@ async fn a_roll_back_of_processes_goes_unnoticed() {
         caller.answered().await;
         new.start().await;
         new.says("listed").await;
-        let hash = place.hash("unstable").await;
         place.until_entries(1).await;
         // Right after a beat of the new build.
         beaten(&place).await;
@@ -198,7 +198,7 @@ async fn a_roll_back_of_processes_goes_unnoticed() {
         new.ended().await;
         place
             .until_hash("the old build has it", "unstable", |now| {
-                now.is_some() && now != hash.as_deref()
+                now == hash.as_deref()
             })
             .await;
         caller.answered().await;

@@ -1,5 +1,7 @@
 //! The messages about the advertised address and the server's connections.
 
+use std::time::Duration;
+
 use axum::serve::Listener;
 use tokio::io::DuplexStream;
 use tokio_stream::StreamExt;
@@ -126,6 +128,35 @@ async fn an_address_that_nobody_listens_at() {
         &text,
         &words(&gateway.target(), &address.to_string()),
     );
+    server.stop().await;
+}
+
+/// The clock goes on faster than anybody calls.
+#[tokio::test]
+async fn a_service_that_nobody_calls_for_five_minutes() {
+    let gateway = gateway().await;
+    let (options, events) = Events::of(greeter_options(&gateway).verbatim_address());
+    let server = tonic_greeter(options).await;
+    until_state(&server.registration, State::Listed).await;
+    let uncalled = |event: &Event| match event {
+        Event::Uncalled(text) => Some(text.clone()),
+        _ => None,
+    };
+    let all = || -> Vec<String> { events.all().iter().filter_map(uncalled).collect() };
+    let step = Duration::from_secs(5);
+    for steps in 0..120 {
+        tokio::time::pause();
+        tokio::time::advance(step).await;
+        tokio::time::resume();
+        // Heartbeats are answered meanwhile.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(steps >= 57 || all().is_empty(), "{steps} steps of {step:?}");
+    }
+    let texts = all();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    let address = server.address.to_string();
+    reads("uncalled", &texts[0], &words(&gateway.target(), &address));
+    assert_eq!(server.registration.status().borrow().state(), State::Listed);
     server.stop().await;
 }
 
