@@ -71,12 +71,13 @@ impl<'a> Comments<'a> {
     fn read(&self, file: &FileDescriptor) -> Option<HashMap<Vec<i32>, String>> {
         // Built-in files have none.
         let text = self.compiled.source_of(file.name())?;
-        let info = file.file_descriptor_proto().source_code_info.clone()?;
+        if !text.contains("//") && !text.contains("/*") {
+            return None;
+        }
+        let info = file.file_descriptor_proto().source_code_info.as_ref()?;
         // If a location fits no token, the compiler's source info is used unchanged.
-        let info = match text.contains("//") || text.contains("/*") {
-            true => source_info::canonical(info.clone(), &Source::read(text)).unwrap_or(info),
-            false => return None,
-        };
+        let info = source_info::canonical(info.clone(), &Source::read(text))
+            .unwrap_or_else(|| info.clone());
         let leading = |it: prost_reflect::prost_types::source_code_info::Location| {
             Some((it.path, it.leading_comments?))
         };

@@ -1,9 +1,9 @@
 //! Compiles proto sources from memory as a gateway does (contract § 2).
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::str::Utf8Error;
-use std::sync::Arc;
 
 use miette::Diagnostic;
 use prost_reflect::prost_types::FileDescriptorProto;
@@ -16,7 +16,7 @@ use protox::file::{File, FileResolver};
 
 use crate::proto::fault::{self, ProtoFault};
 use crate::proto::handed::{self, Changes};
-use crate::proto::link::{self, Imports, Linked};
+use crate::proto::link::{self, Imports, Linked, LinkedFile};
 use crate::proto::semantics;
 use crate::render::Site;
 
@@ -57,29 +57,37 @@ pub fn compile(
     imports: &HashMap<String, Vec<u8>>,
 ) -> Result<Compiled, CompileFault> {
     let entry = format!("{namespace}.proto");
-    let mut files: HashMap<String, Vec<u8>> = imports.clone();
-    files
-        .entry(entry.clone())
-        .or_insert_with(|| source.to_vec());
-    let fault = |error: &protox::Error| CompileFault::new(error, &valid_texts(&files));
-    let texts = files.iter().map(|(name, bytes)| (name, text_of(bytes)));
-    let texts: HashMap<String, &str> = texts
-        .filter_map(|(name, text)| Some((name.clone(), text.ok()?)))
-        .collect();
-    let linked = link::link(&entry, &texts).map_err(|error| fault(&error))?;
-    let linked = Arc::new(linked);
-    let files = Arc::new(files.clone());
-    let compiler = compile_files(&entry, &linked, &files).map_err(|error| fault(&error))?;
-    let pool = compiler.descriptor_pool();
+    let mut texts = HashMap::new();
+    let mut no_texts = HashMap::new();
+    let own = (!imports.contains_key(&entry)).then_some((entry.as_str(), source));
+    let imported = imports.iter().map(|(name, text)| (name.as_str(), &**text));
+    for (name, bytes) in imported.chain(own) {
+        match text_of(bytes) {
+            Ok(text) => {
+                texts.insert(name, text);
+            }
+            Err(error) => {
+                no_texts.insert(name.to_owned(), error);
+            }
+        }
+    }
+    let sources = Sources {
+        entry: &entry,
+        texts,
+        no_texts,
+    };
+    let fault = |error: &protox::Error| CompileFault::new(error, &sources.texts);
+    let (pool, linked) = sources.compile().map_err(|error| fault(&error))?;
     let used: BTreeSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
-    let sources = texts
-        .into_iter()
-        .filter(|(name, _)| used.contains(name))
-        .map(|(name, text)| (name, text.to_owned()))
-        .collect();
     let changed = linked.files.iter();
     let imports = changed
         .filter_map(|(name, file)| Some((name.clone(), file.own.clone()?)))
+        .collect();
+    let Sources { texts, .. } = sources;
+    let sources = texts
+        .into_iter()
+        .filter(|(name, _)| used.contains(*name))
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
         .collect();
     let with = |has: fn(&Changes) -> bool| {
         let found = linked.files.iter().filter(|(_, file)| has(&file.changes));
@@ -105,71 +113,110 @@ fn text_of(bytes: &[u8]) -> Result<&str, Utf8Error> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Files above this size are first compiled without places: otherwise the compiler's run time grows with
-/// the number of faults times the size.
+/// Files above this size, apart from imports, are first compiled without places: otherwise the compiler's
+/// run time grows with the number of faults times the size.
 const LARGEST_AT_ONCE: usize = 64 << 10;
 
 /// With more faults than this in such files, no fault gets a place.
 const MOST_PLACES: usize = 500;
 
-/// The form in which the compiler gets files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Descriptors without places.
-    Bare,
-    /// Descriptors: faults have no place, but texts need not be parsed again.
-    Parsed,
-    /// Texts.
-    Text,
+/// The files to compile, by name.
+struct Sources<'a> {
+    entry: &'a str,
+    texts: HashMap<&'a str, &'a str>,
+    /// Those that are no text.
+    no_texts: HashMap<String, Utf8Error>,
 }
 
-fn compile_files(
-    entry: &str,
-    linked: &Arc<Linked>,
-    files: &Arc<HashMap<String, Vec<u8>>>,
-) -> Result<Compiler, protox::Error> {
-    let compile = |form| compile_once(entry, linked, files, form);
-    if files.values().any(|it| it.len() > LARGEST_AT_ONCE)
-        && let Err(error) = compile(Form::Bare)
-        && error.related().map_or(0, Iterator::count) > MOST_PLACES
-    {
-        return Err(error);
+impl Sources<'_> {
+    fn compile(&self) -> Result<(DescriptorPool, Linked), protox::Error> {
+        let mut linked = self.link()?;
+        let size_of = |(name, file): (&String, &LinkedFile)| {
+            let imports = file.handed.dependency.iter().map(|it| it.len() + 10);
+            let text = self.texts.get(name.as_str()).map_or(0, |it| it.len());
+            text.saturating_sub(imports.sum())
+        };
+        if linked
+            .files
+            .iter()
+            .map(size_of)
+            .any(|it| it > LARGEST_AT_ONCE)
+        {
+            // Descriptors without places.
+            let infos = linked
+                .files
+                .values_mut()
+                .map(|it| it.handed.source_code_info.take());
+            let infos: Vec<_> = infos.collect();
+            let bare = linked.files.iter();
+            let bare = bare.map(|(name, it)| (name.clone(), Handed::Parsed(it.handed.clone())));
+            if let Err(error) = self.run(&linked, bare.collect())
+                && error.related().map_or(0, Iterator::count) > MOST_PLACES
+            {
+                return Err(error);
+            }
+            for (file, info) in linked.files.values_mut().zip(infos) {
+                file.handed.source_code_info = info;
+            }
+        }
+        // Descriptors: faults have no place, but texts need not be parsed again.
+        let parsed = linked.files.iter_mut();
+        let parsed = parsed.map(|(name, it)| {
+            let handed = std::mem::take(&mut it.handed);
+            (name.clone(), Handed::Parsed(handed))
+        });
+        let parsed = parsed.collect();
+        if let Ok(pool) = self.run(&linked, parsed) {
+            return Ok((pool, linked));
+        }
+        // Texts, for the places of faults.
+        let linked = self.link()?;
+        let with_texts = linked.files.iter().map(|(name, file)| {
+            let text = self.texts.get(name.as_str()).copied().unwrap_or_default();
+            let handed = match file.changes == Changes::default() {
+                true => Handed::Text(link::with_imports(text, file)),
+                false => Handed::Parsed(file.handed.clone()),
+            };
+            (name.clone(), handed)
+        });
+        let pool = self.run(&linked, with_texts.collect())?;
+        Ok((pool, linked))
     }
-    compile(Form::Parsed).or_else(|_| compile(Form::Text))
-}
 
-fn compile_once(
-    entry: &str,
-    linked: &Arc<Linked>,
-    files: &Arc<HashMap<String, Vec<u8>>>,
-    form: Form,
-) -> Result<Compiler, protox::Error> {
-    let mut compiler = Compiler::with_file_resolver(Memory {
-        linked: Arc::clone(linked),
-        files: Arc::clone(files),
-        form,
-    });
-    compiler.include_imports(true).include_source_info(true);
-    let order = linked.order.iter().map(String::as_str);
-    // The compiler reports a file that could not be read.
-    let entry = (!linked.files.contains_key(entry)).then_some(entry);
-    for name in order.chain(entry) {
-        compiler.open_file(Path::new(name))?;
+    fn link(&self) -> Result<Linked, protox::Error> {
+        link::link(self.entry, &self.texts)
     }
-    Ok(compiler)
-}
 
-/// A copy of the files that are valid text, for errors.
-fn valid_texts(files: &HashMap<String, Vec<u8>>) -> HashMap<String, String> {
-    let texts = files.iter();
-    let texts = texts.filter_map(|(name, bytes)| Some((name.clone(), text_of(bytes).ok()?.into())));
-    texts.collect()
+    fn run(
+        &self,
+        linked: &Linked,
+        mut files: HashMap<String, Handed>,
+    ) -> Result<DescriptorPool, protox::Error> {
+        // Those that only a built-in file imports.
+        for (name, text) in &self.texts {
+            if !linked.files.contains_key(*name) {
+                files.insert((*name).to_owned(), Handed::Text((*text).to_owned()));
+            }
+        }
+        for (name, error) in &self.no_texts {
+            files.insert(name.clone(), Handed::NoText(*error));
+        }
+        let mut compiler = Compiler::with_file_resolver(Memory(RefCell::new(files)));
+        compiler.include_imports(true).include_source_info(true);
+        let order = linked.order.iter().map(String::as_str);
+        // The compiler reports a file that could not be read.
+        let entry = (!linked.files.contains_key(self.entry)).then_some(self.entry);
+        for name in order.chain(entry) {
+            compiler.open_file(Path::new(name))?;
+        }
+        Ok(compiler.descriptor_pool())
+    }
 }
 
 // === impl CompileFault ===
 
 impl CompileFault {
-    fn new(error: &protox::Error, texts: &HashMap<String, String>) -> Self {
+    fn new(error: &protox::Error, texts: &HashMap<&str, &str>) -> Self {
         let details = fault::faults(error, texts);
         Self {
             text: match error.file() {
@@ -315,11 +362,15 @@ impl Compiled {
     }
 }
 
-/// Files in memory, by exact name, then the built-in ones.
-struct Memory {
-    linked: Arc<Linked>,
-    files: Arc<HashMap<String, Vec<u8>>>,
-    form: Form,
+/// Files in memory, by exact name, then the built-in ones. The compiler opens each once and keeps it, so
+/// that it gets them whole.
+struct Memory(RefCell<HashMap<String, Handed>>);
+
+/// A file as the compiler receives it.
+enum Handed {
+    Parsed(Box<FileDescriptorProto>),
+    Text(String),
+    NoText(Utf8Error),
 }
 
 impl FileResolver for Memory {
@@ -329,24 +380,15 @@ impl FileResolver for Memory {
     }
 
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        let Some(bytes) = self.files.get(name) else {
-            return handed::built_in(name);
-        };
-        let text = text_of(bytes).map_err(|error| {
-            let end = error.valid_up_to();
-            protox::Error::new(format!("{name}: not UTF-8 after byte {end}"))
-        })?;
-        match self.linked.files.get(name) {
-            Some(file) if self.form != Form::Text || file.changes != Changes::default() => {
-                let mut descriptor = file.handed.clone();
-                if self.form == Form::Bare {
-                    descriptor.source_code_info = None;
-                }
-                Ok(File::from_file_descriptor_proto(descriptor))
+        match self.0.borrow_mut().remove(name) {
+            None => handed::built_in(name),
+            Some(Handed::Parsed(descriptor)) => Ok(File::from_file_descriptor_proto(*descriptor)),
+            Some(Handed::Text(text)) => File::from_source(name, &text),
+            Some(Handed::NoText(error)) => {
+                let end = error.valid_up_to();
+                let text = format!("{name}: not UTF-8 after byte {end}");
+                Err(protox::Error::new(text))
             }
-            Some(file) => File::from_source(name, &link::with_imports(text, file)),
-            // Only imported by a built-in file.
-            None => File::from_source(name, text),
         }
     }
 }

@@ -48,9 +48,9 @@ impl fmt::Display for ProtoFault {
 }
 
 /// Every fault in the error.
-pub(crate) fn faults(error: &protox::Error, texts: &HashMap<String, String>) -> Vec<ProtoFault> {
+pub(crate) fn faults(error: &protox::Error, texts: &HashMap<&str, &str>) -> Vec<ProtoFault> {
     let file = error.file().map(str::to_owned);
-    let source = file.as_ref().and_then(|file| texts.get(file));
+    let source = file.as_ref().and_then(|file| texts.get(file.as_str()));
     let lines = source.map(|text| Lines::of(text));
     let may_differ = texts.values().any(|text| uses_editions(text));
     let is_proto3 = source.is_some_and(|text| is_proto3(text));

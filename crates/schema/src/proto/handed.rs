@@ -66,10 +66,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, protox::Error> {
     let edition = text.contains("edition").then(|| Edition::of(text));
     let (mut descriptor, is_edition) = match edition.flatten() {
         Some(edition) => (edition.parse(name, text)?, true),
-        None => {
-            let file = File::from_source(name, text)?;
-            (file.file_descriptor_proto().clone(), false)
-        }
+        None => (File::from_source(name, text)?.into(), false),
     };
     as_gateways_describe(&mut descriptor);
     let is_renamed = tell_apart(&mut descriptor, is_edition);
@@ -226,7 +223,7 @@ impl Edition {
         );
         // Places would be those of the rewritten text.
         let file = File::from_source(name, &rest).map_err(|error| refused(error.to_string()))?;
-        let mut file = file.file_descriptor_proto().clone();
+        let mut file = FileDescriptorProto::from(file);
         file.syntax = None;
         self.move_places(&mut file, text);
         let all = Features::default().with(take_features(

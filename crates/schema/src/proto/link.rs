@@ -23,6 +23,9 @@ const MOST_LOOKUPS: usize = 512 << 20;
 /// How many imports may be visited to resolve `import public`.
 const MOST_STEPS: usize = 20_000_000;
 
+/// How many files may be imported: the compiler takes 8 KB for each, however small it is.
+const MOST_FILES: usize = 15_000;
+
 /// How many files of a cycle are listed.
 const MOST_TOLD: usize = 20;
 
@@ -36,7 +39,7 @@ pub(super) struct Linked {
 #[derive(Debug)]
 pub(super) struct LinkedFile {
     /// As the compiler receives it.
-    pub(super) handed: FileDescriptorProto,
+    pub(super) handed: Box<FileDescriptorProto>,
     /// Its original imports and which are public, if the compiler receives it with others.
     pub(super) own: Option<Imports>,
     pub(super) changes: Changes,
@@ -50,7 +53,7 @@ pub(crate) struct Imports {
 }
 
 /// Parses the entry file and all its imports, direct or not.
-pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked, protox::Error> {
+pub(super) fn link(entry: &str, texts: &HashMap<&str, &str>) -> Result<Linked, protox::Error> {
     let mut linked = Linked::default();
     let mut waiting: Vec<(Parsed, usize)> = Vec::new();
     let mut is_waiting = HashSet::new();
@@ -61,8 +64,11 @@ pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked,
                 return Err(cycle(&waiting, &name));
             }
             if !linked.files.contains_key(&name)
-                && let Some(text) = texts.get(&name)
+                && let Some(text) = texts.get(name.as_str())
             {
+                if linked.files.len() + waiting.len() >= MOST_FILES {
+                    return Err(limit("too many files are imported"));
+                }
                 let file = handed::parse(&name, text)?;
                 is_waiting.insert(name);
                 waiting.push((file, 0));
@@ -76,7 +82,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked,
             next = Some(import.clone());
             *at += 1;
         } else if let Some((parsed, _)) = waiting.pop() {
-            let handed = parsed.descriptor;
+            let handed = Box::new(parsed.descriptor);
             let name = handed.name().to_owned();
             is_waiting.remove(&name);
             linked.order.push(name.clone());
@@ -90,7 +96,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<String, &str>) -> Result<Linked,
     }
     let builtin = |name: &str| {
         let file = handed::built_in(name).ok()?;
-        Some(file.file_descriptor_proto().clone())
+        Some(file.into())
     };
     linked.weigh()?;
     linked.flatten(builtin)?;
@@ -187,7 +193,7 @@ impl Linked {
             }
         }
         let mut symbols: HashMap<String, &str> = HashMap::new();
-        let all = self.files.values().map(|it| &it.handed);
+        let all = self.files.values().map(|it| &*it.handed);
         for file in all.chain(shown.values()) {
             each_scope(file, &mut |scope| {
                 for name in &scope.names {
