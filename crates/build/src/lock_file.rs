@@ -33,7 +33,9 @@ pub(super) fn keep(service: &Resolved, entry: &str, environment: &Environment) -
         return vec![Finding::warning(Rule::VersionLocked, message)];
     };
     let path = environment.manifest_dir.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
+    let is_no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8");
+    let bytes = tower_gwag_schema::service::read_file(&path);
+    let text = match bytes.and_then(|it| String::from_utf8(it).map_err(is_no_text)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => {

@@ -32,6 +32,9 @@ mod graphql_check;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod hash;
+#[cfg(feature = "preflight")]
+#[doc(hidden)]
+pub mod json;
 #[doc(hidden)]
 pub mod masked;
 #[doc(hidden)]

@@ -4,7 +4,6 @@
 //! A standalone gateway refuses the former; a clustered one accepts it and then serves no schema
 //! changes of any service until it is removed.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use crate::finding::Finding;
@@ -13,6 +12,7 @@ use crate::graphql::{
     Failure, FailureKind, Flaw, FlawKind, Introspection, Place, Pointer, Schema, Selection, Source,
     Sources,
 };
+use crate::json::Value;
 use crate::name::{is_name, suggest};
 use crate::openapi::Document;
 use crate::proto::Compiled;
@@ -43,7 +43,7 @@ pub enum Effect {
 }
 
 /// A place in a schema.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     Nowhere,
     /// A file, and a path into its FileDescriptorProto.
@@ -93,7 +93,8 @@ pub fn proto(namespace: &str, version: &str, compiled: &Compiled) -> Vec<Unrende
 /// Defects of an OpenAPI document that block gateways.
 #[must_use]
 pub fn openapi(namespace: &str, version: &str, document: &Document) -> Vec<Unrenderable> {
-    let judged = judge_openapi(namespace, version, document, GatewayRelease::default());
+    let root = document.as_json();
+    let judged = judge_openapi(namespace, version, root, GatewayRelease::default());
     blocking(judged.found)
 }
 
@@ -199,17 +200,17 @@ const MOST_TOLD: usize = 16 << 20;
 pub(crate) fn judge_openapi(
     namespace: &str,
     version: &str,
-    document: &Document,
+    root: &Value,
     release: GatewayRelease,
 ) -> Judged {
-    let source = Source::OpenApi(document.as_json());
+    let source = Source::OpenApi(root);
     let (schema, failures) = judge(namespace, version, source, release);
     let (mut found, mut told) = (Vec::new(), 0);
     for failure in failures.iter().chain(&schema.blocks()) {
         let place = place_of(failure);
         let name = failure.name.clone();
         let rule = match (failure.kind, place) {
-            (FailureKind::Name, Place::OpenApi(pointer)) if is_header(document, pointer) => {
+            (FailureKind::Name, Place::OpenApi(pointer)) if is_header(root, pointer) => {
                 Rule::CallsHeaderName
             }
             (FailureKind::Name, Place::OpenApi(pointer)) => rule_of_name(pointer),
@@ -244,15 +245,15 @@ fn component_at(rule: Rule, place: &Place) -> Option<String> {
 }
 
 /// Harmful names in a document that are not GraphQL names.
-pub(crate) fn names(document: &Document) -> Vec<Unrenderable> {
-    judge_openapi("s", "v1", document, GatewayRelease::default()).found
+pub(crate) fn names(root: &Value) -> Vec<Unrenderable> {
+    judge_openapi("s", "v1", root, GatewayRelease::default()).found
 }
 
 /// Whether a name is that of a header or cookie; only release 1.1 turns those into arguments.
-fn is_header(document: &Document, pointer: &Pointer) -> bool {
+fn is_header(root: &Value, pointer: &Pointer) -> bool {
     let pointer = pointer.to_string();
     let holder = pointer.strip_suffix("/name");
-    let parameter = holder.and_then(|it| document.as_json().pointer(it));
+    let parameter = holder.and_then(|it| root.pointer(it));
     let place = parameter.and_then(|it| it.get("in")?.as_str());
     matches!(place, Some("header" | "cookie"))
 }
@@ -362,8 +363,21 @@ fn method_at(compiled: &Compiled, place: &Place) -> String {
 
 impl Judged {
     fn of(schema: Schema, mut found: Vec<Unrenderable>) -> Self {
-        let mut told = HashSet::new();
-        found.retain(|it| told.insert((it.rule, it.name.clone(), it.site.clone())));
+        let is_same = |a: &Unrenderable, b: &Unrenderable| {
+            a.rule == b.rule && a.name == b.name && a.site == b.site
+        };
+        // There may be one for each operation, so that nothing of them is copied.
+        let mut order: Vec<usize> = (0..found.len()).collect();
+        order.sort_by(|a, b| {
+            let (a, b) = (&found[*a], &found[*b]);
+            (a.rule, &a.name, &a.site).cmp(&(b.rule, &b.name, &b.site))
+        });
+        let mut stays = vec![true; found.len()];
+        for pair in order.windows(2) {
+            stays[pair[1]] = !is_same(&found[pair[0]], &found[pair[1]]);
+        }
+        let mut stays = stays.into_iter();
+        found.retain(|_| stays.next().unwrap_or(true));
         let has_operations = schema.mutation().is_some()
             || schema.subscription().is_some()
             || schema
@@ -443,7 +457,7 @@ mod tests {
                 (true, judge_proto("s", "v1", &compiled, release))
             } else {
                 let document = openapi::parse(source).unwrap();
-                let judged = judge_openapi("s", "v1", &document, release);
+                let judged = judge_openapi("s", "v1", document.as_json(), release);
                 (document.faults().invalid.is_empty(), judged)
             };
             let blocks = judged.found.iter().any(|it| it.effect == Effect::Blocks);

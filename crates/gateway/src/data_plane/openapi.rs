@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
-use serde_json::Value as Json;
+use tower_gwag_schema::json::Value as Json;
 
 use super::client::Asked;
 use super::json::Value;

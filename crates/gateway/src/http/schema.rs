@@ -64,7 +64,7 @@ fn openapi(life: &Life, selection: &str) -> Response<HttpBody> {
             let versions = all
                 .entry(namespace.clone())
                 .or_insert_with(|| Value::Object(serde_json::Map::new()));
-            versions[version.as_str()] = document.as_json().clone();
+            versions[version.as_str()] = document.as_json().to_serde();
         }
     }
     page(

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::json::Value;
 use prost_reflect::{Kind, MessageDescriptor};
-use serde_json::Value;
 
 use super::feature::Feature;
 use super::reach::reach;
@@ -323,7 +323,7 @@ impl Reader<'_> {
         };
         // Exactly these: with `application/merge-patch+json` the service receives nothing.
         let carried = ["application/json", "multipart/form-data"];
-        if carried.iter().any(|it| content.contains_key(*it)) {
+        if carried.iter().any(|it| content.contains_key(it)) {
             return;
         }
         let site = Site::OpenApi(format!("{pointer}/content"));
@@ -380,7 +380,7 @@ impl Reader<'_> {
                 }));
                 continue;
             };
-            let schema = response.get("content").and_then(|it| it.get(*json));
+            let schema = response.get("content").and_then(|it| it.get(json));
             if let Some(schema) = schema.and_then(|it| it.get("schema")) {
                 let pointer = step(&format!("{pointer}/content"), json) + "/schema";
                 for subject in self.big_numbers_of(schema, &pointer) {

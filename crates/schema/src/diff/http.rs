@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::{Change, Changes, Level, Protocol, Side};
 use crate::graphql::Place;
@@ -100,15 +100,13 @@ fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
             };
             let mut parameters = BTreeMap::new();
             for holder in [&item, &at] {
-                let list = get(holder, "parameters");
-                let count = list
-                    .as_ref()
-                    .and_then(|it| it.value.as_array())
-                    .map_or(0, Vec::len);
-                for number in 0..count {
-                    let Some(list) = &list else { continue };
+                let Some(list) = get(holder, "parameters") else {
+                    continue;
+                };
+                let items = list.value.as_array().into_iter().flatten();
+                for (number, value) in items.enumerate() {
                     let parameter = At {
-                        value: &list.value[number],
+                        value,
                         pointer: format!("{}/{number}", list.pointer),
                     };
                     let parameter = follow(root, parameter);

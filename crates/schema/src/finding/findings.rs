@@ -89,7 +89,8 @@ impl Findings {
 
     /// Keeps the first findings, errors first, and adds a count of the rest for each rule.
     pub(crate) fn cap(&mut self) {
-        if self.len() <= MOST_FINDINGS {
+        let has_more = self.iter().any(|it| it.stands_for() > 0);
+        if self.len() <= MOST_FINDINGS && !has_more {
             return;
         }
         // Keeps the original order.
@@ -97,7 +98,7 @@ impl Findings {
         let mut keep = vec![false; self.0.len()];
         for wanted in [true, false] {
             for (keep, finding) in keep.iter_mut().zip(&self.0) {
-                if left > 0 && finding.is_error() == wanted {
+                if left > 0 && finding.is_error() == wanted && finding.stands_for() == 0 {
                     *keep = true;
                     left -= 1;
                 }
@@ -110,7 +111,7 @@ impl Findings {
             if !stays {
                 *more
                     .entry((finding.is_error(), finding.rule()))
-                    .or_default() += 1;
+                    .or_default() += finding.stands_for().max(1);
             }
             stays
         });

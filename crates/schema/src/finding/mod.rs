@@ -71,6 +71,8 @@ pub struct Finding {
     remedy: Option<String>,
     /// The method that allows the rule.
     allowed_by: &'static str,
+    /// If not 0, it stands for so many findings, of which only the rule is known.
+    stands_for: u32,
 }
 
 /// The option that allows a rule on a command line.
@@ -124,7 +126,23 @@ impl Finding {
             message: masked(&message.into()),
             remedy: None,
             allowed_by: "Options",
+            stands_for: 0,
         }
+    }
+
+    /// Stands for many findings of one rule until they are capped, so that nobody words each of them.
+    #[cfg(feature = "preflight")]
+    pub(crate) fn more(rule: Rule, severity: Severity, count: usize) -> Self {
+        let message = format!("{count} more of this rule are not shown");
+        Self {
+            severity,
+            stands_for: u32::try_from(count).unwrap_or(u32::MAX),
+            ..Self::error(rule, message)
+        }
+    }
+
+    pub(crate) fn stands_for(&self) -> usize {
+        self.stands_for as usize
     }
 
     #[doc(hidden)]

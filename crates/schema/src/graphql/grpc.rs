@@ -3,13 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::json::Value;
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
     FileDescriptorProto, MessageOptions, MethodDescriptorProto, ServiceDescriptorProto,
 };
 use prost_reflect::{DescriptorPool, MethodDescriptor};
-use serde_json::Value;
 
 use super::ir::{Argument, Declared, DeclaredKind, Entry, Operation, Ref, Scalar, To, Types};
 use super::model::Target;
@@ -195,7 +195,7 @@ impl Maker<'_> {
         let Some(item) = item else { return false };
         let (item, _) = references::path_item(self.root, path, item);
         let responses = item
-            .get(method.to_ascii_lowercase())
+            .get(&method.to_ascii_lowercase())
             .and_then(|it| it.get("responses"));
         let schema_of = |status: &str| {
             let response = responses?.get(status)?;
@@ -308,7 +308,7 @@ fn upper_camel(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -24,7 +24,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::json::Value;
 
 pub use failure::{Failure, FailureKind};
 #[doc(hidden)]

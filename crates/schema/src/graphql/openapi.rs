@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
@@ -115,7 +115,7 @@ impl<'a> At<'a> {
 }
 
 /// Sorted, whichever map serde_json uses.
-fn by_name(map: Option<&Map<String, Value>>) -> Vec<(&str, &Value)> {
+fn by_name(map: Option<&Map>) -> Vec<(&str, &Value)> {
     let mut entries: Vec<_> = map
         .into_iter()
         .flatten()

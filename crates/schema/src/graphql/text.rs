@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use crate::json::Value;
 
 /// A directive on an element, such as `@hasRole(role: "ADMIN")`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,18 +1,17 @@
 //! Checks an OpenAPI document before it is sent.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::calls;
 use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
-use crate::finding::location::Spot;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, Severity};
 use crate::openapi::locate::spots;
 use crate::openapi::references;
 use crate::openapi::validate;
-use crate::openapi::{self, Document, Fault};
+use crate::openapi::{Document, Fault};
 use crate::release::GatewayRelease;
 use crate::render::{self, Effect, Site, Unrenderable};
 
@@ -28,52 +27,80 @@ pub(crate) struct Checked {
     pub(crate) document: Option<Document>,
 }
 
-/// Checks a document. `given` is the user's document, from which a repair may have produced the checked
-/// one.
+/// Checks a document. `given` is the user's text, from which a repair may have produced the checked
+/// document; `allowed` has the rules that the user allows.
 pub(crate) fn check(
     namespace: &str,
     version: &str,
-    bytes: &[u8],
+    document: Result<Document, Fault>,
     given: &[u8],
+    allowed: &[Rule],
     release: GatewayRelease,
 ) -> Checked {
-    let (found, has_operations, document) = match openapi::read(bytes) {
+    let (found, has_operations, document) = match document {
         Err(fault) => (vec![of_fault(&fault)], false, None),
         Ok(document) => {
-            let lost = document.lost().iter().map(of_repeated);
+            let mut few = Few::default();
+            for fault in document.lost() {
+                few.add(fault.rule, Severity::Error, || of_repeated(fault));
+            }
             let faults = document.faults();
-            let faults = faults.unreadable.into_iter().chain(faults.invalid);
-            let mut found: Vec<_> = lost.chain(faults.map(|fault| of_fault(&fault))).collect();
-            let judged = render::judge_openapi(namespace, version, &document, release);
-            let unrenderable = judged.found;
-            // A component whose name is refused for this reason is reported once.
-            let told = found.iter().map(|(finding, site)| (finding.rule(), site));
-            let told: HashSet<_> = told.collect();
-            let is_told = |it: &&Unrenderable| told.contains(&(it.rule, &it.site));
-            let explained = unrenderable.iter().filter(|it| !is_told(it));
-            let explained: Vec<_> = explained
-                .map(|it| explain(it, version, &document))
+            let faults: Vec<_> = faults
+                .unreadable
+                .into_iter()
+                .chain(faults.invalid)
                 .collect();
-            found.extend(explained);
+            for fault in &faults {
+                let severity = match fault.rule {
+                    Rule::OpenApiUnverified => Severity::Warning,
+                    _ => Severity::Error,
+                };
+                few.add(fault.rule, severity, || of_fault(fault));
+            }
+            let judged = render::judge_openapi(namespace, version, document.as_json(), release);
+            // A component whose name is refused for this reason is reported once.
+            let told = document.lost().iter().chain(&faults);
+            let told: HashSet<_> = told.map(|it| (it.rule, &it.site)).collect();
+            for it in &judged.found {
+                if !told.contains(&(it.rule, &it.site)) {
+                    let severity = match it.effect {
+                        Effect::Loses => Severity::Warning,
+                        Effect::Blocks | Effect::BreaksText => Severity::Error,
+                    };
+                    few.add(it.rule, severity, || explain(it, version, &document));
+                }
+            }
+            let Few {
+                mut found, more, ..
+            } = few;
             if !judged.has_operations && found.is_empty() {
                 found.push(no_operations());
             }
             found.extend(shared_parameters(&document));
-            let operations =
-                calls::of_openapi((namespace, version), &document, &judged.schema, release);
-            found.extend(calls::findings(&operations));
+            // Findings about calls would only be counted behind so many errors.
+            let counts = |it: &&(Finding, Site)| {
+                it.0.is_error() && !(it.0.rule().is_allowable() && allowed.contains(&it.0.rule()))
+            };
+            if found.iter().filter(counts).count() < MOST_FINDINGS {
+                let of = (namespace, version);
+                let operations = calls::of_openapi(of, &document, &judged.schema, release);
+                found.extend(calls::findings(&operations));
+            }
             // A parameter that many operations share is reported once.
             let mut told = HashSet::new();
             found.retain(|(finding, site)| {
                 told.insert((finding.message().to_owned(), site.clone()))
             });
+            found.extend(more.into_iter().map(|((rule, severity), count)| {
+                (Finding::more(rule, severity, count), Site::Nowhere)
+            }));
             (found, judged.has_operations, Some(document))
         }
     };
     // Further findings are only counted.
     let sites = found.iter().take(MOST_FINDINGS);
     let sites: Vec<_> = sites.map(|(_, site)| site.clone()).collect();
-    let places = places(&String::from_utf8_lossy(given), &sites);
+    let places = spots(&String::from_utf8_lossy(given), &sites);
     let places = places.into_iter().chain(std::iter::repeat(None));
     let placed = found.into_iter().zip(places).map(|((finding, site), at)| {
         let file = match (&at, &site) {
@@ -94,36 +121,32 @@ pub(crate) fn check(
     }
 }
 
+/// Findings of which only the first of each rule are worded: there may be one for each operation.
+#[derive(Default)]
+struct Few {
+    found: Vec<(Finding, Site)>,
+    counts: HashMap<(Rule, Severity), usize>,
+    more: BTreeMap<(Rule, Severity), usize>,
+}
+
+impl Few {
+    fn add(&mut self, rule: Rule, severity: Severity, word: impl FnOnce() -> (Finding, Site)) {
+        let count = self.counts.entry((rule, severity)).or_default();
+        *count += 1;
+        if *count <= MOST_FINDINGS {
+            self.found.push(word());
+        } else {
+            *self.more.entry((rule, severity)).or_default() += 1;
+        }
+    }
+}
+
 fn no_operations() -> (Finding, Site) {
     let message = "the document has no operation that gateways serve: GET, POST, PUT, PATCH or DELETE \
                    of a path";
     let finding = Finding::warning(Rule::OpenApiNoOperations, message);
     let help = "describe the paths; a registered service without operations cannot be called";
     (finding.help(help), Site::OpenApi("/paths".to_owned()))
-}
-
-/// The place of each site. A value that a repair created or renamed is shown at its parent.
-fn places(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
-    let mut found = spots(text, sites);
-    let mut wanted: Vec<Site> = sites.to_vec();
-    loop {
-        let mut open = Vec::new();
-        for (at, (site, found)) in wanted.iter_mut().zip(&found).enumerate() {
-            if let (Site::OpenApi(pointer), None) = (site, found)
-                && let Some(end) = pointer.rfind('/').filter(|end| *end > 0)
-            {
-                pointer.truncate(end);
-                open.push(at);
-            }
-        }
-        if open.is_empty() {
-            return found;
-        }
-        let sites: Vec<_> = open.iter().map(|at| wanted[*at].clone()).collect();
-        for (at, spot) in open.into_iter().zip(spots(text, &sites)) {
-            found[at] = spot;
-        }
-    }
 }
 
 /// Path parameters that an operation needs, although gateways ignore them.
@@ -144,7 +167,7 @@ fn shared_parameters(document: &Document) -> Vec<(Finding, Site)> {
         if shared.is_empty() {
             continue;
         }
-        let operations = SERVED.iter().filter_map(|it| item.get(*it));
+        let operations = SERVED.iter().filter_map(|it| item.get(it));
         let lacking: BTreeSet<_> = operations
             .flat_map(|operation| {
                 let own = operation.get("parameters").and_then(Value::as_array);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde_json::Value;
+use crate::json::{self, Value};
 
 use crate::finding::Rule;
 use crate::openapi::references;
@@ -22,6 +22,8 @@ pub struct Document {
     root: Value,
     /// What got lost while reading.
     lost: Vec<Fault>,
+    /// Whether there are unquoted dates and times.
+    has_times: bool,
 }
 
 /// One operation: a method of a path.
@@ -81,34 +83,41 @@ pub fn parse(bytes: &[u8]) -> Result<Document, Fault> {
 
 /// Parses JSON or YAML as gateways do.
 pub fn read(bytes: &[u8]) -> Result<Document, Fault> {
-    read_with(bytes, Times::AsGateways).map(|(document, _)| document)
+    read_with(bytes, Times::AsGateways)
 }
 
-/// Parses JSON or YAML; also returns whether there are unquoted dates and times, which gateways do not
-/// read as strings.
-pub fn read_as_written(bytes: &[u8]) -> Result<(Document, bool), Fault> {
+/// Parses JSON or YAML, with unquoted dates and times as they are written: gateways do not read them as
+/// strings.
+pub fn read_as_written(bytes: &[u8]) -> Result<Document, Fault> {
     read_with(bytes, Times::AsWritten)
 }
 
-fn read_with(bytes: &[u8], times: Times) -> Result<(Document, bool), Fault> {
-    let mut has_times = false;
-    let (root, lost) = match serde_json::from_slice::<Value>(bytes) {
-        Ok(root) => (root, Vec::new()),
+fn read_with(bytes: &[u8], times: Times) -> Result<Document, Fault> {
+    let document = match json::parse(bytes) {
+        Ok(root) => Document::of(root),
+        Err(json) if json.is_too_large => {
+            let text = "the document has too many values";
+            return Err(Fault::new(Rule::OpenApiUnverified, text, Site::Nowhere));
+        }
         Err(json) => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
                 let text = "neither JSON nor YAML text";
                 Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
             })?;
-            let read = yaml::parse(text, times).map_err(|yaml| no_document(text, &json, &yaml))?;
-            has_times = read.has_times;
-            (read.root, read.repeated.iter().map(repeated).collect())
+            let read =
+                yaml::parse(text, times).map_err(|yaml| no_document(text, &json.error, &yaml))?;
+            Document {
+                root: read.root,
+                lost: read.repeated.iter().map(repeated).collect(),
+                has_times: read.has_times,
+            }
         }
     };
-    if !root.is_object() {
+    if !document.root.is_object() {
         let text = "no JSON or YAML object";
         return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
     }
-    Ok((Document { root, lost }, has_times))
+    Ok(document)
 }
 
 /// The fault for a duplicate key, which gateways refuse.
@@ -147,8 +156,21 @@ pub(crate) fn step(pointer: &str, key: &str) -> String {
 impl Document {
     /// Wraps a parsed document.
     pub(crate) fn of(root: Value) -> Self {
-        let lost = Vec::new();
-        Self { root, lost }
+        Self {
+            root,
+            lost: Vec::new(),
+            has_times: false,
+        }
+    }
+
+    /// Whether there are unquoted dates and times.
+    pub(crate) fn has_times(&self) -> bool {
+        self.has_times
+    }
+
+    /// The values, to change them.
+    pub(crate) fn root_mut(&mut self) -> &mut Value {
+        &mut self.root
     }
 
     /// What the text says but the parsed document lacks.
@@ -177,42 +199,49 @@ impl Document {
         let mut found = validate::faults(&self.root);
         let mut ids = HashSet::new();
         for operation in self.operations() {
-            if let Some(id) = &operation.id
-                && !ids.insert(id.clone())
-            {
+            let Some(id) = operation.id else { continue };
+            if ids.contains(&id) {
                 let text = format!("invalid paths: the operationId {id:?} is there twice");
                 let site = Site::OpenApi(step(&operation.pointer, "operationId"));
                 let fault = Fault::new(Rule::OpenApiOperationIdDuplicate, text, site);
                 found.invalid.push(fault);
+            } else {
+                ids.insert(id);
             }
         }
         found
     }
 
     /// Every operation, by path and method.
+    #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
-        let paths = self.root.get("paths").and_then(Value::as_object);
-        paths
-            .into_iter()
-            .flatten()
-            .flat_map(|(path, item)| {
-                let (item, at) = references::path_item(&self.root, path, item);
-                METHODS.iter().filter_map(move |method| {
-                    let operation = item.get(method).filter(|it| !it.is_null())?;
-                    Some(Operation {
-                        pointer: step(&at, method),
-                        method: method.to_ascii_uppercase(),
-                        path: path.clone(),
-                        id: operation
-                            .get("operationId")
-                            .and_then(Value::as_str)
-                            .filter(|id| !id.is_empty())
-                            .map(str::to_owned),
-                    })
+        operations(&self.root)
+    }
+}
+
+/// Every operation of a document, by path and method.
+pub(crate) fn operations(root: &Value) -> Vec<Operation> {
+    let paths = root.get("paths").and_then(Value::as_object);
+    paths
+        .into_iter()
+        .flatten()
+        .flat_map(|(path, item)| {
+            let (item, at) = references::path_item(root, path, item);
+            METHODS.iter().filter_map(move |method| {
+                let operation = item.get(method).filter(|it| !it.is_null())?;
+                Some(Operation {
+                    pointer: step(&at, method),
+                    method: method.to_ascii_uppercase(),
+                    path: path.clone(),
+                    id: operation
+                        .get("operationId")
+                        .and_then(Value::as_str)
+                        .filter(|id| !id.is_empty())
+                        .map(str::to_owned),
                 })
             })
-            .collect()
-    }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Keywords of schemas that every reader of a document needs.
 
-use serde_json::Value;
+use crate::json::Value;
 
 /// The names in `type`, which OpenAPI 3.1 allows to be several; `null` is one of them.
 pub(crate) fn types(schema: &Value) -> impl Iterator<Item = &str> {

@@ -1,115 +1,321 @@
 //! Locates values in the text of a document, JSON and YAML alike.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, Span};
 
 use crate::finding::location::{Lines, Spot};
-use crate::openapi::step;
 use crate::render::Site;
 
 /// Deeper values are not located: findings show their pointers instead.
 const MAX_DEPTH: usize = 256;
 
-/// The place of each site, if found.
+/// The place of each site: of the value itself or, if the text does not have it, because a repair created
+/// or renamed it, of the nearest one around it.
 pub(crate) fn spots(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
+    let mut wanted = Wanted::default();
+    let nodes: Vec<Option<usize>> = sites
+        .iter()
+        .map(|site| match site {
+            Site::OpenApi(pointer) => Some(wanted.add(pointer)),
+            _ => None,
+        })
+        .collect();
+    if nodes.iter().any(Option::is_some) {
+        search(text, &mut wanted);
+    }
     let lines = Lines::of(text);
-    let mut wanted: HashMap<&str, Option<Spot>> = HashMap::new();
-    for site in sites {
-        if let Site::OpenApi(pointer) = site {
-            wanted.insert(pointer, None);
-        }
-    }
-    if !wanted.is_empty() {
-        search(text, &lines, &mut wanted);
-    }
-    let spot = |site: &Site| match site {
-        Site::OpenApi(pointer) => wanted.get(pointer.as_str()).cloned().flatten(),
+    let spot = |(site, node): (&Site, Option<usize>)| match site {
+        Site::OpenApi(_) => wanted.spot(node?),
         Site::Mark(line, column) => Some(lines.at_mark(*line, *column, 1)),
         Site::Nowhere | Site::Proto(..) => None,
     };
-    sites.iter().map(spot).collect()
+    sites.iter().zip(nodes).map(spot).collect()
 }
 
-/// A collection being read, and its place.
+/// The wanted values and those around them, as a tree of keys: only these are followed.
+#[derive(Default)]
+struct Wanted {
+    nodes: Vec<Node>,
+}
+
+#[derive(Default)]
+struct Node {
+    parent: Option<usize>,
+    inner: HashMap<String, usize>,
+    spot: Option<Spot>,
+    /// How many wanted values in it, itself included, have not been met.
+    left: usize,
+    is_wanted: bool,
+}
+
+impl Wanted {
+    fn add(&mut self, pointer: &str) -> usize {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::default());
+        }
+        let mut at = 0;
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let new = self.nodes.len();
+            let next = *self.nodes[at].inner.entry(step).or_insert(new);
+            if next == new {
+                self.nodes.push(Node {
+                    parent: Some(at),
+                    ..Node::default()
+                });
+            }
+            at = next;
+        }
+        if !self.nodes[at].is_wanted {
+            self.nodes[at].is_wanted = true;
+            self.forget(at, None);
+        }
+        at
+    }
+
+    /// Changes how many values are left in a node and those around it: one more, or fewer.
+    fn forget(&mut self, at: usize, met: Option<usize>) {
+        let mut next = Some(at);
+        while let Some(at) = next {
+            let node = &mut self.nodes[at];
+            node.left = match met {
+                None => node.left + 1,
+                Some(met) => node.left.saturating_sub(met),
+            };
+            next = node.parent;
+        }
+    }
+
+    fn inner(&self, at: usize, key: &str) -> Option<usize> {
+        self.nodes[at].inner.get(key).copied()
+    }
+
+    fn meet(&mut self, at: usize, spot: Spot) {
+        let node = &mut self.nodes[at];
+        if node.spot.is_none() {
+            node.spot = Some(spot);
+            if node.is_wanted {
+                self.forget(at, Some(1));
+            }
+        }
+    }
+
+    /// The end of a value: what it does not have is nowhere.
+    fn end(&mut self, at: usize) {
+        let left = self.nodes[at].left;
+        self.forget(at, Some(left));
+    }
+
+    fn is_done(&self) -> bool {
+        self.nodes.first().is_none_or(|it| it.left == 0)
+    }
+
+    /// The place of a value, or of the nearest one around it, except for the document itself.
+    fn spot(&self, at: usize) -> Option<Spot> {
+        let own = self.nodes[at].spot.clone();
+        let mut around = self.nodes[at].parent;
+        let mut found = own;
+        while let (None, Some(at)) = (&found, around) {
+            let node = &self.nodes[at];
+            around = node.parent;
+            found = node.spot.clone().filter(|_| around.is_some());
+        }
+        found
+    }
+}
+
+/// A collection being read.
+#[derive(Default)]
 struct Open {
-    pointer: String,
+    /// Its node, if anything in it is wanted.
+    node: Option<usize>,
     /// The index of the next item; `None` in a mapping.
     next: Option<usize>,
-    /// In a mapping, the key of the next value.
-    key: Option<(String, Span)>,
+    /// In a mapping, the node and the place of the next value.
+    key: Option<(Option<usize>, At)>,
 }
 
-fn search(text: &str, lines: &Lines<'_>, wanted: &mut HashMap<&str, Option<Spot>>) {
-    let mut open: Vec<Open> = Vec::new();
-    let mut left = wanted.len();
+/// A part of the text.
+#[derive(Clone, Copy)]
+enum At {
+    Bytes(usize, usize),
+    Span(Span),
+}
+
+/// What a reader of the text tells.
+enum Told<'a> {
+    /// A string, number or the like; the key of an entry, where one is expected.
+    Scalar(Cow<'a, str>),
+    /// A place that refers to another.
+    Alias,
+    List,
+    Mapping,
+    /// The end of a list or mapping.
+    End,
+}
+
+/// Why a search ends.
+struct Done;
+
+/// Follows the text, and notes the places of what is wanted.
+struct Search<'a> {
+    lines: Lines<'a>,
+    wanted: &'a mut Wanted,
+    open: Vec<Open>,
+}
+
+fn search(text: &str, wanted: &mut Wanted) {
+    // JSON may be one long line, which a reader of YAML keeps in memory as a whole.
+    let mut search = Search {
+        lines: Lines::of(text),
+        wanted,
+        open: Vec::new(),
+    };
+    if search.json(text).is_some() {
+        return;
+    }
+    search.open.clear();
     for event in Parser::new_from_str(text) {
         // Everything found so far is still valid.
         let Ok((event, span)) = event else { return };
-        if left == 0 || open.len() > MAX_DEPTH {
-            return;
-        }
-        let scalar = match &event {
-            Event::Scalar(text, ..) => Some(text.to_string()),
-            Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..) => None,
-            Event::SequenceEnd | Event::MappingEnd => {
-                open.pop();
-                continue;
-            }
+        let told = match event {
+            Event::Scalar(text, ..) => Told::Scalar(text),
+            Event::Alias(_) => Told::Alias,
+            Event::SequenceStart(..) => Told::List,
+            Event::MappingStart(..) => Told::Mapping,
+            Event::SequenceEnd | Event::MappingEnd => Told::End,
             _ => continue,
         };
-        let mut place = span;
-        let pointer = match open.last_mut() {
-            None => String::new(),
+        if search.take(&told, At::Span(span)).is_err() {
+            return;
+        }
+    }
+}
+
+impl Search<'_> {
+    fn take(&mut self, told: &Told<'_>, at: At) -> Result<(), Done> {
+        if self.wanted.is_done() || self.open.len() > MAX_DEPTH {
+            return Err(Done);
+        }
+        if let Told::End = told {
+            if let Some(node) = self.open.pop().and_then(|it| it.node) {
+                self.wanted.end(node);
+            }
+            return Ok(());
+        }
+        let mut place = at;
+        let node = match self.open.last_mut() {
+            None => Some(0),
             Some(Open {
-                pointer,
+                node,
                 next: Some(next),
                 ..
             }) => {
                 *next += 1;
-                format!("{pointer}/{}", *next - 1)
+                let number = *next - 1;
+                node.and_then(|it| self.wanted.inner(it, &number.to_string()))
             }
-            Some(Open { pointer, key, .. }) => match (key.take(), &scalar) {
-                (Some((name, at)), _) => {
+            Some(Open { node, key, .. }) => match (key.take(), told) {
+                (Some((node, at)), _) => {
                     // A collection is shown by its key, which is on one line.
-                    if scalar.is_none() {
+                    if !matches!(told, Told::Scalar(_)) {
                         place = at;
                     }
-                    step(pointer, &name)
+                    node
                 }
-                (None, Some(name)) => {
-                    *key = Some((name.clone(), span));
-                    continue;
+                (None, Told::Scalar(name)) => {
+                    let inner = node.and_then(|it| self.wanted.inner(it, name));
+                    *key = Some((inner, at));
+                    return Ok(());
                 }
                 // A collection as a key: such documents are never read.
-                (None, None) => return,
+                (None, _) => return Err(Done),
             },
         };
-        if let Some(spot @ None) = wanted.get_mut(pointer.as_str()) {
-            *spot = Some(shown(lines, &place));
-            left -= 1;
+        if let Some(node) = node {
+            let spot = shown(&self.lines, place);
+            self.wanted.meet(node, spot);
         }
-        match event {
-            Event::SequenceStart(..) => open.push(Open {
-                pointer,
-                next: Some(0),
+        match told {
+            Told::List | Told::Mapping => self.open.push(Open {
+                node,
+                next: matches!(told, Told::List).then_some(0),
                 key: None,
             }),
-            Event::MappingStart(..) => open.push(Open {
-                pointer,
-                next: None,
-                key: None,
-            }),
-            _ => {}
+            _ => {
+                if let Some(node) = node {
+                    self.wanted.end(node);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Reads JSON; `None` if the text is none, as far as it was read.
+    fn json(&mut self, text: &str) -> Option<()> {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(first) = bytes.get(at) {
+            let start = at;
+            let told = match first {
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {
+                    at += 1;
+                    continue;
+                }
+                b'{' => Told::Mapping,
+                b'[' => Told::List,
+                b'}' | b']' => Told::End,
+                b'"' => {
+                    let rest = &bytes[start + 1..];
+                    let mut is_escaped = false;
+                    let end = rest.iter().position(|b| {
+                        let is_end = *b == b'"' && !is_escaped;
+                        is_escaped = *b == b'\\' && !is_escaped;
+                        is_end
+                    });
+                    at += end? + 1;
+                    let inside = &text[start + 1..at];
+                    Told::Scalar(match inside.contains('\\') {
+                        true => serde_json::from_str::<String>(&text[start..=at])
+                            .ok()?
+                            .into(),
+                        false => inside.into(),
+                    })
+                }
+                b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                    let is_word = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+                    let length = bytes[start..].iter().take_while(|it| is_word(it)).count();
+                    at += length - 1;
+                    let word = &text[start..=at];
+                    let is_name = !word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+                    if is_name && !matches!(word, "true" | "false" | "null") {
+                        return None;
+                    }
+                    Told::Scalar(word.into())
+                }
+                _ => return None,
+            };
+            at += 1;
+            if self.take(&told, At::Bytes(start, at)).is_err() {
+                break;
+            }
+        }
+        Some(())
     }
 }
 
-fn shown(lines: &Lines<'_>, span: &Span) -> Spot {
-    let (start, end) = (span.start, span.end);
-    let width = match start.line() == end.line() {
-        true => end.col().saturating_sub(start.col()),
-        false => 1,
-    };
-    lines.at_mark(start.line(), start.col() + 1, width)
+fn shown(lines: &Lines<'_>, at: At) -> Spot {
+    match at {
+        At::Bytes(start, end) => lines.at_bytes(start, end),
+        At::Span(span) => {
+            let (start, end) = (span.start, span.end);
+            let width = match start.line() == end.line() {
+                true => end.col().saturating_sub(start.col()),
+                false => 1,
+            };
+            lines.at_mark(start.line(), start.col() + 1, width)
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! References of an OpenAPI document: their targets, and keys that only look like references.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::openapi::{METHODS, step};
 
@@ -71,7 +71,7 @@ pub(crate) fn path_item<'a>(root: &'a Value, path: &str, item: &'a Value) -> (&'
     // Gateways follow the reference of a path item only if it has nothing else.
     let others = ["connect", "summary", "description", "servers", "parameters"];
     let mut keys = METHODS.iter().chain(&others);
-    let has_its_own = keys.any(|key| item.get(*key).is_some_and(says_anything));
+    let has_its_own = keys.any(|key| item.get(key).is_some_and(says_anything));
     let reference = item.get("$ref").and_then(Value::as_str);
     let reference = reference.filter(|_| !has_its_own);
     let found = reference.and_then(|reference| target(root, reference));
@@ -107,7 +107,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -1,12 +1,84 @@
 //! Finds the title of an OpenAPI document, from which a gateway derives the namespace.
 
+use std::fmt;
+
+use serde_core::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
 /// `info.title` of a JSON document, or of a YAML document in block style; `None` if it is missing
 /// or too complex to read without a YAML parser.
 pub(crate) fn title(document: &[u8]) -> Option<String> {
-    if let Ok(json) = serde_json::from_slice::<serde_json::Value>(document) {
-        return json["info"]["title"].as_str().map(str::to_owned);
+    match json_title(document) {
+        Ok(title) => title,
+        Err(_) => yaml_title(std::str::from_utf8(document).ok()?),
     }
-    yaml_title(std::str::from_utf8(document).ok()?)
+}
+
+fn json_title(document: &[u8]) -> Result<Option<String>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let title = TextAt(&["info", "title"]).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(title)
+}
+
+/// The text at a path of keys. All else is read, but not kept: a document may be large.
+struct TextAt<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for TextAt<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextAt<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any valid JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.0.is_empty().then(|| text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<String>()? {
+            match self.0 {
+                [first, rest @ ..] if *first == key => found = map.next_value_seed(TextAt(rest))?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 fn yaml_title(text: &str) -> Option<String> {

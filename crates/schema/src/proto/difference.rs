@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::json::Value;
 use prost::Message;
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet,
 };
-use serde_json::Value;
 
 use crate::openapi::{self, Document};
 

@@ -122,12 +122,12 @@ pub fn descriptors_of(service: &Resolved) -> Option<Vec<u8>> {
 }
 
 #[cfg(feature = "preflight")]
-pub(super) use inspect::{Subject, inspect};
+pub(super) use inspect::{Reading, Subject, inspect};
 
 #[cfg(feature = "preflight")]
 mod inspect {
     use super::{Evidence, Parsed};
-    use crate::finding::Finding;
+    use crate::finding::{Finding, Rule};
     use crate::name::is_name;
     use crate::openapi::{Document, Operation};
     use crate::release::GatewayRelease;
@@ -135,6 +135,9 @@ mod inspect {
     use crate::service::Binding;
     use crate::service::{Purpose, ServiceKind};
     use crate::{graphql_check, hash, openapi, proto};
+
+    /// An OpenAPI document as it was read, or why it cannot be.
+    pub(in crate::service) type Reading = Result<Document, openapi::Fault>;
 
     const MOST_PROBED: usize = 3;
     const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -144,8 +147,10 @@ mod inspect {
         pub(in crate::service) kind: ServiceKind,
         /// The user's name for the entry file of a proto.
         pub(in crate::service) entry: &'a str,
-        /// An OpenAPI document before any repair.
+        /// The text of an OpenAPI document before any repair.
         pub(in crate::service) given: &'a [u8],
+        /// The rules that the user allows.
+        pub(in crate::service) allowed: &'a [Rule],
         /// The schema of a GraphQL endpoint, if given.
         pub(in crate::service) introspection: Option<&'a [u8]>,
     }
@@ -153,6 +158,7 @@ mod inspect {
     /// Compiles or reads the schema of a binding once, for everything that is derived from it.
     pub(in crate::service) fn inspect(
         subject: &Subject<'_>,
+        document: Option<Reading>,
         purpose: Purpose,
         release: GatewayRelease,
     ) -> (Vec<Finding>, Evidence) {
@@ -161,15 +167,17 @@ mod inspect {
         match subject.kind {
             ServiceKind::Proto => of_proto(subject, purpose, release),
             ServiceKind::OpenApi => {
-                let document = &binding.openapi_spec;
+                let text = &binding.openapi_spec;
+                let document = document.unwrap_or_else(|| openapi::read(text));
+                let (given, allowed) = (subject.given, subject.allowed);
                 let checked =
-                    openapi::check::check(namespace, version, document, subject.given, release);
+                    openapi::check::check(namespace, version, document, given, allowed, release);
                 let operations = checked.document.as_ref().map(Document::operations);
                 let mut operations = operations.unwrap_or_default();
                 // Gateways ignore all other methods.
                 operations.retain(|it| SERVED.contains(&&*it.method));
                 let evidence = Evidence {
-                    hash: Some(SchemaHash::exact(hash::of_bytes(document))),
+                    hash: Some(SchemaHash::exact(hash::of_bytes(text))),
                     route: None,
                     has_operations: checked.has_operations,
                     operations: probed(&operations),

@@ -19,7 +19,7 @@ use crate::version::Version;
 #[cfg(feature = "preflight")]
 use crate::{CheckError, Finding, Findings, GatewayRelease, SchemaHash};
 pub use binding::Binding;
-pub use proto_files::ProtoFiles;
+pub use proto_files::{ProtoFiles, read_file};
 pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
 pub use schema::{IntoOpenApiDocument, OpenApiDocument};
 #[cfg(feature = "preflight")]

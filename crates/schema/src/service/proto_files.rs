@@ -184,7 +184,8 @@ fn search(root: &Path, name: &str) -> Option<String> {
 }
 
 /// Reads a regular file, up to what can be sent: reading a pipe or device might never end.
-fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+#[doc(hidden)]
+pub fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     // Checked before opening, because opening a pipe already blocks until its other end is open.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));

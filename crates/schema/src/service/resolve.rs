@@ -11,6 +11,8 @@ use crate::finding::Findings;
 use crate::finding::Rule;
 use crate::masked::masked_url;
 use crate::name::{self, NameFault};
+#[cfg(feature = "preflight")]
+use crate::openapi;
 use crate::openapi::title;
 use crate::release::GatewayRelease;
 use crate::service::Binding;
@@ -156,7 +158,8 @@ impl Service {
     ) -> (Option<Resolved>, Findings) {
         let mut found = Findings::default();
         let kind = self.schema.kind();
-        let namespace = found.keep(self.any_namespace(checks)).flatten();
+        let document = self.read();
+        let namespace = found.keep(self.any_namespace(checks, &document)).flatten();
         let name = match &namespace {
             Some(namespace) => namespace.clone(),
             None => format!("no. {position}"),
@@ -180,11 +183,12 @@ impl Service {
         let filled = self.fill(&mut binding);
         let is_complete = filled.is_ok();
         found.extend(filled.err().into_iter().flatten());
-        if self.is_repaired {
-            found.extend(repair(&mut binding));
-        }
+        let document = match self.is_repaired {
+            true => repair(&mut binding, document, &mut found),
+            false => document,
+        };
         let evidence = match is_complete && binding.size() <= MAX_REQUEST_BYTES {
-            true => self.inspect(&binding, checks, purpose, &mut found),
+            true => self.inspect(&binding, document, checks, purpose, &mut found),
             false => Evidence::default(),
         };
         found.allow(&self.allowed);
@@ -203,10 +207,30 @@ impl Service {
         (resolved, found)
     }
 
+    /// Reads an OpenAPI document that can be sent, once for everything that looks at it.
+    #[cfg(feature = "preflight")]
+    fn read(&self) -> Reading {
+        let Schema::OpenApi(OpenApiDocument(document)) = &self.schema else {
+            return None;
+        };
+        if is_no_text(document) || !can_be_sent(document, self.is_repaired) {
+            return None;
+        }
+        Some(match self.is_repaired {
+            true => openapi::read_as_written(document),
+            false => openapi::read(document),
+        })
+    }
+
+    #[cfg(not(feature = "preflight"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn read(&self) -> Reading {}
+
     #[cfg(feature = "preflight")]
     fn inspect(
         &self,
         binding: &Binding,
+        document: Reading,
         checks: Checks,
         purpose: Purpose,
         found: &mut Findings,
@@ -233,6 +257,7 @@ impl Service {
             kind: self.schema.kind(),
             entry: &entry,
             given,
+            allowed: &self.allowed,
             introspection,
         };
         if purpose != Purpose::Schema
@@ -240,7 +265,8 @@ impl Service {
         {
             return Evidence::of_bundle(checked);
         }
-        let (schema, evidence) = super::evidence::inspect(&subject, purpose, checks.release());
+        let (schema, evidence) =
+            super::evidence::inspect(&subject, document, purpose, checks.release());
         if checks.is_all() {
             found.extend(schema);
         }
@@ -259,7 +285,14 @@ impl Service {
 
     #[cfg(not(feature = "preflight"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
-    fn inspect(&self, _: &Binding, _: Checks, _: Purpose, _: &mut Findings) -> Evidence {
+    fn inspect(
+        &self,
+        _: &Binding,
+        (): Reading,
+        _: Checks,
+        _: Purpose,
+        _: &mut Findings,
+    ) -> Evidence {
         Evidence::default()
     }
 
@@ -338,7 +371,7 @@ impl Service {
 
     /// The namespace as given, or as derived from the schema; `None` if another finding explains why
     /// the schema has none.
-    fn any_namespace(&self, checks: Checks) -> Result<Option<String>, Finding> {
+    fn any_namespace(&self, checks: Checks, read: &Reading) -> Result<Option<String>, Finding> {
         if let Some(namespace) = self.namespace.as_ref().filter(|it| !it.is_empty()) {
             return Ok(Some(namespace.clone()));
         }
@@ -350,10 +383,10 @@ impl Service {
             },
             (None, Schema::OpenApi(OpenApiDocument(document))) => {
                 let is_told = is_no_text(document) || !can_be_sent(document, self.is_repaired);
-                if is_told || (checks.is_all() && is_unreadable(document)) {
+                if is_told || (checks.is_all() && is_unreadable(read)) {
                     return Ok(None);
                 }
-                title_of(document).map(|title| name::fold_title(&title))
+                title_of(document, read).map(|title| name::fold_title(&title))
             }
             (None, Schema::ImportOn(_) | Schema::NoGraphQl(_) | Schema::NoBundle(_)) => {
                 return Ok(None);
@@ -374,47 +407,64 @@ impl Service {
     }
 }
 
-/// Repairs the document of a binding; the check reports one that cannot be read in full.
+/// An OpenAPI document as it was read, or why it cannot be; `None` for other schemas, and for documents
+/// that cannot be sent.
 #[cfg(feature = "preflight")]
-fn repair(binding: &mut Binding) -> Vec<Finding> {
-    let Some((root, repaired)) = repaired(&binding.openapi_spec, &binding.version) else {
-        return Vec::new();
-    };
-    binding.openapi_spec = OpenApiDocument::from(root).0;
-    repaired
-}
+type Reading = Option<super::evidence::Reading>;
 
-/// The repaired document and the changes; `None` if there is nothing to repair, or the document
+#[cfg(not(feature = "preflight"))]
+type Reading = ();
+
+/// Repairs the document of a binding, and returns it as gateways will read it; the check reports one that
 /// cannot be read in full.
 #[cfg(feature = "preflight")]
-pub(super) fn repaired(
-    document: &[u8],
-    version: &str,
-) -> Option<(serde_json::Value, Vec<Finding>)> {
-    use crate::openapi;
-    use crate::openapi::repair;
-
-    let (read, has_times) = openapi::read_as_written(document).ok()?;
-    if !read.lost().is_empty() {
-        return None;
+fn repair(binding: &mut Binding, read: Reading, found: &mut Findings) -> Reading {
+    let document = match read {
+        Some(Ok(document)) => document,
+        other => return other,
+    };
+    let text = &binding.openapi_spec;
+    let (document, repaired) = repaired(document, text, &binding.version);
+    if let (Ok(document), false) = (&document, repaired.is_empty()) {
+        // First, so that the memory has not both texts.
+        binding.openapi_spec = Vec::new();
+        binding.openapi_spec = document.as_json().to_bytes();
     }
-    // Sorted first, so that the iteration order of a map has no effect.
-    let mut root = super::schema::sorted(read.as_json().clone());
-    let mut repaired = repair::repair(version, &mut root);
-    // Unquoted dates stay if quoting them changes no fault.
-    let as_gateways = has_times.then(|| openapi::read(document).ok());
-    if as_gateways
-        .flatten()
-        .is_some_and(|it| it.faults() != read.faults())
-    {
-        repaired.push(repair::times());
-    }
-    (!repaired.is_empty()).then_some((root, repaired))
+    found.extend(repaired);
+    Some(document)
 }
 
 #[cfg(not(feature = "preflight"))]
-fn repair(_: &mut Binding) -> Vec<Finding> {
-    Vec::new()
+fn repair(_: &mut Binding, (): Reading, _: &mut Findings) -> Reading {}
+
+/// A document, read as it is written, as gateways will read it once it is repaired, and the changes; with
+/// none they get the text as it is.
+#[cfg(feature = "preflight")]
+pub(super) fn repaired(
+    mut document: openapi::Document,
+    text: &[u8],
+    version: &str,
+) -> (super::evidence::Reading, Vec<Finding>) {
+    use crate::openapi::repair;
+
+    if !document.lost().is_empty() {
+        return (openapi::read(text), Vec::new());
+    }
+    let as_gateways = document.has_times().then(|| openapi::read(text));
+    // Unquoted dates stay if quoting them changes no fault.
+    let faults = |it: &openapi::Document| it.faults();
+    let has_harmful_times = match &as_gateways {
+        Some(Ok(other)) => faults(other) != faults(&document),
+        _ => false,
+    };
+    let mut repaired = repair::repair(version, document.root_mut());
+    if has_harmful_times {
+        repaired.push(repair::times());
+    }
+    match as_gateways {
+        Some(as_gateways) if repaired.is_empty() => (as_gateways, repaired),
+        _ => (Ok(document), repaired),
+    }
 }
 
 /// The version that `1.0`, `V2` or `v01` probably stands for.
@@ -457,19 +507,26 @@ fn is_no_text(document: &[u8]) -> bool {
 }
 
 /// Whether the schema check reports that the document cannot be read.
-fn is_unreadable(document: &[u8]) -> bool {
-    #[cfg(feature = "preflight")]
-    return crate::openapi::read(document).is_err();
-    #[cfg(not(feature = "preflight"))]
-    return document.is_empty();
+#[cfg(feature = "preflight")]
+fn is_unreadable(read: &Reading) -> bool {
+    matches!(read, Some(Err(_)))
 }
 
-fn title_of(document: &[u8]) -> Option<String> {
-    #[cfg(feature = "preflight")]
-    if let Ok(document) = crate::openapi::read(document) {
-        let title = document.as_json().pointer("/info/title")?;
-        return title.as_str().map(str::to_owned);
+#[cfg(not(feature = "preflight"))]
+fn is_unreadable((): &Reading) -> bool {
+    false
+}
+
+#[cfg(feature = "preflight")]
+fn title_of(document: &[u8], read: &Reading) -> Option<String> {
+    match read {
+        Some(Ok(read)) => Some(read.as_json().pointer("/info/title")?.as_str()?.to_owned()),
+        _ => title::title(document),
     }
+}
+
+#[cfg(not(feature = "preflight"))]
+fn title_of(document: &[u8], (): &Reading) -> Option<String> {
     title::title(document)
 }
 

@@ -177,8 +177,10 @@ impl OpenApiDocument {
         &self,
         version: crate::Version,
     ) -> Option<(serde_json::Value, crate::Findings)> {
-        let (root, changes) = super::resolve::repaired(&self.0, &version.to_string())?;
-        Some((root, changes.into_iter().collect()))
+        let read = crate::openapi::read_as_written(&self.0).ok()?;
+        let (document, changes) = super::resolve::repaired(read, &self.0, &version.to_string());
+        let document = document.ok().filter(|_| !changes.is_empty())?;
+        Some((document.as_json().to_serde(), changes.into_iter().collect()))
     }
 
     /// The document as JSON, with unquoted dates and times as the strings that are written; `None` if it
@@ -195,8 +197,8 @@ impl OpenApiDocument {
     #[cfg(feature = "preflight")]
     #[must_use]
     pub fn as_written(&self) -> Option<serde_json::Value> {
-        let (document, _) = crate::openapi::read_as_written(&self.0).ok()?;
-        Some(document.as_json().clone())
+        let document = crate::openapi::read_as_written(&self.0).ok()?;
+        Some(document.as_json().to_serde())
     }
 }
 
@@ -245,7 +247,7 @@ impl From<serde_json::Value> for OpenApiDocument {
 }
 
 /// Inserts the keys of an object in sorted order, so that both kinds of map keep that order.
-pub(super) fn sorted(value: serde_json::Value) -> serde_json::Value {
+fn sorted(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
         Value::Object(entries) => {

@@ -8,7 +8,7 @@ use tower_gwag_schema::Service;
 /// A service of a kind, of the size `n`.
 pub(crate) fn service(kind: &str, n: usize) -> Service {
     match kind {
-        "path-parameters" | "repeated-ids" | "integers" | "paths" => {
+        "path-parameters" | "repeated-ids" | "integers" | "paths" | "bad-names" => {
             Service::openapi(document(kind, n)).namespace("x")
         }
         kind => Service::proto_dir(files(kind, n).into_iter().collect::<Vec<_>>(), "x.proto"),
@@ -143,6 +143,14 @@ pub(crate) fn document(kind: &str, n: usize) -> String {
             let numbers = join(&|i| i.to_string());
             format!(r#""/x":{{"get":{{"operationId":"x","x-numbers":[{numbers}],{responses}}}}}"#)
         }
+        "bad-names" => join(&|i| {
+            format!(
+                r##""/p{i}/{{id-{i}}}":{{"post":{{
+                    "parameters":[{{"name":"id-{i}","in":"path","required":true,"schema":{{"type":"string"}}}}],
+                    "requestBody":{{"content":{{"application/json":{{"schema":{{"$ref":"#/components/schemas/T-{i}"}}}}}}}},
+                    {responses}}}}}"##
+            )
+        }),
         _ => join(&|i| {
             format!(
                 r##""/p{i}/{{some-id}}":{{
@@ -155,8 +163,13 @@ pub(crate) fn document(kind: &str, n: usize) -> String {
             )
         }),
     };
+    let schema = r#"{"type":"object","properties":{"a":{"type":"string"}}}"#;
+    let schemas = match kind {
+        "bad-names" => join(&|i| format!(r#""T-{i}":{schema}"#)),
+        _ => format!(r#""My-Type":{schema}"#),
+    };
     format!(
         r#"{{"openapi":"3.0.3","info":{{"title":"t","version":"1"}},"paths":{{{paths}}},
-        "components":{{"schemas":{{"My-Type":{{"type":"object","properties":{{"a":{{"type":"string"}}}}}}}}}}}}"#
+        "components":{{"schemas":{{{schemas}}}}}}}"#
     )
 }

@@ -1,6 +1,7 @@
 //! Inputs that are large, deep, wide or no files at all harm nobody.
 
 mod grow;
+mod odd;
 mod repaired;
 mod rules_page;
 #[cfg(unix)]
@@ -18,7 +19,10 @@ fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
 
 /// What is found, and the bytes allocated for it.
 fn found(kind: &str, n: usize) -> (Vec<(Rule, String)>, u64) {
-    let service = grow::service(kind, n);
+    let service = match kind.strip_suffix(", repaired") {
+        Some(kind) => grow::service(kind, n).repair(),
+        None => grow::service(kind, n),
+    };
     on_small_stack(move || {
         let mut found = Vec::new();
         let count = allocation_counter::measure(|| {
@@ -68,6 +72,9 @@ fn what_cannot_be_taken_is_told_in_few_findings() {
     // Two rules tell of them.
     let (repeated, _) = found("repeated-ids", 2000);
     assert_eq!(repeated.len(), 102);
+    let (repaired, _) = found("bad-names, repaired", 500);
+    assert!(repaired.iter().all(|it| it.0 == Rule::OpenApiRepaired));
+    assert_eq!(repaired.len(), 101);
     let (found, _) = found("missing-imports", 2000);
     assert_eq!(found.len(), 101);
     assert!(found[100].1.contains("1900 more"), "{:?}", found[100]);
@@ -89,6 +96,8 @@ fn twice_as_much_takes_twice_the_memory() {
         ("repeated-ids", 100),
         ("integers", 2000),
         ("paths", 100),
+        ("paths, repaired", 100),
+        ("bad-names, repaired", 100),
     ] {
         let ((_, small), (_, large)) = (found(kind, n), found(kind, 2 * n));
         // A graph of all files with all others has four times as many imports.

@@ -142,7 +142,10 @@ impl Graph {
             return None;
         };
         let declared = |of: &Type| match &of.place {
-            Place::OpenApi(pointer) => document.as_json().pointer(&pointer.to_string()).cloned(),
+            Place::OpenApi(pointer) => {
+                let declared = document.as_json().pointer(&pointer.to_string());
+                declared.map(tower_gwag_schema::json::Value::to_serde)
+            }
             _ => None,
         };
         let own = declared(union).unwrap_or_default();

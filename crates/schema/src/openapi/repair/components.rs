@@ -1,40 +1,38 @@
 //! Renames component schemas whose names are not GraphQL names, if they are used; renames them in any
 //! case if the name is not valid for a component.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
-use super::{free_name, walk};
+use super::{FreeNames, walk};
 use crate::finding::Rule;
 use crate::name::{is_name, suggest};
 use crate::openapi::references::decoded;
+use crate::openapi::step;
 use crate::openapi::validate::is_identifier;
-use crate::openapi::{Document, step};
 use crate::render::names;
 
 const SCHEMAS: &str = "/components/schemas";
 
 pub(super) fn rename(root: &mut Value) -> Vec<String> {
-    let found = names(&Document::of(root.clone()));
+    let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {
+        return Vec::new();
+    };
+    if schemas.keys().all(|it| is_name(it) && is_identifier(it)) {
+        return Vec::new();
+    }
+    let found = names(root);
     let is_harmful = found
         .iter()
         .any(|it| it.rule == Rule::OpenApiComponentName && !is_name(&it.name));
     // Renaming one component can reveal further ones.
-    let used_names = RefCell::new(BTreeSet::new());
+    let mut used: HashSet<String> = HashSet::new();
     if is_harmful {
-        let mut walked = root.clone();
-        walk::references(&mut walked, &|target| {
-            let name = component(target).map_or_else(|| target.to_owned(), |it| it.0);
-            used_names.borrow_mut().insert(name);
-            None
+        walk::references(root, &mut |target| {
+            used.insert(component(target).map_or_else(|| target.to_owned(), |it| it.0));
         });
     }
-    let used = used_names.into_inner();
-    let Some(Value::Object(schemas)) = root.pointer(SCHEMAS) else {
-        return Vec::new();
-    };
     // Only whole components: a schema inside one is named after another part.
     let old: Vec<String> = schemas
         .keys()
@@ -43,8 +41,9 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
         .collect();
     let mut taken: BTreeSet<String> = schemas.keys().cloned().collect();
     let mut renamed = BTreeMap::new();
+    let mut free = FreeNames::default();
     for name in old {
-        let new = free_name(&suggest(&name), |it| !taken.contains(it));
+        let new = free.find(&suggest(&name), |it| !taken.contains(it));
         taken.insert(new.clone());
         renamed.insert(name, new);
     }
@@ -58,7 +57,7 @@ pub(super) fn rename(root: &mut Value) -> Vec<String> {
             .map(|(key, schema)| (renamed.get(&key).cloned().unwrap_or(key), schema))
             .collect();
     }
-    walk::references(root, &|target| follow(target, &renamed));
+    walk::references_mut(root, &|target| follow(target, &renamed));
     let told = renamed.iter();
     told.map(|(old, new)| format!("the component `{old}` became `{new}`"))
         .collect()
@@ -90,20 +89,24 @@ fn component(reference: &str) -> Option<(String, String)> {
 /// Without an entry in `mapping`, the name of a component is the value on the wire: adds an entry for
 /// each such name.
 fn keep_wire_values(root: &mut Value, renamed: &BTreeMap<String, String>) {
-    let parents = parents(root);
+    let children = children(root);
     if let Some(Value::Object(schemas)) = root.pointer_mut(SCHEMAS) {
         for (name, schema) in schemas.iter_mut() {
-            let heirs = heirs(name, &parents);
             if let Some(schema) = schema.as_object_mut()
+                && schema.contains_key("discriminator")
                 && !["oneOf", "anyOf"]
                     .iter()
-                    .any(|key| schema.contains_key(*key))
+                    .any(|key| schema.contains_key(key))
             {
+                let heirs = heirs(name, &children);
                 enter(schema, heirs.iter().map(String::as_str), renamed);
             }
         }
     }
     walk::objects_mut(root, &mut |schema| {
+        if !schema.contains_key("discriminator") {
+            return;
+        }
         let mut choices = Vec::new();
         for key in ["oneOf", "anyOf"] {
             let items = schema.get(key).and_then(Value::as_array);
@@ -115,41 +118,44 @@ fn keep_wire_values(root: &mut Value, renamed: &BTreeMap<String, String>) {
 
 /// The component that a schema refers to.
 fn component_of(schema: &Value) -> Option<String> {
-    let (name, deeper) = component(schema.get("$ref")?.as_str()?)?;
+    component_itself(schema.get("$ref")?.as_str()?)
+}
+
+/// The component of a reference that leads no deeper.
+fn component_itself(reference: &str) -> Option<String> {
+    let (name, deeper) = component(reference)?;
     deeper.is_empty().then_some(name)
 }
 
-/// The components that each component extends by `allOf`.
-fn parents(root: &Value) -> BTreeMap<String, Vec<String>> {
+/// The components that extend each component by `allOf`.
+fn children(root: &Value) -> HashMap<String, Vec<String>> {
     let schemas = root.pointer(SCHEMAS).and_then(Value::as_object);
-    let schemas = schemas.into_iter().flatten();
-    schemas
-        .map(|(name, schema)| {
-            let all = schema.get("allOf").and_then(Value::as_array);
-            let parents = all.into_iter().flatten().filter_map(component_of);
-            (name.clone(), parents.collect())
-        })
-        .collect()
+    let mut children: HashMap<String, Vec<String>> = HashMap::new();
+    for (name, schema) in schemas.into_iter().flatten() {
+        let all = schema.get("allOf").and_then(Value::as_array);
+        for parent in all.into_iter().flatten().filter_map(component_of) {
+            children.entry(parent).or_default().push(name.clone());
+        }
+    }
+    children
 }
 
 /// A component and all that extend it.
-fn heirs(name: &str, parents: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+fn heirs(name: &str, children: &HashMap<String, Vec<String>>) -> BTreeSet<String> {
     let mut found = BTreeSet::from([name.to_owned()]);
-    loop {
-        let more: Vec<_> = parents
-            .iter()
-            .filter(|(heir, of)| !found.contains(*heir) && of.iter().any(|it| found.contains(it)))
-            .map(|(heir, _)| heir.clone())
-            .collect();
-        if more.is_empty() {
-            return found;
+    let mut open = vec![name];
+    while let Some(name) = open.pop() {
+        for heir in children.get(name).into_iter().flatten() {
+            if found.insert(heir.clone()) {
+                open.push(heir);
+            }
         }
-        found.extend(more);
     }
+    found
 }
 
 fn enter<'a>(
-    schema: &mut Map<String, Value>,
+    schema: &mut Map,
     components: impl Iterator<Item = &'a str>,
     renamed: &BTreeMap<String, String>,
 ) {
@@ -160,12 +166,14 @@ fn enter<'a>(
     let mapping = discriminator.get("mapping").and_then(Value::as_object);
     let mut mapping = mapping.cloned().unwrap_or_default();
     let before = mapping.len();
+    let mut known = HashSet::new();
+    for value in mapping.values().filter_map(Value::as_str) {
+        known.insert(value.to_owned());
+        known.extend(component_itself(value));
+    }
     for name in components.filter(|it| renamed.contains_key(*it)) {
-        let target = reference(name);
-        let mut values = mapping.values().filter_map(Value::as_str);
-        let is_there = values.any(|it| it == name || component(it) == component(&target));
-        if !is_there && !mapping.contains_key(name) {
-            mapping.insert(name.to_owned(), target.into());
+        if !known.contains(name) && !mapping.contains_key(name) {
+            mapping.insert(name.to_owned(), reference(name).into());
         }
     }
     if mapping.len() > before {

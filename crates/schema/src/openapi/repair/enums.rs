@@ -2,17 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use crate::json::Value;
 
 use crate::finding::Rule;
-use crate::openapi::Document;
+use crate::name::is_name;
 use crate::render::names;
+
+use super::walk;
 
 /// How many values of one enum the finding lists; the description has them all.
 const MOST_TOLD: usize = 10;
 
 pub(super) fn loosen(root: &mut Value) -> Vec<String> {
-    let found = names(&Document::of(root.clone()));
+    let mut has_bad_value = false;
+    walk::values(root, &mut |_, object| {
+        let values = object.get("enum").and_then(Value::as_array);
+        let mut texts = values.into_iter().flatten().filter_map(Value::as_str);
+        has_bad_value |= texts.any(|it| !is_name(it));
+    });
+    if !has_bad_value {
+        return Vec::new();
+    }
+    let found = names(root);
     let of_enums = found
         .into_iter()
         .filter(|it| it.rule == Rule::OpenApiEnumValue);
@@ -42,9 +53,9 @@ fn loosen_one(schema: &mut Value, at: &str, is_3_0: bool) -> Option<String> {
     if !schema.contains_key("type") {
         let is_list = has_null && !is_3_0;
         let kind = if is_list {
-            json!(["string", "null"])
+            vec!["string".into(), "null".into()].into()
         } else {
-            json!("string")
+            "string".into()
         };
         schema.insert("type".to_owned(), kind);
         if has_null && is_3_0 {

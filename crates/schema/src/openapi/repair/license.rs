@@ -1,7 +1,7 @@
 //! Removes a license without a name, because gateways require the name: utoipa writes one for every crate
 //! that has no `license` in its Cargo.toml.
 
-use serde_json::Value;
+use crate::json::Value;
 
 pub(super) fn drop_empty(root: &mut Value) -> Option<String> {
     let info = root.get_mut("info")?.as_object_mut()?;

@@ -11,10 +11,11 @@ mod twins;
 mod versions;
 mod walk;
 
-use serde_json::Value;
+use std::collections::HashMap;
 
 use crate::finding::Finding;
 use crate::finding::Rule;
+use crate::json::Value;
 
 /// Repairs what it can; returns the changes as findings.
 pub(crate) fn repair(version: &str, root: &mut Value) -> Vec<Finding> {
@@ -41,15 +42,34 @@ pub(crate) fn times() -> Finding {
     Finding::warning(Rule::OpenApiRepaired, text)
 }
 
-/// The first of `name`, `name_2`, `name_3` … that is free.
-fn free_name(name: &str, is_free: impl Fn(&str) -> bool) -> String {
-    let mut free = name.to_owned();
-    let mut number = 1_u64;
-    while !is_free(&free) {
-        number += 1;
-        free = format!("{name}_{number}");
+/// Finds names that are not taken.
+#[derive(Default)]
+struct FreeNames {
+    /// The number after which the next one of a name is looked for, if many are taken.
+    last: HashMap<String, u64>,
+}
+
+/// How many numbers are tried from the first on.
+const MOST_TRIED: u64 = 16;
+
+impl FreeNames {
+    /// The first of `name`, `name_2`, `name_3` … that is free. Where many names are taken, it goes on behind
+    /// the last one that it found, so that thousands of equal names take no time.
+    fn find(&mut self, name: &str, is_free: impl Fn(&str) -> bool) -> String {
+        let mut free = name.to_owned();
+        let mut number = 1_u64;
+        while !is_free(&free) {
+            if number == MOST_TRIED {
+                number = self.last.get(name).copied().unwrap_or(number);
+            }
+            number += 1;
+            free = format!("{name}_{number}");
+        }
+        if number > MOST_TRIED {
+            self.last.insert(name.to_owned(), number);
+        }
+        free
     }
-    free
 }
 
 #[cfg(test)]

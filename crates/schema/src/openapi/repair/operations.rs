@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
+use crate::json::Value;
 
-use super::{free_name, walk};
+use super::{FreeNames, walk};
 use crate::name::{is_name, suggest};
-use crate::openapi::{Document, Operation};
+use crate::openapi::{Operation, operations};
 
 pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
     let mut taken = HashSet::from([version.to_owned(), "stable".to_owned()]);
     let mut kept = HashSet::new();
     let mut open = Vec::new();
     // Valid ids are collected first, so that no generated one collides with them.
-    for operation in Document::of(root.clone()).operations() {
+    for operation in operations(root) {
         match &operation.id {
             // Gateways do not serve such operations, but refuse two with the same id.
             None if !is_served(&operation) => {}
@@ -25,8 +25,9 @@ pub(super) fn name(version: &str, root: &mut Value) -> Vec<String> {
     }
     let mut done = Vec::new();
     let mut renamed = HashMap::new();
+    let mut free = FreeNames::default();
     for operation in open {
-        let made = free_name(&made_name(&operation), |it| !taken.contains(it));
+        let made = free.find(&made_name(&operation), |it| !taken.contains(it));
         let found = root.pointer_mut(&operation.pointer);
         let Some(object) = found.and_then(Value::as_object_mut) else {
             continue;

@@ -1,49 +1,99 @@
 //! Renames path parameters whose names are not GraphQL names: their names are never sent over HTTP.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::{Map, Value};
-
-use super::{free_name, walk};
+use super::{FreeNames, walk};
+use crate::json::{Map, Value};
 use crate::name::{is_name, suggest};
 use crate::openapi::METHODS;
 use crate::openapi::references::{decoded, path_item, target};
 
+/// Longer names are left to the check.
+const LONGEST_NAME: usize = 256;
+
+/// How many bytes of paths are compared, where renaming could make two paths equal.
+const MOST_COMPARED: usize = 64 << 20;
+
+/// The new name of each renamed parameter.
+type Renamed = BTreeMap<String, String>;
+
 pub(super) fn rename(root: &mut Value) -> Vec<String> {
-    let mut done = Vec::new();
-    let paths: Vec<String> = paths(root).map(|(path, _)| path.clone()).collect();
-    let names: BTreeSet<String> = paths
-        .iter()
-        .flat_map(|path| template_names(path))
-        .filter(|name| !is_name(name))
-        .map(str::to_owned)
-        .collect();
-    for old in names {
-        // The check accepts a template without its parameter.
-        if !is_declared(root, &old) || is_fixed(root, &old) {
-            continue;
-        }
-        let taken = neighbours(root, &old);
-        let new = free_name(&suggest(&old), |new| {
-            !taken.contains(new) && !makes_paths_equal(root, &old, new)
-        });
-        let mut renamed = root.clone();
-        rename_parameter(&mut renamed, &old, &new);
-        // It may also be declared in a place that is not renamed.
-        if is_declared(&renamed, &old) {
-            continue;
-        }
-        rename_paths(&mut renamed, &old, &new);
-        *root = renamed;
-        done.push(format!("the path parameter `{old}` became `{new}`"));
+    let renamed = plan(root);
+    if renamed.is_empty() {
+        return Vec::new();
     }
-    done
+    walk::objects_mut(root, &mut |object| {
+        let new = path_parameter(object).and_then(|old| renamed.get(old));
+        if let Some(new) = new.cloned() {
+            object.insert("name".to_owned(), new.into());
+        }
+    });
+    rename_paths(root, &renamed);
+    let told = renamed.iter();
+    told.map(|(old, new)| format!("the path parameter `{old}` became `{new}`"))
+        .collect()
 }
 
-fn paths(root: &Value) -> impl Iterator<Item = (&String, &Value)> {
+/// Chooses the new names, in a few walks for all of them.
+fn plan(root: &Value) -> Renamed {
+    let paths: Vec<(&str, &Value)> = paths(root).collect();
+    let bad = |name: &&str| !is_name(name) && name.len() <= LONGEST_NAME;
+    let names = paths.iter().flat_map(|(path, _)| template_names(path));
+    let names: BTreeSet<&str> = names.filter(bad).collect();
+    if names.is_empty() {
+        return Renamed::new();
+    }
+    let seen = Seen::of(root, &names);
+    let mut declared = HashSet::new();
+    let mut fixed = seen.fixed;
+    // The names that each path has, and the paths that have each name.
+    let mut names_of: Vec<HashSet<&str>> = Vec::new();
+    let mut paths_of: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (number, (path, item)) in paths.iter().enumerate() {
+        let mut here: HashSet<&str> = template_names(path).collect();
+        for name in here.iter().filter(|it| names.contains(*it)) {
+            paths_of.entry(name).or_default().push(number);
+        }
+        for parameter in parameters(root, item) {
+            if let Some(old) = parameter.as_object().and_then(path_parameter) {
+                declared.insert(old);
+                // Declared in a place that is not renamed, such as an example.
+                if !seen.parameters.contains(&std::ptr::from_ref(parameter)) {
+                    fixed.insert(old);
+                }
+            }
+            here.extend(parameter.get("name").and_then(Value::as_str));
+        }
+        names_of.push(here);
+    }
+    let mut renamed = Renamed::new();
+    let mut free = FreeNames::default();
+    let mut twins = Twins::of(paths.iter().map(|it| it.0));
+    let mut new_names_of: Vec<HashSet<String>> = vec![HashSet::new(); paths.len()];
+    for old in names {
+        // The check accepts a template without its parameter.
+        let having = paths_of.get(old).map(Vec::as_slice).unwrap_or_default();
+        if !declared.contains(old) || fixed.contains(old) || !twins.has_fuel() {
+            continue;
+        }
+        let new = free.find(&suggest(old), |new| {
+            let is_taken =
+                |it: &usize| names_of[*it].contains(new) || new_names_of[*it].contains(new);
+            !having.iter().any(is_taken) && !twins.makes_equal(having, old, new)
+        });
+        for it in having {
+            new_names_of[*it].insert(new.clone());
+        }
+        twins.rename(having, old, &new);
+        renamed.insert(old.to_owned(), new);
+    }
+    renamed
+}
+
+fn paths(root: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let paths = root.get("paths").and_then(Value::as_object);
     let paths = paths.into_iter().flatten();
-    paths.map(move |(path, item)| (path, path_item(root, path, item).0))
+    paths.map(move |(path, item)| (path.as_str(), path_item(root, path, item).0))
 }
 
 /// The names in braces.
@@ -52,53 +102,101 @@ fn template_names(path: &str) -> impl Iterator<Item = &str> {
     parts.filter_map(|part| Some(part.split_once('}')?.0))
 }
 
-fn renamed_path(path: &str, old: &str, new: &str) -> String {
-    path.replace(&format!("{{{old}}}"), &format!("{{{new}}}"))
-}
-
-fn is_path_parameter(parameter: &Map<String, Value>, name: &str) -> bool {
-    let is = |key: &str, text: &str| parameter.get(key).and_then(Value::as_str) == Some(text);
-    is("in", "path") && is("name", name)
-}
-
-/// Whether the name is used beyond template and parameter: as part of the URL, or in links, runtime
-/// expressions or templates that are not renamed here.
-fn is_fixed(root: &Value, name: &str) -> bool {
-    let template = format!("{{{name}}}");
-    let expression = format!("$request.path.{name}");
-    let qualified = format!("path.{name}");
-    let mut is_fixed = mentions(root, &expression);
-    walk::objects(root, &mut |object| {
-        let style = object.get("style").and_then(Value::as_str);
-        is_fixed |= is_path_parameter(object, name) && matches!(style, Some("matrix" | "label"));
-        for key in ["callbacks", "webhooks", "pathItems"] {
-            is_fixed |= object.get(key).is_some_and(|it| mentions(it, &template));
+/// A path with the names in braces replaced.
+fn with_names<'a>(path: &str, new: impl Fn(&str) -> Option<&'a str>) -> String {
+    let mut parts = path.split('{');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push('{');
+        let found = part.split_once('}');
+        match found.and_then(|(old, rest)| Some((new(old)?, rest))) {
+            Some((new, rest)) => {
+                out.push_str(new);
+                out.push('}');
+                out.push_str(rest);
+            }
+            None => out.push_str(part),
         }
-        let links = object.get("links").and_then(Value::as_object);
-        for (_, link) in links.into_iter().flatten() {
-            let parameters = link.get("parameters").and_then(Value::as_object);
-            is_fixed |=
-                parameters.is_some_and(|it| it.contains_key(name) || it.contains_key(&qualified));
-        }
-    });
-    is_fixed
+    }
+    out
 }
 
-/// Whether a key or a string contains this text.
-fn mentions(value: &Value, text: &str) -> bool {
+/// The name of a path parameter.
+fn path_parameter(parameter: &Map) -> Option<&str> {
+    let text = |key: &str| parameter.get(key).and_then(Value::as_str);
+    text("name").filter(|_| text("in") == Some("path"))
+}
+
+/// What a walk through the whole document sees of names.
+struct Seen<'a> {
+    /// Names that are used beyond template and parameter: as part of the URL, or in links, runtime
+    /// expressions or templates that are not renamed here.
+    fixed: HashSet<&'a str>,
+    /// The parameters that are renamed.
+    parameters: HashSet<*const Value>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(root: &'a Value, names: &BTreeSet<&'a str>) -> Self {
+        let mut fixed = HashSet::new();
+        let mut parameters = HashSet::new();
+        let fix = |fixed: &mut HashSet<&'a str>, name: &str| fixed.extend(names.get(name));
+        each_text(root, &mut |text| {
+            for part in text.split("$request.path.").skip(1) {
+                let ends = part.char_indices().map(|(at, c)| at + c.len_utf8());
+                for end in ends.take_while(|it| *it <= LONGEST_NAME) {
+                    fix(&mut fixed, &part[..end]);
+                }
+            }
+        });
+        walk::values(root, &mut |value, object| {
+            if let Some(name) = path_parameter(object) {
+                parameters.insert(std::ptr::from_ref(value));
+                let style = object.get("style").and_then(Value::as_str);
+                if matches!(style, Some("matrix" | "label")) {
+                    fix(&mut fixed, name);
+                }
+            }
+            let links = object.get("links").and_then(Value::as_object);
+            for (_, link) in links.into_iter().flatten() {
+                let parameters = link.get("parameters").and_then(Value::as_object);
+                for (key, _) in parameters.into_iter().flatten() {
+                    fix(&mut fixed, key);
+                    fix(&mut fixed, key.strip_prefix("path.").unwrap_or(key));
+                }
+            }
+        });
+        walk::topmost(
+            root,
+            &["callbacks", "webhooks", "pathItems"],
+            &mut |value| {
+                each_text(value, &mut |text| {
+                    template_names(text).for_each(|name| fix(&mut fixed, name));
+                });
+            },
+        );
+        Self { fixed, parameters }
+    }
+}
+
+/// Visits every key and string.
+fn each_text<'a>(value: &'a Value, visit: &mut impl FnMut(&'a str)) {
     match value {
-        Value::String(it) => it.contains(text),
-        Value::Array(items) => items.iter().any(|it| mentions(it, text)),
-        Value::Object(entries) => entries
-            .iter()
-            .any(|(key, it)| key.contains(text) || mentions(it, text)),
-        _ => false,
+        Value::String(it) => visit(it),
+        Value::Array(items) => items.iter().for_each(|it| each_text(it, visit)),
+        Value::Object(entries) => {
+            for (key, it) in entries {
+                visit(key);
+                each_text(it, visit);
+            }
+        }
+        _ => {}
     }
 }
 
 /// The parameters of a path and of its operations.
 fn parameters<'a>(root: &'a Value, item: &'a Value) -> impl Iterator<Item = &'a Value> {
-    let operations = METHODS.iter().filter_map(|method| item.get(*method));
+    let operations = METHODS.iter().filter_map(|method| item.get(method));
     std::iter::once(item)
         .chain(operations)
         .filter_map(|holder| holder.get("parameters")?.as_array())
@@ -110,56 +208,86 @@ fn parameters<'a>(root: &'a Value, item: &'a Value) -> impl Iterator<Item = &'a 
         })
 }
 
-/// Whether a path has a path parameter of this name.
-fn is_declared(root: &Value, name: &str) -> bool {
-    paths(root)
-        .flat_map(|(_, item)| parameters(root, item))
-        .filter_map(Value::as_object)
-        .any(|it| is_path_parameter(it, name))
+/// Paths that differ in the names of their parameters only: renaming could make them equal.
+struct Twins {
+    /// Each path, and the group of such paths that it is in, if any.
+    paths: Vec<(String, Option<usize>)>,
+    groups: Vec<Vec<usize>>,
+    fuel: std::cell::Cell<usize>,
 }
 
-/// The names of all parameters of the paths that have this one.
-fn neighbours(root: &Value, name: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (path, item) in paths(root) {
-        if !template_names(path).any(|it| it == name) {
-            continue;
+impl Twins {
+    fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        let paths: Vec<&str> = paths.collect();
+        let mut by_shape: HashMap<String, Vec<usize>> = HashMap::new();
+        for (number, path) in paths.iter().enumerate() {
+            let shape = with_names(path, |_| Some(""));
+            by_shape.entry(shape).or_default().push(number);
         }
-        found.extend(template_names(path).map(str::to_owned));
-        for parameter in parameters(root, item) {
-            let name = parameter.get("name").and_then(Value::as_str);
-            found.extend(name.map(str::to_owned));
+        let mut group_of = vec![None; paths.len()];
+        let groups: Vec<_> = by_shape.into_values().filter(|it| it.len() > 1).collect();
+        for (group, members) in groups.iter().enumerate() {
+            for it in members {
+                group_of[*it] = Some(group);
+            }
+        }
+        let paths = paths.into_iter().zip(group_of);
+        // Only of these the text is needed.
+        let text = |path: &str, group: Option<usize>| group.map(|_| path.to_owned());
+        Self {
+            paths: paths
+                .map(|(path, group)| (text(path, group).unwrap_or_default(), group))
+                .collect(),
+            groups,
+            fuel: std::cell::Cell::new(MOST_COMPARED),
         }
     }
-    found
-}
 
-fn makes_paths_equal(root: &Value, old: &str, new: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    paths(root).any(|(path, _)| !seen.insert(renamed_path(path, old, new)))
-}
+    fn has_fuel(&self) -> bool {
+        self.fuel.get() > 0
+    }
 
-fn rename_parameter(root: &mut Value, old: &str, new: &str) {
-    walk::objects_mut(root, &mut |object| {
-        if is_path_parameter(object, old) {
-            object.insert("name".to_owned(), new.into());
+    fn makes_equal(&self, having: &[usize], old: &str, new: &str) -> bool {
+        let groups = having.iter().filter_map(|it| self.paths[*it].1);
+        let groups: BTreeSet<usize> = groups.collect();
+        groups.into_iter().any(|group| {
+            let mut seen = HashSet::new();
+            !self.groups[group].iter().all(|it| {
+                let path = &self.paths[*it].0;
+                self.fuel.set(self.fuel.get().saturating_sub(path.len()));
+                seen.insert(with_names(path, |name| (name == old).then_some(new)))
+            })
+        })
+    }
+
+    fn rename(&mut self, having: &[usize], old: &str, new: &str) {
+        for it in having {
+            let (path, group) = &mut self.paths[*it];
+            if group.is_some() {
+                *path = with_names(path, |name| (name == old).then_some(new));
+            }
         }
-    });
+    }
 }
 
-fn rename_paths(root: &mut Value, old: &str, new: &str) {
+fn rename_paths(root: &mut Value, renamed: &Renamed) {
+    let new = |old: &str| renamed.get(old).map(String::as_str);
     if let Some(Value::Object(paths)) = root.get_mut("paths") {
         let entries = std::mem::take(paths).into_iter();
         *paths = entries
-            .map(|(path, item)| (renamed_path(&path, old, new), item))
+            .map(|(path, item)| (with_names(&path, new), item))
             .collect();
     }
     // References may lead through paths, too.
-    let escaped = old.replace('~', "~0").replace('/', "~1");
-    walk::references(root, &|reference| {
+    walk::references_mut(root, &|reference| {
         let fragment = reference.strip_prefix('#')?;
         let plain = decoded(fragment).unwrap_or_else(|| fragment.to_owned());
-        let renamed = renamed_path(&plain, &escaped, new);
-        (plain.starts_with("/paths/") && renamed != plain).then(|| format!("#{renamed}"))
+        if !plain.starts_with("/paths/") {
+            return None;
+        }
+        let renamed = with_names(&plain, |name| {
+            new(&name.replace("~1", "/").replace("~0", "~"))
+        });
+        (renamed != plain).then(|| format!("#{renamed}"))
     });
 }

@@ -1,6 +1,6 @@
 //! Adds an empty description to responses without one, because gateways require it.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use crate::openapi::METHODS;
 
@@ -29,7 +29,7 @@ pub(super) fn describe(root: &mut Value) -> Vec<String> {
 }
 
 /// Returns how many had none.
-fn described(responses: &mut Map<String, Value>) -> usize {
+fn described(responses: &mut Map) -> usize {
     let entries = responses
         .iter_mut()
         .filter(|(key, _)| !key.starts_with("x-"));

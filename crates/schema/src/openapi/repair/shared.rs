@@ -1,9 +1,9 @@
 //! Moves the parameters of a path to its operations: gateways ignore those of the path, so callers could
 //! not send them, and `/books/{id}` would be called literally.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::walk;
 use crate::name::is_name;
@@ -23,20 +23,21 @@ pub(super) fn hand_down(root: &mut Value) -> Vec<String> {
         .map(|(path, _)| path.clone())
         .collect();
     // Path items that others refer to stay unchanged.
-    let mut referred = Vec::new();
-    walk::objects(root, &mut |object| {
+    let mut referred = BTreeSet::new();
+    walk::values(root, &mut |_, object| {
         let reference = object.get("$ref").and_then(Value::as_str);
         let pointer = reference.and_then(|it| decoded(it.strip_prefix('#')?));
-        referred.extend(pointer.filter(|it| it.contains("/parameters/")));
+        let pointer = pointer.filter(|it| it.contains("/parameters/"));
+        referred.extend(pointer.filter(|it| !it.starts_with("/components/parameters/")));
     });
-    referred.retain(|it| !it.starts_with("/components/parameters/"));
     for path in names {
         let Some(item) = root.get("paths").and_then(|it| it.get(&path)) else {
             continue;
         };
         let (item, pointer) = path_item(root, &path, item);
         let parameters = format!("{pointer}/parameters/");
-        if referred.iter().any(|it| it.starts_with(&parameters)) {
+        let first = referred.range(parameters.clone()..).next();
+        if first.is_some_and(|it| it.starts_with(&parameters)) {
             continue;
         }
         let Some((item, count)) = handed_down(root, item, &mut left) else {
@@ -65,7 +66,7 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
         .filter(|it| !it.is_empty())?;
     let methods = METHODS
         .iter()
-        .filter(|it| item.get(**it).is_some_and(Value::is_object));
+        .filter(|it| item.get(it).is_some_and(Value::is_object));
     let methods: Vec<_> = methods.collect();
     // The parameters are unused.
     if methods.is_empty() {
@@ -87,7 +88,7 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
         changed.insert("parameters".to_owned(), stays.into());
     }
     for method in methods {
-        let operation = changed.get_mut(*method)?.as_object_mut()?;
+        let operation = changed.get_mut(method)?.as_object_mut()?;
         let own = match operation.get("parameters") {
             None | Some(Value::Null) => Vec::new(),
             Some(own) => own.as_array()?.clone(),
@@ -106,27 +107,26 @@ fn handed_down(root: &Value, item: &Value, left: &mut usize) -> Option<(Value, u
 
 /// Whether gateways can turn a parameter into an argument: its name is valid and it is not a union.
 fn can_be_argument(root: &Value, parameter: &Value) -> bool {
-    let reference = |it: &Value| Some(it.get("$ref")?.as_str()?.to_owned());
-    let found = |it: Value| match reference(&it) {
-        Some(reference) => target(root, &reference).map(|(it, _)| it.clone()),
-        None => Some(it),
-    };
-    let Some(parameter) = found(parameter.clone()) else {
+    let found = |it| found(root, it);
+    let Some(parameter) = found(parameter) else {
         return false;
     };
-    let schema = parameter.get("schema").cloned().and_then(found);
-    let is_union = |it: &Value| ["oneOf", "anyOf"].iter().any(|key| it.get(*key).is_some());
-    key(root, &parameter).is_some_and(|(_, name)| is_name(name))
-        && !schema.is_some_and(|it| is_union(&it))
+    let schema = parameter.get("schema").and_then(found);
+    let is_union = |it: &Value| ["oneOf", "anyOf"].iter().any(|key| it.get(key).is_some());
+    key(root, parameter).is_some_and(|(_, name)| is_name(name)) && !schema.is_some_and(is_union)
+}
+
+/// A value, or the target of the reference that it is.
+fn found<'a>(root: &'a Value, value: &'a Value) -> Option<&'a Value> {
+    match value.get("$ref").and_then(Value::as_str) {
+        Some(reference) => target(root, reference).map(|it| it.0),
+        None => Some(value),
+    }
 }
 
 /// The identity of a parameter: its name and location.
 fn key<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a str)> {
-    let reference = parameter.get("$ref").and_then(Value::as_str);
-    let parameter = match reference {
-        Some(reference) => target(root, reference)?.0,
-        None => parameter,
-    };
+    let parameter = found(root, parameter)?;
     Some((
         parameter.get("in")?.as_str()?,
         parameter.get("name")?.as_str()?,

@@ -1,6 +1,6 @@
 //! Turns versions that YAML reads as numbers, because they are not quoted, into strings.
 
-use serde_json::Value;
+use crate::json::Value;
 
 pub(super) fn quote(root: &mut Value) -> Vec<String> {
     let mut done = Vec::new();

@@ -1,6 +1,6 @@
 //! Checks examples and defaults against their schemas.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::fits::{Judgement, Verdict};
 use super::layers::Layers;
@@ -14,14 +14,14 @@ pub(super) const FUEL: usize = 1_000_000;
 pub(super) const FUEL_OF_ONE: usize = 20_000;
 
 impl<'a> Walk<'a> {
-    pub(super) fn media_type(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn media_type(&mut self, item: &Item<'a>, map: &'a Map) {
         if some(map, "schema").is_some() {
             self.told_examples(item, map);
         }
     }
 
     /// The examples of a media type or parameter that has a schema.
-    pub(super) fn told_examples(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn told_examples(&mut self, item: &Item<'a>, map: &'a Map) {
         let (one, several) = (some(map, "example"), some(map, "examples"));
         if one.is_some() && map.contains_key("examples") {
             let told = format!("{} has both `example` and `examples`", item.kind.name());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::kinds::{Kind, Shape};
 use super::layers::Layers;
@@ -315,7 +315,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
     fn entries(
         &mut self,
         schema: &Layers<'a>,
-        entries: &Map<String, Value>,
+        entries: &Map,
         depth: usize,
         doubt: &mut Doubt,
     ) -> Result<(), Verdict> {

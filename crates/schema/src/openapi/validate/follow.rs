@@ -1,6 +1,6 @@
 //! References: their siblings and their targets.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::kinds::Kind;
 use super::targets::Place;
@@ -11,12 +11,7 @@ use crate::openapi::Fault;
 
 impl<'a> Walk<'a> {
     /// An object that is a reference.
-    pub(super) fn reference(
-        &mut self,
-        item: &Item<'a>,
-        map: &'a Map<String, Value>,
-        reference: &'a str,
-    ) {
+    pub(super) fn reference(&mut self, item: &Item<'a>, map: &'a Map, reference: &'a str) {
         let merges = item.kind == Kind::Schema && self.is_new;
         let mut siblings = map
             .keys()

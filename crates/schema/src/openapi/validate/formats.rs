@@ -1,6 +1,6 @@
 //! Checks numbers, strings and sizes against the limits of a schema.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::layers::Layers;
 
@@ -170,7 +170,7 @@ fn is_number(text: &str, digits: usize, range: std::ops::RangeInclusive<u32>) ->
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

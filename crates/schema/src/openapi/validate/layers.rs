@@ -1,12 +1,12 @@
 //! A schema together with the siblings of the references that led to it, as in OpenAPI 3.1.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::targets::{Targets, reference_of};
 
 /// The fields of a schema: the outermost reference's siblings first, its target last.
 #[derive(Clone, Debug)]
-pub(super) struct Layers<'a>(Vec<&'a Map<String, Value>>);
+pub(super) struct Layers<'a>(Vec<&'a Map>);
 
 /// Longer chains of references are not followed.
 const MOST_LAYERS: usize = 16;
@@ -59,7 +59,7 @@ impl<'a> Layers<'a> {
         list.map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn map(&self, key: &str) -> Option<&'a Map<String, Value>> {
+    pub(super) fn map(&self, key: &str) -> Option<&'a Map> {
         self.get(key).and_then(Value::as_object)
     }
 

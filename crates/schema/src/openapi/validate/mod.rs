@@ -22,7 +22,7 @@ mod values;
 
 use std::collections::{HashSet, VecDeque};
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 pub(super) use self::objects::{NO_DESCRIPTION, is_identifier};
 
@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks every field; unknown siblings of a reference have no effect.
-    fn fields(&mut self, item: &Item<'a>, map: &'a Map<String, Value>, are_siblings: bool) {
+    fn fields(&mut self, item: &Item<'a>, map: &'a Map, are_siblings: bool) {
         if let Some(kind) = item.kind.entries() {
             for (key, value) in map.iter().filter(|(key, _)| !key.starts_with("x-")) {
                 let at = self.trail.go(item.at, Step::Key(key));
@@ -377,7 +377,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks everything besides types.
-    fn judge(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    fn judge(&mut self, item: &Item<'a>, map: &'a Map) {
         match item.kind {
             Kind::Root => self.root(item, map),
             Kind::Info => self.info(item, map),
@@ -406,17 +406,17 @@ impl<'a> Walk<'a> {
 }
 
 /// The string of a field, empty if missing.
-fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+fn text<'a>(map: &'a Map, key: &str) -> &'a str {
     map.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The boolean of a field, if present.
-fn flag(map: &Map<String, Value>, key: &str) -> Option<bool> {
+fn flag(map: &Map, key: &str) -> Option<bool> {
     map.get(key).and_then(Value::as_bool)
 }
 
 /// The value of a field, if present.
-fn some<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+fn some<'a>(map: &'a Map, key: &str) -> Option<&'a Value> {
     map.get(key).filter(|it| !it.is_null())
 }
 

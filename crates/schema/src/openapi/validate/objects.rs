@@ -1,6 +1,6 @@
 //! Checks the required fields of the smaller objects.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::kinds::Kind;
 use super::trail::Step;
@@ -11,7 +11,7 @@ use crate::finding::Rule;
 pub(crate) const NO_DESCRIPTION: &str = "a response has no description";
 
 impl<'a> Walk<'a> {
-    pub(super) fn root(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn root(&mut self, item: &Item<'a>, map: &'a Map) {
         let needs_paths = self.is_old;
         let mut missing = |key: &'static str, told: &str, help: &str| {
             // The site is the missing field itself.
@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn info(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn info(&mut self, item: &Item<'a>, map: &'a Map) {
         for name in ["title", "version"] {
             if is_empty(map, name) {
                 let told = format!("invalid info: the value of {name} must be a non-empty string");
@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn license(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn license(&mut self, item: &Item<'a>, map: &'a Map) {
         if text(map, "name").is_empty() {
             let told = "a license has no name";
             let help = "write `name`, such as `MIT`, or leave `license` out; utoipa writes an empty \
@@ -81,7 +81,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn server(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn server(&mut self, item: &Item<'a>, map: &'a Map) {
         let url = text(map, "url");
         if url.is_empty() {
             let told = "a server has no URL";
@@ -102,14 +102,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn server_variable(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn server_variable(&mut self, item: &Item<'a>, map: &'a Map) {
         if text(map, "default").is_empty() {
             let told = "a variable of a server has no default";
             self.invalid(item, None, Rule::OpenApiRequired, told, "write `default`");
         }
     }
 
-    pub(super) fn external_docs(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn external_docs(&mut self, item: &Item<'a>, map: &'a Map) {
         match text(map, "url") {
             "" => {
                 let told = "`externalDocs` has no URL";
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn components(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn components(&mut self, item: &Item<'a>, map: &'a Map) {
         for (section, entries) in map {
             if Kind::Components.field(section).is_none() {
                 continue;
@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn operation(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn operation(&mut self, item: &Item<'a>, map: &'a Map) {
         self.twins(item, map);
         if some(map, "responses").is_none() {
             let told = "an operation has no responses";
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn responses(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn responses(&mut self, item: &Item<'a>, map: &'a Map) {
         if map.keys().all(|key| key.starts_with("x-")) {
             let told = "`responses` is empty";
             let help = "write one of them, such as `\"200\": { description: ok }`";
@@ -155,14 +155,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn response(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn response(&mut self, item: &Item<'a>, map: &'a Map) {
         if some(map, "description").is_none() {
             let help = "write `description`; it may be empty";
             self.invalid(item, None, Rule::OpenApiRequired, NO_DESCRIPTION, help);
         }
     }
 
-    pub(super) fn request_body(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn request_body(&mut self, item: &Item<'a>, map: &'a Map) {
         if !map.contains_key("content") {
             let told = "a request body has no content";
             let help = "write `content`, with a media type such as `application/json`";
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn example(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn example(&mut self, item: &Item<'a>, map: &'a Map) {
         let has_link = !text(map, "externalValue").is_empty();
         match (some(map, "value").is_some(), has_link) {
             (true, true) => {
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn link(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn link(&mut self, item: &Item<'a>, map: &'a Map) {
         let has = |key: &str| !text(map, key).is_empty();
         if has("operationId") == has("operationRef") {
             let told = "a link has not exactly one of `operationId` and `operationRef`";
@@ -197,7 +197,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Whether a string is missing; a wrong type is already reported by the reading phase.
-fn is_empty(map: &Map<String, Value>, key: &str) -> bool {
+fn is_empty(map: &Map, key: &str) -> bool {
     some(map, key).is_none_or(|it| it.as_str().is_some_and(str::is_empty))
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::examples::FUEL_OF_ONE;
 use super::fits::{Judgement, Verdict};
@@ -91,13 +91,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn one_way_schema(
-        &mut self,
-        schema: &'a Value,
-        map: &'a Map<String, Value>,
-        at: &str,
-        way: Way,
-    ) {
+    fn one_way_schema(&mut self, schema: &'a Value, map: &'a Map, at: &str, way: Way) {
         for key in ["default", "example"] {
             if let Some(value) = map.get(key).filter(|it| !it.is_null())
                 && let Some(layers) = Layers::of(&mut self.targets, schema, true)
@@ -174,7 +168,7 @@ fn entries(value: Option<&Value>, at: String) -> impl Iterator<Item = (&Value, S
 }
 
 /// The direct subschemas of a schema.
-fn inner_schemas<'a>(schema: &'a Map<String, Value>, at: &str, way: Way, open: &mut Vec<Open<'a>>) {
+fn inner_schemas<'a>(schema: &'a Map, at: &str, way: Way, open: &mut Vec<Open<'a>>) {
     for (key, value) in schema {
         let shape = Kind::Schema.field(key).map(|it| it.shape);
         match (shape, value) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::kinds::Kind;
 use super::targets::reference_of;
@@ -17,7 +17,7 @@ const METHODS: [&str; 9] = [
 ];
 
 impl<'a> Walk<'a> {
-    pub(super) fn paths(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn paths(&mut self, item: &Item<'a>, map: &'a Map) {
         for (path, value) in map.iter().filter(|(path, _)| !path.starts_with("x-")) {
             if !path.starts_with('/') {
                 let told = format!("the path `{path}` does not begin with `/`");
@@ -80,7 +80,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Gateways follow the reference of a path item only if it has nothing else.
-    pub(super) fn path_item_reference(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn path_item_reference(&mut self, item: &Item<'a>, map: &'a Map) {
         let reference = text(map, "$ref");
         if reference.is_empty() || !is_empty(item.value) {
             return;
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Reports duplicate parameters.
-    pub(super) fn twins(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn twins(&mut self, item: &Item<'a>, map: &'a Map) {
         let parameters = some(map, "parameters").and_then(Value::as_array);
         let mut seen = HashSet::new();
         for (number, value) in parameters.into_iter().flatten().enumerate() {
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn parameter(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn parameter(&mut self, item: &Item<'a>, map: &'a Map) {
         let rule = Rule::OpenApiParameter;
         let (name, place) = (text(map, "name"), text(map, "in"));
         if name.is_empty() {
@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
         self.schema_or_content(item, map);
     }
 
-    pub(super) fn header(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn header(&mut self, item: &Item<'a>, map: &'a Map) {
         let rule = Rule::OpenApiParameter;
         for key in ["name", "in"] {
             if !text(map, key).is_empty() {
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Requires exactly one of schema and content, and exactly one content.
-    fn schema_or_content(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    fn schema_or_content(&mut self, item: &Item<'a>, map: &'a Map) {
         let rule = Rule::OpenApiParameter;
         let content = some(map, "content").and_then(Value::as_object);
         let count = content.map_or(0, Map::len);
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Both at once are refused while the document is read.
-    pub(super) fn schema_and_content(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn schema_and_content(&mut self, item: &Item<'a>, map: &'a Map) {
         // Even if it is null.
         if has(item.value, "schema") && map.contains_key("content") {
             let told = "a parameter has both `schema` and `content`".to_owned();
@@ -228,7 +228,7 @@ fn names(path: &str) -> BTreeSet<&str> {
 
 /// Whether a path item has nothing except a reference.
 fn is_empty(item: &Value) -> bool {
-    let has = |key: &&str| item.get(*key).is_some_and(super::is_set);
+    let has = |key: &&str| item.get(key).is_some_and(super::is_set);
     let others = ["summary", "description", "servers", "parameters"];
     !METHODS.iter().chain(&others).any(has)
 }

@@ -1,6 +1,6 @@
 //! Schemas: types, items, patterns, and compatible flags.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::layers::Layers;
 use super::trail::Step;

@@ -1,12 +1,12 @@
 //! Security schemes and OAuth flows.
 
-use serde_json::{Map, Value};
+use crate::json::Map;
 
 use super::{Item, Walk, some, text, urls};
 use crate::finding::Rule;
 
 impl<'a> Walk<'a> {
-    pub(super) fn security_scheme(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn security_scheme(&mut self, item: &Item<'a>, map: &'a Map) {
         let kind = text(map, "type");
         let scheme = text(map, "scheme");
         match kind {
@@ -69,7 +69,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn flow(&mut self, item: &Item<'a>, map: &'a Map<String, Value>) {
+    pub(super) fn flow(&mut self, item: &Item<'a>, map: &'a Map) {
         let pointer = self.trail.pointer(item.at);
         let flow = pointer.rsplit('/').next().unwrap_or_default();
         let asks = matches!(flow, "implicit" | "authorizationCode");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::kinds::{Kind, Shape};
 use crate::openapi::references::decoded;
@@ -188,7 +188,7 @@ fn inner(shape: Shape, value: &Value, part: &str) -> Option<(Shape, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -1,4 +1,4 @@
-use serde_json::json;
+use crate::json::json;
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn with(version: &str, pointer: &str, value: Value) -> Value {
     let parent = root.pointer_mut(parent).unwrap();
     match parent {
         Value::Array(items) => items.push(value),
-        parent => parent[key.replace("~1", "/")] = value,
+        parent => parent[&*key.replace("~1", "/")] = value,
     }
     root
 }
@@ -126,7 +126,7 @@ fn what_3_1_brought_is_there_from_3_1_on() {
         [(Rule::OpenApiShape, "/webhooks".to_owned())]
     );
     let mut only = with("3.1.0", "/webhooks", json!({}));
-    only["paths"].take();
+    only["paths"] = Value::Null;
     assert_eq!(faults(&only), Faults::default());
 }
 
@@ -318,7 +318,7 @@ fn many_references_and_examples_end() {
     let mut root = with("3.0.3", SCHEMA, json!({"type": "string", "example": 1}));
     for n in 0..40 {
         let next = json!({"$ref": format!("#/components/schemas/A{}", n + 1)});
-        root["components"]["schemas"][format!("A{n}")] =
+        root["components"]["schemas"][&*format!("A{n}")] =
             json!({"allOf": [next, next], "example": "x"});
     }
     root["components"]["schemas"]["A40"] = json!({});

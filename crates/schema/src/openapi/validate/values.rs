@@ -1,6 +1,6 @@
 //! Plain values: whether they fit a shape, and what findings call it.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::kinds::Shape;
 
@@ -73,7 +73,7 @@ pub(super) const fn help(shape: Shape, value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

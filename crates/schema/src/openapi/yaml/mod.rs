@@ -3,10 +3,10 @@
 mod scalars;
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use crate::json::Value;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
-use serde_json::{Map, Value};
 
 use self::source::Source;
 
@@ -28,7 +28,7 @@ pub(crate) struct Fault {
 }
 
 /// The parsed document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Read {
     pub(crate) root: Value,
     /// Duplicate keys of mappings: their values are lost, and other parsers refuse them.
@@ -111,7 +111,7 @@ struct Anchored {
 /// A collection being read; its anchor is 0 if it has none.
 enum Open {
     Sequence(usize, Vec<Value>),
-    Mapping(usize, Map<String, Value>, Option<String>),
+    Mapping(usize, BTreeMap<String, Value>, Option<String>),
 }
 
 struct Builder {
@@ -179,7 +179,7 @@ impl Builder {
             }
             Event::MappingStart(anchor, _) => {
                 let in_brackets = self.source.is_bracket(&span);
-                let open = Open::Mapping(anchor, Map::new(), None);
+                let open = Open::Mapping(anchor, BTreeMap::new(), None);
                 self.open.push((open, in_brackets));
                 Ok(())
             }
@@ -187,7 +187,7 @@ impl Builder {
                 Some((Open::Sequence(anchor, items), _)) => self.push(Value::Array(items), anchor),
                 Some((Open::Mapping(anchor, mut entries, _), _)) => {
                     merge(&mut entries)?;
-                    self.push(Value::Object(entries), anchor)
+                    self.push(Value::Object(entries.into_iter().collect()), anchor)
                 }
                 None => Ok(()),
             },
@@ -250,7 +250,7 @@ impl Builder {
 }
 
 /// Merges the mappings named by `<<`; the mapping's own keys take precedence.
-fn merge(entries: &mut Map<String, Value>) -> Result<(), Stop> {
+fn merge(entries: &mut BTreeMap<String, Value>) -> Result<(), Stop> {
     let Some(merged) = entries.remove("<<") else {
         return Ok(());
     };

@@ -1,6 +1,6 @@
 //! Plain scalars: numbers, times, and values that JSON does not have.
 
-use serde_json::{Number, Value};
+use crate::json::{Number, Value};
 
 /// A plain scalar as gateways read it, except for times; `None` if JSON has no such value.
 pub(super) fn resolve(text: &str) -> Option<Value> {
