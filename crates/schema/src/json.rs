@@ -10,6 +10,8 @@ use serde_core::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAc
 use serde_core::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 pub use serde_json::Number;
 
+use crate::sorted::Sorted;
+
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
@@ -22,9 +24,8 @@ pub enum Value {
     Object(Map),
 }
 
-/// The entries of an object, sorted by key.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Map(Vec<(String, Value)>);
+/// The entries of an object.
+pub type Map = Sorted<Value>;
 
 /// How many bytes a text may take as values: some texts are a hundred times as large in memory.
 const MOST_BYTES: usize = 96 << 20;
@@ -301,146 +302,6 @@ impl From<serde_json::Value> for Value {
                 Self::Object(entries.map(|(key, it)| (key, it.into())).collect())
             }
         }
-    }
-}
-
-// === impl Map ===
-
-impl Map {
-    /// No entries.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn find(&self, key: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(it, _)| it.as_str().cmp(key))
-    }
-
-    /// The value of a key.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.find(key).ok().map(|at| &self.0[at].1)
-    }
-
-    /// The value of a key, to change it.
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.find(key).ok().map(|at| &mut self.0[at].1)
-    }
-
-    /// Whether there is such a key.
-    #[must_use]
-    pub fn contains_key(&self, key: &str) -> bool {
-        self.find(key).is_ok()
-    }
-
-    /// Adds an entry; returns the value that the key had.
-    ///
-    /// It moves the entries behind it: to change many keys of a large map, collect a new one.
-    pub fn insert(&mut self, key: String, value: Value) -> Option<Value> {
-        match self.find(&key) {
-            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
-            Err(at) => {
-                self.0.insert(at, (key, value));
-                None
-            }
-        }
-    }
-
-    /// Removes an entry.
-    pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.find(key).ok().map(|at| self.0.remove(at).1)
-    }
-
-    /// The entries, by key.
-    pub fn iter(&self) -> Iter<'_> {
-        self.0.iter().map(|(key, value)| (key, value))
-    }
-
-    /// The entries, to change their values.
-    pub fn iter_mut(&mut self) -> IterMut<'_> {
-        self.0.iter_mut().map(|(key, value)| (&*key, value))
-    }
-
-    /// The keys, sorted.
-    pub fn keys(&self) -> impl Iterator<Item = &String> {
-        self.0.iter().map(|(key, _)| key)
-    }
-
-    /// The values, by their keys.
-    pub fn values(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter().map(|(_, value)| value)
-    }
-
-    /// The number of entries.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are no entries.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// The entries of a [`Map`].
-pub type Iter<'a> = std::iter::Map<
-    std::slice::Iter<'a, (String, Value)>,
-    fn(&(String, Value)) -> (&String, &Value),
->;
-
-/// The entries of a [`Map`], with values that can change.
-pub type IterMut<'a> = std::iter::Map<
-    std::slice::IterMut<'a, (String, Value)>,
-    fn(&mut (String, Value)) -> (&String, &mut Value),
->;
-
-impl<'a> IntoIterator for &'a Map {
-    type Item = (&'a String, &'a Value);
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a mut Map {
-    type Item = (&'a String, &'a mut Value);
-    type IntoIter = IterMut<'a>;
-
-    fn into_iter(self) -> IterMut<'a> {
-        self.iter_mut()
-    }
-}
-
-impl IntoIterator for Map {
-    type Item = (String, Value);
-    type IntoIter = std::vec::IntoIter<(String, Value)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-/// Of two entries with one key the later one counts.
-impl FromIterator<(String, Value)> for Map {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
-        let mut entries: Vec<(String, Value)> = entries.into_iter().collect();
-        if !entries.is_sorted_by(|a, b| a.0 < b.0) {
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            // The closure's first argument is the later one; the earlier one stays in the list.
-            entries.dedup_by(|later, earlier| {
-                let is_same = later.0 == earlier.0;
-                if is_same {
-                    std::mem::swap(later, earlier);
-                }
-                is_same
-            });
-        }
-        entries.shrink_to_fit();
-        Self(entries)
     }
 }
 

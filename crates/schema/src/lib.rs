@@ -55,6 +55,8 @@ mod schema_hash;
 pub mod service;
 #[doc(hidden)]
 pub mod size;
+#[cfg(feature = "preflight")]
+pub mod sorted;
 #[doc(hidden)]
 pub mod version;
 

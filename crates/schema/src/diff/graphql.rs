@@ -1,11 +1,10 @@
 //! Changes for GraphQL callers.
 
-use std::collections::BTreeMap;
-
 use super::{Changes, Level, Protocol, Side, Where};
 use crate::graphql::{
     EnumValue, Field, InputValue, Origin, Place, Schema, Type, TypeId, TypeKind, TypeRef,
 };
+use crate::sorted::Sorted;
 
 pub(super) fn compare(old: &Schema, new: &Schema, changes: &mut Changes<'_>) {
     let mut comparison = Comparison { old, new, changes };
@@ -98,12 +97,7 @@ impl Comparison<'_, '_, '_> {
         }
     }
 
-    fn fields(
-        &mut self,
-        owner: &str,
-        old: &BTreeMap<String, Field>,
-        new: &BTreeMap<String, Field>,
-    ) {
+    fn fields(&mut self, owner: &str, old: &Sorted<Field>, new: &Sorted<Field>) {
         for (name, was) in old {
             let subject = format!("{owner}.{name}");
             let Some(is) = new.get(name) else {
@@ -134,7 +128,7 @@ impl Comparison<'_, '_, '_> {
             }
             self.inputs(&subject, "argument", &was.arguments, &is.arguments);
         }
-        for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+        for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
             let place = self.there(&is.place);
             self.tell(
                 Level::Safe,
@@ -161,8 +155,8 @@ impl Comparison<'_, '_, '_> {
         &mut self,
         owner: &str,
         what: &str,
-        old: &BTreeMap<String, InputValue>,
-        new: &BTreeMap<String, InputValue>,
+        old: &Sorted<InputValue>,
+        new: &Sorted<InputValue>,
     ) {
         let separator = if what == "field" { "." } else { ":" };
         for (name, was) in old {
@@ -194,7 +188,7 @@ impl Comparison<'_, '_, '_> {
                 self.tell(level, &subject, message, place);
             }
         }
-        for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+        for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
             let subject = format!("{owner}{separator}{name}");
             let place = self.there(&is.place);
             match is.of.non_null {
@@ -210,13 +204,8 @@ impl Comparison<'_, '_, '_> {
         }
     }
 
-    fn values(
-        &mut self,
-        owner: &str,
-        old: &BTreeMap<String, EnumValue>,
-        new: &BTreeMap<String, EnumValue>,
-    ) {
-        for (name, was) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+    fn values(&mut self, owner: &str, old: &Sorted<EnumValue>, new: &Sorted<EnumValue>) {
+        for (name, was) in old.iter().filter(|(name, _)| !new.contains_key(name)) {
             let place = self.then(&was.place);
             self.tell(
                 Level::Breaking,
@@ -225,7 +214,7 @@ impl Comparison<'_, '_, '_> {
                 place,
             );
         }
-        for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+        for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
             let place = self.there(&is.place);
             let message = "the value is new: callers may receive what they do not know";
             self.tell(Level::Dangerous, &format!("{owner}.{name}"), message, place);

@@ -14,6 +14,7 @@ use super::model::{
 use super::names::{capitalized, flat};
 use super::proto::Pool;
 use crate::name::is_name;
+use crate::sorted::Sorted;
 use crate::version::Version;
 
 const JSON: &str = "Untyped JSON value (used as a fallback for OpenAPI schemas the gateway can't \
@@ -143,7 +144,7 @@ fn container_field(
     place: Place,
 ) -> Field {
     Field {
-        arguments: BTreeMap::new(),
+        arguments: Sorted::new(),
         of: TypeRef::required(id),
         description,
         deprecated,
@@ -258,7 +259,7 @@ impl<'a> Builder<'a> {
             } else {
                 String::new()
             },
-            kind: TypeKind::Object(fields),
+            kind: TypeKind::Object(fields.into_iter().collect()),
             description,
             annotations: Vec::new(),
             origin: Origin::Gateway,
@@ -452,7 +453,7 @@ impl<'a> Builder<'a> {
             place: it.place.clone(),
         };
         Field {
-            arguments,
+            arguments: arguments.into_iter().collect(),
             of,
             description: it.description.clone(),
             deprecated: within.deprecated.clone().or_else(|| it.deprecated.clone()),
@@ -722,7 +723,7 @@ impl<'a> Builder<'a> {
                     if values.is_empty() {
                         kept.insert("_EMPTY".to_owned(), EnumValue::nothing());
                     }
-                    TypeKind::Enum(kept)
+                    TypeKind::Enum(kept.into_iter().collect())
                 }
                 DeclaredKind::Union(members) => {
                     let members = members.iter().filter(|it| self.is_object(number, it));
@@ -761,12 +762,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn fields(&mut self, number: usize, declared: &[DeclaredField]) -> BTreeMap<String, Field> {
+    fn fields(&mut self, number: usize, declared: &[DeclaredField]) -> Sorted<Field> {
         let mut fields = BTreeMap::new();
         for field in declared {
             let of = self.output(number, &field.of);
             let about = Field {
-                arguments: BTreeMap::new(),
+                arguments: Sorted::new(),
                 of,
                 description: field.description.clone(),
                 deprecated: field.deprecated.clone(),
@@ -785,14 +786,10 @@ impl<'a> Builder<'a> {
             };
             fields.insert("_void".to_owned(), nothing);
         }
-        fields
+        fields.into_iter().collect()
     }
 
-    fn input_fields(
-        &mut self,
-        number: usize,
-        declared: &[DeclaredField],
-    ) -> BTreeMap<String, InputValue> {
+    fn input_fields(&mut self, number: usize, declared: &[DeclaredField]) -> Sorted<InputValue> {
         let mut fields = BTreeMap::new();
         for field in declared {
             // A property that is a union is dropped.
@@ -821,7 +818,7 @@ impl<'a> Builder<'a> {
             };
             fields.insert("_void".to_owned(), nothing);
         }
-        fields
+        fields.into_iter().collect()
     }
 }
 

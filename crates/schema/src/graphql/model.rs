@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::pointer::Pointer;
 use super::text::Annotation;
+use crate::sorted::Sorted;
 use crate::version::Version;
 
 /// The GraphQL schema that a gateway serves.
@@ -52,11 +53,11 @@ pub struct Type {
 #[derive(Clone, Debug)]
 pub enum TypeKind {
     /// Fields, by name.
-    Object(BTreeMap<String, Field>),
+    Object(Sorted<Field>),
     /// Input fields, by name.
-    Input(BTreeMap<String, InputValue>),
+    Input(Sorted<InputValue>),
     /// Values, by name.
-    Enum(BTreeMap<String, EnumValue>),
+    Enum(Sorted<EnumValue>),
     /// Object types, in the order of the source; a type may appear more than once.
     Union(Vec<TypeId>),
     /// A scalar.
@@ -122,7 +123,7 @@ pub struct TypeRef {
 #[non_exhaustive]
 pub struct Field {
     /// Its arguments, by name.
-    pub arguments: BTreeMap<String, InputValue>,
+    pub arguments: Sorted<InputValue>,
     /// The type of its value.
     pub of: TypeRef,
     /// The description.
@@ -374,7 +375,7 @@ impl Schema {
 impl Type {
     /// The fields of an object type.
     #[must_use]
-    pub fn fields(&self) -> Option<&BTreeMap<String, Field>> {
+    pub fn fields(&self) -> Option<&Sorted<Field>> {
         match &self.kind {
             TypeKind::Object(fields) => Some(fields),
             _ => None,
@@ -383,7 +384,7 @@ impl Type {
 
     /// The fields of an input object.
     #[must_use]
-    pub fn input_fields(&self) -> Option<&BTreeMap<String, InputValue>> {
+    pub fn input_fields(&self) -> Option<&Sorted<InputValue>> {
         match &self.kind {
             TypeKind::Input(fields) => Some(fields),
             _ => None,

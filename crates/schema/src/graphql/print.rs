@@ -1,10 +1,10 @@
 //! Prints a schema as `GET /api/schema/graphql` does.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::model::{InputValue, Schema, Type, TypeKind};
 use super::text::{Annotation, quoted};
+use crate::sorted::Sorted;
 
 /// Types that every GraphQL server has; an object with such a name is left out, too.
 const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
@@ -112,7 +112,7 @@ impl Schema {
     fn print_arguments(
         &self,
         f: &mut fmt::Formatter<'_>,
-        arguments: &BTreeMap<String, InputValue>,
+        arguments: &Sorted<InputValue>,
     ) -> fmt::Result {
         if arguments.is_empty() {
             return Ok(());

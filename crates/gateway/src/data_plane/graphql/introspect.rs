@@ -1,8 +1,7 @@
 //! Introspection: `__schema` and `__type`.
 
-use std::collections::BTreeMap;
-
 use tower_gwag_schema::graphql::{InputValue, Place, Type, TypeKind};
+use tower_gwag_schema::sorted::Sorted;
 
 use super::super::json::Value;
 use super::document::{Field, LiteralValue};
@@ -77,7 +76,7 @@ impl Introspected<'_> {
             it.name.text == "includeDeprecated"
                 && matches!(it.value.value, LiteralValue::Bool(true))
         });
-        let inputs = |all: &BTreeMap<String, InputValue>| {
+        let inputs = |all: &Sorted<InputValue>| {
             Value::Array(
                 all.iter()
                     .map(|(name, it)| one(Introspected::Input(name, it)))

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use tower_gwag_schema::graphql::{InputValue, Schema, Type, TypeKind};
+use tower_gwag_schema::sorted::Sorted;
 
 use super::super::json::{self, Value};
 use super::document::{Literal, LiteralValue, TypeText, Variable, print_value};
@@ -15,7 +16,7 @@ use super::types::{Named, Wrapped, named};
 /// The values of variables.
 pub(super) type Variables = BTreeMap<String, Value>;
 
-fn input_fields(of: Named<'_>) -> Option<&BTreeMap<String, InputValue>> {
+fn input_fields(of: Named<'_>) -> Option<&Sorted<InputValue>> {
     match of {
         Named::Known(it) => it.input_fields(),
         Named::Meta(_) => None,
