@@ -7,7 +7,7 @@ use std::fmt;
 use miette::{Diagnostic, LabeledSpan};
 
 use crate::finding::location::{Lines, Spot};
-use crate::proto::lex::Source;
+use crate::proto::lex;
 
 /// Further faults are only counted: one typing error often causes many.
 const MOST_FAULTS: usize = 100;
@@ -127,8 +127,7 @@ pub(crate) fn default_json_name(name: &str) -> String {
 }
 
 fn is_proto3(text: &str) -> bool {
-    let source = Source::read(text);
-    let words: Vec<&str> = source.tokens.iter().take(3).map(|it| it.text).collect();
+    let words: Vec<&str> = lex::tokens(text).take(3).collect();
     matches!(words[..], ["syntax", "=", version] if version.contains("proto3"))
 }
 
@@ -147,9 +146,5 @@ fn place(diagnostic: &dyn Diagnostic) -> Option<(usize, usize)> {
 
 /// Whether a source starts with `edition = …`, which this compiler does not support.
 fn uses_editions(text: &str) -> bool {
-    let source = Source::read(text);
-    source
-        .tokens
-        .first()
-        .is_some_and(|token| token.text == "edition")
+    lex::tokens(text).next() == Some("edition")
 }

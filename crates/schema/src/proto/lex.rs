@@ -59,26 +59,17 @@ impl<'a> Source<'a> {
             line_starts: std::iter::once(0).chain(breaks).collect(),
             tokens: Vec::new(),
         };
-        let mut at = 0;
         let mut comments = Vec::new();
-        while let Some(first) = text[at..].chars().next() {
-            if first.is_ascii_whitespace() || matches!(first, '\u{b}' | '\u{feff}') {
-                at += first.len_utf8();
-                continue;
-            }
-            let rest = &text[at..];
-            let length = length_of(rest);
-            let piece = &rest[..length];
-            if piece.starts_with("//") || piece.starts_with("/*") {
+        for (start, piece) in pieces(text) {
+            if is_comment(piece) {
                 comments.push(Comment {
                     text: piece,
-                    start: at,
-                    ends_line: rest[length..].starts_with('\n'),
+                    start,
+                    ends_line: text[start + piece.len()..].starts_with('\n'),
                 });
             } else {
-                source.add(piece, at, std::mem::take(&mut comments));
+                source.add(piece, start, std::mem::take(&mut comments));
             }
-            at += length;
         }
         source.add("", text.len(), comments);
         source
@@ -148,6 +139,52 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The tokens of any text, which need not compile.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).map(|it| it.1).filter(|it| !is_comment(it))
+}
+
+/// The content of a token that is a string; `None` for any other.
+///
+/// A quote or `\` after a `\` stands for itself. Any other escape is kept: in a path it is a directory's
+/// `\` that should be `/`, which an error can then report.
+pub(crate) fn content_of(token: &str) -> Option<String> {
+    let quote = token.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inside = &token[1..];
+    let inside = inside.strip_suffix(quote).unwrap_or(inside);
+    let mut content = String::new();
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            content.push(c);
+            continue;
+        }
+        let escaped = chars.next();
+        if !matches!(escaped, Some('"' | '\'' | '\\')) {
+            content.push('\\');
+        }
+        content.extend(escaped);
+    }
+    Some(content)
+}
+
+fn is_comment(piece: &str) -> bool {
+    piece.starts_with("//") || piece.starts_with("/*")
+}
+
+/// The tokens and comments of a text, each with its byte offset.
+fn pieces(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let is_blank = |c: char| c.is_ascii_whitespace() || matches!(c, '\u{b}' | '\u{feff}');
+        let rest = text[at..].trim_start_matches(is_blank);
+        let start = text.len() - rest.len();
+        let piece = &rest[..length_of(rest)];
+        at = start + piece.len();
+        (!piece.is_empty()).then_some((start, piece))
+    })
+}
+
 /// The length of the token or comment at the start of a text.
 fn length_of(text: &str) -> usize {
     let bytes = text.as_bytes();
@@ -158,11 +195,16 @@ fn length_of(text: &str) -> usize {
         [quote @ (b'"' | b'\''), rest @ ..] => {
             let mut escaped = false;
             let end = rest.iter().position(|b| {
-                let ends = !escaped && b == quote;
+                // A string that is not closed ends with its line, so that the rest can still be read.
+                let ends = !escaped && (b == quote || *b == b'\n');
                 escaped = !escaped && *b == b'\\';
                 ends
             });
-            end.map_or(text.len(), |end| end + 2)
+            match end {
+                Some(end) if rest[end] == *quote => end + 2,
+                Some(end) => end + 1,
+                None => text.len(),
+            }
         }
         [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => {
             let mut last = b' ';
