@@ -384,15 +384,17 @@ fn axum_http1(variant: Variant) -> Run {
     exchanges(runtime, near)
 }
 
+/// As a gateway asks.
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nuser-agent: Go-http-client/1.1\r\n\
+    accept: application/json\r\naccept-encoding: gzip\r\n\r\n";
+
 /// A client of HTTP/1 that does next to nothing.
 fn exchanges(runtime: Runtime, mut io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Run {
     let mut answer = vec![0; 4_096];
     Box::new(move |calls| {
         runtime.block_on(async {
             for _ in 0..calls {
-                io.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
-                    .await
-                    .expect("sent");
+                io.write_all(GET).await.expect("sent");
                 let mut read = 0;
                 while !answer[..read].ends_with(b"Hello!") {
                     read += io.read(&mut answer[read..]).await.expect("answered");

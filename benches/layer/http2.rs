@@ -53,11 +53,14 @@ fn field(name: Result<u8, &str>, value: &str, to: &mut Vec<u8>) {
     text(value);
 }
 
-/// `GET /`.
+/// `GET /`, as a gateway asks.
 pub(crate) fn get() -> Request {
     // :method GET, :scheme http, :path /, and :authority.
     let mut head = vec![0x82, 0x86, 0x84];
     field(Ok(1), "localhost", &mut head);
+    field(Ok(58), "Go-http-client/2.0", &mut head);
+    field(Ok(19), "application/json", &mut head);
+    field(Ok(16), "gzip", &mut head);
     Request {
         frames: vec![(HEADERS, END_HEADERS | END_STREAM, head)],
         expected: b"Hello!",

@@ -8,12 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::target::MOST_ADDRESSES;
+
 type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 /// The lookups under way, at most one for each name.
 type Lookups = HashMap<String, watch::Receiver<Option<Found>>>;
 
-/// The addresses of a host. Bounded only by the caller's deadline.
+/// The addresses of a host, at most 64. Bounded only by the caller's deadline.
 ///
 /// # Cancel safety
 ///
@@ -60,7 +62,7 @@ fn lookup(host: &str) -> io::Result<watch::Receiver<Option<Found>>> {
 
 fn look_up_blocking(host: &str) -> Found {
     match (host, 0).to_socket_addrs() {
-        Ok(addresses) => Ok(addresses.collect()),
+        Ok(addresses) => Ok(addresses.take(MOST_ADDRESSES).collect()),
         Err(error) => Err((error.kind(), error.to_string())),
     }
 }

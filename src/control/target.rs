@@ -8,6 +8,10 @@ use http::Uri;
 use tonic::transport::Endpoint;
 use tower_gwag_schema::masked::masked_url;
 
+/// How many addresses of a name count. No cluster has as many nodes, and each one that is dialled gets
+/// its share of the time.
+pub(super) const MOST_ADDRESSES: usize = 64;
+
 /// A parsed gateway address.
 #[derive(Clone)]
 pub(crate) struct Target {
@@ -75,12 +79,31 @@ impl Lookup {
     }
 
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        (self.0)()
+        let mut addresses = (self.0)();
+        addresses.truncate(MOST_ADDRESSES);
+        addresses
     }
 }
 
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lookup")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_may_find_any_number_of_addresses() {
+        let all: Vec<SocketAddr> = (1..=10_000)
+            .map(|port| ([127, 0, 0, 1], port).into())
+            .collect();
+        let found = Lookup::new({
+            let all = all.clone();
+            move || all.clone()
+        });
+        assert_eq!(found.addresses(), all[..64]);
     }
 }

@@ -51,18 +51,29 @@ impl Gauge {
         self.state.fetch_add(ONE_IN, Ordering::Relaxed);
     }
 
+    /// Takes back the arrival of somebody who is still inside.
+    pub(crate) fn take_back(&self) {
+        self.state.fetch_sub(ONE_CAME, Ordering::Relaxed);
+    }
+
     /// Must be called once for each `enter` and `take_over`.
     #[inline]
     pub(crate) fn leave(&self) {
-        // Release: what happened inside happens before a waiter sees zero.
-        let before = self.state.fetch_sub(ONE_IN, Ordering::AcqRel);
-        if before & (ONE_CAME - 1) == ONE_IN | WAITED_FOR {
+        if self.leave_unwoken() {
             self.wake();
         }
     }
 
+    /// Like `leave`; if it returns true, `wake` must be called.
+    #[inline]
+    pub(crate) fn leave_unwoken(&self) -> bool {
+        // Release: what happened inside happens before a waiter sees zero.
+        let before = self.state.fetch_sub(ONE_IN, Ordering::AcqRel);
+        before & (ONE_CAME - 1) == ONE_IN | WAITED_FOR
+    }
+
     #[cold]
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let waiters = {
             let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
             self.state.fetch_and(!WAITED_FOR, Ordering::AcqRel);

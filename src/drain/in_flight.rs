@@ -32,16 +32,22 @@ pub(crate) struct InFlightGuard {
     /// wait.
     place: Option<Place>,
     lane: Lane,
-    /// Arrived after the cut, and is spared: short requests are still served.
-    is_spared: bool,
     protocol: Protocol,
-    has_events: bool,
 }
 
-/// The protocol of a request.
+/// A request that is about to be counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    lane: Lane,
+    protocol: Protocol,
+}
+
+/// The protocol of a request, which decides how it ends when it is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Grpc,
+    /// The reply is an event stream, over any version of HTTP.
+    Events,
     /// When leaving, its connection is closed.
     Http1,
     /// Servers send GOAWAY by themselves.
@@ -51,7 +57,7 @@ pub(crate) enum Protocol {
 #[derive(Debug)]
 struct Shared {
     /// Indexed by [`Lane`].
-    gauges: [Gauge; 3],
+    gauges: [Gauge; 4],
     /// Bits of [`Sign`].
     signs: AtomicU8,
     waiting: Wakers,
@@ -64,6 +70,8 @@ enum Lane {
     Early,
     /// Arrived later: direct callers, scrapes.
     Late,
+    /// Arrived after the cut: short requests are still served.
+    Spared,
     /// Exempt from the drain: health watches, reflection, event streams.
     Exempt,
 }
@@ -80,16 +88,19 @@ enum Sign {
     ExemptCut = 8,
 }
 
-/// While this exists, requests on this thread are parts of one that is already counted.
+/// While this exists, requests that are polled on this thread are parts of one that is already
+/// counted.
 #[derive(Debug)]
 pub(crate) struct Inside {
-    before: [usize; 2],
+    before: usize,
 }
 
 thread_local! {
-    /// The servers whose layers are on this thread's stack: two registrations may have their layers
-    /// around one router.
-    static INSIDE: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
+    /// The server whose layer is the innermost on this thread's stack, or 0.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+    /// The ones around it, from the inside out: several registrations may have their layers around
+    /// one router.
+    static AROUND: Cell<[usize; 3]> = const { Cell::new([0; 3]) };
 }
 
 // === impl InFlight ===
@@ -97,46 +108,49 @@ thread_local! {
 impl InFlight {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Shared {
-            gauges: [Gauge::new(), Gauge::new(), Gauge::new()],
+            gauges: std::array::from_fn(|_| Gauge::new()),
             signs: AtomicU8::new(0),
             waiting: Wakers::default(),
         }))
     }
 
-    /// Counts a request in; `None` for a part of one that is already counted, because the layer
-    /// wraps both a router and parts of it.
+    /// What is known of a request when it arrives.
     #[inline]
-    pub(crate) fn enter(
-        &self,
-        protocol: Protocol,
-        is_exempt: impl FnOnce() -> bool,
-    ) -> Option<InFlightGuard> {
-        let shared = &self.0;
-        if INSIDE.get().contains(&shared.id()) {
-            return None;
-        }
-        let signs = shared.signs.load(Ordering::Acquire);
+    pub(crate) fn arrives(&self, protocol: Protocol, is_exempt: impl FnOnce() -> bool) -> Arrival {
+        let signs = self.0.signs.load(Ordering::Acquire);
         let lane = if is_exempt() {
             Lane::Exempt
-        } else if signs & Sign::ArrivalsAreLate as u8 != 0 {
-            Lane::Late
-        } else {
+        } else if signs == 0 {
             Lane::Early
+        } else {
+            Lane::amid(signs)
         };
-        shared.gauge(lane).enter();
-        Some(InFlightGuard {
+        Arrival { lane, protocol }
+    }
+
+    /// Counts a request in.
+    #[inline]
+    pub(crate) fn enter(&self, arrival: Arrival) -> InFlightGuard {
+        let shared = &self.0;
+        shared.gauge(arrival.lane).enter();
+        InFlightGuard {
             shared: Arc::clone(shared),
-            lane,
-            is_spared: signs & Sign::Cut as u8 != 0,
-            protocol,
-            has_events: false,
+            lane: arrival.lane,
+            protocol: arrival.protocol,
             place: None,
-        })
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn counts(&self, is_exempt: bool) -> InFlightGuard {
+        self.enter(self.arrives(Protocol::Http2, || is_exempt))
     }
 
     /// The number of requests that the drain waits for.
     pub(crate) fn count(&self) -> usize {
-        self.0.gauge(Lane::Early).count() + self.0.gauge(Lane::Late).count()
+        let waited_for = [Lane::Early, Lane::Late, Lane::Spared];
+        let counts = waited_for.map(|lane| self.0.gauge(lane).count());
+        counts.iter().sum()
     }
 
     /// The number of exempt requests.
@@ -238,6 +252,23 @@ impl InFlight {
         while self.count() > 0 {
             self.0.idle(Lane::Early).await;
             self.0.idle(Lane::Late).await;
+            self.0.idle(Lane::Spared).await;
+        }
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    /// The lane of a request that arrives while leaving.
+    #[cold]
+    fn amid(signs: u8) -> Self {
+        if signs & Sign::Cut as u8 != 0 {
+            Self::Spared
+        } else if signs & Sign::ArrivalsAreLate as u8 != 0 {
+            Self::Late
+        } else {
+            Self::Early
         }
     }
 }
@@ -277,15 +308,10 @@ impl InFlightGuard {
         self.protocol
     }
 
-    /// Whether the response is an event stream.
-    pub(crate) fn has_events(&self) -> bool {
-        self.has_events
-    }
-
     /// Makes the request exempt, because its response is an event stream.
     #[cold]
     pub(crate) fn exempt_events(&mut self) {
-        self.has_events = true;
+        self.protocol = Protocol::Events;
         if self.lane != Lane::Exempt {
             self.shared.gauge(Lane::Exempt).take_over();
             self.shared.gauge(self.lane).leave();
@@ -293,17 +319,26 @@ impl InFlightGuard {
         }
     }
 
+    /// Takes the arrival back.
+    fn never_came(self) {
+        self.shared.gauge(self.lane).take_back();
+    }
+
     #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.shared.has(Sign::Closing)
     }
 
-    /// While the returned value exists, layers of the same server do not count.
-    #[inline]
-    pub(crate) fn inside(&self) -> Inside {
-        let before = INSIDE.get();
-        INSIDE.set([self.shared.id(), before[0]]);
-        Inside { before }
+    /// The rest of `drop` for a request that had to wait, or that a drain waits for.
+    #[cold]
+    #[inline(never)]
+    fn drop_waiting(&self, wakes: bool) {
+        if let Some(place) = self.place {
+            self.shared.waiting.release(place);
+        }
+        if wakes {
+            self.shared.gauge(self.lane).wake();
+        }
     }
 
     /// Ready when the request is cut; polled while the request itself is pending.
@@ -317,7 +352,8 @@ impl InFlightGuard {
         }
         let is_cut = match self.lane {
             Lane::Exempt => self.shared.has(Sign::ExemptCut),
-            Lane::Early | Lane::Late => self.shared.has(Sign::Cut) && !self.is_spared,
+            Lane::Early | Lane::Late => self.shared.has(Sign::Cut),
+            Lane::Spared => false,
         };
         if is_cut {
             Poll::Ready(())
@@ -330,19 +366,59 @@ impl InFlightGuard {
 impl Drop for InFlightGuard {
     #[inline]
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            self.shared.waiting.release(place);
+        let wakes = self.shared.gauge(self.lane).leave_unwoken();
+        if wakes | self.place.is_some() {
+            self.drop_waiting(wakes);
         }
-        self.shared.gauge(self.lane).leave();
     }
 }
 
 // === impl Inside ===
 
+impl Inside {
+    /// A request is polled. If it is a part of one that is already counted, because the layer wraps
+    /// both a router and parts of it, it no longer counts.
+    #[inline]
+    pub(crate) fn of(guard: &mut Option<InFlightGuard>) -> Self {
+        let before = INSIDE.get();
+        if before != 0 {
+            Self::nested(guard, before);
+        } else if let Some(guard) = guard {
+            INSIDE.set(guard.shared.id());
+        }
+        Self { before }
+    }
+
+    #[cold]
+    fn nested(guard: &mut Option<InFlightGuard>, innermost: usize) {
+        let [first, second, third] = AROUND.get();
+        let servers = [innermost, first, second, third];
+        if let Some(part) = guard.take_if(|it| servers.contains(&it.shared.id())) {
+            part.never_came();
+        }
+        if let Some(guard) = guard {
+            AROUND.set([innermost, first, second]);
+            INSIDE.set(guard.shared.id());
+        }
+    }
+
+    #[cold]
+    fn leaves(innermost: usize) {
+        // A part changed nothing.
+        if INSIDE.replace(innermost) != innermost {
+            let [_, second, third] = AROUND.get();
+            AROUND.set([second, third, 0]);
+        }
+    }
+}
+
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        INSIDE.set(self.before);
+        match self.before {
+            0 => INSIDE.set(0),
+            innermost => Self::leaves(innermost),
+        }
     }
 }
 
@@ -410,7 +486,7 @@ mod tests {
         let in_flight = in_flight.clone();
         tokio::spawn(async move {
             sleep(Duration::from_millis(wait)).await;
-            let guard = in_flight.enter(Protocol::Http2, || false);
+            let guard = in_flight.counts(false);
             sleep(Duration::from_millis(length)).await;
             drop(guard);
         });
@@ -451,8 +527,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn exempt_calls_are_counted_apart_and_not_waited_for() {
         let in_flight = InFlight::new();
-        let watch = in_flight.enter(Protocol::Http2, || true);
-        let mut events = in_flight.enter(Protocol::Http2, || false).expect("counted");
+        let watch = in_flight.counts(true);
+        let mut events = in_flight.counts(false);
         events.exempt_events();
         assert_eq!((in_flight.count(), in_flight.exempt()), (0, 2));
         assert_eq!(drained_after(&in_flight).await, QUIET);
@@ -460,27 +536,35 @@ mod tests {
         assert_eq!(in_flight.exempt(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_part_of_a_request_is_not_counted_again() {
-        let (in_flight, other) = (InFlight::new(), InFlight::new());
-        let guard = in_flight.enter(Protocol::Http2, || false).expect("counted");
-        let inside = guard.inside();
-        assert!(in_flight.enter(Protocol::Http2, || false).is_none());
-        // Another server's layer counts for itself, and does not hide ours.
-        let its_guard = other.enter(Protocol::Http2, || false).expect("counted");
-        let inside_of_both = its_guard.inside();
-        assert!(in_flight.enter(Protocol::Http2, || false).is_none());
-        assert!(other.enter(Protocol::Http2, || false).is_none());
-        drop(inside_of_both);
-        drop(inside);
-        assert!(in_flight.enter(Protocol::Http2, || false).is_some());
-        assert_eq!((in_flight.count(), in_flight.arrived()), (1, 2));
+    #[test]
+    fn a_part_of_a_request_is_not_counted_again() {
+        let servers: [InFlight; 4] = std::array::from_fn(|_| InFlight::new());
+        let guards = servers.each_ref().map(|it| Some(it.counts(false)));
+        let insides = guards.map(|mut guard| (Inside::of(&mut guard), guard));
+        // Each server's layer counts for itself, and hides no other's.
+        for server in &servers {
+            let mut part = Some(server.counts(false));
+            assert_eq!((server.count(), server.arrived()), (2, 2));
+            let inside = Inside::of(&mut part);
+            assert!(part.is_none());
+            assert_eq!((server.count(), server.arrived()), (1, 1));
+            drop(inside);
+        }
+        assert_eq!(INSIDE.get(), servers[3].0.id());
+        for (inside, _guard) in insides.into_iter().rev() {
+            drop(inside);
+        }
+        assert_eq!((INSIDE.get(), AROUND.get()), (0, [0; 3]));
+        let mut next = Some(servers[0].counts(false));
+        drop(Inside::of(&mut next));
+        assert!(next.is_some());
+        assert_eq!((servers[0].count(), servers[0].arrived()), (1, 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_waits_is_woken_by_the_cut() {
         let in_flight = InFlight::new();
-        let mut guard = in_flight.enter(Protocol::Http2, || false).expect("counted");
+        let mut guard = in_flight.counts(false);
         let waiting = tokio::spawn(async move {
             std::future::poll_fn(|cx| guard.poll_cut(cx)).await;
         });
@@ -489,7 +573,7 @@ mod tests {
         assert_eq!(in_flight.open(), 0);
         waiting.await.expect("cut");
         // Those that come later are spared.
-        let mut late = in_flight.enter(Protocol::Http2, || false).expect("counted");
+        let mut late = in_flight.counts(false);
         let cut = std::future::poll_fn(|cx| late.poll_cut(cx));
         assert!(timeout(QUIET, cut).await.is_err());
     }

@@ -164,11 +164,7 @@ mod tests {
         let life = Life::new(Options::disabled());
         let leaving = Leaving::begin(LeaveReason::Signal, &life);
         life.drain.server_stops();
-        let mut call = life
-            .drain
-            .in_flight
-            .enter(crate::drain::Protocol::Http2, || false)
-            .expect("counted");
+        let mut call = life.drain.in_flight.counts(false);
         let report = leaving.report_unregistered(LeaveOutcome::Disabled, &life);
         assert_eq!((report.cut(), report.unfinished()), (0, 1), "{report}");
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

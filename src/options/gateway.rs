@@ -40,8 +40,8 @@ enum Given {
 impl GatewayAddress {
     /// Resolves the addresses of the gateway's nodes with `lookup` instead of the system's
     /// resolver, for service discovery and for tests. It is called before each connection; an empty
-    /// result means that no address is known now. TLS still checks the given name, and `lookup`
-    /// supplies the ports.
+    /// result means that no address is known now, and of more than 64 the first count. TLS still
+    /// checks the given name, and `lookup` supplies the ports.
     ///
     /// # Examples
     ///

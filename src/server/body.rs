@@ -75,35 +75,50 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        match inner.poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(Ok(frame))),
-            Poll::Ready(None) => {
-                *this.guard = None;
-                return Poll::Ready(None);
-            }
-            Poll::Ready(Some(Err(error))) => {
-                *this.guard = None;
-                return Poll::Ready(Some(Err(error.into())));
-            }
-            Poll::Pending => {}
+        let mut polled = inner.poll_frame(cx);
+        if !matches!(polled, Poll::Ready(Some(Ok(_))))
+            && let Some(error) = no_frame(&mut polled, this.inner, this.guard, cx)
+        {
+            return Poll::Ready(Some(Err(error)));
         }
-        let Some(cut) = take_if_cut(this.guard, cx) else {
-            return Poll::Pending;
-        };
-        this.inner.set(None);
-        Poll::Ready(last_frame(&cut))
+        polled.map_err(Into::into)
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Some(inner) => inner.size_hint(),
             None => SizeHint::with_exact(0),
         }
     }
+}
+
+/// What remains to be done when the inner body has no frame; returns the error of a body that is cut.
+/// A separate function that changes what was polled, so that the usual frame is moved once.
+#[inline(never)]
+fn no_frame<B, D, E>(
+    polled: &mut Poll<Option<Result<Frame<D>, E>>>,
+    mut inner: Pin<&mut Option<B>>,
+    guard: &mut Option<InFlightGuard>,
+    cx: &mut Context<'_>,
+) -> Option<BoxError> {
+    if polled.is_ready() {
+        *guard = None;
+        return None;
+    }
+    let cut = take_if_cut(guard, cx)?;
+    inner.set(None);
+    *polled = match cut.protocol() {
+        Protocol::Grpc => Poll::Ready(Some(Ok(Frame::trailers(unavailable())))),
+        Protocol::Events => Poll::Ready(None),
+        Protocol::Http1 | Protocol::Http2 => return Some("the server has stopped".into()),
+    };
+    None
 }
 
 /// Takes the guard of a pending request if the request is cut; it is then no longer in flight.
@@ -113,17 +128,6 @@ pub(super) fn take_if_cut(
     cx: &mut Context<'_>,
 ) -> Option<InFlightGuard> {
     guard.take_if(|guard| guard.poll_cut(cx).is_ready())
-}
-
-/// The last frame of a body that is cut.
-#[cold]
-#[inline(never)]
-fn last_frame<D>(cut: &InFlightGuard) -> Option<Result<Frame<D>, BoxError>> {
-    match cut.protocol() {
-        Protocol::Grpc => Some(Ok(Frame::trailers(unavailable()))),
-        _ if cut.has_events() => None,
-        _ => Some(Err("the server has stopped".into())),
-    }
 }
 
 impl<B> Default for InFlightBody<B> {

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::{InFlightBody, take_if_cut, unavailable};
-use crate::drain::{InFlightGuard, Protocol};
+use crate::drain::{InFlightGuard, Inside, Protocol};
 use crate::driver::Handle;
 
 /// A service that counts its requests in flight: the result of
@@ -100,22 +100,22 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let life = &*self.handle.life;
+        let Self { inner, handle } = self;
+        let life = &*handle.life;
         let drain = &*life.drain;
         drain.wiring.check_listener();
-        // Counted before the inner call, so that a panic in it counts out, too.
         let is_post = request.method() == Method::POST;
         let protocol = protocol_of(&request, is_post);
         let is_exempt = || drain.exempt.holds(request.uri(), is_post);
-        let guard = drain.in_flight.enter(protocol, is_exempt);
-        if guard.is_some() {
-            life.proof.saw_call(&request, protocol == Protocol::Grpc);
-        }
-        let _inside = guard.as_ref().map(InFlightGuard::inside);
-        // Built in the return position, which saves a copy.
+        let arrival = drain.in_flight.arrives(protocol, is_exempt);
+        life.proof.saw_call(&request, protocol == Protocol::Grpc);
+        let in_flight = &drain.in_flight;
+        // Counted afterwards, so that a panic in it leaves nothing to count out: the compiler then
+        // moves the future, which may be large, less often.
+        let inner = inner.call(request);
         GwagRegistrationFuture {
-            inner: self.inner.call(request),
-            guard,
+            inner,
+            guard: Some(in_flight.enter(arrival)),
         }
     }
 }
@@ -131,31 +131,40 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _inside = this.guard.as_ref().map(InFlightGuard::inside);
-        match this.inner.poll(cx) {
+        let inside = Inside::of(this.guard);
+        let mut polled = this.inner.poll(cx);
+        drop(inside);
+        match &mut polled {
+            Poll::Pending => {
+                return match take_if_cut(this.guard, cx) {
+                    Some(cut) => Poll::Ready(Ok(refusal(cut.protocol()))),
+                    None => Poll::Pending,
+                };
+            }
+            // Changed where it is: a response is large, and each move copies it.
             Poll::Ready(Ok(response)) => {
-                let mut response = response;
-                if let Some(guard) = this.guard {
-                    if guard.protocol() != Protocol::Grpc && is_event_stream(response.headers()) {
-                        guard.exempt_events();
-                    }
-                    if guard.is_closing() && guard.protocol() == Protocol::Http1 {
-                        close(&mut response);
-                    }
+                if let Some(guard) = this.guard
+                    && guard.protocol() != Protocol::Grpc
+                {
+                    answered(response, guard);
                 }
-                // Kept whole: a response is large, and taking it apart copies it.
-                let guard = this.guard.take();
-                Poll::Ready(Ok(response.map(|body| InFlightBody::new(body, guard))))
             }
-            Poll::Ready(Err(error)) => {
-                *this.guard = None;
-                Poll::Ready(Err(error))
-            }
-            Poll::Pending => match take_if_cut(this.guard, cx) {
-                Some(cut) => Poll::Ready(Ok(refusal(cut.protocol()))),
-                None => Poll::Pending,
-            },
+            Poll::Ready(Err(_)) => {}
         }
+        // Taken first, so that nothing is in the way of the one move.
+        let guard = this.guard.take();
+        polled.map_ok(|response| response.map(|body| InFlightBody::new(body, guard)))
+    }
+}
+
+/// Looks at the head of a response.
+#[inline]
+fn answered<B>(response: &mut Response<B>, guard: &mut InFlightGuard) {
+    if guard.is_closing() {
+        close(response, guard.protocol());
+    }
+    if is_event_stream(response.headers()) {
+        guard.exempt_events();
     }
 }
 
@@ -177,13 +186,17 @@ fn protocol_of<B>(request: &Request<B>, is_post: bool) -> Protocol {
 
 #[inline]
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    content_type(headers).is_some_and(|it| it.starts_with(EVENTS))
+    // Most others differ in the first eight bytes, which is a single comparison.
+    content_type(headers)
+        .is_some_and(|it| it.first_chunk() == EVENTS.first_chunk::<8>() && it.starts_with(EVENTS))
 }
 
+/// Closes the connection of an HTTP/1 request; servers of HTTP/2 send GOAWAY by themselves.
 #[cold]
-fn close<B>(response: &mut Response<B>) {
+#[inline(never)]
+fn close<B>(response: &mut Response<B>, protocol: Protocol) {
     // Upgrades also use the `connection` header.
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if protocol == Protocol::Http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
@@ -201,25 +214,78 @@ fn refusal<B>(protocol: Protocol) -> Response<InFlightBody<B>> {
             let grpc = HeaderValue::from_static("application/grpc");
             response.headers_mut().insert(header::CONTENT_TYPE, grpc);
         }
-        Protocol::Http1 | Protocol::Http2 => {
+        Protocol::Http1 | Protocol::Http2 | Protocol::Events => {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
     }
-    if protocol == Protocol::Http1 {
-        close(&mut response);
-    }
+    close(&mut response, protocol);
     response
 }
 
-/// With few headers, a linear search is cheapest.
+/// Usually the first header, and found at once.
 #[inline]
 fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
-    const FEW: usize = 4;
-    let value = if headers.len() > FEW {
-        headers.get(header::CONTENT_TYPE)
-    } else {
-        let mut headers = headers.iter();
-        headers.find_map(|(name, value)| (name == header::CONTENT_TYPE).then_some(value))
-    };
-    value.map(HeaderValue::as_bytes)
+    match headers.iter().next()? {
+        (name, value) if name == header::CONTENT_TYPE => Some(value.as_bytes()),
+        _ => another_content_type(headers),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn another_content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use tower::service_fn;
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::server::GwagRegistrationLayer;
+
+    type Never = std::convert::Infallible;
+
+    fn poll<F: Future>(future: F) -> Poll<F::Output> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_panic_counts_out_and_hides_no_later_request() {
+        let layer = GwagRegistrationLayer::new(Options::disabled());
+        let registration = layer.registration();
+        let mut in_call = layer.layer(service_fn(|_: Request<()>| {
+            assert!(std::hint::black_box(false), "in the call");
+            std::future::ready(Ok::<Response<()>, Never>(Response::default()))
+        }));
+        let mut in_future = layer.layer(service_fn(async |_: Request<()>| {
+            assert!(std::hint::black_box(false), "in the future");
+            Ok::<Response<()>, Never>(Response::default())
+        }));
+        let panicked = [
+            catch_unwind(AssertUnwindSafe(|| drop(in_call.call(Request::default())))),
+            catch_unwind(AssertUnwindSafe(|| {
+                assert!(poll(in_future.call(Request::default())).is_ready());
+            })),
+        ];
+        assert!(panicked.iter().all(Result::is_err));
+        assert_eq!(registration.in_flight(), 0);
+        let seen = registration.clone();
+        let mut counts = layer.layer(service_fn(async |_: Request<()>| {
+            assert_eq!(seen.in_flight(), 1);
+            Ok::<Response<()>, Never>(Response::default())
+        }));
+        let Poll::Ready(Ok(response)) = poll(counts.call(Request::default())) else {
+            panic!("not ready");
+        };
+        assert_eq!(registration.in_flight(), 1);
+        drop(response);
+        assert_eq!(registration.in_flight(), 0);
+    }
 }

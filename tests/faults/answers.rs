@@ -37,9 +37,12 @@ pub(crate) enum Is {
     /// Behind the message: details.
     Trailers(Option<&'static str>),
     LongHeaders,
+    LongTrailers,
     Http(u16),
     NoStatus,
     Compressed,
+    /// A message that would be so long.
+    Bomb(u32),
     Nonsense,
     Broken,
     /// A message that claims to be so long.
@@ -259,6 +262,44 @@ fn repeating(count: usize, times: usize) -> Bytes {
     framed(&proto::ListRegistrationsResponse { registrations }.encode_to_vec()).into()
 }
 
+fn compressed(message: &[u8]) -> Bytes {
+    let mut framed = framed(message);
+    framed[0] = 1;
+    framed.into()
+}
+
+/// So many letters as gzip, with one code for each 258 of them.
+fn bomb(length: u32) -> Vec<u8> {
+    let mut bomb = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let (mut bits, mut filled) = (0_u64, 0);
+    let mut push = |value: u64, count: u32| {
+        bits |= value << filled;
+        filled += count;
+        while filled >= 8 {
+            bomb.push(bits as u8);
+            bits >>= 8;
+            filled -= 8;
+        }
+    };
+    // A last block with fixed codes; the letter; then lengths of 258 at a distance of 1.
+    push(0b011, 3);
+    push(u64::from(0xa8_u8.reverse_bits()), 8);
+    for _ in 0..length / 258 {
+        push(u64::from(0xc5_u8.reverse_bits()), 8);
+        push(0, 5);
+    }
+    push(0, 7 + 7);
+    bomb.extend([0; 4]);
+    bomb.extend(length.to_le_bytes());
+    bomb
+}
+
+#[test]
+fn the_bomb_is_small() {
+    let bomb = bomb(64 * 1024 * 1024);
+    assert!(bomb.len() < 512 * 1024, "{}", bomb.len());
+}
+
 fn is_list(method: &str) -> bool {
     method.starts_with("List")
 }
@@ -269,6 +310,7 @@ pub(crate) fn answering(is: Is) -> Peer {
         Is::FormerLives(count) => list(count, 0, true),
         Is::Nodes(count, length) => nodes(count, length),
         Is::Repeating(count, times) => repeating(count, times),
+        Is::Bomb(length) => compressed(&bomb(length)),
         _ => Bytes::new(),
     };
     Peer::http(Arc::new(move |method, number, _| match is {
@@ -291,6 +333,16 @@ pub(crate) fn answering(is: Is) -> Peer {
             }
             response
         }
+        Is::LongTrailers => {
+            let mut trailers = status("0", "", None);
+            for field in 0..500 {
+                let name = format!("x-{field}");
+                let name = http::HeaderName::try_from(name).expect("a name");
+                let value = HeaderValue::try_from("x".repeat(1_000)).expect("a value");
+                trailers.insert(name, value);
+            }
+            answered_with(framed(&[]).into(), trailers)
+        }
         Is::Http(status) => {
             let page = Response::builder()
                 .status(status)
@@ -301,6 +353,12 @@ pub(crate) fn answering(is: Is) -> Peer {
         Is::Compressed => {
             let message = [1, 0, 0, 0, 3, 1, 2, 3];
             answered_with(message.to_vec().into(), status("0", "", None))
+        }
+        Is::Bomb(_) => {
+            let mut response = answered_with(lists.clone(), status("0", "", None));
+            let gzip = HeaderValue::from_static("gzip");
+            response.headers_mut().insert("grpc-encoding", gzip);
+            response
         }
         Is::Nonsense => answered_with(framed(&[0xff; 40]).into(), status("0", "", None)),
         Is::Broken => grpc(body(|| Some(Err(std::io::ErrorKind::Other.into())))),

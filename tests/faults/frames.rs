@@ -195,3 +195,22 @@ pub(crate) fn go_away(mut stream: &TcpStream) {
     let _ = stream.write_all(&frame(GO_AWAY, 0, 0, &[0; 8]));
     std::thread::sleep(Duration::from_secs(2));
 }
+
+/// Takes no byte of a message: its windows are 0, and stay so.
+pub(crate) fn window_of_0(mut stream: &TcpStream) {
+    let _ = stream.write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    drain(stream);
+    std::thread::sleep(Duration::from_secs(30));
+}
+
+/// Says that it has seen no request, and answers it.
+pub(crate) fn answers_after_go_away(mut stream: &TcpStream) {
+    if let Some(request) = first_request(stream) {
+        drain(stream);
+        let _ = stream.write_all(&frame(GO_AWAY, 0, 0, &[0; 8]));
+        let _ = stream.write_all(&answer_head(request));
+        let message = frame(DATA, 0, request, &[0, 0, 0, 0, 0]);
+        let _ = stream.write_all(&message);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}

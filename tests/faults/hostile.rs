@@ -126,6 +126,8 @@ harmless! {
     floods_push_promises: Peer::raw(frames::floods_push_promises);
     floods_empty_data: Peer::raw(frames::floods_empty_data);
     floods_data_beyond_the_window: Peer::raw(frames::floods_data);
+    a_window_of_0: Peer::raw(frames::window_of_0);
+    says_go_away_and_answers: Peer::raw(frames::answers_after_go_away);
     says_go_away_at_once: Peer::raw(frames::go_away);
     says_go_away_each_time: answering(Is::Good).going_away();
     ends_after_each_answer: answering(Is::Good).ending();
@@ -145,6 +147,7 @@ harmless! {
     details_in_trailers_that_are_no_base64: answering(Is::Trailers(Some("=A=")));
     a_text_of_many_kilobytes: answering(Is::Status("2", LONG_TEXT, None));
     headers_of_many_kilobytes: answering(Is::LongHeaders);
+    trailers_of_many_kilobytes: answering(Is::LongTrailers);
     http_404: answering(Is::Http(404));
     http_503: answering(Is::Http(503));
     http_302: answering(Is::Http(302));
@@ -152,6 +155,7 @@ harmless! {
     no_status: answering(Is::NoStatus);
     no_message: answering(Is::Status("0", "", None));
     a_compressed_message: answering(Is::Compressed);
+    a_message_that_would_be_64_mib: answering(Is::Bomb(64 * 1024 * 1024));
     a_message_that_is_none: answering(Is::Nonsense);
     breaks_each_answer_off: answering(Is::Broken);
     a_length_of_4_gib: answering(Is::Length(u32::MAX));

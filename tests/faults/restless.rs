@@ -117,6 +117,45 @@ async fn a_go_away_amid_a_slow_register_is_nobody_elses_concern() {
     slow.leave().await;
 }
 
+/// A Register that is cancelled may have been carried out: the limits of an `Endpoint` are not for it.
+#[tokio::test]
+async fn the_limits_of_an_endpoint_cancel_no_register() {
+    let gate = Arc::new(Gate {
+        open: Mutex::new(false),
+        opens: Condvar::new(),
+        waits: AtomicBool::new(false),
+    });
+    let registers = Arc::new(AtomicU64::new(0));
+    let (here, counted) = (Arc::clone(&gate), Arc::clone(&registers));
+    let peer = Peer::http(Arc::new(move |method, number, _| {
+        if method == "Register" && counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            here.waits.store(true, Ordering::Relaxed);
+            return later(Arc::clone(&here), number);
+        }
+        good(method, number)
+    }));
+    peer.begin();
+    let limited = tonic::transport::Endpoint::from_shared(format!("http://{}", peer.address))
+        .expect("a URL")
+        .timeout(Duration::from_millis(50))
+        .concurrency_limit(1)
+        .rate_limit(1, Duration::from_secs(600));
+    let options = Options::new(limited).seed(7).service(greeter_service());
+    let registration = start(options.hold(Hold::Off), 20_000);
+    eventually("the Register is there", || {
+        gate.waits.load(Ordering::Relaxed)
+    })
+    .await;
+    // Twenty times what the endpoint allows.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(registers.load(Ordering::Relaxed), 1);
+    *gate.open.lock().expect("no panic") = true;
+    gate.opens.notify_all();
+    registered(&registration).await;
+    registration.leave().await;
+    assert_eq!(registers.load(Ordering::Relaxed), 1);
+}
+
 /// So many calls that may take long are on one connection at once.
 const ROOM: u16 = 64;
 

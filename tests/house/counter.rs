@@ -92,6 +92,26 @@ fn every_waiter_is_woken() {
 }
 
 #[test]
+fn whose_arrival_is_taken_back_is_waited_for() {
+    model(|| {
+        let gauge = Arc::new(Gauge::new());
+        gauge.enter();
+        gauge.enter();
+        let part = {
+            let gauge = Arc::clone(&gauge);
+            loom::thread::spawn(move || {
+                gauge.take_back();
+                gauge.leave();
+            })
+        };
+        gauge.leave();
+        loom::future::block_on(std::future::poll_fn(|cx| gauge.poll_idle(cx)));
+        assert_eq!((gauge.count(), gauge.arrived()), (0, 1));
+        part.join().unwrap();
+    });
+}
+
+#[test]
 fn whoever_is_taken_over_is_counted_once() {
     model(|| {
         let gauge = Arc::new(Gauge::new());
