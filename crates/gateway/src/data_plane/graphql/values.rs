@@ -272,7 +272,7 @@ fn coerced(
             ));
             return None;
         };
-        for name in members.keys().filter(|it| !fields.contains_key(*it)) {
+        for name in members.keys().filter(|it| !fields.contains_key(it)) {
             wrong.push(format!("In field \"{name}\": Unknown field."));
         }
         let mut out = BTreeMap::new();
