@@ -27,9 +27,9 @@ use crate::backend::{Backend, OPENAPI, PROTO};
 use crate::caller::{Caller, proto};
 
 const CALLERS: usize = 16;
-const ROUNDS: usize = 7;
-const TURN: Duration = Duration::from_millis(600);
-const WARMING: Duration = Duration::from_millis(200);
+const ROUNDS: usize = 5;
+const TURN: Duration = Duration::from_millis(400);
+const WARMING: Duration = Duration::from_millis(100);
 /// Services that are registered to see how much memory they take.
 const SERVICES: usize = 100;
 
@@ -52,9 +52,12 @@ impl Way {
         Self::GraphQl(Client::builder(TokioExecutor::new()).build_http(), url)
     }
 
-    async fn call(&self) -> bool {
+    async fn call(&self) -> Result<(), String> {
         let (client, request) = match self {
-            Self::Grpc(caller) => return caller.call(PING, b"\x0a\x01x").await.is_ok(),
+            Self::Grpc(caller) => {
+                let answer = caller.call(PING, b"\x0a\x01x").await;
+                return answer.map(drop).map_err(|status| status.to_string());
+            }
             Self::Http(client, url) => (client, http::Request::get(url).body(Full::default())),
             Self::GraphQl(client, url) => {
                 let query = r#"{"query":"{ pets { getPet(id: \"7\") } }"}"#;
@@ -62,11 +65,14 @@ impl Way {
                 (client, request.body(Full::from(query)))
             }
         };
-        let Ok(answer) = client.request(request.unwrap()).await else {
-            return false;
-        };
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        body.windows(5).any(|it| it == b"pet 7")
+        let answer = client.request(request.unwrap()).await;
+        let answer = answer.map_err(|error| format!("{error:?}"))?;
+        let body = answer.into_body().collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        match body.windows(5).any(|it| it == b"pet 7") {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&body).into_owned()),
+        }
     }
 
     /// Calls per second, by a few callers at once.
@@ -77,7 +83,7 @@ impl Way {
                 let (way, done) = (self.clone(), Arc::clone(&done));
                 tokio::spawn(async move {
                     loop {
-                        assert!(way.call().await, "a call failed");
+                        way.call().await.unwrap();
                         done.fetch_add(1, Ordering::Relaxed);
                     }
                 })
@@ -89,8 +95,8 @@ impl Way {
         let calls = done.load(Ordering::Relaxed) - before;
         let took = begun.elapsed().as_secs_f64();
         for caller in &callers {
-            caller.abort();
             assert!(!caller.is_finished(), "a call failed");
+            caller.abort();
         }
         calls as f64 / took
     }
@@ -99,10 +105,22 @@ impl Way {
 /// A gateway that has both services.
 async fn registered(target: &str, http: &str, address: &str) -> Vec<Way> {
     let caller = Caller::connect(target).await;
-    caller.register(address, "demo", PROTO).await;
-    let pets = binding("pets", OPENAPI);
+    let demo = proto::ServiceBinding {
+        namespace: "demo".to_owned(),
+        proto_source: PROTO.as_bytes().to_vec(),
+        ..Default::default()
+    };
     let base = format!("http://{address}/base");
-    caller.register_binding(&base, pets).await.unwrap();
+    for (addr, service) in [(address.to_owned(), demo), (base, binding("pets", OPENAPI))] {
+        let request = proto::RegisterRequest {
+            addr,
+            services: vec![service],
+            instance_id: "bench".to_owned(),
+            // Longer than the bench: nothing sends heartbeats.
+            ttl_seconds: 600,
+        };
+        caller.control().register(request).await.unwrap();
+    }
     let ways = vec![
         Way::Grpc(caller),
         Way::http(format!("{http}/api/ingress/pets/7")),
@@ -110,8 +128,8 @@ async fn registered(target: &str, http: &str, address: &str) -> Vec<Way> {
     ];
     let deadline = Instant::now() + Duration::from_secs(30);
     for way in &ways {
-        while !way.call().await {
-            assert!(Instant::now() < deadline, "it is not routed");
+        while let Err(why) = way.call().await {
+            assert!(Instant::now() < deadline, "it is not routed: {why}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -65,7 +65,7 @@ impl Backend {
         let (count, gate) = (Arc::clone(&calls), Arc::clone(&release));
         let ping = {
             let count = Arc::clone(&count);
-            async move |headers: HeaderMap| {
+            async move |headers: HeaderMap, _: Bytes| {
                 count.fetch_add(1, Ordering::SeqCst);
                 let agent = headers.get("user-agent").and_then(|it| it.to_str().ok());
                 let _ = seen.send(agent.unwrap_or_default().to_owned());
