@@ -55,7 +55,7 @@ async fn a_rollout_at_the_worst_moment_goes_unnoticed() {
         until_state(&old.registration, State::Listed).await;
         let caller = place.caller().await;
         caller.answered().await;
-        let swaps = place.swaps("unstable");
+        let swaps = place.swaps("unstable").await;
         beaten(&place).await;
         // The beat comes after 1.8 to 2.2 s.
         sleep(Duration::from_millis(1_750 + 90 * (round % 5))).await;
@@ -90,7 +90,7 @@ async fn the_older_build_steps_aside_and_is_back_when_the_newer_one_goes() {
     until_state(&old.registration, State::Listed).await;
     let caller = place.caller().await;
     caller.answered().await;
-    let swaps = place.swaps("unstable");
+    let swaps = place.swaps("unstable").await;
     let new = build(&place, "new").await;
     until_state(&old.registration, State::Displaced).await;
     let status = old.registration.status().borrow().clone();
@@ -138,7 +138,7 @@ async fn the_old_schema_started_anew_is_the_newest() {
 async fn of_two_builds_that_start_together_one_serves() {
     let place = Place::find().await;
     let (one, other) = tokio::join!(build(&place, "one"), build(&place, "other"));
-    let swaps = place.swaps("unstable");
+    let swaps = place.swaps("unstable").await;
     registered(&one.registration).await;
     registered(&other.registration).await;
     place.until_entries(1).await;

@@ -199,17 +199,20 @@ impl Place {
     }
 
     /// Counts how often the slot changes hands.
-    pub(crate) fn swaps(&self, version: &'static str) -> Swaps {
-        self.swaps_beside(version, || Duration::ZERO)
+    pub(crate) async fn swaps(&self, version: &'static str) -> Swaps {
+        self.swaps_beside(version, || Duration::ZERO).await
     }
 
     /// The same, with what else waits for a processor beside this thread.
-    pub(crate) fn swaps_beside(
+    pub(crate) async fn swaps_beside(
         &self,
         version: &'static str,
         others: impl Fn() -> Duration + Send + 'static,
     ) -> Swaps {
-        let seen = Arc::new(std::sync::Mutex::new(Seen::default()));
+        // Whoever has it now counts, however late the first look of the task is.
+        let mut seen = Seen::default();
+        seen.hashes.extend(self.hash(version).await);
+        let seen = Arc::new(std::sync::Mutex::new(seen));
         let (shared, client) = (Arc::clone(&seen), self.client.clone());
         let namespace = self.namespace.clone();
         let task = tokio::spawn(async move {

@@ -144,7 +144,7 @@ async fn a_rollout_of_processes_at_the_worst_moment_goes_unnoticed() {
         };
         let caller = place.caller_beside(both()).await;
         caller.answered().await;
-        let swaps = place.swaps_beside("unstable", both());
+        let swaps = place.swaps_beside("unstable", both()).await;
         beaten(&place).await;
         // The beat comes after 1.8 to 2.2 s.
         sleep(Duration::from_millis(1_700 + 70 * (round % 5))).await;

@@ -89,14 +89,20 @@ async fn of_newcomers_with_different_schemas_one_is_routed_and_none_lurks() {
         let withdrawn = withdrawn.saturating_sub(waited);
         assert!(withdrawn < Duration::from_secs(2), "{withdrawn:?}");
         sleep(Duration::from_secs(1)).await;
-        let rejected = place.rejected("v1").await;
-        sleep(Duration::from_secs(3)).await;
+        // On a busy machine one may come late, and is withdrawn like the others.
+        let mut rejected = place.rejected("v1").await;
+        for window in 0.. {
+            sleep(Duration::from_secs(3)).await;
+            let later = place.rejected("v1").await;
+            println!("round {round}: rejected {rejected}, {later} two beats later");
+            if later == rejected {
+                break;
+            }
+            assert!(window < 2, "it lurks");
+            rejected = later;
+        }
+        println!("round {round}: one entry after {withdrawn:?}");
         assert_eq!(place.entries().await.len(), 1, "none lurks");
-        let later = place.rejected("v1").await;
-        println!(
-            "round {round}: one entry after {withdrawn:?}; rejected {rejected}, {later} two beats later"
-        );
-        assert_eq!(later, rejected, "none lurks");
         let listed = |it: &&Running| it.registration.status().borrow().is_registered();
         assert_eq!(all.iter().filter(listed).count(), 1);
         for server in all {
