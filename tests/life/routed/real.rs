@@ -246,7 +246,10 @@ async fn local_calls_prove_nothing_and_a_dead_address_is_warned_of_once() {
         drop(nobody);
         let options = Options::new(&*place.target).gateway_http(&*place.http);
         let options = match dead_as {
-            Some(scheme) => options.advertise(format!("{scheme}{dead}")),
+            // The warning shows it as it was given.
+            Some(scheme) => options
+                .advertise(format!("{scheme}{dead}"))
+                .verbatim_address(),
             None => options,
         };
         let (options, events) = Events::of(options);
