@@ -8,6 +8,9 @@ use super::openapi::FormPart;
 /// The most parts of a form.
 const MAX_PARTS: usize = 1000;
 
+/// The longest boundary by RFC 2046. Searching for it takes time by its length.
+const LONGEST_BOUNDARY: usize = 70;
+
 /// The boundary of a form by its content type: an empty one if it names none, `None` if it is no form.
 pub(super) fn boundary(kind: &str) -> Option<String> {
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
@@ -29,6 +32,9 @@ pub(super) fn read(kind: &str, body: &Bytes) -> Result<Vec<FormPart>, String> {
 
 /// The parts of a form.
 pub(super) fn parts(boundary: &str, body: &Bytes) -> Result<Vec<FormPart>, &'static str> {
+    if boundary.len() > LONGEST_BOUNDARY {
+        return Err("multipart: boundary is longer than 70 bytes");
+    }
     let cut = || "unexpected EOF";
     let delimiter = format!("\r\n--{boundary}");
     let opening = format!("--{boundary}");
@@ -156,6 +162,12 @@ mod tests {
         let again = write("BB", &parts);
         assert!(again.starts_with(b"--BB\r\nContent-Disposition: form-data; name=\"file\""));
         assert_eq!(read(kind, &again).unwrap().len(), 2);
+        for (length, is_read) in [(70, true), (71, false)] {
+            let long = "B".repeat(length);
+            let text = text.replace("BB", &long);
+            let read = read(&kind.replace("BB", &long), &Bytes::from(text));
+            assert_eq!(read.is_ok(), is_read, "{length}");
+        }
         let cut = Bytes::from(text.split("--BB--").next().unwrap());
         for (kind, body, fault) in [
             (

@@ -108,6 +108,18 @@ impl Wanted {
         self.forget(at, Some(left));
     }
 
+    /// Forgets what was met.
+    fn reset(&mut self) {
+        for node in &mut self.nodes {
+            (node.spot, node.left) = (None, 0);
+        }
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].is_wanted {
+                self.forget(at, None);
+            }
+        }
+    }
+
     fn is_done(&self) -> bool {
         self.nodes.first().is_none_or(|it| it.left == 0)
     }
@@ -177,6 +189,7 @@ fn search(text: &str, wanted: &mut Wanted) {
         return;
     }
     search.open.clear();
+    search.wanted.reset();
     for event in Parser::new_from_str(text) {
         // Everything found so far is still valid.
         let Ok((event, span)) = event else { return };
@@ -256,7 +269,12 @@ impl Search<'_> {
     /// Reads JSON; `None` if the text is none, as far as it was read.
     fn json(&mut self, text: &str) -> Option<()> {
         let bytes = text.as_bytes();
-        let mut at = 0;
+        let unmarked = text.trim_start_matches('\u{feff}');
+        // To YAML, quoted keys and `---` may be the start of something longer.
+        if !unmarked.trim_start().starts_with(['{', '[']) {
+            return None;
+        }
+        let mut at = text.len() - unmarked.len();
         while let Some(first) = bytes.get(at) {
             let start = at;
             let told = match first {
@@ -316,6 +334,31 @@ fn shown(lines: &Lines<'_>, at: At) -> Spot {
                 false => 1,
             };
             lines.at_mark(start.line(), start.col() + 1, width)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_however_the_text_starts() {
+        for (text, line, column) in [
+            ("---\nopenapi: 3.0.3\ninfo:\n  title: t\n", 4, 10),
+            ("\"openapi\": \"3.0.3\"\n\"info\":\n  \"title\": t\n", 3, 12),
+            ("# c\n- a\n", 2, 3),
+            ("-\n  a\n", 2, 3),
+            ("{\"openapi\": 1,\n \"info\": {\"title\": 2}}", 2, 20),
+            ("\u{feff}\n{\"info\": {\"title\": 2}}", 2, 20),
+            ("[1, 2]", 1, 2),
+            // JSON at first.
+            ("{\"info\": {\"a\": 1, b: 2,\n  \"title\": 2}}", 2, 12),
+            ("[ 1,\n x]", 1, 3),
+        ] {
+            let sites = ["/info/title", "/0"].map(|it| Site::OpenApi(it.to_owned()));
+            let found = spots(text, &sites).into_iter().flatten().next().unwrap();
+            assert_eq!((found.line, found.column), (line, column), "{text}");
         }
     }
 }

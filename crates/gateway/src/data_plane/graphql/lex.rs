@@ -277,11 +277,27 @@ fn dedented(raw: &str) -> String {
         // character.
         *line = line.get(common.unwrap_or(0)..).unwrap_or(line);
     }
-    while lines.first().is_some_and(|it| is_blank(it)) {
-        lines.remove(0);
+    let first = lines.iter().position(|it| !is_blank(it));
+    let last = lines.iter().rposition(|it| !is_blank(it));
+    match (first, last) {
+        (Some(first), Some(last)) => lines[first..=last].join("\n"),
+        _ => String::new(),
     }
-    while lines.last().is_some_and(|it| is_blank(it)) {
-        lines.pop();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_strings_lose_indentation_and_blank_ends() {
+        for (raw, shown) in [
+            ("\n  \n    a\n\n      b\n  \n", "a\n\n  b"),
+            ("a\r\n  b", "a\nb"),
+            (" \n\t\n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(dedented(raw), shown, "{raw:?}");
+        }
     }
-    lines.join("\n")
 }

@@ -1,6 +1,6 @@
 //! Fields of one name in a selection: they must be the same field, with the same arguments.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::document::{Field, Selection, print_value};
 use super::super::types::{self, Named};
@@ -10,11 +10,15 @@ impl<'a> Rules<'a> {
     pub(super) fn overlapping(&mut self, of: Named<'a>, selections: &'a [Selection]) {
         let mut fields = Vec::new();
         self.gather(of, selections, &mut fields, &mut HashSet::new());
+        let groups = by_key(&fields);
         for (n, first) in fields.iter().enumerate() {
-            for second in &fields[n + 1..] {
-                if first.1.key() == second.1.key()
-                    && let Some((why, mut places, others)) = self.conflict(first, second)
-                {
+            let group = of_key(&groups, first);
+            for at in &group[group.partition_point(|at| *at <= n)..] {
+                if self.pairs > MAX_PAIRS {
+                    return;
+                }
+                let second = &fields[*at];
+                if let Some((why, mut places, others)) = self.conflict(first, second) {
                     places.push(first.1.at);
                     let (mut all, mut rest) = (vec![first.1.at], vec![second.1.at]);
                     all.extend(places.into_iter().filter(|at| *at != first.1.at));
@@ -121,11 +125,14 @@ impl<'a> Rules<'a> {
             &mut HashSet::new(),
         );
         let (mut whys, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for a in &left {
-            for b in &right {
-                if a.1.key() == b.1.key()
-                    && let Some((why, more, most)) = self.conflict(a, b)
-                {
+        let groups = by_key(&right);
+        'all: for a in &left {
+            for at in of_key(&groups, a) {
+                if self.pairs > MAX_PAIRS {
+                    break 'all;
+                }
+                let b = &right[*at];
+                if let Some((why, more, most)) = self.conflict(a, b) {
                     whys.push(format!(
                         "subfields \"{}\" conflict because {why}",
                         a.1.key()
@@ -139,4 +146,20 @@ impl<'a> Rules<'a> {
         }
         (!whys.is_empty()).then(|| (whys.join(" and "), places, others))
     }
+}
+
+/// The indices of the fields of each key.
+fn by_key<'a>(fields: &[(Named<'a>, &'a Field)]) -> HashMap<&'a str, Vec<usize>> {
+    let mut groups: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, (_, field)) in fields.iter().enumerate() {
+        groups.entry(field.key()).or_default().push(at);
+    }
+    groups
+}
+
+fn of_key<'g>(groups: &'g HashMap<&str, Vec<usize>>, of: &(Named<'_>, &Field)) -> &'g [usize] {
+    groups
+        .get(of.1.key())
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
