@@ -26,7 +26,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Calls in one measurement of instructions, and measurements, of which the one in the middle counts:
 /// hash maps and tokio's `select!` are seeded by chance.
 const COUNTED: usize = 500;
-const SAMPLES: usize = 3;
+const SAMPLES: usize = 9;
 /// Before they are counted: connections, buffers and caches are made.
 const WARM: usize = 100;
 /// Calls in one measurement of time, and measurements, of which the fastest counts.

@@ -23,7 +23,9 @@ pub(crate) struct Credentials {
     provider: Option<Provider>,
     /// A bearer token that may change.
     token: Option<Token>,
-    /// The problem with the first header that cannot be sent.
+    /// The problem with the bearer token.
+    bearer_fault: Option<String>,
+    /// The problem with another header that cannot be sent.
     fault: Option<String>,
 }
 
@@ -35,9 +37,9 @@ impl Credentials {
             Ok(value) => {
                 self.fixed.insert(AUTHORIZATION, value);
                 let fault = token::check(text).err();
-                self.fault = fault.map(|why| format!("{BEARER} {why}"));
+                self.bearer_fault = fault.map(|why| format!("{BEARER} {why}"));
             }
-            Err(why) => self.fault = Some(format!("{BEARER} {why}")),
+            Err(why) => self.bearer_fault = Some(format!("{BEARER} {why}")),
         }
     }
 
@@ -68,9 +70,11 @@ impl Credentials {
         self.provider = Some(provider);
     }
 
-    /// Whether there is an authorization header.
+    /// Whether there is an authorization header, or one was given that cannot be sent.
     pub(crate) fn has_authorization(&self) -> bool {
-        self.token.is_some() || self.fixed.contains_key(AUTHORIZATION)
+        self.token.is_some()
+            || self.bearer_fault.is_some()
+            || self.fixed.contains_key(AUTHORIZATION)
     }
 
     /// Replaces the authorization with that of `other`.
@@ -80,9 +84,7 @@ impl Credentials {
             None => drop(self.fixed.remove(AUTHORIZATION)),
         }
         self.token.clone_from(&other.token);
-        if self.fault.is_none() {
-            self.fault.clone_from(&other.fault);
-        }
+        self.bearer_fault.clone_from(&other.bearer_fault);
     }
 
     /// Equal if the same authorization is sent.
@@ -97,7 +99,7 @@ impl Credentials {
     /// Checks the headers, and reads the token's file, if there is one.
     pub(crate) fn check(&self) -> Result<(), Finding> {
         let fault = |message: &str| Err(Finding::error(Rule::Metadata, message));
-        if let Some(message) = &self.fault {
+        if let Some(message) = self.bearer_fault.as_ref().or(self.fault.as_ref()) {
             return fault(message);
         }
         let Some(token) = &self.token else {

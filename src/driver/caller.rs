@@ -51,6 +51,10 @@ const GUARD_TIMEOUT: Duration = Duration::from_millis(500);
 /// whatever the TTL (contract § 3).
 const SHORTEST_TTL: Duration = Duration::from_secs(30);
 
+/// How long a Deregister that the gateway has confirmed waits for a look at what broken Registers
+/// left: less than the time after which a call counts as slow.
+const SETTLE_PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// The interval between attempts to tell an unreachable gateway about an abandoned entry.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
 /// The same once the process leaves; connections are attempted no more often than this.
@@ -439,9 +443,12 @@ impl Calls {
                         },
                         None => control.deregister(id).await,
                     };
-                    if told.is_ok() && call.which != LeaseKind::Former {
-                        // What stays in doubt is in the report.
-                        let _ = Box::pin(shared.settle(call.which)).await;
+                    if told.is_ok() && call.which != LeaseKind::Former && shared.doubts.are_open() {
+                        // The answer must not wait long for it: what stays in doubt is in the
+                        // report.
+                        let (shared, which) = (Arc::clone(&shared), call.which);
+                        let settled = tokio::spawn(async move { shared.settle(which).await });
+                        let _ = timeout(SETTLE_PATIENCE, settled).await;
                     }
                     told.map(|()| Answer::Deregistered)
                 }

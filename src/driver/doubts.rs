@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::proto::Registration;
 use crate::control::{CallError, ControlPlane, escaped, hold_binding};
+use crate::error::{Error, ErrorKind};
 use crate::lease::{Answer, LeaseKind};
 
 /// The timeout for a gateway's list.
 const LIST_TIMEOUT: Duration = Duration::from_secs(2);
+/// The timeout for a Deregister, whose entry expires in any case.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a gateway may still be carrying out a Register whose connection has ended.
 const CARRIED_OUT: Duration = Duration::from_secs(1);
 /// More than there are spellings and nodes to be in doubt about.
@@ -70,12 +73,18 @@ impl Doubts {
         kind: LeaseKind,
         controls: &[ControlPlane],
     ) -> Result<Answer, CallError> {
-        let all: Vec<Doubt> = self.all().clone();
-        let of_kind: Vec<Doubt> = all.into_iter().filter(|it| it.kind == kind).collect();
+        let now = Instant::now();
+        let (was_recorded, of_kind) = {
+            let mut all = self.all();
+            let was_recorded = all.iter().any(|it| it.kind == kind);
+            all.retain(|it| it.until > now);
+            let of_kind = all.iter().filter(|it| it.kind == kind).cloned();
+            (was_recorded, of_kind.collect::<Vec<Doubt>>())
+        };
         let is_unique = of_kind.iter().all(|it| it.is_unique);
         let (mut found, mut failure) = (0, None);
         for doubt in &of_kind {
-            if doubt.is_unique && doubt.until > Instant::now() {
+            if doubt.is_unique {
                 match doubt.settle(&controls[doubt.gateway]).await {
                     Ok(count) => found += count,
                     Err(error) => {
@@ -91,7 +100,7 @@ impl Doubts {
         match failure {
             Some(error) => Err(error),
             // After a call that panicked, nothing is recorded.
-            None if of_kind.is_empty() || !is_unique => Ok(Answer::Unknowable),
+            None if !was_recorded || !is_unique => Ok(Answer::Unknowable),
             None => Ok(Answer::Recalled { found }),
         }
     }
@@ -117,7 +126,15 @@ impl Doubt {
         }
         let count = found.len();
         for id in found {
-            control.deregister(id.clone()).await?;
+            let removed = timeout(DEREGISTER_TIMEOUT, control.deregister(id.clone()));
+            removed.await.map_err(|elapsed| {
+                let message = format!(
+                    "the gateway {} did not answer a Deregister within {DEREGISTER_TIMEOUT:?}: \
+                     check that it is not overloaded",
+                    control.gateway().target()
+                );
+                CallError::Broken(Error::new(ErrorKind::TimedOut, message).caused_by(elapsed))
+            })??;
             tracing::info!(
                 target: "tower_gwag",
                 gateway = %control.gateway().target(),

@@ -2,7 +2,7 @@
 //! are removed from every gateway that can be reached, and from the others when they can be; a
 //! process whose successor exists stays out (contract, Takeover).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,11 @@ const OTHERS_TIMEOUT: Duration = Duration::from_secs(2);
 const AWAY_INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// An entry without a heartbeat for so long belongs to a process that is gone: live ones send one
-/// every 10 s, and jitter.
-const SILENCE: Duration = Duration::from_secs(12);
+/// every 10 s with jitter, and one may be lost.
+const SILENCE: Duration = Duration::from_secs(25);
+
+/// More nodes than a cluster has had; beyond that, they are asked again.
+const MOST_ASKED: usize = 1_024;
 
 /// One process's claim to an identity.
 #[derive(Debug)]
@@ -120,8 +123,16 @@ impl Exclusive {
 
     fn was_asked(&self, gateway: usize, control: &ControlPlane) {
         if let Some(node) = control.home() {
-            self.asked().insert((gateway, node));
+            self.note_asked(gateway, node);
         }
+    }
+
+    fn note_asked(&self, gateway: usize, node: SocketAddr) {
+        let mut asked = self.asked();
+        if asked.len() >= MOST_ASKED {
+            asked.clear();
+        }
+        asked.insert((gateway, node));
     }
 
     fn asked(&self) -> MutexGuard<'_, BTreeSet<(usize, SocketAddr)>> {
@@ -139,11 +150,12 @@ impl Exclusive {
     /// Cancel safe: a Deregister that has begun runs to its end.
     pub(crate) async fn watch(&self, controls: &[ControlPlane], mut pace: Pace) -> Option<Error> {
         let [mut interval, longest] = AWAY_INTERVALS;
-        let mut silent = Silent::new();
+        let mut silent: BTreeMap<(usize, SocketAddr), Silent> = BTreeMap::new();
         loop {
             sleep(pace.about(interval)).await;
             interval = (2 * interval).min(longest);
             let mut is_open = false;
+            let mut former = std::mem::take(&mut silent);
             for (gateway, control) in controls.iter().enumerate() {
                 let nodes = control.gateway().addresses().await;
                 is_open |= nodes.is_empty() || control.gateway().target().is_name();
@@ -151,8 +163,13 @@ impl Exclusive {
                     if self.asked().contains(&(gateway, node)) {
                         continue;
                     }
-                    match self.ask_late(control.apart(Some(node)), &mut silent).await {
-                        Late::Settled => drop(self.asked().insert((gateway, node))),
+                    let before = former.remove(&(gateway, node)).unwrap_or_default();
+                    let after = silent.entry((gateway, node)).or_default();
+                    match self
+                        .ask_late(control.apart(Some(node)), before, after)
+                        .await
+                    {
+                        Late::Settled => self.note_asked(gateway, node),
                         Late::Open => is_open = true,
                         Late::Younger => return Some(self.displaced()),
                     }
@@ -166,8 +183,10 @@ impl Exclusive {
 
     /// The clock of a former life may have been ahead of ours, and it is too late to outgrow it: so
     /// a later incarnation counts only if it lives.
-    async fn ask_late(&self, node: ControlPlane, silent: &mut Silent) -> Late {
+    /// Only entries that the node still lists are kept from one look to the next.
+    async fn ask_late(&self, node: ControlPlane, before: Silent, after: &mut Silent) -> Late {
         let Ok(Ok(others)) = timeout(OTHERS_TIMEOUT, self.others(&node)).await else {
+            *after = before;
             return Late::Open;
         };
         let own = self.incarnation.load(Ordering::Relaxed);
@@ -176,8 +195,9 @@ impl Exclusive {
         for (incarnation, it) in others {
             let beat = it.last_heartbeat_unix_ms;
             if incarnation > own {
-                let seen = silent.entry(it.registration_id.clone());
-                let (last, since) = *seen.or_insert_with(|| (beat, Instant::now()));
+                let seen = before.get(&it.registration_id).copied();
+                let (last, since) = seen.unwrap_or_else(|| (beat, Instant::now()));
+                after.insert(it.registration_id.clone(), (last, since));
                 if last != beat {
                     return Late::Younger;
                 }

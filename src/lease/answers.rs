@@ -28,7 +28,7 @@ pub(crate) fn is_of_a_slot(kind: ErrorKind) -> bool {
 }
 
 /// Whether the gateway may have carried out a call, under an id that nobody knows.
-fn leaves_doubt(answer: &Answer) -> bool {
+pub(super) fn leaves_doubt(answer: &Answer) -> bool {
     matches!(
         answer,
         Answer::Broken | Answer::Refused(ErrorKind::TimedOut)

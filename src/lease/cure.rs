@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::entry::{Ending, Lease};
+use super::entry::{Ending, Lease, LeaseState};
 use super::{Hold, LeaseKind, Machine};
 
 /// The service is to be deregistered while the server keeps serving.
@@ -56,8 +56,12 @@ impl Machine {
     }
 
     fn withdraw(&mut self, for_good: bool, now: Instant) {
-        if !self.serves() || !self.service.is_held() || self.withdrawn.is_some() {
+        let is_moot = !self.service.is_held() || self.withdrawn.is_some();
+        if !self.serves() || is_moot && !for_good {
             return;
+        }
+        if matches!(self.service.state, LeaseState::Wanted { .. }) {
+            self.service.give_up(Some(now));
         }
         self.waits = !for_good;
         self.withdrawn = Some(if for_good {

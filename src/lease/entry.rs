@@ -136,6 +136,17 @@ impl Lease {
         }
     }
 
+    /// Nothing is wanted any more; what a Register may have left is looked for at `due`, if that is
+    /// to be removed.
+    pub(crate) fn give_up(&mut self, due: Option<Instant>) {
+        if self.is_in_doubt {
+            self.state = LeaseState::Doubtful { due };
+            self.withdrawals = 0;
+        } else {
+            self.end(Ending::NothingHeld);
+        }
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         matches!(self.state, LeaseState::Held { .. })
     }

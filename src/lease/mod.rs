@@ -240,6 +240,13 @@ impl Machine {
         if self.withdrawn.is_some() {
             self.service = Lease::over();
         }
+        // What a Register that broke off has left is not known to this machine either.
+        for (lease, former) in [
+            (&mut self.hold, &former.hold),
+            (&mut self.service, &former.service),
+        ] {
+            lease.is_in_doubt |= former.is_in_doubt || former.is_doubtful();
+        }
         if former.hurried {
             self.hurried = true;
         }
@@ -269,6 +276,9 @@ impl Machine {
             }
             (Verb::Deregister(_), Answer::Deregistered) => {
                 self.lease_mut(kind).end(Ending::Deregistered);
+            }
+            (Verb::Register { .. }, answer) if answers::leaves_doubt(answer) => {
+                self.lease_mut(kind).is_in_doubt = true;
             }
             // A Recall is only made while leaving, which has no other call for this lease.
             _ => {}
@@ -318,14 +328,7 @@ impl Machine {
             let wanted = matches!(self.lease(which).state, LeaseState::Wanted { .. });
             if wanted && busy_with != Some(which) && !self.registers(which) {
                 let is_needed = which == LeaseKind::Hold && needs_hold;
-                let lease = self.lease_mut(which);
-                if lease.is_in_doubt {
-                    let due = (!is_needed).then_some(now);
-                    lease.state = LeaseState::Doubtful { due };
-                    lease.withdrawals = 0;
-                } else {
-                    lease.end(Ending::NothingHeld);
-                }
+                self.lease_mut(which).give_up((!is_needed).then_some(now));
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::entry::Lease;
+use super::entry::{Ending, Lease};
 use super::{Action, Hold, LeaseKind, Machine};
 
 /// How long leaving waits for calls to the gateway before the drain; at most a quarter of the
@@ -130,6 +130,12 @@ impl Machine {
             }
             if self.hold.is_over() || now >= until {
                 self.phase = Phase::Finished;
+                // The report is made, and another process may have the address from now on.
+                for which in LeaseKind::ALL {
+                    if self.lease(which).is_doubtful() {
+                        self.lease_mut(which).end(Ending::Unanswered);
+                    }
+                }
                 actions.push(Action::Finish);
             }
         }

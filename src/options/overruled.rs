@@ -45,7 +45,7 @@ impl Said {
                 continue;
             };
             let message = format!(
-                "the environment has `{prefix}{name}`, which is not used: the code sets {}",
+                "the environment has `{prefix}{name}`, which is not used: it is already set to {}",
                 used.shown
             );
             found.push(Finding::warning(Rule::SettingValue, message).help(

@@ -236,6 +236,8 @@ impl Options {
     /// Replaces every option that the environment sets: the environment overrides the code, whose
     /// values serve as defaults; the opposite of [`or_env`](Self::or_env).
     ///
+    /// A variable of TLS (`GWAG_TLS_…`) replaces all of `Options::tls`, and a token that of the code.
+    ///
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).

@@ -49,7 +49,7 @@ async fn a_service_is_registered_as_the_environment_says() {
         ("GWAG_LEAVE_TIMEOUT", "1m"),
         ("GWAG_QUIET", "0.01"),
         ("GWAG_BUILD_TAG", ""),
-        ("HOME", "/root"),
+        ("HOME", "/"),
     ])
     .expect("read");
     let server = tonic_greeter(options.service(greeter_service())).await;

@@ -34,8 +34,10 @@ impl Worker {
         }
         let report = self.report_at_the_end(LeaveReason::RuntimeEnded);
         let life = Arc::clone(&self.life);
-        self.last_resort
-            .act(calls, move |told| life.conclude(as_told(report, told)));
+        let in_doubt = self.is_in_doubt();
+        self.last_resort.act(calls, move |told| {
+            life.conclude(as_told(report, told, in_doubt));
+        });
     }
 
     /// Takes the Deregisters of all entries on the gateway, once.
@@ -87,6 +89,11 @@ impl Worker {
         }
     }
 
+    /// The gateway may have an entry whose id nobody knows.
+    fn is_in_doubt(&self) -> bool {
+        self.calls.suspects_ghosts() || self.calls.are_in_doubt()
+    }
+
     fn report(&self, leaving: &Leaving) -> LeaveReport {
         let ending = self.machine.ending(LeaseKind::Service);
         let released = self.machine.ending(LeaseKind::Hold);
@@ -96,8 +103,7 @@ impl Worker {
         // The cluster of a dead gateway may still have what its TTL should have ended; a hold is
         // not a replica of the service.
         report.unconfirmed = report.abandoned > report.pending
-            || self.calls.suspects_ghosts()
-            || self.calls.are_in_doubt()
+            || self.is_in_doubt()
             || [LeaseKind::Hold, LeaseKind::Former]
                 .map(|which| self.machine.ending(which))
                 .iter()
@@ -181,19 +187,20 @@ impl Worker {
         });
         let told = told.await.ok().flatten();
         let report = self.report_at_the_end(LeaveReason::Panicked);
-        self.life.conclude(as_told(report, told));
+        let in_doubt = self.is_in_doubt();
+        self.life.conclude(as_told(report, told, in_doubt));
         self.finished = true;
     }
 }
 
 /// Adds the result of the last attempt to the report.
-pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>) -> LeaveReport {
+pub(super) fn as_told(mut report: LeaveReport, told: Option<bool>, in_doubt: bool) -> LeaveReport {
     if report.hold == HoldOutcome::Unknown && told == Some(true) {
         report.hold = HoldOutcome::Held;
     }
     if report.outcome == LeaveOutcome::NotDeregistered && told == Some(true) {
         report.outcome = LeaveOutcome::Deregistered;
-        report.unconfirmed = report.abandoned > report.pending;
+        report.unconfirmed = report.abandoned > report.pending || in_doubt;
         report.failure = None;
     }
     report

@@ -212,3 +212,22 @@ fn a_withdrawal_amid_a_cure_that_fails_removes_the_former_entry() {
     sim.on(Input::Woken);
     assert_eq!(sim.call, None);
 }
+
+/// A younger process may be found while this one waits to register again.
+#[test]
+fn what_is_withdrawn_for_good_while_nothing_is_held_is_not_registered() {
+    let mut sim = Sim::with_hold(Hold::Off, 1);
+    sim.answer(Answer::NotSent);
+    sim.on(Input::Withdraw { for_good: true });
+    for event in [
+        Input::Disconnected,
+        Input::Slots { free: true },
+        Input::Woken,
+    ] {
+        sim.now += Duration::from_secs(3_600);
+        sim.on(event);
+        assert_eq!(sim.call, None);
+    }
+    sim.leave();
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::NothingHeld);
+}

@@ -298,6 +298,18 @@ fn doubt_survives_the_turn_to_another_gateway() {
 }
 
 #[test]
+fn doubt_survives_a_panic_of_the_task() {
+    let mut sim = Sim::with_hold(Hold::Off, 1);
+    sim.answer(Answer::Broken);
+    let mut next = Sim::with_hold(Hold::Off, 2);
+    next.machine.succeed(&sim.machine);
+    next.answer(Answer::NotSent);
+    next.leave();
+    next.wake_until_called();
+    assert_eq!(next.call, Some(RECALL));
+}
+
+#[test]
 fn a_hurry_ends_every_wait_for_the_gateway() {
     let mut sim = Sim::registered();
     sim.wake_until_called();
