@@ -56,6 +56,7 @@ pub mod service;
 #[doc(hidden)]
 pub mod size;
 #[cfg(feature = "preflight")]
+#[doc(hidden)]
 pub mod sorted;
 #[doc(hidden)]
 pub mod version;

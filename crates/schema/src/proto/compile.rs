@@ -439,9 +439,31 @@ mod tests {
 
     #[test]
     fn depth_is_limited() {
-        for (open, count) in [("message A {", 50_000), ("option (a) = { b: {", 50_000)] {
-            let deep = format!("syntax = \"proto3\"; {}", open.repeat(count));
-            assert!(compile("m", deep.as_bytes(), &HashMap::new()).is_err());
+        let compiled = |inside: String| {
+            let text = format!(
+                "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\"; {inside}"
+            );
+            compile("m", text.as_bytes(), &HashMap::new())
+        };
+        let messages = |depth| compiled("message A {".repeat(depth) + &"}".repeat(depth));
+        let options = |open: &str, close: &str, depth| {
+            let (open, close) = (open.repeat(depth), close.repeat(depth));
+            compiled(format!(
+                "message M {{ M b = 1; }} extend google.protobuf.FileOptions {{ M a = 50000; }} \
+                 option (a) = {{ {open}{close} }};"
+            ))
+        };
+        assert!(messages(31).is_ok());
+        assert!(options("b {", "}", 60).is_ok());
+        let deep = [
+            messages(50_000),
+            options("b: {", "}", 100),
+            options("b {", "}", 50_000),
+            options("b <", ">", 50_000),
+        ];
+        for told in deep {
+            let fault = told.err().unwrap();
+            assert!(fault.unsupported, "{fault:?}");
         }
     }
 

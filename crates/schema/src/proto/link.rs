@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::proto::handed::{self, Changes, Parsed};
-use crate::proto::lex::Source;
+use crate::proto::lex::{self, Source};
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
     UninterpretedOption,
@@ -25,6 +25,9 @@ const MOST_STEPS: usize = 20_000_000;
 
 /// How many files may be imported: the compiler takes 8 KB for each, however small it is.
 const MOST_FILES: usize = 15_000;
+
+/// The compiler calls itself for each level in the value of an option.
+const MOST_DEPTH: usize = 100;
 
 /// How many files of a cycle are listed.
 const MOST_TOLD: usize = 20;
@@ -70,6 +73,9 @@ pub(super) fn link(entry: &str, texts: &HashMap<&str, &str>) -> Result<Linked, p
                     return Err(limit("too many files are imported"));
                 }
                 let file = handed::parse(&name, text)?;
+                if depth(text) > MOST_DEPTH {
+                    return Err(limit("braces are nested too deep"));
+                }
                 is_waiting.insert(name);
                 waiting.push((file, 0));
             }
@@ -136,6 +142,19 @@ fn cycle(waiting: &[(Parsed, usize)], name: &str) -> protox::Error {
     let told = told.fold(String::new(), |told, it| told + it + " -> ");
     let text = format!("import cycle detected: {told}{}{name}", more.trim_start());
     protox::Error::new(text)
+}
+
+fn depth(text: &str) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for token in lex::tokens(text) {
+        match token {
+            "{" | "<" => depth += 1,
+            "}" | ">" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
 }
 
 fn limit(what: &str) -> protox::Error {

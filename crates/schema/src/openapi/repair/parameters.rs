@@ -77,10 +77,17 @@ fn plan(root: &Value) -> Renamed {
             continue;
         }
         let new = free.find(&suggest(old), |new| {
+            // Without fuel the search ends with whatever name it tries.
+            if !twins.burn(having.len()) {
+                return true;
+            }
             let is_taken =
                 |it: &usize| names_of[*it].contains(new) || new_names_of[*it].contains(new);
             !having.iter().any(is_taken) && !twins.makes_equal(having, old, new)
         });
+        if !twins.has_fuel() {
+            break;
+        }
         for it in having {
             new_names_of[*it].insert(new.clone());
         }
@@ -247,6 +254,13 @@ impl Twins {
         self.fuel.get() > 0
     }
 
+    /// Whether fuel is left.
+    fn burn(&self, bytes: usize) -> bool {
+        self.fuel.set(self.fuel.get().saturating_sub(bytes));
+        self.has_fuel()
+    }
+
+    /// Also if there is no fuel to compare the paths.
     fn makes_equal(&self, having: &[usize], old: &str, new: &str) -> bool {
         let groups = having.iter().filter_map(|it| self.paths[*it].1);
         let groups: BTreeSet<usize> = groups.collect();
@@ -254,8 +268,9 @@ impl Twins {
             let mut seen = HashSet::new();
             !self.groups[group].iter().all(|it| {
                 let path = &self.paths[*it].0;
-                self.fuel.set(self.fuel.get().saturating_sub(path.len()));
-                seen.insert(with_names(path, |name| (name == old).then_some(new)))
+                let path = self.burn(path.len()).then_some(path);
+                let renamed = |path| with_names(path, |name| (name == old).then_some(new));
+                path.is_some_and(|path| seen.insert(renamed(path)))
             })
         })
     }

@@ -144,6 +144,23 @@ fn paths_that_share_operations_are_parted() {
 }
 
 #[test]
+fn names_that_take_too_long_to_find_stay() {
+    let rest = "x".repeat(1000);
+    for (taken, new) in [(100, "a_b_101"), (700, "a-b")] {
+        let operation = json!({"operationId": "p", "parameters": [in_path("a-b")]});
+        let item = answering(json!({"get": operation}));
+        let mut paths = vec![(format!("/{{a-b}}/{rest}"), item)];
+        paths.push((format!("/{{a_b}}/{rest}"), json!({})));
+        paths.extend((2..=taken).map(|n| (format!("/{{a_b_{n}}}/{rest}"), json!({}))));
+        let paths: crate::json::Map = paths.into_iter().collect();
+        let mut root = document(paths.into(), json!({}));
+        repair("v1", &mut root);
+        let item = &root["paths"][format!("/{{{new}}}/{rest}").as_str()];
+        assert_eq!(item["get"]["parameters"][0]["name"], new);
+    }
+}
+
+#[test]
 fn versions_without_quotes_become_text() {
     let mut root = document(json!({}), json!({}));
     root["openapi"] = json!(3.1);

@@ -5,7 +5,7 @@ mod source;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::json::Value;
+use crate::json::{Room, Value};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use self::source::Source;
@@ -60,6 +60,7 @@ pub(crate) fn parse(text: &str, times: Times) -> Result<Read, Fault> {
         anchors: HashMap::new(),
         root: None,
         copies: 0,
+        room: Room::new(),
         at: (1, 1),
         repeated: Vec::new(),
         times,
@@ -100,12 +101,21 @@ fn fault(text: &str, at: Option<(usize, usize)>, is_limit: bool) -> Fault {
 /// Why the document cannot be built, and whether a limit of this parser is the reason.
 struct Stop(&'static str, bool);
 
+const TOO_MANY: Stop = Stop("the document has too many values", true);
+
 /// The value of an anchor.
-#[derive(Clone)]
 struct Anchored {
     value: Value,
+    extent: Extent,
+}
+
+/// How large a value is.
+#[derive(Clone, Copy)]
+struct Extent {
     nodes: usize,
     depth: usize,
+    /// The memory that a copy takes.
+    bytes: usize,
 }
 
 /// A collection being read; its anchor is 0 if it has none.
@@ -120,6 +130,7 @@ struct Builder {
     anchors: HashMap<usize, Anchored>,
     root: Option<Value>,
     copies: usize,
+    room: Room,
     /// The place of the current event.
     at: (usize, usize),
     repeated: Vec<Repeated>,
@@ -161,15 +172,18 @@ impl Builder {
                 let Some(anchored) = self.anchors.get(&anchor) else {
                     return Err(Stop("an alias without its anchor", false));
                 };
-                if self.open.len() + anchored.depth > MAX_DEPTH {
+                if self.open.len() + anchored.extent.depth > MAX_DEPTH {
                     return Err(Stop("the document is nested too deep", true));
                 }
-                self.copies += anchored.nodes;
+                self.copies += anchored.extent.nodes;
                 if self.copies > MAX_COPIES {
                     return Err(Stop("the document is too large", true));
                 }
+                if !self.room.take(anchored.extent.bytes) {
+                    return Err(TOO_MANY);
+                }
                 let value = anchored.value.clone();
-                self.push(value, 0)
+                self.place(value)
             }
             Event::SequenceStart(anchor, _) => {
                 let in_brackets = self.source.is_bracket(&span);
@@ -184,7 +198,10 @@ impl Builder {
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some((Open::Sequence(anchor, items), _)) => self.push(Value::Array(items), anchor),
+                Some((Open::Sequence(anchor, mut items), _)) => {
+                    items.shrink_to_fit();
+                    self.push(Value::Array(items), anchor)
+                }
                 Some((Open::Mapping(anchor, mut entries, _), _)) => {
                     merge(&mut entries)?;
                     self.push(Value::Object(entries.into_iter().collect()), anchor)
@@ -206,21 +223,28 @@ impl Builder {
         scalars::resolve(text).ok_or(Stop("a number is none that JSON has", false))
     }
 
+    /// Adds a new value, whose items and entries have been added before.
     fn push(&mut self, value: Value, anchor: usize) -> Result<(), Stop> {
+        if !self.room.take(own_bytes(&value)) {
+            return Err(TOO_MANY);
+        }
         if anchor != 0 {
-            let (nodes, depth) = extent(&value);
-            self.copies += nodes;
+            let extent = extent(&value);
+            self.copies += extent.nodes;
             if self.copies > MAX_COPIES {
                 return Err(Stop("the document is too large", true));
             }
+            if !self.room.take(extent.bytes) {
+                return Err(TOO_MANY);
+            }
             let value = value.clone();
-            let anchored = Anchored {
-                value,
-                nodes,
-                depth,
-            };
-            self.anchors.insert(anchor, anchored);
+            self.anchors.insert(anchor, Anchored { value, extent });
         }
+        self.place(value)
+    }
+
+    /// Puts a value where it belongs.
+    fn place(&mut self, value: Value) -> Result<(), Stop> {
         match self.open.last_mut() {
             None => self.root = Some(value),
             Some((Open::Sequence(_, items), _)) => items.push(value),
@@ -269,16 +293,34 @@ fn merge(entries: &mut BTreeMap<String, Value>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The number of nodes in a value, and its depth. Recurses no deeper than [`MAX_DEPTH`].
-fn extent(value: &Value) -> (usize, usize) {
-    let add = |(nodes, depth): (usize, usize), value| {
-        let (more, deeper) = extent(value);
-        (nodes + more, depth.max(deeper + 1))
+/// The memory of a value, without its items or entries.
+fn own_bytes(value: &Value) -> usize {
+    size_of::<Value>() + value.as_str().map_or(0, str::len)
+}
+
+/// Recurses no deeper than [`MAX_DEPTH`].
+fn extent(value: &Value) -> Extent {
+    let own = |depth| Extent {
+        nodes: 1,
+        depth,
+        bytes: own_bytes(value),
+    };
+    let add = |sum: Extent, (key, value): (usize, &Value)| {
+        let inner = extent(value);
+        Extent {
+            nodes: sum.nodes + inner.nodes,
+            depth: sum.depth.max(inner.depth + 1),
+            bytes: sum.bytes + key + inner.bytes,
+        }
     };
     match value {
-        Value::Array(items) => items.iter().fold((1, 1), add),
-        Value::Object(entries) => entries.values().fold((1, 1), add),
-        _ => (1, 0),
+        Value::Array(items) => items.iter().map(|it| (0, it)).fold(own(1), add),
+        Value::Object(entries) => {
+            let entries = entries.iter();
+            let sized = entries.map(|(key, it)| (size_of::<String>() + key.len(), it));
+            sized.fold(own(1), add)
+        }
+        _ => own(0),
     }
 }
 

@@ -56,6 +56,18 @@ fn aliases_cannot_eat_the_memory() {
         .collect();
     let fault = parse(&format!("a0: &a0 x\n{chain}")).unwrap_err();
     assert_eq!(fault.text, "the document is nested too deep");
+    // Few nodes, but long ones; and keys are as long as values.
+    let long = "x".repeat(1 << 20);
+    for anchored in [format!("&a {long}"), format!("&a {{\"{long}\": 1}}")] {
+        for (copies, is_read) in [(50, true), (100, false)] {
+            let text = format!("a: {anchored}\nb:\n{}", "- *a\n".repeat(copies));
+            let told = parse(&text)
+                .map(|_| ())
+                .map_err(|it| (it.text, it.is_limit));
+            let refused = Err(("the document has too many values".to_owned(), true));
+            assert_eq!(told, if is_read { Ok(()) } else { refused });
+        }
+    }
 }
 
 #[test]
