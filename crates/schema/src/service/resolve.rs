@@ -224,7 +224,9 @@ impl Service {
 
     #[cfg(not(feature = "preflight"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
-    fn read(&self) -> Reading {}
+    fn read(&self) -> Reading {
+        None
+    }
 
     #[cfg(feature = "preflight")]
     fn inspect(
@@ -288,7 +290,7 @@ impl Service {
     fn inspect(
         &self,
         _: &Binding,
-        (): Reading,
+        _: Reading,
         _: Checks,
         _: Purpose,
         _: &mut Findings,
@@ -412,8 +414,9 @@ impl Service {
 #[cfg(feature = "preflight")]
 type Reading = Option<super::evidence::Reading>;
 
+/// No document is read.
 #[cfg(not(feature = "preflight"))]
-type Reading = ();
+type Reading = Option<std::convert::Infallible>;
 
 /// Repairs the document of a binding, and returns it as gateways will read it; the check reports one that
 /// cannot be read in full.
@@ -435,7 +438,9 @@ fn repair(binding: &mut Binding, read: Reading, found: &mut Findings) -> Reading
 }
 
 #[cfg(not(feature = "preflight"))]
-fn repair(_: &mut Binding, (): Reading, _: &mut Findings) -> Reading {}
+fn repair(_: &mut Binding, read: Reading, _: &mut Findings) -> Reading {
+    read
+}
 
 /// A document, read as it is written, as gateways will read it once it is repaired, and the changes; with
 /// none they get the text as it is.
@@ -513,7 +518,7 @@ fn is_unreadable(read: &Reading) -> bool {
 }
 
 #[cfg(not(feature = "preflight"))]
-fn is_unreadable((): &Reading) -> bool {
+fn is_unreadable(_: &Reading) -> bool {
     false
 }
 
@@ -526,7 +531,7 @@ fn title_of(document: &[u8], read: &Reading) -> Option<String> {
 }
 
 #[cfg(not(feature = "preflight"))]
-fn title_of(document: &[u8], (): &Reading) -> Option<String> {
+fn title_of(document: &[u8], _: &Reading) -> Option<String> {
     title::title(document)
 }
 
