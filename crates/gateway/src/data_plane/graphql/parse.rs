@@ -110,21 +110,7 @@ impl Parser<'_> {
     fn definition(&mut self, document: &mut Document) -> Parsed<()> {
         let at = self.at;
         let word = match &self.token {
-            Token::Punctuation("{") => {
-                let selections = self.selections()?;
-                let (kind, name) = (OperationKind::Query, None);
-                let (variables, directives) = (Vec::new(), Vec::new());
-                document.operations.push(Operation {
-                    kind,
-                    at,
-                    name,
-                    variables,
-                    directives,
-                    selections,
-                });
-                document.order.push(true);
-                return Ok(());
-            }
+            Token::Punctuation("{") => return self.operation(OperationKind::Query, at, document),
             Token::Name(word) => word.clone(),
             _ => return self.unexpected(),
         };
@@ -173,6 +159,11 @@ impl Parser<'_> {
             }
         };
         self.advance()?;
+        self.operation(kind, at, document)
+    }
+
+    /// What follows the keyword of an operation; a query may have neither, and only its selections.
+    fn operation(&mut self, kind: OperationKind, at: usize, document: &mut Document) -> Parsed<()> {
         let name = match self.token {
             Token::Name(_) => Some(self.name()?),
             _ => None,
