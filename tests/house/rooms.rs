@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::root;
+use super::{root, sources};
 
 /// Each may use those that are listed. What is not here (the crate's page, things around the layer)
 /// may use everything, and is used by nobody below.
@@ -52,28 +52,15 @@ const PURE: [&str; 3] = ["lease", "liveness", "pace"];
 fn rooms() -> BTreeMap<String, Vec<(PathBuf, String)>> {
     let src = root().join("src");
     let mut rooms: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    let mut folders = vec![src.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let name = path
-                .file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
-            if path.is_dir() && name != "tests" {
-                folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" && name != "generated.rs" {
-                let text = std::fs::read_to_string(&path).expect("text");
-                let code = text.split("#[cfg(test)]\nmod ").next().expect("the code");
-                let lines = code.lines().filter(|it| !it.trim_start().starts_with("//"));
-                let code = lines.collect::<Vec<_>>().join("\n");
-                let inside = path.strip_prefix(&src).expect("inside").to_path_buf();
-                let room = inside.iter().next().expect("a part").to_string_lossy();
-                let room = room.trim_end_matches(".rs").to_owned();
-                rooms.entry(room).or_default().push((inside, code));
-            }
-        }
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).expect("text");
+        let code = text.split("#[cfg(test)]\nmod ").next().expect("the code");
+        let lines = code.lines().filter(|it| !it.trim_start().starts_with("//"));
+        let code = lines.collect::<Vec<_>>().join("\n");
+        let inside = path.strip_prefix(&src).expect("inside").to_path_buf();
+        let room = inside.iter().next().expect("a part").to_string_lossy();
+        let room = room.trim_end_matches(".rs").to_owned();
+        rooms.entry(room).or_default().push((inside, code));
     }
     rooms
 }

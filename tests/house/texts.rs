@@ -5,9 +5,8 @@
 //! `tests/life/words/` has those of a life as they read in the end.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use super::root;
+use super::{root, sources};
 
 const HEAD: &str = "Every text in src/ that a user may read, by file; written by\n\
                     `UPDATE_GOLDEN=1 cargo test --test house texts`. What happened, where, what to do?\n";
@@ -30,10 +29,7 @@ const NOT_READ: [&str; 7] = [
 #[test]
 fn every_text_is_in_the_golden_file() {
     let mut found = HEAD.to_owned();
-    let mut files = Vec::new();
-    collect(&root().join("src"), &mut files);
-    files.sort();
-    for file in files {
+    for file in sources() {
         let name = file.strip_prefix(root()).expect("below it").display();
         let name = name.to_string();
         let text = std::fs::read_to_string(&file).expect("a source file");
@@ -72,22 +68,6 @@ fn every_text_is_in_the_golden_file() {
 
 fn is_letter(it: char) -> bool {
     it.is_alphabetic()
-}
-
-fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        if path.is_dir() && name != "tests" {
-            collect(&path, files);
-        } else if name.ends_with(".rs") && name != "generated.rs" && name != "tests.rs" {
-            files.push(path);
-        }
-    }
 }
 
 /// The string literals of a file, as they read, without those of comments, attributes and tests.

@@ -243,6 +243,47 @@ fn renew(path: &Path, contents: &str) {
     std::fs::rename(next, path).expect("renamed");
 }
 
+/// The files of a client whose certificates and token are renewed while it is registered.
+struct Renewable {
+    ca: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    token: PathBuf,
+}
+
+// === impl Renewable ===
+
+impl Renewable {
+    fn new(prefix: &str, authority: &Authority, client: &str) -> Self {
+        let (certificate, key) = authority.identity_pem(client);
+        let file = |suffix: &str, contents: &str| file(&format!("{prefix}{suffix}"), contents);
+        Self {
+            ca: file("-ca.pem", &authority.pem()),
+            certificate: file(".pem", &certificate),
+            key: file(".key", &key),
+            token: file("-token", "one"),
+        }
+    }
+
+    fn options(&self, proxy: &TlsProxy) -> Options {
+        let tls = Tls::new()
+            .ca_file(&self.ca)
+            .identity_files(&self.certificate, &self.key);
+        Options::new(proxy.localhost())
+            .tls(tls)
+            .bearer_token_file(&self.token)
+    }
+}
+
+/// Waits for so many more heartbeats.
+async fn beats(recorder: &Recorder, more: usize) {
+    let before = recorder.calls("Heartbeat").len();
+    eventually("beats", || {
+        recorder.calls("Heartbeat").len() >= before + more
+    })
+    .await;
+}
+
 /// What an operator reads says what is wrong with the certificates, and what to do.
 #[tokio::test]
 async fn each_fault_of_a_certificate_has_its_remedy() {
@@ -384,39 +425,24 @@ async fn certificates_and_tokens_are_renewed_without_an_interruption() {
     let recorder = Recorder::before(&gateway).await;
     let (first, second) = (Authority::new("first"), Authority::new("second"));
     let proxy = TlsProxy::before(recorder.address, first.server("localhost", Some(&first))).await;
-    let (certificate, key) = first.identity_pem("pets");
-    let ca = file("renewed-ca.pem", &first.pem());
-    let (of_identity, of_key) = (file("renewed.pem", &certificate), file("renewed.key", &key));
-    let token = file("renewed-token", "one");
-    let options = Options::new(proxy.localhost())
-        .tls(
-            Tls::new()
-                .ca_file(&ca)
-                .identity_files(&of_identity, &of_key),
-        )
-        .bearer_token_file(&token)
+    let files = Renewable::new("renewed", &first, "pets");
+    let options = files
+        .options(&proxy)
         .heartbeat_interval(Duration::from_millis(30));
     let registration = start(options);
     registered(&registration).await;
-    let beats = async |more: usize| {
-        let before = recorder.calls("Heartbeat").len();
-        eventually("beats", || {
-            recorder.calls("Heartbeat").len() >= before + more
-        })
-        .await;
-    };
-    beats(2).await;
+    beats(&recorder, 2).await;
     // Both CAs are trusted for a while; the pair is in the middle of its renewal.
-    renew(&ca, &(first.pem() + &second.pem()));
+    renew(&files.ca, &(first.pem() + &second.pem()));
     let (certificate, key) = second.identity_pem("pets");
-    renew(&of_identity, &certificate);
+    renew(&files.certificate, &certificate);
     proxy.cut();
-    beats(2).await;
-    renew(&of_key, &key);
-    renew(&token, "two");
+    beats(&recorder, 2).await;
+    renew(&files.key, &key);
+    renew(&files.token, "two");
     proxy.change(second.server("localhost", Some(&second)));
     proxy.cut();
-    beats(2).await;
+    beats(&recorder, 2).await;
     let shown = proxy.clients();
     assert_eq!(shown.len(), 3, "connections");
     assert!(shown[0] == shown[1] && shown[1] != shown[2], "{shown:?}");
@@ -510,17 +536,9 @@ async fn a_whole_life_behind_tls_after_each_fault() {
     }
 
     let proxy = TlsProxy::before(recorder.address, mine.server(name, Some(&mine))).await;
-    let (certificate, key) = mine.identity_pem("greeter");
-    let ca = file("life-ca.pem", &mine.pem());
-    let (of_identity, of_key) = (file("life.pem", &certificate), file("life.key", &key));
-    let token = file("life-token", "one");
-    let options = Options::new(proxy.localhost())
-        .tls(
-            Tls::new()
-                .ca_file(&ca)
-                .identity_files(&of_identity, &of_key),
-        )
-        .bearer_token_file(&token)
+    let files = Renewable::new("life", &mine, "greeter");
+    let options = files
+        .options(&proxy)
         .instance_id(&instance)
         .service(greeter_service())
         .heartbeat_interval(Duration::from_millis(50));
@@ -550,22 +568,15 @@ async fn a_whole_life_behind_tls_after_each_fault() {
             (good, bad)
         }
     });
-    let beats = async |more: usize| {
-        let before = recorder.calls("Heartbeat").len();
-        eventually("beats", || {
-            recorder.calls("Heartbeat").len() >= before + more
-        })
-        .await;
-    };
-    beats(3).await;
-    renew(&ca, &(mine.pem() + &other.pem()));
+    beats(&recorder, 3).await;
+    renew(&files.ca, &(mine.pem() + &other.pem()));
     let (certificate, key) = other.identity_pem("greeter");
-    renew(&of_identity, &certificate);
-    renew(&of_key, &key);
-    renew(&token, "two");
+    renew(&files.certificate, &certificate);
+    renew(&files.key, &key);
+    renew(&files.token, "two");
     proxy.change(other.server(name, Some(&other)));
     proxy.cut();
-    beats(3).await;
+    beats(&recorder, 3).await;
     assert_eq!(entries().await, 1);
     over.cancel();
     let (good, bad) = calls.await.expect("no panic");

@@ -14,7 +14,7 @@ use crate::support::{data, finish, folder, tool};
 struct Scene<'a> {
     folder: &'a Path,
     text: String,
-    /// What differs from run to run, and what stands for it.
+    /// What differs from run to run, and the name that is shown in its place.
     names: Vec<(String, String)>,
 }
 
@@ -239,99 +239,32 @@ async fn every_message_is_as_it_was_read() {
         &["doctor"],
         &["doctor", "-g", &closed],
         &["doctor", "-g", &silent],
-        &[
-            "doctor",
-            "-g",
-            &target,
-            "--http",
-            "ftp://pages",
-            "--observe",
-            "0s",
-        ],
-        &[
-            "doctor",
-            "-g",
-            &target,
-            "--http",
-            &format!("http://{web}"),
-            "--observe",
-            "0s",
-        ],
-        &[
-            "doctor",
-            "-g",
-            &target,
-            "--http",
-            &format!("http://{closed}"),
-            "--observe",
-            "0s",
-        ],
     ] {
         scene.run(line).await;
+    }
+    let pages = [web, closed.clone()].map(|it| format!("http://{it}"));
+    for page in ["ftp://pages", &pages[0], &pages[1]] {
+        let (with, at) = (["doctor", "-g", &target], ["--observe", "0s"]);
+        scene
+            .run(&[&with[..], &["--http", page], &at].concat())
+            .await;
     }
 
     scene.title("Programs");
     let pets = ["run", "-g", &target, "--openapi", "pets.yaml"];
-    for line in [
-        &["run"][..],
-        &["run", "-g", &target, "--port", &free, "--", "true"],
-        &[
-            "run",
-            "-g",
-            &target,
-            "--openapi",
-            "missing",
-            "--port",
-            &free,
-            "--",
-            "true",
-        ],
-        &[
-            "run",
-            "-g",
-            &target,
-            "--config",
-            "empty-dir",
-            "--port",
-            &free,
-            "--",
-            "true",
-        ],
-        &[
-            "run",
-            "-g",
-            &target,
-            "--proto",
-            "torn.proto",
-            "--port",
-            &free,
-            "--",
-            "true",
-        ],
-        &[
-            "run",
-            "-g",
-            &target,
-            "--graphql",
-            "/graphql",
-            "--port",
-            &free,
-            "--",
-            "true",
-        ],
-        &[
-            "run",
-            "-g",
-            "no port",
-            "--openapi",
-            "pets.yaml",
-            "--port",
-            &free,
-            "--",
-            "true",
-        ],
+    scene.run(&["run"]).await;
+    let program = ["--port", &free, "--", "true"];
+    for (at, source) in [
+        (&*target, &[][..]),
+        (&target, &["--openapi", "missing"]),
+        (&target, &["--config", "empty-dir"]),
+        (&target, &["--proto", "torn.proto"]),
+        (&target, &["--graphql", "/graphql"]),
+        ("no port", &["--openapi", "pets.yaml"]),
     ] {
-        scene.run(line).await;
+        scene
+            .run(&[&["run", "-g", at], source, &program].concat())
+            .await;
     }
     for more in [
         &["--", "true"][..],

@@ -822,7 +822,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// With more failures, those that are told again in a group of a version are left out.
+/// Beyond this many failures, those that a group of a version repeats are left out.
 const MOST_REPEATED: usize = 1_000;
 
 /// Where to put operations.
