@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protocols_are_told_by_their_first_bytes() {
+    fn protocols_are_recognised_by_their_first_bytes() {
         for (pieces, spoken) in [
             (&[][..], Spoken::Nothing),
             (&[&b"HT"[..], b"TP/1.1 400 Bad Request"], Spoken::Http1),

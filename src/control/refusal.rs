@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_told_from_a_proxy_that_is_busy() {
+    fn a_size_limit_is_distinguished_from_a_busy_proxy() {
         for (code, text) in [
             (
                 Code::ResourceExhausted,

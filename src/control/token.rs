@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_good_token_is_used_while_there_is_no_other() {
+    async fn the_last_good_token_is_used_until_there_is_another() {
         let answers = Arc::new(std::sync::Mutex::new(vec![
             Err("down"),
             Ok("b"),

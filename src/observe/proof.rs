@@ -239,7 +239,7 @@ mod tests {
 
     #[cfg(any(feature = "axum", feature = "tonic"))]
     #[tokio::test(start_paused = true)]
-    async fn what_was_found_before_it_was_forgotten_is_no_proof_afterwards() {
+    async fn what_was_found_before_a_gateway_forgot_proves_nothing_afterwards() {
         let proof = Proof::default();
         proof.await_from(&callers());
         proof.saw_call(&gateways(), false);

@@ -395,7 +395,7 @@ mod tests {
 
     /// A peer that reads nothing cannot answer a ping.
     #[test]
-    fn what_is_not_flushed_is_no_sign_of_death() {
+    fn unflushed_bytes_are_not_a_sign_of_death() {
         let severer = Severer::default();
         let mut stuck = connection(&severer, &[PREFACE]);
         let mut dead = connection(&severer, &[PREFACE]);

@@ -77,7 +77,7 @@ async fn a_server_that_closes_every_connection_is_a_gateway_out_of_reach() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_answer() {
+async fn garbage_is_not_an_answer() {
     let garbage = |mut stream: TcpStream| async move {
         let bytes: Vec<u8> = (0..4_096_u32).map(|n| (n * 167 + 13) as u8).collect();
         let _ = stream.write_all(&bytes).await;
@@ -89,7 +89,7 @@ async fn garbage_is_no_answer() {
 }
 
 #[tokio::test]
-async fn an_http_1_server_is_no_gateway() {
+async fn an_http_1_server_is_not_taken_for_a_gateway() {
     let http_1 = |mut stream: TcpStream| async move {
         let _ = stream.read(&mut [0; 1024]).await;
         let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -116,7 +116,7 @@ async fn serve(app: axum::Router, stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn another_grpc_server_is_no_gateway() {
+async fn another_grpc_server_is_not_taken_for_a_gateway() {
     let greeter = Routes::new(GreeterServer::new(TestGreeter::default()));
     let app = greeter.into_axum_router();
     let impostor = Impostor::new(move |stream| serve(app.clone(), stream)).await;
@@ -124,7 +124,7 @@ async fn another_grpc_server_is_no_gateway() {
 }
 
 #[tokio::test]
-async fn a_web_server_that_speaks_http_2_is_no_gateway() {
+async fn a_web_server_that_speaks_http_2_is_not_taken_for_a_gateway() {
     let impostor = Impostor::new(|stream| serve(pets_app(), stream)).await;
     assert_no_gateway(impostor, State::Refused, Some(ErrorKind::InvalidRequest)).await;
 }

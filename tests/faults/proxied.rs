@@ -146,7 +146,7 @@ async fn a_half_open_connection_is_found_dead_and_another_is_made() {
 }
 
 #[tokio::test]
-async fn a_slow_network_is_no_fault() {
+async fn a_slow_network_is_not_a_fault() {
     let delay = Mode::Delay(Duration::from_millis(100));
     let scene = Scene::new(delay, beating).await;
     let beaten = |now: &GatewayView| now.rpc_counts.of(Rpc::Heartbeat).answered >= 4;

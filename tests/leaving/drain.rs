@@ -103,7 +103,7 @@ async fn event_streams_are_exempt_by_their_content_type() {
 }
 
 #[tokio::test]
-async fn a_handler_that_is_told_sends_its_last_message() {
+async fn a_handler_that_waits_for_leaving_sends_its_last_message() {
     let gateway = gateway().await;
     let layer = tower_gwag::GwagRegistrationLayer::new(pets_options(&gateway));
     let leaving = layer.registration().leaving_token();

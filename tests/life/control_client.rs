@@ -91,7 +91,7 @@ async fn what_nobody_waits_for_any_more_is_taken_back() {
 }
 
 #[tokio::test]
-async fn wrong_options_and_a_gateway_that_is_away_are_told() {
+async fn wrong_options_and_a_gateway_that_is_away_are_reported() {
     let wrong = Client::new("gateway").unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::InvalidGatewayAddress, "{wrong}");
     let wrong = Options::new("gateway:1")

@@ -161,7 +161,7 @@ async fn a_whole_url_may_be_on_another_server() {
 }
 
 #[tokio::test]
-async fn an_endpoint_without_introspection_is_told_as_such() {
+async fn an_endpoint_without_introspection_is_reported_as_such() {
     let gateway = gateway().await;
     let handler = async || NO_INTROSPECTION;
     let app = Router::new().route("/graphql", post(handler));

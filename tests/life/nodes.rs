@@ -211,7 +211,7 @@ async fn a_gateway_that_is_frozen_on_all_its_addresses_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_node_that_falls_silent_is_left_and_told_when_it_is_back() {
+async fn a_node_that_falls_silent_is_left_and_reported_when_it_is_back() {
     let (first, second) = (node().await, node().await);
     let name = Name::new("silent.test", &[first.address(), second.address()]);
     let registration = start(options(&name).ttl(Duration::from_secs(3)));

@@ -102,7 +102,7 @@ async fn failures_of_one_kind_are_logged_once_and_counted() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_task_is_told_and_costs_nothing() {
+async fn a_panic_of_the_task_is_reported_and_costs_nothing() {
     let log = Log::default();
     let _guard = log.start();
     let gateway = gateway().await;

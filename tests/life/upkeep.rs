@@ -60,7 +60,7 @@ async fn an_evicted_registration_is_made_again() {
 }
 
 #[tokio::test]
-async fn the_states_are_told_in_their_order() {
+async fn the_states_are_reported_in_their_order() {
     let gateway = gateway().await;
     let (options, events) = Events::of(lone_options(&gateway));
     let server = tonic_greeter(options).await;
@@ -222,7 +222,7 @@ async fn real_conflicts_are_refusals_and_leave_the_first_alone() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_tier_policy_is_told() {
+async fn a_refusal_by_the_tier_policy_is_reported() {
     let gateway = EmbeddedGateway::builder().allow_tiers([Tier::Numbered]);
     let gateway = gateway.start().await.expect("started");
     let service = greeter_service().version("unstable");
@@ -232,7 +232,7 @@ async fn a_refusal_by_the_tier_policy_is_told() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_a_gateway_wraps_in_other_words_is_told_with_its_text() {
+async fn a_refusal_that_a_gateway_wraps_in_other_words_is_reported_with_its_text() {
     let gateway = gateway().await;
     let text = "rpc: greeter/v1 already registered with different schema hash (node b)";
     gateway.refuse_next(Rpc::Register, 1, Code::Unknown, text);
@@ -282,7 +282,7 @@ async fn the_reason_is_the_latest_one_though_the_state_is_the_same() {
 }
 
 #[tokio::test]
-async fn a_refused_beat_is_asked_again_and_is_no_reason_to_register_again() {
+async fn a_refused_beat_is_asked_again_and_does_not_register_again() {
     let gateway = gateway().await;
     let options = lone_options(&gateway).heartbeat_interval(BEAT);
     let (options, events) = Events::of(options);

@@ -128,7 +128,7 @@ fn sets_are_split_and_checked_as_files_are() {
 }
 
 #[test]
-fn what_is_wrong_with_a_set_is_told() {
+fn what_is_wrong_with_a_set_is_reported() {
     for bytes in [
         &b"\xff\xff\xff"[..],
         b"\x0a\x05ab",

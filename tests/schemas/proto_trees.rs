@@ -78,7 +78,7 @@ async fn trees_of_1_40_and_400_files_are_sent_without_what_nobody_imports() {
 
 /// Nobody's stack is as deep as a chain of imports may be long.
 #[test]
-fn a_chain_of_400_imports_is_followed_and_told() {
+fn a_chain_of_400_imports_is_followed_and_reported() {
     let mut files: Files = (0..400)
         .map(|n| {
             (
@@ -129,7 +129,7 @@ fn refused_both(files: &[(&str, &str)], kind: ErrorKind, telling: &[&str]) {
 }
 
 #[test]
-fn cycles_are_told_with_their_chain() {
+fn cycles_are_reported_with_their_chain() {
     let kind = ErrorKind::InvalidProto;
     refused_both(
         &[("a.proto", "import \"a.proto\";")],
@@ -160,7 +160,7 @@ fn cycles_are_told_with_their_chain() {
 }
 
 #[test]
-fn a_diamond_is_no_cycle() {
+fn a_diamond_is_not_a_cycle() {
     let files = [
         ("a.proto", "import \"b.proto\"; import \"c.proto\";"),
         ("b.proto", "import \"d.proto\";"),
@@ -172,7 +172,7 @@ fn a_diamond_is_no_cycle() {
 }
 
 #[test]
-fn missing_imports_are_told_with_their_chain_and_a_remedy() {
+fn missing_imports_are_reported_with_their_chain_and_a_remedy() {
     let kind = ErrorKind::MissingProtoImport;
     let chain = ("b.proto", "import \"google/api/annotations.proto\";");
     refused_both(
@@ -192,7 +192,7 @@ fn missing_imports_are_told_with_their_chain_and_a_remedy() {
 }
 
 #[test]
-fn windows_style_paths_are_taken_where_files_are_named_and_told_in_imports() {
+fn windows_style_paths_are_taken_where_files_are_named_and_reported_in_imports() {
     let files = [
         ("shop\\v1\\shop.proto", "import \"shop/v1/item.proto\";"),
         (".\\shop\\v1\\item.proto", ""),
@@ -222,7 +222,7 @@ fn windows_style_paths_are_taken_where_files_are_named_and_told_in_imports() {
 
 #[cfg(unix)]
 #[test]
-fn symbolic_links_are_followed_and_dangling_or_endless_ones_told() {
+fn symbolic_links_are_followed_and_dangling_or_endless_ones_reported() {
     use std::os::unix::fs::symlink;
     let elsewhere = Tree::of([("money.proto", "import \"common/unit.proto\";")]);
     let imports = "import \"common/money.proto\"; import \"link/unit.proto\";";
@@ -255,7 +255,7 @@ fn symbolic_links_are_followed_and_dangling_or_endless_ones_told() {
 }
 
 #[test]
-fn what_is_no_file_or_no_text_is_told() {
+fn directories_and_binary_files_are_reported() {
     let tree = Tree::of([("a.proto", "import \"dir.proto\";"), ("dir.proto/x", "")]);
     let message = refused(tree.path(), "a.proto", ErrorKind::UnreadableProto);
     assert!(message.contains("a.proto → dir.proto"), "{message}");

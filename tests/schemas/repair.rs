@@ -38,7 +38,7 @@ fn of(service: Service) -> Options {
 }
 
 #[test]
-fn a_repaired_document_passes_and_each_repair_is_told() {
+fn a_repaired_document_passes_and_each_repair_is_reported() {
     for document in [JSON, YAML] {
         assert!(of(Service::openapi(document)).check().is_err());
         let found = of(Service::openapi(document).repair()).check().unwrap();

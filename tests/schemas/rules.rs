@@ -26,7 +26,7 @@ fn place(finding: &Finding) -> (Option<&str>, Option<usize>, Option<usize>) {
 }
 
 #[test]
-fn everything_is_told_at_once() {
+fn everything_is_reported_at_once() {
     let options = Options::new("gateway")
         .service(Service::proto(TWO).namespace("my-shop").version("1"))
         .service(Service::openapi(
@@ -133,7 +133,7 @@ fn faults_of_protos_have_their_place() {
 }
 
 #[test]
-fn every_missing_import_is_told_with_the_line_that_names_it() {
+fn every_missing_import_is_reported_with_the_line_that_names_it() {
     let tree = [
         (
             "a.proto",
@@ -331,7 +331,7 @@ fn remedies_of_documents_say_what_can_be_repaired() {
 }
 
 #[test]
-fn unchecked_schemas_are_registered_and_said_to_be_unchecked() {
+fn unchecked_schemas_are_registered_with_a_warning() {
     let options = of(Service::proto(TWO).namespace("my-shop"))
         .service(Service::openapi("{}").namespace("pets"))
         .unchecked_schemas();

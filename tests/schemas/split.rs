@@ -228,7 +228,7 @@ fn faults(service: Service) -> Vec<(Rule, String)> {
 }
 
 #[test]
-fn what_the_parts_have_in_common_is_told_once() {
+fn what_the_parts_have_in_common_is_reported_once() {
     let broken = ENTRY.replace(
         "package shop.v1;",
         "package shop.v1; message M { Nope n = 1; }",
@@ -263,7 +263,7 @@ fn what_the_parts_have_in_common_is_told_once() {
 }
 
 #[test]
-fn names_that_collide_are_told() {
+fn names_that_collide_are_reported() {
     let found =
         faults(Service::proto("service AB {} service A_B {} service A_b {}").split_services());
     let rules: Vec<_> = found.iter().map(|it| it.0).collect();
@@ -293,7 +293,7 @@ fn names_that_collide_are_told() {
 }
 
 #[test]
-fn a_file_too_large_to_be_sent_so_often_is_told_at_once() {
+fn a_file_too_large_to_be_sent_so_often_is_reported_at_once() {
     let services: String = (0..2_000)
         .map(|n| format!("service S{n} {{ }}\n"))
         .collect();

@@ -170,7 +170,7 @@ fn a_variable_that_the_code_overrides_is_said_or_overrides_it() {
 }
 
 #[test]
-fn every_bad_value_is_told_at_once_with_its_name_and_remedy() {
+fn every_bad_value_is_reported_at_once_with_its_name_and_remedy() {
     let expired = "eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDAwMDAwMDB9.c2ln";
     let cases: [(&str, &str, &[&str]); 15] = [
         (
@@ -262,7 +262,7 @@ fn tokens_that_cannot_be_used_are_named_and_not_shown() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_no_text_is_told() {
+fn a_value_that_is_not_text_is_reported() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 

@@ -166,7 +166,7 @@ async fn tonic_without_the_shutdown() {
 }
 
 #[tokio::test]
-async fn axum_without_the_layer_and_the_shutdown_is_told_both() {
+async fn axum_without_the_layer_and_the_shutdown_gets_both_warnings() {
     let gateway = gateway().await;
     let (layer, events) = watched(pets_options(&gateway));
     let (listener, _) = bind("127.0.0.1:0").await;
@@ -182,7 +182,7 @@ async fn axum_without_the_layer_and_the_shutdown_is_told_both() {
 }
 
 #[tokio::test]
-async fn what_is_wired_in_full_is_told_nothing() {
+async fn a_server_with_everything_wired_gets_no_warning() {
     let gateway = gateway().await;
     let (options, tonic_events) = Events::of(greeter_options(&gateway));
     let tonic = tonic_greeter(options).await;
@@ -199,7 +199,7 @@ async fn what_is_wired_in_full_is_told_nothing() {
 
 /// Other servers have no place for the layer, the listener or the shutdown.
 #[tokio::test]
-async fn what_is_started_by_hand_is_told_nothing() {
+async fn a_server_started_by_hand_gets_no_warning() {
     let gateway = gateway().await;
     let (layer, events) = watched(greeter_options(&gateway));
     let registration = layer.registration();
@@ -211,7 +211,7 @@ async fn what_is_started_by_hand_is_told_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_is_told_nothing() {
+async fn a_disabled_registration_gets_no_warning() {
     let (layer, events) = watched(Options::disabled());
     let registration = layer.registration();
     let (listener, address) = bind("127.0.0.1:0").await;

@@ -69,7 +69,7 @@ async fn a_gateway_with_a_private_ca_is_registered_with() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_not_trusted_is_told_as_such_and_tried_again() {
+async fn a_gateway_that_is_not_trusted_is_reported_as_such_and_tried_again() {
     let gateway = gateway().await;
     let (mine, other) = (Authority::new("mine"), Authority::new("other"));
     let proxy = TlsProxy::before(gateway.address(), other.server("localhost", None)).await;
@@ -345,7 +345,7 @@ async fn each_fault_of_a_certificate_has_its_remedy() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_told_at_once_by_the_variable() {
+fn files_that_cannot_be_used_are_reported_at_once_by_the_variable() {
     let authority = Authority::new("mine");
     let (certificate, key_text) = authority.identity_pem("pets");
     let (_, other_key) = authority.identity_pem("other");

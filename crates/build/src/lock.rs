@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_merge_left_is_told_line_by_line() {
+    fn what_a_merge_left_is_reported_line_by_line() {
         let text = format!("# x\n<<<<<<< ours\na v1 {A}\n=======\na v1 {B}\n>>>>>>> theirs\n");
         let found = told(&text);
         let at: Vec<_> = found.iter().filter_map(|(line, _)| *line).collect();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_another_form_are_told() {
+    fn lines_of_another_form_are_reported() {
         for line in [
             "a v1",
             &format!("a v01 {A}"),

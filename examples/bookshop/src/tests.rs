@@ -91,7 +91,7 @@ async fn mutations_take_input_objects() {
 }
 
 #[tokio::test]
-async fn errors_are_told_where_they_are() {
+async fn errors_are_reported_where_they_are() {
     let running = Running::start().await;
     let url = running.gateway.http_url();
     let answer = json_of(within(calls::missing(&url)).await);

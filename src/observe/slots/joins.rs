@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gateway_says_nothing() {
+    fn a_server_that_is_not_a_gateway_proves_nothing() {
         for answer in [
             serde_json::json!({"data": null, "errors": [{"message": "Must provide an operation."}]}),
             serde_json::json!([]),

@@ -572,7 +572,7 @@ scalar Upload
     }
 
     #[test]
-    fn what_is_no_schema_is_no_evidence() {
+    fn an_answer_that_is_not_a_schema_is_not_evidence() {
         for text in [
             "",
             "{\"data\":null,\"errors\":[{\"message\":\"Must provide an operation.\"}]}",

@@ -137,7 +137,7 @@ async fn placed(
 }
 
 #[tokio::test]
-async fn wherever_the_layer_stands_a_call_is_answered() {
+async fn wherever_the_layer_is_added_a_call_is_answered() {
     let gateway = gateway().await;
     let mut runs = tokio::task::JoinSet::new();
     for (name, place, is_seen) in PLACEMENTS {

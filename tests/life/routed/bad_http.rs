@@ -60,7 +60,7 @@ async fn trickle() -> String {
 const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn whatever_answers_there_is_no_reason_for_a_wrong_status() {
+async fn whatever_answers_at_gateway_http_causes_no_wrong_status() {
     let gateway = node().await;
     let place = Place::of(&gateway);
     let elsewhere = node().await;

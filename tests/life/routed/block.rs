@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_block_is_told_with_its_culprit_and_cured_once() {
+async fn a_block_is_reported_with_the_schema_that_causes_it_and_cured_once() {
     let [first, second] = pair().await;
     let stranger = Stranger::register(&first, "culprit", "v1", POISON).await;
     let (options, events) = told(&first);

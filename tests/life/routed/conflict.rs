@@ -65,7 +65,7 @@ async fn what_lurks_behind_another_schema_gives_way() {
 }
 
 #[tokio::test]
-async fn only_comments_are_told_to_differ_where_only_they_do() {
+async fn only_comments_are_said_to_differ_where_only_they_do() {
     let gateway = node().await;
     let theirs = format!("{GREETER_PROTO}\n// another comment\nmessage A {{}}\n");
     let ours = theirs.replace("another", "one more");
@@ -100,7 +100,7 @@ async fn a_standalone_gateway_refuses_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_newer_unstable_build_is_told_to_the_older_one() {
+async fn the_older_build_notices_a_newer_unstable_one() {
     let gateway = gateway().await;
     let network = Forwarder::to(gateway.address()).await;
     let unstable = |comment| greeter_v("unstable", comment);
@@ -123,7 +123,7 @@ async fn a_newer_unstable_build_is_told_to_the_older_one() {
 }
 
 #[tokio::test]
-async fn a_slot_that_two_builds_take_in_turns_is_told_to_flap() {
+async fn a_slot_that_two_builds_take_in_turns_is_reported_as_flapping() {
     let gateway = node().await;
     let network = Forwarder::to(gateway.address()).await;
     let service = greeter_v("unstable", "ours");

@@ -55,7 +55,7 @@ async fn an_entry_that_could_not_be_removed_is_not_clean() {
 
 /// A list may show a replica for some seconds after its Deregister.
 #[tokio::test]
-async fn a_list_that_lags_is_no_leftover() {
+async fn a_list_that_lags_is_not_a_leftover() {
     let lagging = EmbeddedGateway::builder().profile(Profile::Clustered);
     let lagging = lagging.mount_delay(Duration::from_millis(2_300));
     let gateway = lagging.start().await.expect("started");

@@ -101,7 +101,7 @@ async fn several_versions_of_one_namespace_are_one_registration() {
 }
 
 #[tokio::test]
-async fn two_kinds_in_one_namespace_are_a_conflict_that_is_told() {
+async fn two_kinds_in_one_namespace_are_reported_as_a_conflict() {
     let mixed = Options::new("gateway:50090")
         .service(Service::proto(GREETER_PROTO).namespace("shop"))
         .service(pets_service().namespace("shop"));

@@ -186,7 +186,7 @@ async fn a_name_of_this_host_is_the_bound_address() {
 }
 
 #[tokio::test]
-async fn a_server_with_tls_of_its_own_is_told_that_the_gateway_has_none() {
+async fn a_server_with_tls_of_its_own_is_warned_that_the_gateway_has_none() {
     let gateway = gateway().await;
     let (options, events) = Events::of(greeter_options(&gateway));
     let authority = crate::tls_proxy::Authority::new("ours");

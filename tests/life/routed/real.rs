@@ -38,7 +38,7 @@ async fn gateway(profile: Profile) -> (Place, Option<EmbeddedGateway>) {
 
 /// The status shows a block within 2 s, and its end within 1 s, for every kind of service.
 #[tokio::test]
-async fn a_block_and_its_end_are_told_in_time() {
+async fn a_block_and_its_end_are_reported_in_time() {
     let (place, _embedded) = gateway(Profile::Clustered).await;
     for kind in Kind::ALL {
         for with_http in [true, false] {
@@ -125,7 +125,7 @@ async fn a_stale_schema_and_a_stale_route_do_not_prove() {
 
 /// A schema of ours that blocks the gateway is found and withdrawn, also where it renders alone.
 #[tokio::test]
-async fn our_own_guilt_is_found() {
+async fn our_own_schema_is_found_to_block() {
     let (place, _embedded) = gateway(Profile::Clustered).await;
     for (what, service) in super::guilty() {
         let options = Options::new(&*place.target)
@@ -148,7 +148,7 @@ async fn our_own_guilt_is_found() {
 
 /// A standalone gateway answers every path alike, which is no schema.
 #[tokio::test]
-async fn a_standalone_gateway_is_never_said_to_be_blocked() {
+async fn a_standalone_gateway_is_never_reported_as_blocked() {
     let (place, _embedded) = gateway(Profile::Standalone).await;
     // It has no HTTP ingress.
     for kind in [Kind::Proto, Kind::GraphQl] {
@@ -177,7 +177,7 @@ async fn login_page() -> String {
 /// Neither what a standalone gateway answers nor a login page is a schema: no status follows from
 /// it, and no cure, whether somebody calls the service or not.
 #[tokio::test]
-async fn what_is_no_schema_at_gateway_http_changes_nothing() {
+async fn an_answer_that_is_not_a_schema_changes_nothing() {
     let (place, _embedded) = gateway(Profile::Clustered).await;
     let another = crate::support::gateway().await;
     let standalone = std::env::var("GWAG_GATEWAY_STANDALONE_HTTP").ok();
@@ -286,7 +286,7 @@ async fn local_calls_prove_nothing_and_a_dead_address_is_warned_of_once() {
 
 /// The old entries of a gateway that restarts stay, and nobody can remove them.
 #[tokio::test]
-async fn ghosts_are_told_at_the_restart_and_in_the_report() {
+async fn ghosts_are_reported_at_the_restart_and_in_the_report() {
     let (place, embedded) = gateway(Profile::Clustered).await;
     let restart = std::env::var("GWAG_GATEWAY_RESTART").ok();
     if embedded.is_none() && restart.is_none() {

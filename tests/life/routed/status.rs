@@ -93,7 +93,7 @@ async fn a_gateway_that_is_gone_is_unreachable_whatever_was_known() {
 
 /// Found for every kind, as far as a gateway's schema pages show it: for free JSON beside `admin`.
 #[tokio::test]
-async fn our_own_guilt_is_found_and_ends_the_block() {
+async fn our_own_schema_is_found_to_block_and_is_withdrawn() {
     for (what, service) in super::guilty() {
         let gateway = gateway(Profile::Clustered).await;
         let options = Options::new(gateway.target())
@@ -174,7 +174,7 @@ async fn until_the_gateway_has_answered_nothing_is_claimed() {
 
 /// Displaced, with what differs only where the gateway's HTTP port shows it; Refused the same.
 #[tokio::test]
-async fn who_has_the_name_is_told_on_every_gateway() {
+async fn every_gateway_kind_shows_who_has_the_name() {
     for profile in [Profile::Standalone, Profile::Clustered] {
         for with_http in [true, false] {
             let gateway = gateway(profile).await;

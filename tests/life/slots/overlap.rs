@@ -209,7 +209,7 @@ async fn builds_without_a_hold_know_each_other_by_their_mark() {
 
 /// A foreign client never yields: both take the slot in turns, and the status says so until it has gone.
 #[tokio::test]
-async fn a_foreign_client_is_beaten_against_and_its_end_is_told() {
+async fn a_foreign_client_is_beaten_against_and_its_end_is_reported() {
     let place = Place::find().await;
     let ours = build(&place, "ours").await;
     until_state(&ours.registration, State::Listed).await;

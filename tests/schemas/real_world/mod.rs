@@ -64,7 +64,7 @@ fn warnings_about_calls_are_few() {
 
 /// A repair says all that it did, and does nothing to what is good or not to be repaired.
 #[test]
-fn repairs_are_told() {
+fn repairs_are_reported() {
     for case in cases::all() {
         let rules = |service: Service| match options("gateway:1", service).check() {
             Ok(found) => outcome::rules(found.iter()),

@@ -126,7 +126,7 @@ fn a_packaged_copy_is_not_written_to() {
 
 /// A file that cannot be written, here because a directory has its name.
 #[test]
-fn a_lock_file_that_cannot_be_read_or_written_is_told() {
+fn a_lock_file_that_cannot_be_read_or_written_is_reported() {
     let tree = greeter();
     std::fs::create_dir(tree.path().join(lock::FILE)).unwrap();
     let error = failed(debug(&tree, &of_greeter()), Rule::LockFile);

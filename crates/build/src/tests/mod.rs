@@ -149,7 +149,7 @@ fn the_program_tells_faults_by_the_names_of_the_files() {
 }
 
 #[test]
-fn every_fault_is_told_with_its_place_on_disk() {
+fn every_fault_is_reported_with_its_place_on_disk() {
     let tree = greeter();
     let hello = "rpc Hello(common.Name) returns (common.Name);";
     let greeter = format!("{GREETER}service Two {{ {hello} }}\nservice Three {{ {hello} }}\n");
@@ -199,7 +199,7 @@ fn every_fault_is_told_with_its_place_on_disk() {
 }
 
 #[test]
-fn what_is_not_there_is_told() {
+fn what_is_missing_is_reported() {
     let tree = greeter();
     std::fs::remove_file(tree.path().join("proto/common/name.proto")).unwrap();
     let outcome = debug(&tree, &of_greeter());

@@ -12,7 +12,7 @@ use crate::run::free_port;
 use crate::support::{PATIENCE, data, folder, proto, register, signal, tool};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_is_told_line_by_line() {
+async fn what_happens_is_reported_line_by_line() {
     let (control, http) = (free_port(), free_port());
     let (control, http) = (format!("127.0.0.1:{control}"), format!("127.0.0.1:{http}"));
     let mut dev = tool(&folder(""));

@@ -247,7 +247,7 @@ async fn rules_are_allowed_and_warnings_denied() {
 }
 
 #[tokio::test]
-async fn changes_are_told_with_the_code_for_ci() {
+async fn changes_are_reported_with_the_code_for_ci() {
     let folder = folder("good");
     std::fs::create_dir(folder.join("old")).unwrap();
     let old = std::fs::read_to_string(folder.join("proto/greeter.proto")).unwrap();

@@ -226,7 +226,7 @@ struct Vector {
 }
 
 #[test]
-fn hashes_are_exact_or_said_to_be_unsure() {
+fn hashes_are_exact_or_marked_as_unsure() {
     let texts = [
         include_str!("../../../schema/tests/data/hash-vectors.json"),
         include_str!("../../../schema/tests/data/hash-vectors-compiler.json"),

@@ -172,7 +172,7 @@ fn unary_with(field: &str) -> Service {
 }
 
 #[test]
-fn each_field_that_ends_a_gateway_is_told_with_its_place() {
+fn each_field_that_ends_a_gateway_is_reported_with_its_place() {
     let source = "syntax = \"proto3\";\npackage p.v1;\nmessage Q {\n  map<string, string> tags = 1;\n}\n\
                   message A {\n  uint64 n = 1;\n  fixed64 m = 2;\n}\n\
                   service S {\n  rpc Call(Q) returns (stream A);\n}\n";

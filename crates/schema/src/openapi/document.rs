@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_apart() {
+    fn faults_are_distinguished() {
         for text in ["{not json", "hello", "[1]", ""] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -70,7 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn statements_are_told_from_comments_strings_and_fields() {
+    fn statements_are_distinguished_from_comments_strings_and_fields() {
         let source = r#"
             // import "no/comment.proto";
             syntax = "proto3"; /* import "no/block.proto"; */

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bundle_is_told_and_nothing_panics() {
+    fn bytes_that_are_not_a_bundle_are_refused_without_a_panic() {
         let bytes = contents().write();
         let proto = refused(b"syntax = \"proto3\";");
         assert!(proto.contains("these 18 bytes are not a bundle"), "{proto}");

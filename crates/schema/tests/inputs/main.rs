@@ -56,7 +56,7 @@ fn what_gateways_take_passes_however_deep_or_wide() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_told_in_few_findings() {
+fn what_cannot_be_taken_is_reported_in_few_findings() {
     for (kind, n, rule) in [
         ("missing-imports", 2000, Rule::ProtoImportMissing),
         ("deep-package", 100_000, Rule::ProtoUnverified),

@@ -28,7 +28,7 @@ paths:
 "#;
 
 #[test]
-fn parameters_of_a_path_are_told_and_handed_down() {
+fn parameters_of_a_path_are_reported_and_handed_down() {
     let found = checked(SHELF).unwrap();
     let finding = found.iter().next().unwrap();
     assert_eq!(finding.rule(), Rule::OpenApiPathItemParameters);
@@ -71,7 +71,7 @@ fn findings_show_the_text_that_was_given() {
 }
 
 #[test]
-fn long_lines_are_told_with_the_pointer() {
+fn long_lines_are_reported_with_the_pointer() {
     let document = serde_json::json!({
         "openapi": "3.0.3", "info": {"title": "t", "version": "1"},
         "paths": {"/p": {"get": {"operationId": "get it", "responses": {"200": {"description": "a description that makes the line long"}}}}},

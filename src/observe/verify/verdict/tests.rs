@@ -154,7 +154,7 @@ fn pages_that_did_not_answer_are_read_again_until_they_do() {
 }
 
 #[test]
-fn a_registration_that_stands_is_looked_at_once_a_minute() {
+fn a_registration_in_place_is_looked_at_once_a_minute() {
     let mut watch = Watch::of("v1", Some(OURS));
     let looks = watch.see_for(&listed(Some(OURS)), Duration::from_secs(600));
     assert!((10..=14).contains(&looks), "{looks} looks in 10 min");
@@ -208,7 +208,7 @@ fn another_schema_in_a_vn_is_given_way_to_after_a_moment() {
 
 /// `slots` knows whose turn it is.
 #[test]
-fn another_schema_in_an_unstable_slot_is_no_verdict() {
+fn another_schema_in_an_unstable_slot_is_not_a_verdict() {
     let mut watch = Watch::of("unstable", Some(OURS));
     watch.see_for(&listed(Some(THEIRS)), Duration::from_secs(60));
     assert_eq!(*watch.verifier.verdict(), Verdict::NotYet);

@@ -360,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_told_as_the_gateway_tells_them() {
+    fn faults_have_the_gateways_words() {
         for (source, text) in [
             (
                 "{ gql { ",

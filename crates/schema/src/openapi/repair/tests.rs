@@ -173,7 +173,7 @@ fn versions_without_quotes_become_text() {
 }
 
 #[test]
-fn long_enums_are_told_in_short() {
+fn long_enums_are_abbreviated() {
     let values: Vec<_> = (0..300).map(|n| format!("{n}")).collect();
     let (root, found) = repaired(document(
         answer(json!({"type": "string", "enum": values})),

@@ -303,7 +303,7 @@ fn other_objects_have_what_they_must_have() {
 }
 
 #[test]
-fn swagger_is_told_once() {
+fn swagger_is_reported_once() {
     let root = json!({"swagger": "2.0", "info": {}, "definitions": {}});
     let place = "/openapi".to_owned();
     assert_eq!(

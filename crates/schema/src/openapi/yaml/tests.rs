@@ -116,7 +116,7 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_text() {
 }
 
 #[test]
-fn repeated_keys_are_told() {
+fn repeated_keys_are_reported() {
     let found = read("a: 1\nb: {c: 1, d: 2, c: 3}\na: 2\n").unwrap();
     let repeated = found.repeated.iter().map(|it| (it.key.as_str(), it.at));
     assert_eq!(

@@ -106,7 +106,7 @@ fn the_others_and_their_comments_are_white_space() {
 }
 
 #[test]
-fn services_are_told_from_what_only_looks_like_them() {
+fn services_are_distinguished_from_what_only_looks_like_them() {
     let source = r#"syntax = "proto2";
         package service; /* service X { } */ // service Y {
         import "google/protobuf/descriptor.proto";

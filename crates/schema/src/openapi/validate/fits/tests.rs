@@ -156,7 +156,7 @@ fn nothing_is_said_of_what_is_not_sure() {
 }
 
 #[test]
-fn the_place_is_told() {
+fn the_place_is_reported() {
     let schema = json!({"properties": {"a": {"items": {"type": "string"}}}});
     let Verdict::No { at, .. } = judged(&schema, &json!({"a": ["x", 1]}), false) else {
         panic!("it fits");
