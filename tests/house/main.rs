@@ -25,8 +25,13 @@ fn root() -> &'static Path {
 
 /// The source files of the layer in order, without tests and generated code.
 fn sources() -> Vec<PathBuf> {
+    sources_in(&root().join("src"))
+}
+
+/// The same of any folder.
+fn sources_in(folder: &Path) -> Vec<PathBuf> {
     let mut sources = Vec::new();
-    let mut folders = vec![root().join("src")];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();

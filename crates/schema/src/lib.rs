@@ -22,14 +22,14 @@
 #[cfg(feature = "preflight")]
 pub mod calls;
 #[cfg(feature = "preflight")]
+mod checks;
+#[cfg(feature = "preflight")]
 pub mod diff;
 #[doc(hidden)]
 pub mod finding;
 #[cfg(feature = "preflight")]
 pub mod graphql;
-#[cfg(feature = "preflight")]
-mod graphql_check;
-#[cfg(feature = "preflight")]
+#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 #[doc(hidden)]
 pub mod hash;
 #[cfg(feature = "preflight")]
@@ -46,11 +46,11 @@ pub mod proto;
 mod release;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
-pub mod render;
+pub mod renderable;
+#[cfg(feature = "preflight")]
+mod repair;
 #[doc = include_str!("finding/rules.md")]
 pub mod rules {}
-#[cfg_attr(not(feature = "preflight"), allow(dead_code))]
-mod schema_hash;
 #[doc(hidden)]
 pub mod service;
 #[doc(hidden)]
@@ -62,8 +62,8 @@ pub mod sorted;
 pub mod version;
 
 pub use finding::{CheckError, Finding, Findings, Rule, Severity, UnknownRule};
+pub use hash::SchemaHash;
 pub use release::GatewayRelease;
-pub use schema_hash::SchemaHash;
 #[cfg(feature = "preflight")]
 pub use service::graphql_schema;
 pub use service::{

@@ -347,7 +347,7 @@ impl Evidence {
 /// Cancel safe: it changes nothing.
 #[cfg(feature = "preflight")]
 pub(crate) async fn difference(base: Option<&Uri>, service: &Resolved) -> Option<String> {
-    use tower_gwag_schema::proto::difference::{between, between_documents};
+    use tower_gwag_schema::diff::served::{between, between_documents};
     use tower_gwag_schema::service::ServiceKind;
 
     let form = match service.kind {

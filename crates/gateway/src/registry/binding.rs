@@ -6,7 +6,7 @@ use prost_reflect::MethodDescriptor;
 
 use tower_gwag_schema::openapi::Document;
 use tower_gwag_schema::proto::{Compiled, path_of};
-use tower_gwag_schema::render::{self, Unrenderable};
+use tower_gwag_schema::renderable::{self, Unrenderable};
 
 /// The namespace and the version, both as text: the key of a slot.
 pub(crate) type Key = (String, String);
@@ -127,13 +127,13 @@ impl Binding {
 /// The first thing in it that cannot be rendered.
 fn unrenderable((namespace, version): &Key, schema: &Schema) -> Option<Unrenderable> {
     let of_schema = || match schema {
-        Schema::Proto(compiled) => render::proto(namespace, version, compiled)
+        Schema::Proto(compiled) => renderable::proto(namespace, version, compiled)
             .into_iter()
             .next(),
-        Schema::OpenApi(document) => render::openapi(namespace, version, document)
+        Schema::OpenApi(document) => renderable::openapi(namespace, version, document)
             .into_iter()
             .next(),
         Schema::GraphQl { .. } | Schema::Internal => None,
     };
-    render::namespace(namespace).or_else(of_schema)
+    renderable::namespace(namespace).or_else(of_schema)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::feature::Feature;
 use super::{Operation, Subject};
+use crate::finding::Site;
 use crate::finding::{Finding, Rule};
-use crate::render::Site;
 
 /// How many names are listed for each feature.
 const MOST_NAMES: usize = 2;

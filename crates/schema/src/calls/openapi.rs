@@ -8,6 +8,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 use super::feature::Feature;
 use super::reach::reach;
 use super::{Operation, Subject, graphql_addresses};
+use crate::finding::Site;
 use crate::graphql::{
     self, FieldSource, GrpcMethod, Location, OperationKind, Schema, Target, TypeId, TypeKind,
     grpc_methods,
@@ -15,7 +16,6 @@ use crate::graphql::{
 use crate::openapi::references::{followed, is_data, is_map, path_item};
 use crate::openapi::{Document, keywords, step};
 use crate::release::GatewayRelease;
-use crate::render::Site;
 
 /// The methods that gateways serve.
 const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];

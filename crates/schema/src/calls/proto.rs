@@ -7,9 +7,9 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, 
 use super::feature::Feature;
 use super::reach::reach;
 use super::{Operation, Subject, graphql_addresses};
+use crate::finding::Site;
 use crate::graphql::{OperationKind, Schema, Target};
 use crate::proto::{Compiled, path_of};
-use crate::render::Site;
 
 /// A trait of a field that does not survive a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

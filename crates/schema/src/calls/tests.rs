@@ -1,8 +1,9 @@
 //! Each feature in a minimal source, and a sibling source without it that has no findings.
 
 use super::*;
-use crate::finding::{Finding, Severity};
-use crate::service::{check, check_for};
+use crate::finding::{Finding, Rule, Severity};
+use crate::release::GatewayRelease;
+use crate::service::{Service, check, check_for};
 
 fn proto(messages: &str, methods: &str) -> Service {
     let source = format!("syntax = \"proto3\"; package p.v1; {messages} service S {{ {methods} }}");

@@ -2,8 +2,8 @@
 
 use super::feature::Feature;
 use super::{Operation, Subject};
+use crate::finding::Site;
 use crate::graphql::{Introspection, OperationKind, Schema, Target};
-use crate::render::Site;
 
 pub(crate) fn operations(
     (namespace, version): (&str, &str),

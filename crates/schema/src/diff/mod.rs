@@ -3,16 +3,18 @@
 mod graphql;
 mod grpc;
 mod http;
+#[doc(hidden)]
+pub mod served;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::finding::CheckError;
 use crate::finding::Findings;
+use crate::finding::Site;
 use crate::graphql::Place;
 use crate::openapi::locate::spots;
 use crate::release::GatewayRelease;
-use crate::render::Site;
 use crate::service::evidence::Parsed;
 use crate::service::{Checks, Purpose, Resolved, Service, resolve};
 

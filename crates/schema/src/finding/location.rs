@@ -4,6 +4,18 @@ use std::fmt;
 
 use crate::masked::blotted;
 
+/// A place in a schema, before it is looked up in the text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Site {
+    Nowhere,
+    /// A file, and a path into its FileDescriptorProto.
+    Proto(String, Vec<i32>),
+    /// A JSON pointer into an OpenAPI document.
+    OpenApi(String),
+    /// A line of an OpenAPI document, and a column in characters; both from 1.
+    Mark(usize, usize),
+}
+
 /// Part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {

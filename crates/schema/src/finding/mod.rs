@@ -10,6 +10,7 @@ use std::fmt;
 pub use error::CheckError;
 pub use findings::Findings;
 pub(crate) use findings::MOST_FINDINGS;
+pub use location::Site;
 use location::Spot;
 pub use rule::{Rule, UnknownRule};
 

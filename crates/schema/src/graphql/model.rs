@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::pointer::Pointer;
 use super::text::Annotation;
+use crate::finding::Site;
 use crate::sorted::Sorted;
 use crate::version::Version;
 
@@ -428,5 +429,18 @@ impl TypeRef {
     /// Whether it has neither `!` nor a list.
     pub(super) fn is_bare(self) -> bool {
         !self.non_null && !self.is_list
+    }
+}
+
+// === impl Place ===
+
+impl From<&Place> for Site {
+    fn from(place: &Place) -> Self {
+        match place {
+            Place::Proto(file, path) => Self::Proto(file.to_string(), path.clone()),
+            Place::OpenApi(pointer) => Self::OpenApi(pointer.to_string()),
+            Place::GraphQl(0, _) | Place::Nowhere => Self::Nowhere,
+            Place::GraphQl(line, column) => Self::Mark(*line, *column),
+        }
     }
 }

@@ -6,10 +6,10 @@ use std::fmt;
 use crate::json::{self, Value};
 
 use crate::finding::Rule;
+use crate::finding::Site;
 use crate::openapi::references;
 use crate::openapi::validate::{self, Faults};
 use crate::openapi::yaml::{self, Times};
-use crate::render::Site;
 
 /// The HTTP methods that are operations of a path item.
 pub(crate) const METHODS: [&str; 8] = [

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, Span};
 
+use crate::finding::Site;
 use crate::finding::location::{Lines, Spot};
-use crate::render::Site;
 
 /// Deeper values are not located: findings show their pointers instead.
 const MAX_DEPTH: usize = 256;

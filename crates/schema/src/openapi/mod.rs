@@ -1,7 +1,5 @@
-//! OpenAPI documents: parsed, checked and repaired for gateways.
+//! OpenAPI documents: parsed and validated as gateways do.
 
-#[cfg(feature = "preflight")]
-pub(crate) mod check;
 #[cfg(feature = "preflight")]
 mod document;
 #[cfg(feature = "preflight")]
@@ -10,8 +8,6 @@ pub(crate) mod keywords;
 pub(crate) mod locate;
 #[cfg(feature = "preflight")]
 pub(crate) mod references;
-#[cfg(feature = "preflight")]
-pub(crate) mod repair;
 pub(crate) mod title;
 #[cfg(feature = "preflight")]
 pub(crate) mod validate;

@@ -14,11 +14,11 @@ use prost_reflect::{
 use protox::Compiler;
 use protox::file::{File, FileResolver};
 
+use crate::finding::Site;
 use crate::proto::fault::{self, ProtoFault};
 use crate::proto::handed::{self, Changes};
 use crate::proto::link::{self, Imports, Linked, LinkedFile};
 use crate::proto::semantics;
-use crate::render::Site;
 
 /// The name that a gateway gives to a proto binding without a namespace.
 pub const UNNAMED: &str = "entry";

@@ -1,17 +1,11 @@
-//! Proto sources: compiled, checked, printed and split for gateways.
+//! Proto sources: compiled, judged, printed and split for gateways.
 
-#[cfg(feature = "preflight")]
-pub(crate) mod check;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod comments;
 #[cfg(feature = "preflight")]
 mod compile;
 #[cfg(feature = "preflight")]
 pub(crate) mod descriptor_set;
-#[cfg(feature = "preflight")]
-pub mod difference;
-#[cfg(feature = "preflight")]
-pub(crate) mod encode;
 #[cfg(feature = "preflight")]
 pub(crate) mod fault;
 #[cfg(feature = "preflight")]

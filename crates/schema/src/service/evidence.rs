@@ -3,7 +3,7 @@
 #[cfg(feature = "preflight")]
 use super::bundle::Checked;
 use super::{Resolved, ServiceKind};
-use crate::schema_hash::SchemaHash;
+use crate::hash::SchemaHash;
 
 /// Facts taken from the compiled schema; empty without the feature `preflight`.
 #[derive(Clone, Debug, Default)]
@@ -128,13 +128,13 @@ pub(super) use inspect::{Reading, Subject, inspect};
 mod inspect {
     use super::{Evidence, Parsed};
     use crate::finding::{Finding, Rule};
+    use crate::hash::SchemaHash;
     use crate::name::is_name;
     use crate::openapi::{Document, Operation};
     use crate::release::GatewayRelease;
-    use crate::schema_hash::SchemaHash;
     use crate::service::Binding;
     use crate::service::{Purpose, ServiceKind};
-    use crate::{graphql_check, hash, openapi, proto};
+    use crate::{checks, hash, openapi, proto};
 
     /// An OpenAPI document as it was read, or why it cannot be.
     pub(in crate::service) type Reading = Result<Document, openapi::Fault>;
@@ -171,7 +171,7 @@ mod inspect {
                 let document = document.unwrap_or_else(|| openapi::read(text));
                 let (given, allowed) = (subject.given, subject.allowed);
                 let checked =
-                    openapi::check::check(namespace, version, document, given, allowed, release);
+                    checks::openapi::check(namespace, version, document, given, allowed, release);
                 let operations = checked.document.as_ref().map(Document::operations);
                 let mut operations = operations.unwrap_or_default();
                 // Gateways ignore all other methods.
@@ -187,7 +187,7 @@ mod inspect {
             }
             ServiceKind::GraphQl => {
                 let (found, read) =
-                    graphql_check::check(namespace, version, subject.introspection, release);
+                    checks::graphql::check(namespace, version, subject.introspection, release);
                 let evidence = Evidence {
                     parsed: read.map(|it| Parsed::GraphQl(it).into()),
                     ..Evidence::default()
@@ -214,7 +214,7 @@ mod inspect {
             namespace => namespace,
         };
         let outcome = proto::compile(namespace, &binding.proto_source, &binding.proto_imports);
-        let (found, has_operations) = proto::check::check(
+        let (found, has_operations) = checks::proto::check(
             namespace,
             &binding.version,
             subject.entry,

@@ -2,6 +2,8 @@
 
 mod binding;
 pub mod bundle;
+#[cfg(feature = "preflight")]
+mod calls;
 mod collect;
 #[cfg(feature = "preflight")]
 mod descriptors;
@@ -10,23 +12,31 @@ mod proto_files;
 mod resolve;
 mod schema;
 mod set;
+#[cfg(feature = "preflight")]
+mod shared_routes;
 mod split;
 
 use std::fmt;
 
 use crate::finding::Rule;
-use crate::version::Version;
 #[cfg(feature = "preflight")]
-use crate::{CheckError, Finding, Findings, GatewayRelease, SchemaHash};
+use crate::finding::{CheckError, Finding, Findings};
+#[cfg(feature = "preflight")]
+use crate::hash::SchemaHash;
+#[cfg(feature = "preflight")]
+use crate::release::GatewayRelease;
+use crate::version::Version;
 pub use binding::Binding;
 pub use proto_files::{ProtoFiles, read_file};
 pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
 pub use schema::{IntoOpenApiDocument, OpenApiDocument};
 #[cfg(feature = "preflight")]
 pub use set::graphql_schema;
-pub use set::{check, check_for, not_allowable, resolve, sizes};
 #[cfg(feature = "preflight")]
-pub(crate) use set::{schema_of, unknown_schemas};
+pub(crate) use set::schema_of;
+#[cfg(feature = "preflight")]
+use set::unknown_schemas;
+pub use set::{check, check_for, not_allowable, resolve, sizes};
 
 use schema::{ProtoSource, Schema};
 

@@ -450,7 +450,7 @@ pub(super) fn repaired(
     text: &[u8],
     version: &str,
 ) -> (super::evidence::Reading, Vec<Finding>) {
-    use crate::openapi::repair;
+    use crate::repair;
 
     if !document.lost().is_empty() {
         return (openapi::read(text), Vec::new());

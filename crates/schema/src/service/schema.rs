@@ -175,8 +175,8 @@ impl OpenApiDocument {
     #[must_use]
     pub fn repaired(
         &self,
-        version: crate::Version,
-    ) -> Option<(serde_json::Value, crate::Findings)> {
+        version: crate::version::Version,
+    ) -> Option<(serde_json::Value, crate::finding::Findings)> {
         let read = crate::openapi::read_as_written(&self.0).ok()?;
         let (document, changes) = super::resolve::repaired(read, &self.0, &version.to_string());
         let document = document.ok().filter(|_| !changes.is_empty())?;

@@ -24,14 +24,14 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::json::{Map, Value};
 
-pub(super) use self::objects::{NO_DESCRIPTION, is_identifier};
+pub(crate) use self::objects::{NO_DESCRIPTION, is_identifier};
 
 use self::kinds::{Field, Kind, Shape};
 use self::targets::{Targets, reference_of};
 use self::trail::{Step, Trail};
 use crate::finding::Rule;
+use crate::finding::Site;
 use crate::openapi::{Fault, step};
-use crate::render::Site;
 
 /// The faults of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::layers::Layers;
 use super::targets::reference_of;
 use super::{Fault, Stage, Walk};
 use crate::finding::Rule;
+use crate::finding::Site;
 use crate::openapi::step;
-use crate::render::Site;
 
 /// The direction in which a value is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,11 +10,12 @@ use prost_reflect::prost_types::{
 use prost_reflect::{DynamicMessage, FileDescriptor, Value};
 
 use crate::proto::Compiled;
-use crate::proto::encode::encode;
 use crate::proto::handed;
 use crate::proto::lex::Source;
 use crate::proto::source_info;
-use crate::schema_hash::SchemaHash;
+
+use super::SchemaHash;
+use super::encode::encode;
 
 /// The hash of raw bytes: an OpenAPI document, or the `data` member of an introspection reply.
 #[must_use]
@@ -208,9 +209,9 @@ mod tests {
     /// Recorded from a gateway, and from its compiler (protocompile 0.14.1) for comments and white space
     /// in every place.
     const VECTORS: [&str; 3] = [
-        include_str!("../tests/data/hash-vectors.json"),
-        include_str!("../tests/data/hash-vectors-compiler.json"),
-        include_str!("../tests/data/hash-vectors-options.json"),
+        include_str!("../../tests/data/hash-vectors.json"),
+        include_str!("../../tests/data/hash-vectors-compiler.json"),
+        include_str!("../../tests/data/hash-vectors-options.json"),
     ];
 
     #[test]

@@ -2,11 +2,12 @@
 
 use crate::calls;
 use crate::finding::Rule;
+use crate::finding::Site;
 use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
 use crate::graphql::Introspection;
 use crate::release::GatewayRelease;
-use crate::render::{self, Effect, Site, Unrenderable};
+use crate::renderable::{self, Effect, Unrenderable};
 
 /// The file name of the schema in findings.
 const FILE: &str = "graphql";
@@ -41,7 +42,7 @@ pub(crate) fn check(
             return (vec![finding], None);
         }
     };
-    let judged = render::judge_graphql(namespace, version, &introspection, release);
+    let judged = renderable::judge_graphql(namespace, version, &introspection, release);
     let place = |site: &Site| {
         let at = match site {
             Site::Mark(line, column) => Some(lines.at_mark(*line, *column, 1)),
@@ -88,7 +89,7 @@ fn read(text: &str) -> Read {
 fn explain(found: &Unrenderable, version: &str) -> Finding {
     let name = &found.name;
     let (message, help) = match found.rule {
-        Rule::SchemaText => return render::broken_text(found),
+        Rule::SchemaText => return renderable::broken_text(found),
         Rule::GraphQlFieldName => (
             format!(
                 "a root field is called `{name}`, which gateways use for the version `{version}`, its \

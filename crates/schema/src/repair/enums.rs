@@ -6,7 +6,7 @@ use crate::json::Value;
 
 use crate::finding::Rule;
 use crate::name::is_name;
-use crate::render::names;
+use crate::renderable::names;
 
 use super::walk;
 

@@ -7,13 +7,14 @@ use crate::json::Value;
 use crate::calls;
 use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
+use crate::finding::Site;
 use crate::finding::{Finding, Place, Severity};
 use crate::openapi::locate::spots;
 use crate::openapi::references;
 use crate::openapi::validate;
 use crate::openapi::{Document, Fault};
 use crate::release::GatewayRelease;
-use crate::render::{self, Effect, Site, Unrenderable};
+use crate::renderable::{self, Effect, Unrenderable};
 
 /// The file name of the document in findings.
 const FILE: &str = "openapi";
@@ -57,7 +58,7 @@ pub(crate) fn check(
                 };
                 few.add(fault.rule, severity, || of_fault(fault));
             }
-            let judged = render::judge_openapi(namespace, version, document.as_json(), release);
+            let judged = renderable::judge_openapi(namespace, version, document.as_json(), release);
             // A component whose name is refused for this reason is reported once.
             let told = document.lost().iter().chain(&faults);
             let told: HashSet<_> = told.map(|it| (it.rule, &it.site)).collect();
@@ -342,7 +343,7 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
             ),
             "rename the component or operation".to_owned(),
         ),
-        Rule::SchemaText => return (render::broken_text(found), found.site.clone()),
+        Rule::SchemaText => return (renderable::broken_text(found), found.site.clone()),
         _ if found.effect == Effect::BreaksText => (
             format!(
                 "the component `{name}` is no name: {names}; gateways serve it, but nobody can read \

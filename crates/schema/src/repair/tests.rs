@@ -8,7 +8,7 @@ use crate::json::json;
 use super::*;
 use crate::openapi::Document;
 use crate::openapi::validate;
-use crate::render;
+use crate::renderable;
 
 /// Repairs once, and checks that repairing again has no effect.
 fn repaired(mut root: Value) -> (Value, Vec<Finding>) {
@@ -23,7 +23,7 @@ fn repaired(mut root: Value) -> (Value, Vec<Finding>) {
 fn is_acceptable(root: &Value) -> bool {
     let document = Document::of(root.clone());
     document.faults() == validate::Faults::default()
-        && render::openapi("s", "v1", &document).is_empty()
+        && renderable::openapi("s", "v1", &document).is_empty()
 }
 
 fn document(paths: Value, schemas: Value) -> Value {
@@ -343,7 +343,7 @@ const NOT_REPAIRED: [&str; 21] = [
 #[test]
 fn of_the_cases_that_gateways_do_not_serve_those_remain_that_only_people_can_mend() {
     let cases: Vec<Case> =
-        serde_json::from_str(include_str!("../../../tests/data/render-cases.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/data/render-cases.json")).unwrap();
     let (mut cured, mut left, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for case in cases.iter().filter(|case| case.kind == "openapi") {
         // The few YAML documents need no repair.

@@ -121,7 +121,7 @@ fn of_proto(compiled: &Compiled) -> Vec<(String, String)> {
 fn of_document(document: &Document) -> Vec<(String, String)> {
     let operations = document.operations().into_iter();
     operations
-        .filter(|it| super::openapi::is_served(&it.method))
+        .filter(|it| crate::calls::is_served(&it.method))
         .map(|it| (format!("{} ", it.method), it.path))
         .collect()
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::finding::Finding;
-use crate::finding::Rule;
+use crate::finding::{Rule, Site};
 use crate::graphql::{
     Failure, FailureKind, Flaw, FlawKind, Introspection, Place, Pointer, Schema, Selection, Source,
     Sources,
@@ -40,18 +40,6 @@ pub enum Effect {
     BreaksText,
     /// The schema is served with something missing.
     Loses,
-}
-
-/// A place in a schema.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Site {
-    Nowhere,
-    /// A file, and a path into its FileDescriptorProto.
-    Proto(String, Vec<i32>),
-    /// A JSON pointer into an OpenAPI document.
-    OpenApi(String),
-    /// A line of an OpenAPI document, and a column in characters; both from 1.
-    Mark(usize, usize),
 }
 
 /// The schema generated from a source, and all its defects.
@@ -410,19 +398,6 @@ impl Unrenderable {
             site,
             effect: Effect::Blocks,
             text: failure.text.clone(),
-        }
-    }
-}
-
-// === impl Site ===
-
-impl From<&Place> for Site {
-    fn from(place: &Place) -> Self {
-        match place {
-            Place::Proto(file, path) => Self::Proto(file.to_string(), path.clone()),
-            Place::OpenApi(pointer) => Self::OpenApi(pointer.to_string()),
-            Place::GraphQl(0, _) | Place::Nowhere => Self::Nowhere,
-            Place::GraphQl(line, column) => Self::Mark(*line, *column),
         }
     }
 }

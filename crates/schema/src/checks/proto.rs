@@ -6,11 +6,12 @@ use prost_reflect::Kind;
 
 use crate::calls;
 use crate::finding::Rule;
+use crate::finding::Site;
 use crate::finding::location::Lines;
 use crate::finding::{Finding, Place};
 use crate::proto::{CompileFault, Compiled, path_of};
 use crate::release::GatewayRelease;
-use crate::render::{self, Effect, Judged, Site, Unrenderable};
+use crate::renderable::{self, Effect, Judged, Unrenderable};
 
 /// Further findings about one source are dropped.
 const MOST_FINDINGS: usize = 100;
@@ -30,7 +31,7 @@ pub(crate) fn check(
     };
     match outcome {
         Ok(compiled) => {
-            let judged = render::judge_proto(namespace, version, compiled, release);
+            let judged = renderable::judge_proto(namespace, version, compiled, release);
             let found = of_compiled(version, compiled, &judged, &shown);
             (found, judged.has_operations)
         }
@@ -109,7 +110,7 @@ fn explain(found: &Unrenderable, version: &str, compiled: &Compiled) -> Finding 
             ),
             "register each as a service of its own with `.split_services()`".to_owned(),
         ),
-        Rule::SchemaText => return render::broken_text(found),
+        Rule::SchemaText => return renderable::broken_text(found),
         Rule::ProtoTwoServices => (
             format!(
                 "`{name}` is one service too many: a gateway serves only one `service` of an entry file"

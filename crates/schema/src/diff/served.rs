@@ -1,4 +1,4 @@
-//! Describes the differences between two schemas.
+//! In what the schema that a gateway serves differs from ours.
 
 use std::collections::BTreeMap;
 

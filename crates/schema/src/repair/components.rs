@@ -11,7 +11,7 @@ use crate::name::{is_name, suggest};
 use crate::openapi::references::decoded;
 use crate::openapi::step;
 use crate::openapi::validate::is_identifier;
-use crate::render::names;
+use crate::renderable::names;
 
 const SCHEMAS: &str = "/components/schemas";
 

@@ -1,6 +1,14 @@
 //! The canonical hash of a schema, by which a gateway tells two schemas apart.
 
+#[cfg(feature = "preflight")]
+mod canonical;
+#[cfg(feature = "preflight")]
+mod encode;
+
 use std::fmt;
+
+#[cfg(feature = "preflight")]
+pub use canonical::*;
 
 /// The hash by which a gateway tells two schemas apart (`hash_hex` in its list of services), as far
 /// as it can be computed without asking one.
