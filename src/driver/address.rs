@@ -5,14 +5,137 @@
 //! (contract, Address strings).
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::control::address::SPELLINGS;
-use crate::control::address::{dialled, is_of_this_host, with_port};
+use crate::control::Gateway;
+use crate::control::address::{
+    SPELLINGS, dialled, is_bound, is_of_this_host, respelled, with_port,
+};
 use crate::error::{Error, ErrorKind};
-use crate::options::Advertise;
+use crate::observe::proof::Callers;
+use crate::options::{Advertise, Config};
+use tower_gwag_schema::service::{Resolved, ServiceKind};
+
+/// The address of one registration: what it advertises, and where that leads as far as is known.
+#[derive(Debug)]
+pub(super) struct Address {
+    bound: Option<SocketAddr>,
+    /// `None`: the address keeps its spelling.
+    spellings: Option<Mutex<Spellings>>,
+    /// The gateway's addresses as last resolved.
+    gateways: Mutex<Vec<SocketAddr>>,
+    /// The address advertised to a gateway; hold and service must have it byte by byte.
+    advertised: Mutex<Option<(usize, String)>>,
+    /// The addresses of the advertised name, if it is this server.
+    named: Mutex<Vec<IpAddr>>,
+}
+
+// === impl Address ===
+
+impl Address {
+    pub(super) fn new(config: &Config, bound: Option<SocketAddr>) -> Self {
+        // Each process starts with another spelling.
+        let spellings = || Spellings::new(config.seed, config.is_all_proto()).into();
+        Self {
+            bound,
+            spellings: config.respells.then(spellings),
+            gateways: Mutex::default(),
+            advertised: Mutex::default(),
+            named: Mutex::default(),
+        }
+    }
+
+    pub(super) fn bound(&self) -> Option<SocketAddr> {
+        self.bound
+    }
+
+    /// The address to advertise to this gateway.
+    pub(super) async fn at(
+        &self,
+        gateway: usize,
+        connection: &Gateway,
+        config: &Config,
+    ) -> Result<String, Error> {
+        if let Some((of, address)) = &*lock(&self.advertised)
+            && *of == gateway
+        {
+            return Ok(address.clone());
+        }
+        let gateways = connection.addresses().await;
+        let mut address = advertised(&config.advertise, self.bound, &gateways)?;
+        if let Some(scheme) = &config.advertise_scheme {
+            address.insert_str(0, &format!("{scheme}://"));
+        }
+        // Without the gateway's address the route is a guess, and is made again next time.
+        if !gateways.is_empty() {
+            *lock(&self.advertised) = Some((gateway, address.clone()));
+        }
+        *lock(&self.gateways) = gateways;
+        Ok(address)
+    }
+
+    /// Spells the address afresh for each registration.
+    pub(super) fn respell(&self, address: &mut String, life: u32) {
+        if let Some(spellings) = &self.spellings {
+            *address = respelled(address, lock(spellings).of_life(life));
+        }
+    }
+
+    /// Where the calls of the current gateway come from.
+    pub(super) fn callers(&self) -> Callers {
+        let gateways = lock(&self.gateways);
+        let mut hosts: Vec<IpAddr> = gateways.iter().map(SocketAddr::ip).collect();
+        drop(gateways);
+        let advertised = lock(&self.advertised);
+        let advertised = advertised.as_ref().map(|(_, address)| &**address);
+        let Some((host, port)) = advertised.and_then(dialled) else {
+            let is_bound = false;
+            return Callers { hosts, is_bound };
+        };
+        let ips = match host.parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => lock(&self.named).clone(),
+        };
+        let is_bound = self.bound.is_some_and(|bound| {
+            let mut dialled = ips.iter().map(|ip| SocketAddr::new(*ip, port));
+            dialled.any(|dialled| is_bound(dialled, bound))
+        });
+        // A gateway on this host calls from the same address that it dials.
+        if hosts.iter().copied().any(is_of_this_host) {
+            hosts.extend(ips);
+        }
+        Callers { hosts, is_bound }
+    }
+
+    /// Sets the addresses that the advertised name resolves to.
+    pub(super) fn name_is(&self, ips: Vec<IpAddr>) {
+        *lock(&self.named) = ips;
+    }
+
+    /// Why the current gateway cannot reach `address`, if so.
+    pub(super) fn unreachable(&self, address: &str) -> Option<&'static str> {
+        unreachable_from(address, &lock(&self.gateways))
+    }
+
+    /// `<first namespace>@<host name>:<port>`.
+    pub(super) fn default_instance_id(&self, config: &Config, advertised: &str) -> String {
+        let namespace = config.services.first().map(|first| &*first.namespace);
+        let host = host_name();
+        let port = match self.bound {
+            Some(bound) => bound.port().to_string(),
+            None => advertised.rsplit(':').next().unwrap_or_default().to_owned(),
+        };
+        format!("{}@{host}:{port}", namespace.unwrap_or_default())
+    }
+}
+
+/// These values are only replaced whole, so they are valid after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The address to advertise for a server bound to `bound`; `gateways` are the gateway's resolved
 /// addresses, best first.
@@ -93,6 +216,30 @@ pub(crate) fn unreachable_from(advertised: &str, gateways: &[SocketAddr]) -> Opt
         IpAddr::V6(ip) if ip.is_unicast_link_local() => Some("a link-local address"),
         _ => None,
     }
+}
+
+/// The remedy if the server has TLS and a gateway dials `address` without it; `None` if it does not
+/// (contract, TLS towards the services).
+pub(super) fn remedy_for_tls(
+    services: &[Resolved],
+    address: &str,
+    gateway_has_tls: bool,
+) -> Option<&'static str> {
+    let address_has_tls = address.starts_with("https://");
+    let is_in_plaintext = |it: &&Resolved| match it.kind {
+        ServiceKind::Proto => !gateway_has_tls,
+        ServiceKind::OpenApi => !address_has_tls,
+        // A full URL may lead anywhere.
+        ServiceKind::GraphQl => !address_has_tls && it.binding.graphql_endpoint.starts_with('/'),
+    };
+    let kind = services.iter().find(is_in_plaintext)?.kind;
+    Some(match kind {
+        ServiceKind::Proto => {
+            "serve gRPC in plaintext (only a clustered gateway that has TLS itself dials gRPC \
+             services with it)"
+        }
+        ServiceKind::OpenApi | ServiceKind::GraphQl => "use `Options::advertise_scheme(\"https\")`",
+    })
 }
 
 /// After this time a gateway has forgotten a spelling.

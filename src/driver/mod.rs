@@ -6,6 +6,7 @@ mod caller;
 mod clean_ups;
 mod doubts;
 mod first_gateway;
+mod ghosts;
 mod last_resort;
 mod leave_record;
 mod life;

@@ -8,8 +8,7 @@ use http::Uri;
 use tokio::sync::Semaphore;
 use tonic::transport::Endpoint;
 
-use super::checks;
-use super::{Advertise, Options};
+use super::{Advertise, Options, advertise, checks};
 use crate::control::address::{AddressForm, form_of};
 use crate::control::proto::ServiceBinding;
 use crate::control::{Credentials, Target};
@@ -19,12 +18,18 @@ use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::{
     Binding, Checks, Purpose, Resolved, Service, ServiceKind, not_allowable, resolve, sizes,
 };
-use tower_gwag_schema::{Findings, Rule};
+use tower_gwag_schema::{Findings, GatewayRelease, Rule};
 
 /// A timeout of the user's endpoint would cancel calls on the wire, and each may leave an unknown
 /// entry on the gateway; a call that waits behind a limit would look unanswered. The registration
 /// has its own deadlines.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+// What users do not set. Leaving may take 5 s longer than the drain.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(25);
+const RECLAIM_AFTER: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Checked options, with every value filled in.
 #[derive(Clone, Debug)]
@@ -67,6 +72,48 @@ pub(crate) struct GatewayConfig {
     pub(crate) private: bool,
 }
 
+// === impl Options ===
+
+impl Options {
+    /// The drain timeout, or its default within the leave timeout.
+    pub(crate) fn longest_drain(&self) -> Duration {
+        // A leave timeout of zero is refused anyway.
+        let leave = self.longest_leave();
+        let default = match leave.is_zero() {
+            true => DRAIN_TIMEOUT,
+            false => DRAIN_TIMEOUT.min(leave / 5 * 4),
+        };
+        self.drain_timeout.unwrap_or(default)
+    }
+
+    /// The leave timeout, or its default.
+    pub(crate) fn longest_leave(&self) -> Duration {
+        self.leave_timeout.unwrap_or(LEAVE_TIMEOUT)
+    }
+
+    /// The time for which a vN must be free, or its default.
+    pub(crate) fn free_for(&self) -> Duration {
+        self.reclaim_after.unwrap_or(RECLAIM_AFTER)
+    }
+
+    /// The gateway release that schemas are checked against.
+    pub(crate) fn release(&self) -> GatewayRelease {
+        self.gateway_release.unwrap_or_default()
+    }
+
+    /// The build tag, if any: from the options, or from `GWAG_BUILD_TAG` when this crate was built.
+    pub(crate) fn tag(&self) -> Option<&str> {
+        let tag = self.build_tag.as_deref();
+        tag.or(option_env!("GWAG_BUILD_TAG"))
+            .filter(|tag| !tag.is_empty())
+    }
+
+    /// The quiet time, or its default within the drain timeout.
+    pub(crate) fn quiet_time(&self) -> Duration {
+        self.quiet.unwrap_or(QUIET.min(self.longest_drain()))
+    }
+}
+
 // === impl Config ===
 
 impl Config {
@@ -90,7 +137,7 @@ impl Config {
         found.extend(checks::timeouts(options));
         found.keep(options.credentials.check());
         let gateway_http = found.keep(checks::gateway_http(options)).flatten();
-        found.extend(checks::advertised(options, &services));
+        found.extend(advertise::advertised(options, &services));
         // A user who advertises a path has taken `servers` into account.
         if options.advertise.has_path() {
             found.allow(&[Rule::CallsBasePath]);
@@ -98,7 +145,7 @@ impl Config {
         found.extend(sizes(&services));
         found.extend(checks::unchecked(options));
         found.extend(options.noted.iter().cloned());
-        found.extend(options.said.overruled(options, super::settings::PREFIX));
+        found.extend(options.said.overruled(options, super::environment::PREFIX));
         found.allow(&options.allowed);
         let allowed = options.services.iter().flat_map(Service::allowed);
         found.extend(not_allowable(allowed.chain(&options.allowed)));

@@ -1,22 +1,27 @@
 //! The options of one registration, with their defaults.
 
+mod advertise;
 mod checks;
 mod clients;
 mod config;
+mod environment;
 mod gateway;
 mod overruled;
+mod reading;
+#[cfg(feature = "serde")]
 mod settings;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use checks::{advertised, gateway_http, instance, ttl_seconds};
+pub(crate) use advertise::{Advertise, advertised};
+pub(crate) use checks::{gateway_http, instance, ttl_seconds};
 pub(crate) use config::{Config, GatewayConfig};
+pub use environment::{Environment, no_gateway};
 pub use gateway::GatewayAddress;
 #[cfg(feature = "serde")]
 pub use settings::Settings;
-pub use settings::{Environment, no_gateway};
 
 use crate::control::Credentials;
 #[cfg(feature = "tls")]
@@ -30,20 +35,10 @@ use tower_gwag_schema::Findings;
 use tower_gwag_schema::GatewayRelease;
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
-use tower_gwag_schema::masked::masked_url;
 use tower_gwag_schema::service::Service;
 
 /// Calls that usually never end.
 const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."];
-
-/// The default; leaving may take 5 s longer.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// The default.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(25);
-/// The default.
-const RECLAIM_AFTER: Duration = Duration::from_secs(2);
-/// The default.
-const QUIET: Duration = Duration::from_millis(100);
 
 /// What to register, with which gateway, and how.
 ///
@@ -196,39 +191,6 @@ pub struct Options {
     pub(crate) readiness: Option<Readiness>,
 }
 
-/// The address to advertise.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Advertise {
-    /// The bound address.
-    Bound,
-    /// This host with the bound port.
-    Host(String),
-    /// Exactly this.
-    Exactly(String),
-}
-
-impl Advertise {
-    /// Whether the advertised address is a base URL with a path.
-    pub(crate) fn has_path(&self) -> bool {
-        let Self::Exactly(address) = self else {
-            return false;
-        };
-        let host_and_path = address.split_once("://").map(|(_, rest)| rest);
-        let path = host_and_path.and_then(|it| it.split_once('/'));
-        path.is_some_and(|(_, path)| !path.trim_matches('/').is_empty())
-    }
-}
-
-impl fmt::Debug for Advertise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bound => f.write_str("Bound"),
-            Self::Host(host) => write!(f, "Host({:?})", masked_url(host)),
-            Self::Exactly(address) => write!(f, "Exactly({:?})", masked_url(address)),
-        }
-    }
-}
-
 /// What the server does when a gateway refuses the content of its registration.
 ///
 /// Other failures, such as a gateway that is down, never stop a server.
@@ -341,50 +303,6 @@ impl Options {
     /// Adds several services.
     pub fn services(mut self, services: impl IntoIterator<Item = Service>) -> Self {
         self.services.extend(services);
-        self
-    }
-
-    /// The address that the gateway dials: `host:port`, or, for OpenAPI services only, a base URL
-    /// such as `https://pets.example/v2`. Addresses that cannot be dialled are refused: `0.0.0.0`,
-    /// `[::]`, port 0.
-    ///
-    /// A service becomes [`Routed`](crate::State::Routed) only if this is the address that the
-    /// server is bound to: a call to the bound address proves nothing about another one.
-    ///
-    /// The `host:port` of a gRPC service is sent in a fresh spelling, see
-    /// [`verbatim_address`](Self::verbatim_address); any other address is sent exactly as written.
-    pub fn advertise(mut self, address: impl Into<String>) -> Self {
-        self.advertise = Advertise::Exactly(address.into());
-        self
-    }
-
-    /// The scheme with which the gateway dials the bound port, or that of
-    /// [`advertise_host`](Self::advertise_host): `https` if this server terminates TLS itself,
-    /// `http` otherwise. For OpenAPI and GraphQL services only.
-    ///
-    /// Without it, a gateway dials these services in plaintext. Gateways use no scheme for gRPC
-    /// services: a clustered gateway that was started with TLS dials all of them with its own
-    /// (mutual) TLS, every other gateway in plaintext.
-    pub fn advertise_scheme(mut self, scheme: impl Into<String>) -> Self {
-        self.advertise_scheme = Some(scheme.into());
-        self
-    }
-
-    /// The host that the gateway dials, with the port that the server is bound to.
-    pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
-        self.advertise = Advertise::Host(host.into());
-        self
-    }
-
-    /// Sends the address of gRPC services as written, without leading zeros before the port.
-    ///
-    /// By default, `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in a different spelling
-    /// at each start and each re-registration: with up to 5 zeros and, if all services are gRPC,
-    /// also with `dns:///` in front. A gateway keys its connections, and the back-off after failed
-    /// ones, by the spelling; with an unchanged spelling it would not call a service for many
-    /// seconds after an outage.
-    pub fn verbatim_address(mut self) -> Self {
-        self.verbatim_address = true;
         self
     }
 
@@ -516,44 +434,6 @@ impl Options {
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = Some(timeout);
         self
-    }
-
-    /// The drain timeout, or its default within the leave timeout.
-    pub(crate) fn longest_drain(&self) -> Duration {
-        // A leave timeout of zero is refused anyway.
-        let leave = self.longest_leave();
-        let default = match leave.is_zero() {
-            true => DRAIN_TIMEOUT,
-            false => DRAIN_TIMEOUT.min(leave / 5 * 4),
-        };
-        self.drain_timeout.unwrap_or(default)
-    }
-
-    /// The leave timeout, or its default.
-    pub(crate) fn longest_leave(&self) -> Duration {
-        self.leave_timeout.unwrap_or(LEAVE_TIMEOUT)
-    }
-
-    /// The time for which a vN must be free, or its default.
-    pub(crate) fn free_for(&self) -> Duration {
-        self.reclaim_after.unwrap_or(RECLAIM_AFTER)
-    }
-
-    /// The gateway release that schemas are checked against.
-    pub(crate) fn release(&self) -> GatewayRelease {
-        self.gateway_release.unwrap_or_default()
-    }
-
-    /// The build tag, if any: from the options, or from `GWAG_BUILD_TAG` when this crate was built.
-    pub(crate) fn tag(&self) -> Option<&str> {
-        let tag = self.build_tag.as_deref();
-        tag.or(option_env!("GWAG_BUILD_TAG"))
-            .filter(|tag| !tag.is_empty())
-    }
-
-    /// The quiet time, or its default within the drain timeout.
-    pub(crate) fn quiet_time(&self) -> Duration {
-        self.quiet.unwrap_or(QUIET.min(self.longest_drain()))
     }
 
     /// How long a vN must be free before it is registered again after another schema had it.
@@ -736,7 +616,7 @@ impl Options {
     }
 
     pub(crate) fn is_disabled(&self) -> bool {
-        self.disabled || settings::process_is_switched_off()
+        self.disabled || environment::process_is_switched_off()
     }
 }
 

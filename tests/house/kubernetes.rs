@@ -136,7 +136,7 @@ fn the_deployment_is_one_that_kubernetes_accepts_and_leaves_enough_time() {
         has_only(variable, &["name"], &["value", "valueFrom"]);
         let name = variable["name"].as_str().expect("a name");
         let settings =
-            fs::read_to_string(root().join("src/options/settings.rs")).expect("the settings");
+            fs::read_to_string(root().join("src/options/reading.rs")).expect("the settings");
         let known = name.strip_prefix("GWAG_").expect("one of ours");
         assert!(
             settings.contains(&format!("    \"{known}\",\n")),

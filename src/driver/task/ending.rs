@@ -91,7 +91,7 @@ impl Worker {
 
     /// The gateway may have an entry whose id nobody knows.
     fn is_in_doubt(&self) -> bool {
-        self.calls.suspects_ghosts() || self.calls.are_in_doubt()
+        self.calls.ghosts().are_suspected() || self.calls.are_in_doubt()
     }
 
     fn report(&self, leaving: &Leaving) -> LeaveReport {

@@ -5,13 +5,18 @@
 //! Register and with our next heartbeat, the rejected replica is ours; somebody else's lurker also
 //! makes it grow, but not at both moments.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{StatusCode, Uri};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use super::look::{DIFFERENCE_TIMEOUT, LIST_TIMEOUT};
+use crate::control::{ControlPlane, SlotList};
 use crate::observe::http;
+use crate::observe::verify;
+use tower_gwag_schema::service::Resolved;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Enough for an answer about more than a thousand services.
@@ -70,12 +75,48 @@ pub(super) enum Found {
     Conflict(usize, String),
 }
 
+/// The result of a count.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    pub(super) rejected: Option<Rejected>,
+    /// For the message about a conflict: the gateway's list, and the difference.
+    pub(super) list: Option<Arc<SlotList>>,
+    pub(super) difference: Option<String>,
+}
+
+// === impl Count ===
+
+impl Count {
+    /// `doubtful`: the service about which there may be a message.
+    pub(super) async fn at(
+        http: Option<&Uri>,
+        control: &ControlPlane,
+        slots: &[String],
+        doubtful: Option<&Resolved>,
+    ) -> Self {
+        let Some(http) = http else {
+            return Self::default();
+        };
+        let mut count = Self {
+            rejected: rejected(http, slots).await,
+            ..Self::default()
+        };
+        if let Some(service) = doubtful {
+            let listed = timeout(LIST_TIMEOUT, control.slots(Instant::now())).await;
+            count.list = listed.ok().flatten();
+            let asked = timeout(DIFFERENCE_TIMEOUT, verify::difference(Some(http), service));
+            count.difference = asked.await.ok().flatten();
+        }
+        count
+    }
+}
+
 /// Asks the gateway; `None` if it does not tell, or is not a gateway.
 ///
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
-pub(crate) async fn rejected(base: &Uri, slots: &[String]) -> Option<Rejected> {
+pub(super) async fn rejected(base: &Uri, slots: &[String]) -> Option<Rejected> {
     let base = base.to_string();
     let uri = format!("{}/api/admin/services", base.trim_end_matches('/'));
     let uri: Uri = uri.parse().ok()?;

@@ -5,9 +5,11 @@
 //! [`Contest`] decides about an `unstable` slot, [`Waiting`] about registering again, and [`Joins`]
 //! finds the conflicts that no hash shows.
 
+mod before_call;
 mod contest;
 mod entries;
 mod joins;
+mod look;
 mod waiting;
 
 use std::collections::BTreeSet;
@@ -16,16 +18,18 @@ use std::time::Duration;
 
 use ::http::Uri;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+pub(crate) use before_call::{Before, Guard, is_lost};
 use contest::{Contest, Occupant, Step};
 use entries::{Entries, Holder};
 pub(crate) use entries::{mark, unmarked};
-use joins::{Found, Joins};
-pub(crate) use joins::{Rejected, rejected};
+use joins::{Count, Found, Joins};
+pub(crate) use look::Gateways;
+use look::{Contested, Doubts, Look};
 use waiting::Waiting;
 
-use crate::control::{ControlPlane, SlotList};
+use crate::control::SlotList;
 use crate::error::Error;
 use crate::observe::verify::{self, Expected};
 use crate::optional_future::{finished, optional_sleep};
@@ -42,14 +46,8 @@ const VN_LOOK_OF_REPLICA: Duration = Duration::from_millis(4);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// The pause after a failed look.
 const FAILED_LOOK: Duration = Duration::from_millis(500);
-const LIST_TIMEOUT: Duration = Duration::from_secs(3);
-/// The timeout for the lists of registrations of all nodes.
-const ENTRIES_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long these lists stay valid if nothing else changes.
 const ENTRIES_AGE: Duration = Duration::from_secs(2);
-/// The timeout for finding a difference, which only goes into messages.
-const DIFFERENCE_TIMEOUT: Duration = Duration::from_millis(600);
-
 /// What the task should do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
@@ -68,28 +66,6 @@ pub(crate) enum Move {
     Taken,
     /// Another schema holds the slot of a service: deregister it.
     Conflict,
-}
-
-/// The slots that were last seen to be ours, with our hashes: a heartbeat is sent only while this
-/// holds.
-pub(crate) type Guard = Vec<(String, String)>;
-
-/// The gateways to ask.
-#[derive(Clone, Debug)]
-pub(crate) struct Gateways {
-    /// The gateway with the registration.
-    pub(crate) control: ControlPlane,
-    /// The other gateways of the options, which may be nodes of the same cluster.
-    pub(crate) others: Vec<ControlPlane>,
-}
-
-/// What was seen before a Register.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Before {
-    /// The services that the Register left out.
-    pub(crate) aside: BTreeSet<usize>,
-    pub(crate) list: Option<Arc<SlotList>>,
-    pub(crate) rejected: Option<Rejected>,
 }
 
 /// The slots of one registration.
@@ -129,24 +105,6 @@ enum Phase {
         joins: Option<Joins>,
     },
     Waiting(Waiting),
-}
-
-/// Slots, and the hashes in them, whose holder must be found out.
-type Doubts = Vec<(usize, String)>;
-
-/// The result of a look.
-struct Look {
-    list: Option<Arc<SlotList>>,
-    doubts: Doubts,
-    /// New lists of registrations, and the number of nodes.
-    asked: Option<(Arc<Entries>, usize)>,
-    difference: Option<(usize, String, Option<String>)>,
-}
-
-struct Count {
-    rejected: Option<Rejected>,
-    list: Option<Arc<SlotList>>,
-    difference: Option<String>,
 }
 
 // === impl Slots ===
@@ -357,15 +315,8 @@ impl Slots {
         let told = self.difference.as_ref().map(|it| (it.0, it.1.clone()));
         let (http, services) = (self.http.clone(), Arc::clone(&self.services));
         self.look = Some(tokio::spawn(async move {
-            let mut look = look(&gateways, &contests, known).await;
-            let doubt = look.doubts.first().filter(|it| told.as_ref() != Some(*it));
-            if let (Some((service, hash)), Some(resolved)) =
-                (doubt.cloned(), doubt.and_then(|it| services.get(it.0)))
-            {
-                let difference = verify::difference(http.as_ref(), resolved);
-                let difference = timeout(DIFFERENCE_TIMEOUT, difference).await;
-                look.difference = Some((service, hash, difference.ok().flatten()));
-            }
+            let mut look = Look::at(&gateways, &contests, known).await;
+            look.compare(told.as_ref(), http.as_ref(), &services).await;
             look
         }));
     }
@@ -582,26 +533,8 @@ impl Slots {
         let resolved = Arc::clone(&self.services);
         let (http, control) = (self.http.clone(), gateways.control.clone());
         self.count = Some(tokio::spawn(async move {
-            let Some(http) = http else {
-                return Count {
-                    rejected: None,
-                    list: None,
-                    difference: None,
-                };
-            };
-            let rejected = joins::rejected(&http, &slots).await;
-            let (mut list, mut difference) = (None, None);
-            if let Some(service) = doubtful.and_then(|at| resolved.get(at)) {
-                let listed = timeout(LIST_TIMEOUT, control.slots(Instant::now())).await;
-                list = listed.ok().flatten();
-                let asked = timeout(DIFFERENCE_TIMEOUT, verify::difference(Some(&http), service));
-                difference = asked.await.ok().flatten();
-            }
-            Count {
-                rejected,
-                list,
-                difference,
-            }
+            let doubtful = doubtful.and_then(|at| resolved.get(at));
+            Count::at(http.as_ref(), &control, &slots, doubtful).await
         }));
     }
 
@@ -612,10 +545,11 @@ impl Slots {
         else {
             return Move::None;
         };
-        let (rejected, list, difference) = match count {
-            Some(count) => (count.rejected, count.list, count.difference),
-            None => (None, None, None),
-        };
+        let Count {
+            rejected,
+            list,
+            difference,
+        } = count.unwrap_or_default();
         match joins.see(rejected, Instant::now()) {
             Found::Nothing => Move::None,
             Found::Beat => Move::Beat,
@@ -680,64 +614,4 @@ impl Drop for Slots {
 fn interval(usual: Duration, of_replica: Duration, replicas: u32) -> Duration {
     let longer = of_replica.saturating_mul(replicas).min(LONGEST_LOOK);
     usual.max(longer)
-}
-
-/// An `unstable` slot as last seen.
-struct Contested {
-    service: usize,
-    name: String,
-    hash: Option<String>,
-    rival: Option<String>,
-}
-
-async fn look(gateways: &Gateways, contests: &[Contested], known: Option<Doubts>) -> Look {
-    let since = Instant::now();
-    let list = timeout(LIST_TIMEOUT, gateways.control.slots(since)).await;
-    let mut look = Look {
-        list: list.ok().flatten(),
-        doubts: Doubts::new(),
-        asked: None,
-        difference: None,
-    };
-    let Some(list) = &look.list else {
-        return look;
-    };
-    look.doubts = contests
-        .iter()
-        .filter_map(|it| {
-            let seen = list.hash(&it.name);
-            let other = seen.filter(|seen| it.hash.as_deref() != Some(seen));
-            let doubt = other.map(str::to_owned).or_else(|| it.rival.clone())?;
-            Some((it.service, doubt))
-        })
-        .collect();
-    if look.doubts.is_empty() || known.as_ref() == Some(&look.doubts) {
-        return look;
-    }
-    look.asked = entries(gateways).await;
-    look
-}
-
-/// The registrations of all reachable nodes, and the number of nodes.
-async fn entries(gateways: &Gateways) -> Option<(Arc<Entries>, usize)> {
-    let control = &gateways.control;
-    let (nodes, listed) = tokio::join!(
-        timeout(ENTRIES_TIMEOUT, control.nodes()),
-        timeout(ENTRIES_TIMEOUT, control.unstable_entries())
-    );
-    let nodes = nodes.ok()??;
-    let mut entries = Entries::of_nodes(nodes);
-    match listed {
-        Ok(Ok(listed)) => entries.add(listed),
-        Ok(Err(_)) | Err(_) => entries.is_unread(),
-    }
-    if !entries.is_complete() {
-        let behind_the_name = control.other_nodes().await;
-        for other in gateways.others.iter().chain(&behind_the_name) {
-            if let Ok(Ok(listed)) = timeout(ENTRIES_TIMEOUT, other.unstable_entries()).await {
-                entries.add(listed);
-            }
-        }
-    }
-    Some((Arc::new(entries), nodes))
 }

@@ -131,7 +131,7 @@ async fn gateways_that_are_none() {
     let silent = nonsense(b"").await;
     let says_nothing =
         tokio::spawn(async move { call(&data("good"), &["services", "--gateway", &silent]).await });
-    let closed = format!("127.0.0.1:{}", crate::run::free_port());
+    let closed = format!("127.0.0.1:{}", crate::support::free_port());
     let http =
         nonsense(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi")
             .await;

@@ -8,8 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_gwag::control::Client;
 
-use crate::run::free_port;
-use crate::support::{PATIENCE, data, folder, proto, register, signal, tool};
+use crate::support::{PATIENCE, data, folder, free_port, proto, register, signal, tool};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_is_reported_line_by_line() {

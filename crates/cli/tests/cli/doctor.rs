@@ -201,7 +201,7 @@ async fn two_builds_that_want_unstable_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_are_judged() {
     let mut case = Case::new().await;
-    let dead = format!("127.0.0.1:0{}", crate::run::free_port());
+    let dead = format!("127.0.0.1:0{}", crate::support::free_port());
     case.register(&dead, vec![proto("shop", "v1", &service("shop.v1", ITEM))])
         .await;
     is(

@@ -114,7 +114,7 @@ async fn every_command_has_an_example_that_works() {
 
 /// With another program, which is there everywhere, and a port that is free.
 async fn run(folder: &std::path::Path, line: &str, gateway: &EmbeddedGateway) {
-    let port = crate::run::free_port();
+    let port = crate::support::free_port();
     let (options, program) = line.split_once(" -- ").unwrap();
     assert!(program.ends_with("server.py"));
     let mut tool = tool(folder);

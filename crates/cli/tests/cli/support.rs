@@ -100,6 +100,11 @@ pub(crate) fn send(id: i32, name: &str) {
     let _ = rustix::process::kill_process(id, signal);
 }
 
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
 pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")

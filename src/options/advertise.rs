@@ -1,0 +1,216 @@
+//! The address under which a server is registered, as users give it.
+
+use std::fmt;
+
+use super::Options;
+use crate::control::address::{AddressForm, dialled, form_of, with_port};
+use tower_gwag_schema::Rule;
+use tower_gwag_schema::finding::Finding;
+use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::service::{Resolved, ServiceKind};
+
+/// The address to advertise.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Advertise {
+    /// The bound address.
+    Bound,
+    /// This host with the bound port.
+    Host(String),
+    /// Exactly this.
+    Exactly(String),
+}
+
+impl Advertise {
+    /// Whether the advertised address is a base URL with a path.
+    pub(crate) fn has_path(&self) -> bool {
+        let Self::Exactly(address) = self else {
+            return false;
+        };
+        let host_and_path = address.split_once("://").map(|(_, rest)| rest);
+        let path = host_and_path.and_then(|it| it.split_once('/'));
+        path.is_some_and(|(_, path)| !path.trim_matches('/').is_empty())
+    }
+}
+
+impl fmt::Debug for Advertise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bound => f.write_str("Bound"),
+            Self::Host(host) => write!(f, "Host({:?})", masked_url(host)),
+            Self::Exactly(address) => write!(f, "Exactly({:?})", masked_url(address)),
+        }
+    }
+}
+
+// === impl Options ===
+
+impl Options {
+    /// The address that the gateway dials: `host:port`, or, for OpenAPI services only, a base URL
+    /// such as `https://pets.example/v2`. Addresses that cannot be dialled are refused: `0.0.0.0`,
+    /// `[::]`, port 0.
+    ///
+    /// A service becomes [`Routed`](crate::State::Routed) only if this is the address that the
+    /// server is bound to: a call to the bound address proves nothing about another one.
+    ///
+    /// The `host:port` of a gRPC service is sent in a fresh spelling, see
+    /// [`verbatim_address`](Self::verbatim_address); any other address is sent exactly as written.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.advertise = Advertise::Exactly(address.into());
+        self
+    }
+
+    /// The scheme with which the gateway dials the bound port, or that of
+    /// [`advertise_host`](Self::advertise_host): `https` if this server terminates TLS itself,
+    /// `http` otherwise. For OpenAPI and GraphQL services only.
+    ///
+    /// Without it, a gateway dials these services in plaintext. Gateways use no scheme for gRPC
+    /// services: a clustered gateway that was started with TLS dials all of them with its own
+    /// (mutual) TLS, every other gateway in plaintext.
+    pub fn advertise_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.advertise_scheme = Some(scheme.into());
+        self
+    }
+
+    /// The host that the gateway dials, with the port that the server is bound to.
+    pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
+        self.advertise = Advertise::Host(host.into());
+        self
+    }
+
+    /// Sends the address of gRPC services as written, without leading zeros before the port.
+    ///
+    /// By default, `10.0.0.5:50051` is sent as, say, `10.0.0.5:00050051`, in a different spelling
+    /// at each start and each re-registration: with up to 5 zeros and, if all services are gRPC,
+    /// also with `dns:///` in front. A gateway keys its connections, and the back-off after failed
+    /// ones, by the spelling; with an unchanged spelling it would not call a service for many
+    /// seconds after an outage.
+    pub fn verbatim_address(mut self) -> Self {
+        self.verbatim_address = true;
+        self
+    }
+}
+
+/// The address must serve every kind of service that is registered under it.
+pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Finding> {
+    let fault = |message: String| vec![Finding::error(Rule::AdvertisedAddress, message)];
+    let scheme = options.advertise_scheme.as_deref();
+    if let Some(scheme) = scheme
+        && !matches!(scheme, "http" | "https")
+    {
+        return fault(format!(
+            "advertise_scheme(`{scheme}`) is neither `http` nor `https`, which gateways dial"
+        ));
+    }
+    let address = match &options.advertise {
+        Advertise::Bound => return scheme_serves(scheme, services),
+        Advertise::Host(host) => {
+            if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
+                return fault(format!(
+                    "advertise_host(`{}`) is not a host name or IP address; the port is added \
+                     by itself, for anything else use `advertise`",
+                    masked_url(host)
+                ));
+            }
+            if form_of(&with_port(host, 1)).is_err() {
+                return fault(format!(
+                    "advertise_host(`{host}`) must not have a port: the bound one is added; use \
+                     `advertise` to name both"
+                ));
+            }
+            if is_unspecified(host) {
+                return fault(format!(
+                    "advertise_host(`{host}`) is not an address that the gateway can call: name one, or leave it \
+                     out for the one from which this host reaches the gateway"
+                ));
+            }
+            return scheme_serves(scheme, services);
+        }
+        Advertise::Exactly(address) if scheme.is_some() => {
+            return fault(format!(
+                "advertise_scheme goes with the bound port: write the scheme into \
+                 advertise(`{}`)",
+                masked_url(address)
+            ));
+        }
+        Advertise::Exactly(address) => address,
+    };
+    let (given, address) = (address, &masked_url(address));
+    let form = match form_of(given) {
+        Ok(form) => form,
+        Err(why) => {
+            return fault(format!(
+                "the address `{address}` cannot be advertised: {why}"
+            ));
+        }
+    };
+    match dialled(given) {
+        Some((host, _)) if is_unspecified(&host) => {
+            return fault(format!(
+                "the address `{address}` cannot be advertised: nobody can call `{host}`; leave \
+                 `advertise` out for the address from which this host reaches the gateway, or use \
+                 `advertise_host`"
+            ));
+        }
+        Some((_, 0)) => {
+            return fault(format!(
+                "the address `{address}` cannot be advertised: port 0 cannot be dialled; leave \
+                 `advertise` out for the bound port, or use `advertise_host`"
+            ));
+        }
+        _ => {}
+    }
+    let mut found = Vec::new();
+    for service in services {
+        let name = service.name();
+        found.extend(match (form, service.kind) {
+            (AddressForm::BaseUrl, ServiceKind::Proto) => fault(format!(
+                "service `{name}` is gRPC, and every call to `{address}` would fail: a gRPC \
+                     service is advertised as host:port; put OpenAPI services that need a base \
+                     URL into a registration of their own"
+            )),
+            (AddressForm::GrpcTarget, ServiceKind::OpenApi) => fault(format!(
+                "service `{name}` is HTTP, and `{address}` is a gRPC target: advertise \
+                     host:port or a base URL"
+            )),
+            (AddressForm::GrpcTarget, ServiceKind::GraphQl)
+                if service.binding.graphql_endpoint.starts_with('/') =>
+            {
+                fault(format!(
+                    "service `{name}` has a GraphQL path, which `{address}` cannot complete: \
+                     advertise host:port, or give the endpoint's whole URL"
+                ))
+            }
+            _ => Vec::new(),
+        });
+    }
+    found
+}
+
+/// Whether it is a spelling of `0.0.0.0` or `::`.
+fn is_unspecified(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    let ip = host.parse::<std::net::IpAddr>();
+    // Resolvers also accept short and long forms of IPv4 addresses.
+    let is_zeros = !host.is_empty() && host.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    is_zeros || ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
+}
+
+/// Reports gRPC services, which a gateway cannot dial with a scheme.
+fn scheme_serves(scheme: Option<&str>, services: &[Resolved]) -> Vec<Finding> {
+    let Some(scheme) = scheme else {
+        return Vec::new();
+    };
+    let proto = services.iter().filter(|it| it.kind == ServiceKind::Proto);
+    let fault = |service: &Resolved| {
+        let name = service.name();
+        Finding::error(
+            Rule::AdvertisedAddress,
+            format!(
+                "service `{name}` is gRPC, and every call to it with advertise_scheme(`{scheme}`) \
+                 would fail: put OpenAPI and GraphQL services that need a scheme into a \
+                 registration of their own"
+            ),
+        )
+    };
+    proto.map(fault).collect()
+}
