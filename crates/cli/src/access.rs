@@ -7,7 +7,8 @@ use tower_gwag::control::Client;
 use tower_gwag::{GatewayAddress, Options, Tls};
 
 use crate::cli::Access;
-use crate::output::{FILE, Fault, GATEWAY, plain};
+use crate::exit_codes::{FILE, Fault, GATEWAY};
+use crate::output::plain;
 use crate::sources::{bytes_of, text_of};
 
 /// Runs a future that uses the network; commands without one start no runtime.

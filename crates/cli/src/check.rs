@@ -7,9 +7,10 @@ use tower_gwag::{CheckError, Finding, Findings, Rule, Service, Severity};
 use tower_gwag_schema::check_for;
 
 use crate::cli::{Check, Format};
-use crate::output::{self, FAULTY, FINE, Fault, Style, count, paint};
+use crate::exit_codes::{FAULTY, FINE, Fault};
+use crate::output::{self, Style, count, paint};
 use crate::sources::{Kind, Source, Sources};
-use crate::{against, fix};
+use crate::{fix, registered};
 
 /// A finding and its source: none if the finding is about all of them together.
 pub(crate) struct Found<'a> {
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode, Fault> {
     }
     let mut found = check(&sources);
     if let Some(gateway) = &args.gateway.gateway {
-        let conflicts = against::check(&sources, gateway, &args.gateway)?;
+        let conflicts = registered::conflicts(&sources, gateway, &args.gateway)?;
         found.extend(conflicts);
     }
     let errors = found.iter().filter(|it| it.finding.is_error()).count();
@@ -141,6 +142,21 @@ fn as_json(sources: &Sources, found: &[Found<'_>]) -> Value {
         })
         .collect();
     json!({ "services": services, "findings": findings })
+}
+
+/// The findings of a check, as the error of a command.
+pub(crate) fn faulty(sources: &Sources, error: CheckError) -> Fault {
+    // Checks again source by source, because only that shows whose file is at fault.
+    let found = check(sources);
+    let of_sources = found.iter().filter(|it| it.finding.is_error());
+    let mut shown: Vec<String> = of_sources.map(Found::shown).collect();
+    if shown.is_empty() {
+        let others = error.into_findings().into_iter();
+        let others = others.map(|it| it.for_command_line(|_| None));
+        shown.extend(others.filter(Finding::is_error).map(|it| it.to_string()));
+    }
+    let message = format!("a gateway cannot serve this\n\n{}\n", shown.join("\n\n"));
+    Fault::new(FAULTY, message).help("`tower-gwag check` tells more")
 }
 
 /// The file and line of a finding, or the file of the service.

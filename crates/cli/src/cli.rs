@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tower_gwag::{GatewayRelease, Rule};
 
+use crate::exit_codes::CODES;
+
 /// One tool for gwag gateways: a gateway to develop with, a check for CI, a supervisor for any
 /// program, an operator's eyes.
 #[derive(Debug, Parser)]
@@ -14,12 +16,6 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const CODES: &str = "\
-Exit codes: 0 fine, 1 faults found, 2 wrong command line, 3 a file is missing or cannot be read or \
-written, 4 the gateway is away, is none, or said no. `run` ends with the program's own code, \
-128 + N after signal N, 125 where it could not begin, 126 or 127 where the program cannot be \
-executed or does not exist.";
 
 const CHECK: &str = "\
 Example:

@@ -11,7 +11,8 @@ use tower_gwag_gateway::{CallCount, EmbeddedGateway, Profile, Rpc};
 
 use crate::access::on_a_runtime;
 use crate::cli::{Dev, DevProfile};
-use crate::output::{self, FINE, Fault, Style, paint, plain, say, short, table};
+use crate::exit_codes::{self, FINE, Fault};
+use crate::output::{self, Style, paint, plain, say, short, table};
 
 /// The default ports of a real gateway.
 const CONTROL: u16 = 50090;
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &Dev) -> Result<ExitCode, Fault> {
 async fn serve(args: &Dev) -> Result<ExitCode, Fault> {
     let nodes = start(args).await?;
     let mut terminate = signal(SignalKind::terminate())
-        .map_err(|error| Fault::new(output::RUN, error.to_string()))?;
+        .map_err(|error| Fault::new(exit_codes::RUN, error.to_string()))?;
     let is_on_a_screen = std::io::stdout().is_terminal() && output::is_coloured();
     let is_live = args.table || is_on_a_screen;
     for line in head(&nodes) {
@@ -104,7 +105,9 @@ async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
     let profile = match args.profile {
         DevProfile::Standalone if args.nodes > 1 => {
             let message = "standalone gateways have no cluster";
-            return Err(Fault::new(output::USAGE, message).help("leave --profile or --nodes out"));
+            return Err(
+                Fault::new(exit_codes::USAGE, message).help("leave --profile or --nodes out")
+            );
         }
         DevProfile::Standalone => Profile::Standalone,
         DevProfile::Clustered => Profile::Clustered,
@@ -137,7 +140,7 @@ async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
             let why = why.map_or_else(String::new, |why| format!(" ({why})"));
             let message = error.to_string();
             let message = message.trim_end_matches(": give another `host:port`");
-            Fault::new(output::GATEWAY, format!("{message}{why}"))
+            Fault::new(exit_codes::GATEWAY, format!("{message}{why}"))
                 .help("give free ports of this host: --listen and --http-listen host:port")
         })?);
     }

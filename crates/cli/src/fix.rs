@@ -5,7 +5,8 @@ use tower_gwag::{OpenApiDocument, Version};
 
 use crate::cli::{Check, Format};
 use crate::edit::edited;
-use crate::output::{self, Fault, Style, paint};
+use crate::exit_codes::Fault;
+use crate::output::{self, Style, paint};
 use crate::sources::{Kind, Sources, bytes_of, write};
 
 /// Repairs the documents; returns whether a file was written.

@@ -9,7 +9,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::output::{Fault, USAGE, plain};
+use crate::exit_codes::{Fault, USAGE};
+use crate::output::plain;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer, in bytes.

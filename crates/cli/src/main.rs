@@ -2,19 +2,23 @@
 //! eyes.
 
 mod access;
-mod against;
 mod check;
 mod cli;
 mod dev;
+mod diff;
 mod doctor;
 mod edit;
 mod environment;
+mod exit_codes;
+mod explain;
 mod fix;
 mod http;
-mod offline;
+mod lock;
 mod operators;
 mod output;
+mod registered;
 mod run;
+mod schema;
 mod sources;
 
 use std::process::ExitCode;
@@ -22,7 +26,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
-use crate::output::{FINE, Fault};
+use crate::exit_codes::{FINE, Fault};
 
 fn main() -> ExitCode {
     let done = execute(environment::parse().command);
@@ -32,11 +36,11 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<ExitCode, Fault> {
     match command {
         Command::Check(args) => check::run(&args),
-        Command::Explain(args) => offline::explain(&args),
-        Command::Schema(args) => offline::schema(&args),
-        Command::Diff(args) => offline::compare(&args),
-        Command::Hash(args) => offline::hash(&args),
-        Command::Lock(args) => offline::lock(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Schema(args) => schema::schema(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Hash(args) => schema::hash(&args),
+        Command::Lock(args) => lock::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Run(args) => run::run(&args),

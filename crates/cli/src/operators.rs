@@ -14,7 +14,8 @@ use tower_gwag::control::proto::{
 
 use crate::access::{client, on_a_runtime};
 use crate::cli::{Deprecate, Forget, Gateway, List, Retract, Sign, Undeprecate, Watch};
-use crate::output::{self, FINE, Fault, GATEWAY, count, line, plain, table};
+use crate::exit_codes::{FINE, Fault, GATEWAY};
+use crate::output::{self, count, line, plain, table};
 
 type Outcome = Result<ExitCode, Fault>;
 

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use tower_gwag::{Finding, GatewayRelease, ProtoFiles, Rule, Service};
 
 use crate::cli::{How, Release};
-use crate::output::{FILE, Fault, USAGE, count, plain};
+use crate::exit_codes::{FILE, Fault, USAGE};
+use crate::output::{count, plain};
 
 /// The largest file: gateways accept less, so that a larger one is no schema.
 const LONGEST: u64 = 64 * 1024 * 1024;

@@ -16,9 +16,10 @@ use tower_gwag::control::proto::{Peer, Registration, ServiceInfo};
 use super::addresses::{Spoken, speak};
 use crate::access::client;
 use crate::cli::Doctor;
+use crate::exit_codes::{Fault, USAGE};
 use crate::http::Base;
 use crate::operators::now_ms;
-use crate::output::{Fault, USAGE, in_options};
+use crate::output::in_options;
 
 /// The interval between looks at the list of services.
 const LOOK: Duration = Duration::from_millis(250);

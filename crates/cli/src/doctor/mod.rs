@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use self::gather::Evidence;
 use crate::access::on_a_runtime;
 use crate::cli::Doctor;
-use crate::output::{self, FAULTY, FINE, Fault, GATEWAY, Style, count, paint, plain};
+use crate::exit_codes::{FAULTY, FINE, Fault, GATEWAY};
+use crate::output::{self, Style, count, paint, plain};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

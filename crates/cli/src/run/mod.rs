@@ -22,7 +22,8 @@ use crate::access::{on_a_runtime, options};
 use crate::check::check;
 use crate::cli::{HoldWhen, How, Run};
 use crate::environment::warn_of_unknown;
-use crate::output::{Fault, RUN, USAGE, in_options, plain, say};
+use crate::exit_codes::{Fault, RUN, USAGE};
+use crate::output::{in_options, plain, say};
 use crate::sources::{Kind, Source, Sources};
 
 /// The interval between dials while the program starts.

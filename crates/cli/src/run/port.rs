@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cli::Run;
-use crate::output::{Fault, RUN, plain};
+use crate::exit_codes::{Fault, RUN};
+use crate::output::plain;
 
 const DIAL: Duration = Duration::from_secs(1);
 

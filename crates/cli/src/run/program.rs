@@ -13,7 +13,8 @@ use rustix::process::{
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::output::{CANNOT_RUN, Fault, NO_PROGRAM, RUN, plain, say};
+use crate::exit_codes::{CANNOT_RUN, Fault, NO_PROGRAM, RUN};
+use crate::output::{plain, say};
 
 /// How long the processes that an ended program left have to end, too.
 const REST: Duration = Duration::from_secs(2);

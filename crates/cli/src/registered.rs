@@ -1,4 +1,4 @@
-//! Compares schemas with those of a gateway.
+//! What a gateway has registered, and how schemas differ from it.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -9,15 +9,16 @@ use tower_gwag_schema::diff::{Change, Level, diff};
 use crate::access::{client, on_a_runtime};
 use crate::check::Found;
 use crate::cli::MaybeGateway;
+use crate::exit_codes::Fault;
 use crate::http::Base;
-use crate::output::{Fault, count, plain, say};
+use crate::output::{count, plain, say};
 use crate::sources::{Kind, Source, Sources};
 
 /// The most changes shown for one conflict.
 const MOST: usize = 5;
 
 /// Conflicts with registered services, as findings.
-pub(crate) fn check<'a>(
+pub(crate) fn conflicts<'a>(
     sources: &'a Sources,
     gateway: &str,
     how: &MaybeGateway,
