@@ -1,13 +1,13 @@
 //! A gateway's lists: services, registrations, nodes. Read as they arrive, and bounded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, timeout};
 
 use super::control_plane::{ControlPlane, LONGEST_ID};
 use super::escape::make_plain;
-use super::ghosts;
 use super::hold_binding;
 use super::proto::{
     ListPeersRequest, ListRegistrationsRequest, ListServicesRequest, Peer, Registration,
@@ -24,6 +24,10 @@ pub(super) const MAX_KEPT_BYTES: usize = 1024 * 1024;
 /// The maximum number of nodes, and the maximum length of their names.
 const MOST_PEERS: usize = 1_000;
 const LONGEST_PEER_NAME: usize = 256;
+/// How long after its restart a gateway lists its former self among its peers, plus a margin.
+const FORMER_SELF: Duration = Duration::from_secs(60);
+/// How far the gateway's clock may be ahead of ours, in milliseconds.
+const FORMER_SELF_SKEW: i64 = 10_000;
 /// The timeout for a list that several callers wait for.
 const SHARED_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -105,7 +109,7 @@ impl ControlPlane {
         listed.await.ok()?;
         match peers.is_empty() {
             true => Some(0),
-            false => Some(ghosts::living(&peers, true)),
+            false => Some(living(&peers, true)),
         }
     }
 
@@ -244,4 +248,77 @@ fn slim(entry: &mut Registration) -> usize {
         bytes += name.len() + size_of::<String>();
     }
     bytes
+}
+
+/// The number of living nodes; a gateway without a cluster lists none and counts as one.
+pub(crate) fn living(peers: &[Peer], saw_restart: bool) -> usize {
+    let mut names: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for peer in peers {
+        names
+            .entry(&peer.name)
+            .or_default()
+            .push(peer.joined_unix_ms);
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let recent = i64::try_from(FORMER_SELF.as_millis()).unwrap_or(i64::MAX);
+    let formers = names.values().map(|joined| {
+        // Nodes without a name are listed by their address: several may have the same name.
+        let restarted = joined
+            .iter()
+            // A clock that differs by more says nothing about restarts.
+            .filter(|it| (-FORMER_SELF_SKEW..recent).contains(&now.saturating_sub(**it)))
+            .count();
+        restarted.min(joined.len().saturating_sub(1))
+    });
+    let formers = if saw_restart { formers.sum() } else { 0 };
+    peers.len().saturating_sub(formers).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(id: &str, name: &str, age: i64) -> Peer {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Peer {
+            node_id: id.to_owned(),
+            name: name.to_owned(),
+            joined_unix_ms: i64::try_from(now.as_millis()).unwrap() - age * 1_000,
+        }
+    }
+
+    #[test]
+    fn a_former_self_does_not_live() {
+        for (peers, saw_restart, count) in [
+            (vec![], true, 1),
+            (vec![peer("A", "one", 500)], true, 1),
+            (vec![peer("A", "one", 500), peer("B", "one", 5)], true, 1),
+            (vec![peer("A", "one", 500), peer("B", "one", 5)], false, 2),
+            (vec![peer("A", "one", 500), peer("B", "two", 5)], true, 2),
+            // The clock is ahead.
+            (vec![peer("A", "one", 500), peer("B", "one", -5)], true, 1),
+            (
+                vec![peer("A", "one", 500), peer("B", "one", -3_600)],
+                true,
+                2,
+            ),
+            // Same name, and both have been there for long.
+            (vec![peer("A", "one", 500), peer("B", "one", 400)], true, 2),
+            // One of two nodes with the same name has restarted.
+            (
+                vec![
+                    peer("A", "one", 500),
+                    peer("B", "one", 400),
+                    peer("C", "one", 3),
+                ],
+                true,
+                2,
+            ),
+        ] {
+            assert_eq!(living(&peers, saw_restart), count, "{peers:?}");
+        }
+    }
 }

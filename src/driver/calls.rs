@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::{self, Address};
 use super::doubts::{Doubt, Doubts};
-use super::ghosts::Ghosts;
 use super::takeover::Exclusive;
 use crate::control::hold_binding;
 use crate::control::proto::RegisterRequest;
@@ -20,6 +19,7 @@ use crate::control::{CallError, ControlPlane, Gateway, Target};
 use crate::error::{Error, ErrorKind};
 use crate::lease::Hold;
 use crate::lease::{Answer, Call, Entry, LeaseKind, SWEEP, Verb};
+use crate::observe::ghosts::Ghosts;
 use crate::observe::http;
 use crate::observe::slots::{self, Before, Gateways, Guard};
 use crate::observe::verify::Expected;

@@ -2,11 +2,10 @@
 //! decides on, and feeds the results back.
 
 pub(crate) mod address;
-mod caller;
+mod calls;
 mod clean_ups;
 mod doubts;
 mod first_gateway;
-mod ghosts;
 mod last_resort;
 mod leave_record;
 mod life;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::caller::{Calls, Reply, Terms};
+use super::calls::{Calls, Reply, Terms};
 use super::clean_ups::{CleanUps, LivePeer};
 use super::first_gateway::Preferred;
 use super::last_resort::LastResort;

@@ -1,23 +1,131 @@
-//! Ghosts: replicas that a clustered gateway routes to without an entry (contract, Ghosts).
+//! Ghosts: replicas that a clustered gateway routes to without an entry (contract, Ghosts). They are
+//! counted after a restart of the gateway, and after the last Deregister.
 //!
 //! Replicas are counted over the whole cluster, registrations by node: the two can be compared only
 //! if every living node answers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::ControlPlane;
-use super::proto::{Peer, Registration};
+use crate::control::proto::{Peer, Registration};
+use crate::control::{ControlPlane, living};
+use crate::observe::verify::Expected;
 
 /// The timeout for the answers of one node.
 const NODE_TIMEOUT: Duration = Duration::from_millis(400);
-/// How long after its restart a gateway lists its former self among its peers, plus a margin.
-const FORMER_SELF: Duration = Duration::from_secs(60);
-/// How far the gateway's clock may be ahead of ours, in milliseconds.
-const FORMER_SELF_SKEW: i64 = 10_000;
+/// The timeout of one look for ghosts.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
+/// The pause between two of these looks.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a list may lag behind a Deregister (contract § 2), plus a margin.
+const LIST_LAG: Duration = Duration::from_millis(3_200);
+/// The number of looks after a gateway's restart: within this time every replica registers again.
+const RESTART_LOOKS: usize = 4;
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// The ghosts of one registration's services.
+pub(crate) struct Ghosts {
+    controls: Arc<[ControlPlane]>,
+    services: Arc<[Expected]>,
+    /// A gateway has lost an entry, as after a restart.
+    saw_restart: AtomicBool,
+    /// The number of ghosts reported while the service was up.
+    known: AtomicU32,
+    /// The last look has found ghosts that may only be replicas removed late.
+    are_suspected: AtomicBool,
+}
+
+// === impl Ghosts ===
+
+impl Ghosts {
+    pub(crate) fn new(controls: Arc<[ControlPlane]>, services: Arc<[Expected]>) -> Self {
+        Self {
+            controls,
+            services,
+            saw_restart: AtomicBool::new(false),
+            known: AtomicU32::new(0),
+            are_suspected: AtomicBool::new(false),
+        }
+    }
+
+    /// The gateway has lost an entry.
+    pub(crate) fn saw_restart(&self) {
+        self.saw_restart.store(true, Ordering::Relaxed);
+    }
+
+    /// The last look ended before it was known whether its findings are only removed late.
+    pub(crate) fn are_suspected(&self) -> bool {
+        self.are_suspected.load(Ordering::Relaxed)
+    }
+
+    /// Counts them after a restart of the gateway, in a few looks; `None` if there was no restart,
+    /// or if they cannot be known.
+    pub(crate) fn after_restart(
+        self: &Arc<Self>,
+        gateway: usize,
+    ) -> Option<impl Future<Output = Option<u32>> + Send + use<>> {
+        if !self.saw_restart.load(Ordering::Relaxed) {
+            return None;
+        }
+        let ghosts = Arc::clone(self);
+        Some(async move {
+            let mut found = None;
+            for _ in 0..RESTART_LOOKS {
+                sleep(RESTART_PAUSE).await;
+                if let Some(count) = ghosts.count(gateway).await {
+                    found = Some(found.unwrap_or(count).min(count));
+                }
+                if found == Some(0) {
+                    break;
+                }
+            }
+            let known = found.unwrap_or(0);
+            ghosts.known.store(known, Ordering::Relaxed);
+            found
+        })
+    }
+
+    /// Counts them after the last Deregister; `None` if they cannot be known. Looks several times
+    /// only if it finds new ones: a list may lag.
+    pub(crate) fn at_the_end(
+        self: &Arc<Self>,
+        gateway: usize,
+    ) -> impl Future<Output = Option<u32>> + Send + use<> {
+        let ghosts = Arc::clone(self);
+        async move {
+            let begun = Instant::now();
+            let known = ghosts.known.load(Ordering::Relaxed);
+            let first = timeout(LOOK_TIMEOUT, ghosts.count(gateway)).await;
+            let mut found = first.ok().flatten()?;
+            ghosts.are_suspected.store(found > 0, Ordering::Relaxed);
+            while found > known && begun.elapsed() < LIST_LAG {
+                sleep(PAUSE).await;
+                let again = timeout(LOOK_TIMEOUT, ghosts.count(gateway)).await;
+                // A node that does not answer now may do so later.
+                found = again.ok().flatten().unwrap_or(found).min(found);
+            }
+            ghosts.are_suspected.store(false, Ordering::Relaxed);
+            Some(found)
+        }
+    }
+
+    /// Asks every known node: those behind the gateway's name, and the other gateways.
+    async fn count(&self, gateway: usize) -> Option<u32> {
+        let control = &self.controls[gateway];
+        let names: Vec<String> = self.services.iter().map(Expected::name).collect();
+        let mut nodes = vec![control.clone()];
+        nodes.extend(control.other_nodes().await);
+        let others = self.controls.iter().enumerate();
+        let others = others.filter(|(place, _)| *place != gateway);
+        nodes.extend(others.map(|(_, other)| other.apart(None)));
+        count(&nodes, &names, self.saw_restart.load(Ordering::Relaxed)).await
+    }
+}
 
 /// The ghosts of `services` ("namespace/version"), after one look at all `nodes`, the first of
 /// which is asked for the replicas; `None` if nodes do not answer, or are not all that live. After
@@ -26,11 +134,7 @@ const FORMER_SELF_SKEW: i64 = 10_000;
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
-pub(crate) async fn count(
-    nodes: &[ControlPlane],
-    services: &[String],
-    saw_restart: bool,
-) -> Option<u32> {
+async fn count(nodes: &[ControlPlane], services: &[String], saw_restart: bool) -> Option<u32> {
     let [first, others @ ..] = nodes else {
         return None;
     };
@@ -87,33 +191,6 @@ fn is_among(peer: &Peer, peers: &[Peer]) -> bool {
     peers.iter().any(|it| it.node_id == peer.node_id)
 }
 
-/// The number of living nodes; a gateway without a cluster lists none and counts as one.
-pub(super) fn living(peers: &[Peer], saw_restart: bool) -> usize {
-    let mut names: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for peer in peers {
-        names
-            .entry(&peer.name)
-            .or_default()
-            .push(peer.joined_unix_ms);
-    }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let recent = i64::try_from(FORMER_SELF.as_millis()).unwrap_or(i64::MAX);
-    let formers = names.values().map(|joined| {
-        // Nodes without a name are listed by their address: several may have the same name.
-        let restarted = joined
-            .iter()
-            // A clock that differs by more says nothing about restarts.
-            .filter(|it| (-FORMER_SELF_SKEW..recent).contains(&now.saturating_sub(**it)))
-            .count();
-        restarted.min(joined.len().saturating_sub(1))
-    });
-    let formers = if saw_restart { formers.sum() } else { 0 };
-    peers.len().saturating_sub(formers).max(1)
-}
-
 /// How many of these lists come from different nodes: an id is valid on one node only. Empty lists
 /// may all come from one node.
 fn different(lists: &[Vec<Registration>]) -> usize {
@@ -159,47 +236,6 @@ fn entries(lists: &[Vec<Registration>], services: &[String]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn peer(id: &str, name: &str, age: i64) -> Peer {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Peer {
-            node_id: id.to_owned(),
-            name: name.to_owned(),
-            joined_unix_ms: i64::try_from(now.as_millis()).unwrap() - age * 1_000,
-        }
-    }
-
-    #[test]
-    fn a_former_self_does_not_live() {
-        for (peers, saw_restart, count) in [
-            (vec![], true, 1),
-            (vec![peer("A", "one", 500)], true, 1),
-            (vec![peer("A", "one", 500), peer("B", "one", 5)], true, 1),
-            (vec![peer("A", "one", 500), peer("B", "one", 5)], false, 2),
-            (vec![peer("A", "one", 500), peer("B", "two", 5)], true, 2),
-            // The clock is ahead.
-            (vec![peer("A", "one", 500), peer("B", "one", -5)], true, 1),
-            (
-                vec![peer("A", "one", 500), peer("B", "one", -3_600)],
-                true,
-                2,
-            ),
-            // Same name, and both have been there for long.
-            (vec![peer("A", "one", 500), peer("B", "one", 400)], true, 2),
-            // One of two nodes with the same name has restarted.
-            (
-                vec![
-                    peer("A", "one", 500),
-                    peer("B", "one", 400),
-                    peer("C", "one", 3),
-                ],
-                true,
-                2,
-            ),
-        ] {
-            assert_eq!(living(&peers, saw_restart), count, "{peers:?}");
-        }
-    }
 
     #[test]
     fn lists_of_one_node_are_one() {

@@ -1,4 +1,4 @@
-//! The address of a gateway's control plane.
+//! The addresses of gateways' control planes, as users give them.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ mod checks;
 mod clients;
 mod config;
 mod environment;
-mod gateway;
+mod gateway_address;
 mod overruled;
 mod reading;
 #[cfg(feature = "serde")]
@@ -19,7 +19,7 @@ pub(crate) use advertise::{Advertise, advertised};
 pub(crate) use checks::{gateway_http, instance, ttl_seconds};
 pub(crate) use config::{Config, GatewayConfig};
 pub use environment::{Environment, no_gateway};
-pub use gateway::GatewayAddress;
+pub use gateway_address::GatewayAddress;
 #[cfg(feature = "serde")]
 pub use settings::Settings;
 

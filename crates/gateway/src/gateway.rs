@@ -9,12 +9,12 @@ use tonic::Code;
 
 use super::builder::EmbeddedGatewayBuilder;
 use super::cluster::Cluster;
-use super::data_plane::changes::ChangedCall;
-use super::data_plane::fatal::FatalCall;
+use super::data_plane::changed_calls::ChangedCall;
+use super::data_plane::fatal_calls::FatalCall;
 use super::journal::CallCount;
-use super::ledger::RpcCounts;
 use super::node::Node;
 use super::rpc::Rpc;
+use super::rpc_counts::RpcCounts;
 use super::view::{GatewayView, RegistrationView, ServiceView};
 use crate::error::Error;
 
@@ -94,7 +94,7 @@ impl EmbeddedGateway {
     /// The control-plane calls received since the start, across restarts.
     #[must_use]
     pub fn rpc_counts(&self) -> RpcCounts {
-        self.node().ledger.counts()
+        self.node().rpc_counter.counts()
     }
 
     /// The last thousand calls that would have ended a real gateway's process, oldest first, across

@@ -2,9 +2,9 @@
 
 /// A generator of random numbers; equal seeds give equal numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Lots(u64);
+pub(crate) struct Random(u64);
 
-impl Lots {
+impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -34,7 +34,7 @@ mod tests {
     fn equal_seeds_draw_equally() {
         let drawn = |seed| {
             let mut all: Vec<u32> = (0..20).collect();
-            Lots::new(seed).shuffle(&mut all);
+            Random::new(seed).shuffle(&mut all);
             all
         };
         assert_eq!(drawn(7), drawn(7));

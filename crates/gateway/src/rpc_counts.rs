@@ -55,10 +55,10 @@ pub(super) enum Subject {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<Books>);
+pub(super) struct RpcCounter(Mutex<Totals>);
 
 #[derive(Debug, Default)]
-struct Books {
+struct Totals {
     counts: RpcCounts,
     now_by_registration: BTreeMap<String, usize>,
     now_by_instance: BTreeMap<String, usize>,
@@ -66,8 +66,8 @@ struct Books {
     instance_of: BTreeMap<String, String>,
 }
 
-impl Ledger {
-    fn books(&self) -> MutexGuard<'_, Books> {
+impl RpcCounter {
+    fn books(&self) -> MutexGuard<'_, Totals> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,7 +102,7 @@ impl Ledger {
                 (Some(id), instance)
             }
         };
-        let Books {
+        let Totals {
             counts,
             now_by_registration,
             now_by_instance,
@@ -121,13 +121,13 @@ impl Ledger {
         }
         drop(books);
         let call = Call {
-            ledger: Arc::clone(self),
+            rpc_counter: Arc::clone(self),
             rpc,
             answered: false,
             life,
         };
         let mutation = Mutation {
-            ledger: Arc::clone(self),
+            rpc_counter: Arc::clone(self),
             registration,
             instance,
         };
@@ -166,7 +166,7 @@ fn change(
 /// A call in flight; if dropped before its end is known, the client cancelled it.
 #[derive(Debug)]
 pub(super) struct Call {
-    ledger: Arc<Ledger>,
+    rpc_counter: Arc<RpcCounter>,
     rpc: Rpc,
     answered: bool,
     /// Cancelled when the gateway is killed: then the client did not give up.
@@ -181,7 +181,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let mut books = self.ledger.books();
+        let mut books = self.rpc_counter.books();
         let counts = &mut books.counts;
         let count = counts.by_rpc.entry(self.rpc).or_default();
         count.in_flight -= 1;
@@ -199,14 +199,14 @@ impl Drop for Call {
 /// A mutating call that is being handled.
 #[derive(Debug)]
 pub(super) struct Mutation {
-    ledger: Arc<Ledger>,
+    rpc_counter: Arc<RpcCounter>,
     registration: Option<String>,
     instance: Option<String>,
 }
 
 impl Drop for Mutation {
     fn drop(&mut self) {
-        let mut books = self.ledger.books();
+        let mut books = self.rpc_counter.books();
         if let Some(id) = &self.registration {
             leave(&mut books.now_by_registration, id);
         }
@@ -222,15 +222,15 @@ mod tests {
 
     #[test]
     fn overlap_is_seen_by_registration_and_by_instance() {
-        let ledger = Arc::new(Ledger::default());
-        ledger.registered("id", "pod");
+        let rpc_counter = Arc::new(RpcCounter::default());
+        rpc_counter.registered("id", "pod");
         let life = CancellationToken::new();
         let id = || Subject::Registration("id".into());
-        let beat = ledger.begin(Rpc::Heartbeat, id(), life.clone());
-        let leave = ledger.begin(Rpc::Deregister, id(), life.clone());
+        let beat = rpc_counter.begin(Rpc::Heartbeat, id(), life.clone());
+        let leave = rpc_counter.begin(Rpc::Deregister, id(), life.clone());
         let pod = Subject::Instance("pod".into());
-        let register = ledger.begin(Rpc::Register, pod, life.clone());
-        let counts = ledger.counts();
+        let register = rpc_counter.begin(Rpc::Register, pod, life.clone());
+        let counts = rpc_counter.counts();
         assert_eq!(counts.most_mutating_by_registration["id"], 2);
         assert_eq!(counts.most_mutating_by_instance["pod"], 3);
         assert_eq!(counts.of(Rpc::Heartbeat).in_flight, 1);
@@ -238,7 +238,7 @@ mod tests {
         drop(leave);
         life.cancel();
         drop(register);
-        let counts = ledger.counts();
+        let counts = rpc_counter.counts();
         assert_eq!(counts.of(Rpc::Heartbeat).answered, 1);
         assert_eq!(counts.of(Rpc::Deregister).cancelled, 1);
         assert_eq!(counts.of(Rpc::Register).cancelled, 0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ledger::RpcCounts;
+use super::rpc_counts::RpcCounts;
 
 /// A registration that a node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::http::Uri;
 use tokio::time::{Instant, timeout};
 
-use super::joins::{self, Rejected};
+use super::rejected_joins::{self, Rejected};
 use crate::control::{CallError, ControlPlane, SlotList};
 use crate::error::{Error, ErrorKind};
 use crate::observe::verify::{self, Expected};
@@ -67,7 +67,7 @@ impl Before {
                 .iter()
                 .filter(|it| !it.is_unstable && it.hash.is_none());
             let unsure: Vec<String> = unsure.map(Expected::name).collect();
-            joins::rejected(http.filter(|_| !unsure.is_empty())?, &unsure).await
+            rejected_joins::rejected(http.filter(|_| !unsure.is_empty())?, &unsure).await
         };
         let look = timeout(LOOK_TIMEOUT, look);
         let (look, rejected) = tokio::join!(look, rejected);

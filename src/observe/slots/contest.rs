@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::entries::Holder;
+use super::holders::Holder;
 
 /// The time a gateway needs to mount a registration, plus a margin.
 const SETTLE: Duration = Duration::from_secs(1);

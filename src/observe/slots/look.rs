@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::http::Uri;
 use tokio::time::{Instant, timeout};
 
-use super::entries::Entries;
+use super::holders::Entries;
 use crate::control::{ControlPlane, SlotList};
 use crate::observe::verify;
 use tower_gwag_schema::service::Resolved;

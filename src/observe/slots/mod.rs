@@ -7,9 +7,9 @@
 
 mod before_call;
 mod contest;
-mod entries;
-mod joins;
+mod holders;
 mod look;
+mod rejected_joins;
 mod waiting;
 
 use std::collections::BTreeSet;
@@ -22,11 +22,11 @@ use tokio::time::Instant;
 
 pub(crate) use before_call::{Before, Guard, is_lost};
 use contest::{Contest, Occupant, Step};
-use entries::{Entries, Holder};
-pub(crate) use entries::{mark, unmarked};
-use joins::{Count, Found, Joins};
+use holders::{Entries, Holder};
+pub(crate) use holders::{mark, unmarked};
 pub(crate) use look::Gateways;
 use look::{Contested, Doubts, Look};
+use rejected_joins::{Count, Found, Joins};
 use waiting::Waiting;
 
 use crate::control::SlotList;

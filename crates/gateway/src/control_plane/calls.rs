@@ -9,11 +9,11 @@ use tonic::{Request, Status};
 
 use super::deadline_of;
 use crate::cluster::Forgotten;
-use crate::ledger::Subject;
 use crate::node::Node;
 use crate::node::life::{Life, Membership};
 use crate::registry::prepare::{Conditions, prepare};
 use crate::rpc::Rpc;
+use crate::rpc_counts::Subject;
 use tower_gwag::control::proto;
 use tower_gwag::control::proto::control_plane_server::ControlPlane;
 
@@ -43,7 +43,7 @@ impl Calls {
         F: Future<Output = Result<T, Status>> + Send + 'static,
     {
         let token = self.life.tasks.token.clone();
-        let (call, mutation) = self.node.ledger.begin(rpc, subject, token);
+        let (call, mutation) = self.node.rpc_counter.begin(rpc, subject, token);
         self.node.changed();
         let (done, answer) = oneshot::channel();
         let node = Arc::clone(&self.node);
@@ -101,7 +101,7 @@ impl ControlPlane for Calls {
             };
             let prepared = prepare(request, &conditions).await?;
             let (registration_id, ttl_seconds) = life.register(prepared)?;
-            node.ledger.registered(&registration_id, &instance);
+            node.rpc_counter.registered(&registration_id, &instance);
             Ok(proto::RegisterResponse {
                 registration_id,
                 ttl_seconds,

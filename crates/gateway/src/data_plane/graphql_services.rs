@@ -7,9 +7,9 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value as Json;
 
-use super::client::Asked;
+use super::http_client::Asked;
 use super::json::{self, Raw, Value};
-use super::openapi::code_of;
+use super::openapi_services::code_of;
 use super::{Fault, admitted, headers};
 use crate::node::life::Life;
 use crate::registry::slot::Pool;

@@ -16,13 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::changes::Changes;
-use super::fatal::Ingress;
+use super::changed_calls::Changes;
+use super::fatal_calls::Ingress;
 use super::message::{self, Deadly, Misfit};
-use super::piped::{PipedBody, pipe};
-use super::{changes, headers, over_grpc, wire};
+use super::piped_body::{PipedBody, pipe};
+use super::{changed_calls, headers, over_grpc, wire};
 use crate::node::life::Life;
-use crate::proxy::upstream::{CallFault, OneMessage, Upstream};
+use crate::proxy::connections::{CallFault, OneMessage, Upstream};
 use crate::proxy::{AGENT, MAX_MESSAGE, status_of};
 use crate::registry::routes::{GrpcRoute, OperationRoute};
 use crate::registry::slot::Chosen;
@@ -45,7 +45,7 @@ impl Caller {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let tracing = headers::tracing(headers);
         Self {
-            lost: changes::lost(headers, &tracing),
+            lost: changed_calls::lost(headers, &tracing),
             headers: tracing,
             deadline: None,
         }

@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::gate::{Gate, Gated};
-use crate::proxy::upstream::Tasks;
+use crate::freeze::{Gate, Gated};
+use crate::proxy::connections::Tasks;
 
 /// The largest answer, in bytes, packed or not. A real gateway has no limit.
 const MAX_ANSWER: usize = 64 << 20;

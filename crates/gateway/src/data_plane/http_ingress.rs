@@ -10,14 +10,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use prost_reflect::{DynamicMessage, Kind};
 
-use super::fatal::Ingress;
+use super::fatal_calls::Ingress;
 use super::grpc::{self, Caller};
 use super::json::{self, Value};
 use super::message::{self, Deadly, Misfit};
-use super::openapi::{Arguments, BodyKind, Content};
-use super::piped::pipe;
-use super::{Fault, multipart, openapi, paths};
-use crate::http::HttpBody;
+use super::openapi_services::{Arguments, BodyKind, Content};
+use super::piped_body::pipe;
+use super::{Fault, multipart, openapi_services, paths};
+use crate::http_port::HttpBody;
 use crate::node::life::Life;
 use crate::registry::routes::{GrpcRoute, HttpTarget};
 
@@ -79,8 +79,8 @@ pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Respon
                 query,
                 body: content,
             };
-            let answer = openapi::call(life, &operation, arguments, &parts.headers).await;
-            answered(answer.and_then(|body| openapi::rewritten(&body)))
+            let answer = openapi_services::call(life, &operation, arguments, &parts.headers).await;
+            answered(answer.and_then(|body| openapi_services::rewritten(&body)))
         }
         HttpTarget::GraphQl(field) => {
             let values = paths::query(request.uri().query().unwrap_or_default());

@@ -3,26 +3,26 @@
 //! Surprising behaviour is commented with the id of the recorded call that shows it;
 //! `tests/data_plane` replays them all.
 
-pub(crate) mod changes;
-pub(crate) mod client;
-pub(crate) mod fatal;
+pub(crate) mod changed_calls;
+pub(crate) mod fatal_calls;
 pub(crate) mod graphql;
+pub(crate) mod graphql_services;
 pub(crate) mod grpc;
 mod headers;
-pub(crate) mod http;
+pub(crate) mod http_client;
+pub(crate) mod http_ingress;
 mod json;
 mod message;
 mod multipart;
-pub(crate) mod openapi;
+pub(crate) mod openapi_services;
 mod over_grpc;
 pub(crate) mod paths;
-mod piped;
-pub(crate) mod remote;
+mod piped_body;
 mod wire;
 
 use std::sync::Arc;
 
-use ::http::StatusCode;
+use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::registry::slot::{Chosen, Pool};

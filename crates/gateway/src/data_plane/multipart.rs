@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::json::lossy;
-use super::openapi::FormPart;
+use super::openapi_services::FormPart;
 
 /// The most parts of a form.
 const MAX_PARTS: usize = 1000;

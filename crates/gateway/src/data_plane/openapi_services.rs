@@ -9,10 +9,10 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use tower_gwag_schema::json::Value as Json;
 
-use super::client::Asked;
+use super::http_client::Asked;
 use super::json::Value;
 use super::paths::{escape_part, escape_path, escape_query};
-use super::{Fault, admitted, changes, headers, json};
+use super::{Fault, admitted, changed_calls, headers, json};
 use crate::node::life::Life;
 use crate::registry::slot::Pool;
 
@@ -199,7 +199,7 @@ pub(super) async fn call(
         }
     }
     life.losses
-        .request_headers(&name, &changes::lost(caller, &headers));
+        .request_headers(&name, &changed_calls::lost(caller, &headers));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let body = match arguments.body {
         None | Some(Content::Json(Value::Null)) => Bytes::new(),

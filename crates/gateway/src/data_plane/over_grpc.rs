@@ -10,10 +10,10 @@ use prost_reflect::DynamicMessage;
 use tonic::{Code, Status};
 
 use super::Fault;
-use super::fatal::Ingress;
+use super::fatal_calls::Ingress;
 use super::json::{self, Value};
 use super::message::{self, Deadly, Misfit};
-use super::openapi::{self, Arguments, BodyKind, Content, FormPart};
+use super::openapi_services::{self, Arguments, BodyKind, Content, FormPart};
 use crate::node::life::Life;
 use crate::registry::routes::OperationRoute;
 
@@ -24,7 +24,7 @@ pub(super) async fn call(
     request: &DynamicMessage,
 ) -> Result<DynamicMessage, Status> {
     let arguments = arguments(route, request).map_err(|field| died(life, route, &field))?;
-    let answer = openapi::call(life, &route.operation, arguments, &HeaderMap::new()).await;
+    let answer = openapi_services::call(life, &route.operation, arguments, &HeaderMap::new()).await;
     let answer = answer.map_err(|fault| status_of(&fault))?;
     let output = route.method.output();
     let empty = || DynamicMessage::new(output.clone());

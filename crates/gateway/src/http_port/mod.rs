@@ -44,7 +44,7 @@ pub(super) async fn serve(life: &Arc<Life>, request: Request<Incoming>) -> Respo
         return data_plane::graphql::call(life, request).await;
     }
     if is_ingress {
-        return data_plane::http::call(life, request).await;
+        return data_plane::http_ingress::call(life, request).await;
     }
     if let Some(form) = path.strip_prefix("/api/schema/") {
         return schema::answer(life, form, request.uri().query().unwrap_or_default());

@@ -10,7 +10,7 @@ use tonic::Status;
 use super::Node;
 use super::life::{Held, Life, Membership};
 use crate::cluster::{Change, Entry, Event, FATAL_NAMESPACE, MAX_ENTRY};
-use crate::proxy::upstream::AtZero;
+use crate::proxy::connections::AtZero;
 use crate::registry::binding::{Binding, Key, Kind};
 use crate::registry::mount::{Join, MountFault, check_content};
 use crate::registry::slot::Replica;

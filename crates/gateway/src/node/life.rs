@@ -12,13 +12,13 @@ use super::ports::Ports;
 use super::serve;
 use crate::builder::Profile;
 use crate::cluster::Cluster;
-use crate::data_plane::changes::Changes;
-use crate::data_plane::client::Forwarder;
-use crate::data_plane::fatal::FatalCalls;
-use crate::gate::Gate;
-use crate::lots::Lots;
+use crate::data_plane::changed_calls::Changes;
+use crate::data_plane::fatal_calls::FatalCalls;
+use crate::data_plane::http_client::Forwarder;
+use crate::freeze::Gate;
+use crate::proxy::connections::{Tasks, Upstreams};
 use crate::proxy::random_u64;
-use crate::proxy::upstream::{Tasks, Upstreams};
+use crate::random::Random;
 use crate::registry::binding::Binding;
 use crate::registry::prepare::Prepared;
 use crate::registry::routes::Routes;
@@ -35,7 +35,7 @@ pub(crate) struct Life {
     pub(crate) losses: Arc<Changes>,
     /// Whether the HTTP port is reachable from this machine only.
     pub(crate) is_local: bool,
-    lots: Mutex<Lots>,
+    random: Mutex<Random>,
     /// The cluster and this node's place in it, if clustered.
     pub(crate) membership: Option<Membership>,
     pub(super) upstreams: Upstreams,
@@ -89,7 +89,7 @@ impl Life {
             fatal: Arc::clone(&node.fatal),
             losses: Arc::clone(&node.losses),
             is_local: node.http_address.ip().is_loopback(),
-            lots: Mutex::new(Lots::new(node.settings.seed.unwrap_or_else(random_u64))),
+            random: Mutex::new(Random::new(node.settings.seed.unwrap_or_else(random_u64))),
             membership,
             registry: Mutex::new(Registry::new(profile, lasting)),
             routes: RwLock::default(),
@@ -131,8 +131,8 @@ impl Life {
 
     /// Rebuilds the routes. Returns false, and keeps the old ones, while a schema blocks that.
     pub(super) fn rebuild(&self, registry: &mut Registry) -> bool {
-        let mut lots = self.lots.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(routes) = registry.build_routes(&mut lots) else {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(routes) = registry.build_routes(&mut random) else {
             return false;
         };
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);

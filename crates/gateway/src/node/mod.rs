@@ -15,13 +15,13 @@ use self::life::Life;
 use self::ports::{Ports, Reserved};
 use super::builder::{EmbeddedGatewayBuilder, Profile};
 use super::cluster::Cluster;
-use super::data_plane::changes::Changes;
-use super::data_plane::fatal::FatalCalls;
+use super::data_plane::changed_calls::Changes;
+use super::data_plane::fatal_calls::FatalCalls;
 use super::faults::Faults;
-use super::gate::Gate;
+use super::freeze::Gate;
 use super::journal::Journal;
-use super::ledger::Ledger;
-use super::registry::token::Signing;
+use super::registry::subscription_token::Signing;
+use super::rpc_counts::RpcCounter;
 use super::view::GatewayView;
 use crate::error::{Error, ErrorKind};
 
@@ -36,7 +36,7 @@ pub(super) struct Node {
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) gate: Gate,
     pub(super) faults: Faults,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) rpc_counter: Arc<RpcCounter>,
     pub(super) fatal: Arc<FatalCalls>,
     pub(super) losses: Arc<Changes>,
     pub(super) journal: Arc<Journal>,
@@ -78,7 +78,7 @@ impl Node {
             cluster,
             gate: Gate::default(),
             faults: Faults::default(),
-            ledger: Arc::default(),
+            rpc_counter: Arc::default(),
             fatal: Arc::default(),
             losses: Arc::default(),
             journal: Arc::default(),
@@ -121,7 +121,7 @@ impl Node {
         GatewayView {
             registrations,
             services,
-            rpc_counts: self.ledger.counts(),
+            rpc_counts: self.rpc_counter.counts(),
             pending_mounts: self.life().map_or(0, |life| life.pending()),
             alive: self.life().is_some(),
             frozen: self.gate.is_frozen(),

@@ -15,9 +15,9 @@ use super::Node;
 use super::life::Life;
 use super::ports::Ports;
 use crate::control_plane::ControlPort;
-use crate::data_plane::http::HangUp;
-use crate::gate::Gated;
-use crate::http;
+use crate::data_plane::http_ingress::HangUp;
+use crate::freeze::Gated;
+use crate::http_port;
 use crate::journal::Noted;
 
 /// The pause after accepting failed, for want of file descriptors say.
@@ -47,7 +47,7 @@ pub(super) fn start(node: &Arc<Node>, life: &Arc<Life>, ports: Ports) {
         ports.http,
         move |request| {
             let life = Arc::clone(&page);
-            async move { http::serve(&life, request).await }
+            async move { http_port::serve(&life, request).await }
         },
     ));
     life.tasks.spawn(sweep(Arc::clone(node), Arc::clone(life)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::life::Life;
-use crate::proxy::upstream::AtZero;
+use crate::proxy::connections::AtZero;
 use crate::registry::binding::{Binding, Kind};
 use crate::registry::mount::{Join, MountFault, check_content};
 use crate::registry::slot::Replica;

@@ -21,7 +21,7 @@ use tonic::Status;
 
 use super::backoff::Backoff;
 use super::target::{self, Target};
-use crate::gate::{Gate, Gated};
+use crate::freeze::{Gate, Gated};
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);

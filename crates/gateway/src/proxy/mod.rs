@@ -1,8 +1,8 @@
 //! Connections to gRPC services: addresses, dialling, and the statuses of broken exchanges.
 
 mod backoff;
+pub(super) mod connections;
 pub(super) mod target;
-pub(super) mod upstream;
 
 use tonic::{Code, Status};
 

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::gate::{Gate, Gated};
+use crate::freeze::{Gate, Gated};
 
 /// The largest reply, in bytes.
 const MAX_REPLY: usize = 64 << 20;

@@ -7,7 +7,7 @@ mod operator;
 pub(super) mod prepare;
 pub(super) mod routes;
 pub(super) mod slot;
-pub(super) mod token;
+pub(super) mod subscription_token;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -8,7 +8,7 @@ use tonic::Status;
 use super::binding::{Binding, Caps, Kind, Schema};
 use super::introspect::introspect;
 use crate::builder::Tier;
-use crate::gate::Gate;
+use crate::freeze::Gate;
 use tower_gwag::control::proto::{RegisterRequest, ServiceBinding};
 use tower_gwag_schema::size::stored_bytes;
 use tower_gwag_schema::version::{Version, VersionFault};

@@ -10,10 +10,10 @@ use super::Registry;
 use super::binding::{Kind, Schema};
 use super::slot::{Pool, Slot};
 use crate::data_plane::graphql::graph::{Graph, Mounted};
-use crate::data_plane::openapi::Operation;
+use crate::data_plane::graphql_services::{Remote, RootField};
+use crate::data_plane::openapi_services::Operation;
 use crate::data_plane::paths::Template;
-use crate::data_plane::remote::{Remote, RootField};
-use crate::lots::Lots;
+use crate::random::Random;
 
 /// The routes of all ingresses, from the last rebuild.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ pub(crate) enum HttpTarget {
 impl Registry {
     /// The routes of all slots; `None` while one of them cannot be rendered, which blocks the
     /// schema of all. If several services share an HTTP path, one is drawn at random.
-    pub(crate) fn build_routes(&mut self, lots: &mut Lots) -> Option<Routes> {
+    pub(crate) fn build_routes(&mut self, random: &mut Random) -> Option<Routes> {
         if self
             .slots
             .values()
@@ -94,7 +94,7 @@ impl Registry {
             }
             by_http.extend(http_targets(slot));
         }
-        lots.shuffle(&mut by_http);
+        random.shuffle(&mut by_http);
         for (method, path, target) in by_http {
             let template = Template::parse(&path);
             if template.has_parameters() {

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::binding::{Binding, Caps, Key, Kind, Schema};
 use crate::builder::Profile;
-use crate::proxy::upstream::{AtZero, Upstream};
+use crate::proxy::connections::{AtZero, Upstream};
 use tower_gwag_schema::hash;
 
 /// One replica of a service.

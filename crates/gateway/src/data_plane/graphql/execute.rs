@@ -16,8 +16,8 @@ use tower_gwag_schema::graphql::{
 use super::super::grpc::{self, Caller};
 use super::super::json::{self, Value};
 use super::super::message::{Deadly, Misfit};
-use super::super::openapi::{self, Arguments, BodyKind, Content, FormPart};
-use super::super::{Fault, http};
+use super::super::openapi_services::{self, Arguments, BodyKind, Content, FormPart};
+use super::super::{Fault, http_ingress};
 use super::document::{
     Directive, Document, Field, LiteralValue, Operation, OperationKind, Selection, place,
     print_request,
@@ -347,14 +347,14 @@ impl Execution {
                 // Arguments have proto names, but requests are built from lowerCamel ones
                 // (graphql-proto-arg-snake-case).
                 let bytes =
-                    http::request_of(&self.life, route, &values).map_err(
-                        |misfit| match misfit {
+                    http_ingress::request_of(&self.life, route, &values).map_err(|misfit| {
+                        match misfit {
                             Misfit::Text(text) => Fault::plain(text),
                             Misfit::Deadly(Deadly(field)) => Fault::plain(format!(
                                 "proto: {field}: assigning invalid type *dynamicpb.Message"
                             )),
-                        },
-                    )?;
+                        }
+                    })?;
                 let answer =
                     grpc::unary(&self.life, route, bytes, &Caller::of(&self.headers)).await;
                 let answer = answer.map_err(|status| Fault::plain(grpc::status_text(&status)))?;
@@ -368,7 +368,8 @@ impl Execution {
                 let key = ((*method).to_owned(), path.clone());
                 let operation = service.http.get(&key).ok_or_else(|| no_dispatcher(call))?;
                 let arguments = self.http_arguments(operation.body, declared, field)?;
-                let body = openapi::call(&self.life, operation, arguments, &self.headers).await?;
+                let body =
+                    openapi_services::call(&self.life, operation, arguments, &self.headers).await?;
                 let text = json::lossy(&body);
                 let of = self.graph.schema.get(declared.of.id);
                 self.project_answer(&text, of, field)

@@ -8,8 +8,8 @@ use tower_gwag_schema::GatewayRelease;
 use tower_gwag_schema::graphql::{Introspection, Origin, Schema, Selection, Source, Sources, Type};
 use tower_gwag_schema::version::Version;
 
-use super::super::openapi::Operation;
-use super::super::remote::Remote;
+use super::super::graphql_services::Remote;
+use super::super::openapi_services::Operation;
 use crate::registry::binding::{Binding, Schema as Registered};
 use crate::registry::routes::GrpcRoute;
 use crate::registry::slot::Pool;

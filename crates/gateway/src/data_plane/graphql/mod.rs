@@ -11,11 +11,11 @@ mod lex;
 mod parse;
 mod project;
 mod serve;
-mod socket;
 mod subscribe;
 mod types;
 mod upload;
 mod validate;
 mod values;
+mod websocket;
 
 pub(crate) use serve::call;

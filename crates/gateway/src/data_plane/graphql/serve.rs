@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
-use super::super::fatal::Ingress;
-use super::super::http::HangUp;
+use super::super::fatal_calls::Ingress;
+use super::super::http_ingress::HangUp;
 use super::super::json::{self, Value};
 use super::super::{multipart, paths};
 use super::document::Document;
@@ -17,8 +17,8 @@ use super::execute::{Execution, error_json};
 use super::parse::parse;
 use super::validate::{cycle, validate};
 use super::values::{Variables, given, variable};
-use super::{document, socket, upload};
-use crate::http::HttpBody;
+use super::{document, upload, websocket};
+use crate::http_port::HttpBody;
 use crate::node::life::Life;
 
 /// The largest request, in bytes.
@@ -136,7 +136,7 @@ fn chosen(document: &Document, name: Option<&str>) -> Result<usize, String> {
 /// Answers a request at `/api/graphql`.
 pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Response<HttpBody> {
     if request.headers().contains_key(UPGRADE) {
-        return socket::upgrade(life, request);
+        return websocket::upgrade(life, request);
     }
     let (parts, body) = request.into_parts();
     let wants_page = parts
@@ -144,7 +144,7 @@ pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Respon
         .get(ACCEPT)
         .is_some_and(|it| json::lossy(it.as_bytes()).contains("text/html"));
     if parts.method == Method::GET && wants_page && parts.uri.query().is_none() {
-        return crate::http::console(life);
+        return crate::http_port::console(life);
     }
     let query = paths::query(parts.uri.query().unwrap_or_default());
     let asked = match parts.method {

@@ -11,15 +11,15 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tower_gwag_schema::graphql::{FieldSource, Operation as Call, Target};
 
-use super::super::client::dial;
-use super::super::fatal::Ingress;
+use super::super::fatal_calls::Ingress;
 use super::super::grpc::{self, Caller, Messages, died_of, readable};
+use super::super::http_client::dial;
 use super::super::json::{self, Raw, Value};
 use super::super::message::{Deadly, Misfit, to_value};
-use super::super::{admitted, http};
+use super::super::{admitted, http_ingress};
 use super::document::{Field, OperationKind, Selection};
 use super::execute::{Execution, error_json};
-use crate::gate::Gated;
+use crate::freeze::Gated;
 use crate::registry::routes::GrpcRoute;
 use crate::registry::slot::Chosen;
 
@@ -101,14 +101,14 @@ impl Execution {
                 let route = service.grpc.get(path).ok_or_else(missing)?;
                 let values = self.arguments(&declared, &field);
                 let bytes =
-                    http::request_of(&self.life, route, &values).map_err(
-                        |misfit| match misfit {
+                    http_ingress::request_of(&self.life, route, &values).map_err(|misfit| {
+                        match misfit {
                             Misfit::Text(text) => plain(&text),
                             Misfit::Deadly(Deadly(field)) => plain(&format!(
                                 "proto: {field}: assigning invalid type *dynamicpb.Message"
                             )),
-                        },
-                    )?;
+                        }
+                    })?;
                 let messages =
                     grpc::stream(&self.life, route, bytes, &Caller::of(&self.headers)).await;
                 let messages = messages.map_err(|status| plain(&grpc::status_text(&status)))?;

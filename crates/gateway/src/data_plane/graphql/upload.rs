@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::super::Fault;
 use super::super::json::{self, File, Value};
 use super::super::multipart;
-use super::super::openapi::FormPart;
+use super::super::openapi_services::FormPart;
 use super::serve::Asked;
 
 /// The request in a form: `operations`, `map`, and the files that `map` puts into its variables. The

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::json::{self, Value};
 use super::serve::{Asked, Refused};
 use super::subscribe::Event;
-use crate::http::HttpBody;
+use crate::http_port::HttpBody;
 use crate::node::life::Life;
 
 const PROTOCOL: &str = "graphql-transport-ws";
