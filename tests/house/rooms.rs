@@ -50,36 +50,47 @@ const LAYER: &Arrows = &[
 
 /// Every module of the crate but its front page.
 const SCHEMA: &Arrows = &[
+    ("location", &[]),
     ("masked", &[]),
     ("name", &[]),
     ("release", &[]),
     ("size", &[]),
     ("sorted", &[]),
     ("version", &[]),
-    ("json", &["sorted"]),
+    ("json", &["location", "sorted"]),
     ("finding", &["masked"]),
-    ("proto", &["finding", "name", "size"]),
-    ("openapi", &["finding", "json", "name"]),
+    ("proto", &["finding", "location", "name", "size"]),
+    ("openapi", &["finding", "json", "location", "name"]),
     ("hash", &["proto"]),
     (
         "graphql",
         &[
-            "finding", "json", "name", "openapi", "proto", "release", "sorted", "version",
+            "json", "location", "name", "openapi", "proto", "release", "sorted", "version",
         ],
     ),
     (
         "renderable",
         &[
-            "finding", "graphql", "json", "name", "openapi", "proto", "release", "version",
+            "finding", "graphql", "json", "location", "name", "openapi", "proto", "release",
+            "version",
         ],
     ),
     (
         "calls",
-        &["finding", "graphql", "json", "openapi", "proto", "release"],
+        &[
+            "finding", "graphql", "json", "location", "openapi", "proto", "release",
+        ],
     ),
     (
         "repair",
-        &["finding", "json", "name", "openapi", "renderable"],
+        &[
+            "finding",
+            "json",
+            "location",
+            "name",
+            "openapi",
+            "renderable",
+        ],
     ),
     (
         "checks",
@@ -88,6 +99,7 @@ const SCHEMA: &Arrows = &[
             "finding",
             "graphql",
             "json",
+            "location",
             "name",
             "openapi",
             "proto",
@@ -105,7 +117,8 @@ const SCHEMA: &Arrows = &[
     (
         "diff",
         &[
-            "finding", "graphql", "json", "openapi", "proto", "release", "service", "sorted",
+            "finding", "graphql", "json", "location", "openapi", "proto", "release", "service",
+            "sorted",
         ],
     ),
 ];

@@ -1,8 +1,8 @@
 //! The text of `gwag.lock`: the schema hash of each version, one per line. Build scripts write the file;
 //! tools read it with this module.
 
-use tower_gwag_schema::finding::location::Lines;
-use tower_gwag_schema::finding::{Finding, Place};
+use tower_gwag_schema::finding::excerpt::Lines;
+use tower_gwag_schema::finding::{Excerpt, Finding};
 use tower_gwag_schema::version::Version;
 use tower_gwag_schema::{Findings, Rule};
 
@@ -74,11 +74,11 @@ impl Lock {
             match Entry::parse(content, place) {
                 Ok(entry) => match lock.find(&entry.namespace, entry.version) {
                     Some(former) if former.hash != entry.hash => {
-                        found.push(twice(&entry, former).at(Some(lock.place(place))));
+                        found.push(twice(&entry, former).at(FILE, Some(lock.excerpt_at(place))));
                     }
                     _ => lock.entries.push(entry),
                 },
-                Err(finding) => found.push(finding.at(Some(lock.place(place)))),
+                Err(finding) => found.push(finding.at(FILE, Some(lock.excerpt_at(place)))),
             }
         }
         match found.is_empty() {
@@ -117,15 +117,12 @@ impl Lock {
         format!("{before}{gap}{namespace} v{version} {hash}\n{after}")
     }
 
-    pub(super) fn place_of(&self, entry: &Entry) -> Place {
-        self.place(entry.line)
+    pub(super) fn excerpt(&self, entry: &Entry) -> Excerpt {
+        self.excerpt_at(entry.line)
     }
 
-    fn place(&self, (start, end): (usize, usize)) -> Place {
-        Place {
-            file: FILE.to_owned(),
-            at: Some(Lines::of(&self.text).at_bytes(start, end)),
-        }
+    fn excerpt_at(&self, (start, end): (usize, usize)) -> Excerpt {
+        Lines::of(&self.text).at_bytes(start, end)
     }
 }
 
@@ -228,8 +225,8 @@ mod tests {
         assert_eq!(lock.find("shop", 10).unwrap().hash, A);
         assert_eq!(lock.find("shop", 3), None);
         assert_eq!((lock.newest("shop"), lock.newest("cars")), (Some(10), None));
-        let place = lock.place_of(lock.find("pets", 1).unwrap());
-        let finding = Finding::error(Rule::VersionLocked, "").at(Some(place));
+        let excerpt = lock.excerpt(lock.find("pets", 1).unwrap());
+        let finding = Finding::error(Rule::VersionLocked, "").at(FILE, Some(excerpt));
         assert_eq!(finding.line(), Some(4));
     }
 

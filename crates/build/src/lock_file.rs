@@ -6,7 +6,7 @@ use std::path::Path;
 use super::environment::Environment;
 use super::lock::{Entry, FILE, Lock};
 use tower_gwag_schema::Rule;
-use tower_gwag_schema::finding::{Finding, Place};
+use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::name;
 use tower_gwag_schema::service::{Resolved, evidence};
 
@@ -41,7 +41,7 @@ pub(super) fn keep(service: &Resolved, entry: &str, environment: &Environment) -
         Err(error) => {
             let finding = Finding::error(Rule::LockFile, format!("it cannot be read: {error}"));
             let finding = finding.help("check its permissions, and that it is a text file");
-            return vec![finding.at(Some(whole_file()))];
+            return vec![finding.at(FILE, None)];
         }
     };
     let lock = match Lock::parse(&text) {
@@ -54,15 +54,8 @@ pub(super) fn keep(service: &Resolved, entry: &str, environment: &Environment) -
         None => {
             let added = lock.with(namespace, version, hash);
             let line = format!("{namespace} v{version} {hash}");
-            vec![add(environment, &path, &added, &line).at(Some(whole_file()))]
+            vec![add(environment, &path, &added, &line).at(FILE, None)]
         }
-    }
-}
-
-fn whole_file() -> Place {
-    Place {
-        file: FILE.to_owned(),
-        at: None,
     }
 }
 
@@ -88,7 +81,7 @@ fn changed(lock: &Lock, locked: &Entry, hash: &str, entry: &str, is_release: boo
             Finding::warning(Rule::VersionLocked, message)
         }
     };
-    finding.help(help).at(Some(lock.place_of(locked)))
+    finding.help(help).at(FILE, Some(lock.excerpt(locked)))
 }
 
 /// Writes the file. Two concurrent builds may lose each other's lines: to cargo, a file written during

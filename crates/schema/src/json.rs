@@ -10,6 +10,7 @@ use serde_core::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAc
 use serde_core::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 pub use serde_json::Number;
 
+use crate::location::unescaped;
 use crate::sorted::Sorted;
 
 /// A JSON value.
@@ -176,7 +177,7 @@ impl Value {
         let mut value = self;
         for step in steps(pointer)? {
             value = match value {
-                Self::Object(entries) => entries.get(&plain(step))?,
+                Self::Object(entries) => entries.get(&unescaped(step))?,
                 Self::Array(items) => items.get(index(step)?)?,
                 _ => return None,
             };
@@ -189,7 +190,7 @@ impl Value {
         let mut value = self;
         for step in steps(pointer)? {
             value = match value {
-                Self::Object(entries) => entries.get_mut(&plain(step))?,
+                Self::Object(entries) => entries.get_mut(&unescaped(step))?,
                 Self::Array(items) => items.get_mut(index(step)?)?,
                 _ => return None,
             };
@@ -233,14 +234,6 @@ fn steps(pointer: &str) -> Option<impl Iterator<Item = &str>> {
         pointer => Some(pointer.strip_prefix('/')?.split('/')),
     };
     Some(steps.into_iter().flatten())
-}
-
-/// A step without escapes.
-fn plain(step: &str) -> std::borrow::Cow<'_, str> {
-    match step.contains('~') {
-        true => step.replace("~1", "/").replace("~0", "~").into(),
-        false => step.into(),
-    }
 }
 
 /// A step as the index of an item.

@@ -35,6 +35,9 @@ pub mod hash;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod json;
+#[cfg(feature = "preflight")]
+#[doc(hidden)]
+pub mod location;
 #[doc(hidden)]
 pub mod masked;
 #[doc(hidden)]

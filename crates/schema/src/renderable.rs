@@ -7,12 +7,12 @@
 use std::fmt;
 
 use crate::finding::Finding;
-use crate::finding::{Rule, Site};
+use crate::finding::Rule;
 use crate::graphql::{
-    Failure, FailureKind, Flaw, FlawKind, Introspection, Place, Pointer, Schema, Selection, Source,
-    Sources,
+    Failure, FailureKind, Flaw, FlawKind, Introspection, Schema, Selection, Source, Sources,
 };
 use crate::json::Value;
+use crate::location::{Location, Pointer, unescaped};
 use crate::name::{is_name, suggest};
 use crate::openapi::Document;
 use crate::proto::Compiled;
@@ -25,7 +25,7 @@ pub struct Unrenderable {
     pub rule: Rule,
     /// The name at fault, or the subject of the rule.
     pub name: String,
-    pub site: Site,
+    pub location: Location,
     pub effect: Effect,
     /// The error text of a standalone gateway.
     pub(crate) text: String,
@@ -62,7 +62,7 @@ pub fn namespace(namespace: &str) -> Option<Unrenderable> {
     (!is_name(namespace)).then(|| Unrenderable {
         rule: Rule::NamespaceName,
         name: namespace.to_owned(),
-        site: Site::Nowhere,
+        location: Location::Nowhere,
         effect: Effect::Blocks,
         text: format!(
             "graphql.NewSchema: Names must match /^[_a-zA-Z][_a-zA-Z0-9]*$/ but {namespace:?} does \
@@ -101,31 +101,39 @@ pub(crate) fn judge_proto(
     let (schema, failures) = judge(namespace, version, Source::Proto(compiled), release);
     let mut found = Vec::new();
     for failure in failures.iter().chain(&schema.blocks()) {
-        let place = place_of(failure);
-        let (rule, name, place) = match failure.kind {
+        let location = location_of(failure);
+        let (rule, name, location) = match failure.kind {
             FailureKind::TwoServices => {
                 found.extend(more_services(compiled, Effect::Blocks, &failure.text));
                 continue;
             }
             FailureKind::GroupCollision | FailureKind::OperationCollision => (
                 Rule::ProtoMethodName,
-                method_at(compiled, place),
-                place.clone(),
+                method_at(compiled, location),
+                location.clone(),
             ),
-            FailureKind::Name if *place == Place::Nowhere => continue,
-            FailureKind::Name => (Rule::ProtoMethodName, failure.name.clone(), place.clone()),
+            FailureKind::Name if *location == Location::Nowhere => continue,
+            FailureKind::Name => (
+                Rule::ProtoMethodName,
+                failure.name.clone(),
+                location.clone(),
+            ),
             FailureKind::FreeJson => {
-                for (name, place) in schema.free_json() {
-                    let site = Site::from(&place);
-                    found.push(Unrenderable::new(Rule::ProtoFreeJson, name, site, failure));
+                for (name, location) in schema.free_json() {
+                    found.push(Unrenderable::new(
+                        Rule::ProtoFreeJson,
+                        name,
+                        location,
+                        failure,
+                    ));
                 }
                 continue;
             }
             FailureKind::TypeCollision | FailureKind::UnionAsInput => {
-                (Rule::ProtoTypeName, failure.name.clone(), place.clone())
+                (Rule::ProtoTypeName, failure.name.clone(), location.clone())
             }
         };
-        found.push(Unrenderable::new(rule, name, Site::from(&place), failure));
+        found.push(Unrenderable::new(rule, name, location, failure));
     }
     let has_two = compiled
         .entry()
@@ -151,7 +159,7 @@ fn more_services(compiled: &Compiled, effect: Effect, text: &str) -> Vec<Unrende
         Unrenderable {
             rule: Rule::ProtoTwoServices,
             name: service.name().to_owned(),
-            site: Site::Proto(entry.name().to_owned(), path),
+            location: Location::Proto(entry.name().into(), path),
             effect,
             text: text.to_owned(),
         }
@@ -195,24 +203,23 @@ pub(crate) fn judge_openapi(
     let (schema, failures) = judge(namespace, version, source, release);
     let (mut found, mut told) = (Vec::new(), 0);
     for failure in failures.iter().chain(&schema.blocks()) {
-        let place = place_of(failure);
+        let location = location_of(failure);
         let name = failure.name.clone();
-        let rule = match (failure.kind, place) {
-            (FailureKind::Name, Place::OpenApi(pointer)) if is_header(root, pointer) => {
+        let rule = match (failure.kind, location) {
+            (FailureKind::Name, Location::OpenApi(pointer)) if is_header(root, pointer) => {
                 Rule::CallsHeaderName
             }
-            (FailureKind::Name, Place::OpenApi(pointer)) => rule_of_name(pointer),
+            (FailureKind::Name, Location::OpenApi(pointer)) => rule_of_name(pointer),
             (FailureKind::Name, _) => continue,
             (FailureKind::UnionAsInput, _) => Rule::OpenApiUnionInput,
             (FailureKind::TypeCollision | FailureKind::FreeJson, _) => Rule::OpenApiTypeName,
             _ => Rule::OpenApiOperationIdCollision,
         };
-        let name = component_at(rule, place).unwrap_or(name);
-        let site = Site::from(place);
-        if let Site::OpenApi(pointer) = &site {
+        let name = component_at(rule, location).unwrap_or(name);
+        if let Location::OpenApi(pointer) = location {
             told += pointer.len();
         }
-        found.push(Unrenderable::new(rule, name, site, failure));
+        found.push(Unrenderable::new(rule, name, location.clone(), failure));
         // A pointer may be as long as the document.
         if told > MOST_TOLD {
             break;
@@ -223,13 +230,13 @@ pub(crate) fn judge_openapi(
 }
 
 /// Components are reported under their own names.
-fn component_at(rule: Rule, place: &Place) -> Option<String> {
-    let (Rule::OpenApiComponentName, Place::OpenApi(pointer)) = (rule, place) else {
+fn component_at(rule: Rule, location: &Location) -> Option<String> {
+    let (Rule::OpenApiComponentName, Location::OpenApi(pointer)) = (rule, location) else {
         return None;
     };
     let pointer = pointer.to_string();
     let name = pointer.strip_prefix("/components/schemas/")?;
-    Some(name.replace("~1", "/").replace("~0", "~"))
+    Some(unescaped(name).into_owned())
 }
 
 /// Harmful names in a document that are not GraphQL names.
@@ -242,14 +249,14 @@ fn is_header(root: &Value, pointer: &Pointer) -> bool {
     let pointer = pointer.to_string();
     let holder = pointer.strip_suffix("/name");
     let parameter = holder.and_then(|it| root.pointer(it));
-    let place = parameter.and_then(|it| it.get("in")?.as_str());
-    matches!(place, Some("header" | "cookie"))
+    let location = parameter.and_then(|it| it.get("in")?.as_str());
+    matches!(location, Some("header" | "cookie"))
 }
 
 /// The rule for a name at a JSON pointer.
 fn rule_of_name(pointer: &Pointer) -> Rule {
-    let (last, before) = pointer.ends_with();
-    match (last.as_str(), before.as_deref()) {
+    let before = pointer.parent().map(Pointer::last);
+    match (&*pointer.last(), before.as_deref()) {
         ("operationId", _) => Rule::OpenApiOperationIdName,
         ("name", _) => Rule::OpenApiParameterName,
         (_, Some("enum")) => Rule::OpenApiEnumValue,
@@ -276,8 +283,13 @@ pub(crate) fn judge_graphql(
             FailureKind::TypeCollision | FailureKind::FreeJson => Rule::GraphQlTypeName,
             _ => Rule::GraphQlFieldName,
         };
-        let site = Site::from(place_of(failure));
-        Some(Unrenderable::new(rule, failure.name.clone(), site, failure))
+        let location = in_text(location_of(failure));
+        Some(Unrenderable::new(
+            rule,
+            failure.name.clone(),
+            location,
+            failure,
+        ))
     });
     let mut found: Vec<_> = told.collect();
     found.extend(schema.flaws().iter().map(of_flaw));
@@ -314,24 +326,32 @@ fn of_flaw(flaw: &Flaw) -> Unrenderable {
             (Rule::SchemaText, Effect::BreaksText)
         }
     };
-    let name = component_at(rule, &flaw.place);
+    let name = component_at(rule, &flaw.location);
     Unrenderable {
         rule,
         name: name.unwrap_or_else(|| flaw.name.clone()),
-        site: Site::from(&flaw.place),
+        location: in_text(&flaw.location),
         effect,
         text: String::new(),
     }
 }
 
-/// The place to show: of two, the later one.
-fn place_of(failure: &Failure) -> &Place {
-    failure.places.iter().max().unwrap_or(&Place::Nowhere)
+/// An introspection reply has no text that anybody wrote.
+fn in_text(location: &Location) -> Location {
+    match location {
+        Location::Text(0, _) => Location::Nowhere,
+        location => location.clone(),
+    }
 }
 
-fn method_at(compiled: &Compiled, place: &Place) -> String {
+/// The location to show: of two, the later one.
+fn location_of(failure: &Failure) -> &Location {
+    failure.locations.iter().max().unwrap_or(&Location::Nowhere)
+}
+
+fn method_at(compiled: &Compiled, location: &Location) -> String {
     let found = || {
-        let Place::Proto(_, path) = place else {
+        let Location::Proto(_, path) = location else {
             return None;
         };
         let [6, service, 2, method, ..] = path[..] else {
@@ -352,13 +372,13 @@ fn method_at(compiled: &Compiled, place: &Place) -> String {
 impl Judged {
     fn of(schema: Schema, mut found: Vec<Unrenderable>) -> Self {
         let is_same = |a: &Unrenderable, b: &Unrenderable| {
-            a.rule == b.rule && a.name == b.name && a.site == b.site
+            a.rule == b.rule && a.name == b.name && a.location == b.location
         };
         // There may be one for each operation, so that nothing of them is copied.
         let mut order: Vec<usize> = (0..found.len()).collect();
         order.sort_by(|a, b| {
             let (a, b) = (&found[*a], &found[*b]);
-            (a.rule, &a.name, &a.site).cmp(&(b.rule, &b.name, &b.site))
+            (a.rule, &a.name, &a.location).cmp(&(b.rule, &b.name, &b.location))
         });
         let mut stays = vec![true; found.len()];
         for pair in order.windows(2) {
@@ -384,18 +404,18 @@ impl Judged {
 
 impl Unrenderable {
     /// The JSON pointer into an OpenAPI document.
-    pub(crate) fn pointer(&self) -> Option<&str> {
-        match &self.site {
-            Site::OpenApi(pointer) => Some(pointer),
+    pub(crate) fn pointer(&self) -> Option<&Pointer> {
+        match &self.location {
+            Location::OpenApi(pointer) => Some(pointer),
             _ => None,
         }
     }
 
-    fn new(rule: Rule, name: String, site: Site, failure: &Failure) -> Self {
+    fn new(rule: Rule, name: String, location: Location, failure: &Failure) -> Self {
         Self {
             rule,
             name,
-            site,
+            location,
             effect: Effect::Blocks,
             text: failure.text.clone(),
         }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::feature::Feature;
 use super::{Operation, Subject};
-use crate::finding::Site;
 use crate::finding::{Finding, Rule};
+use crate::location::Location;
 
 /// How many names are listed for each feature.
 const MOST_NAMES: usize = 2;
 
 /// All findings about the operations of a service, each with its place.
-pub(crate) fn findings(operations: &[Operation]) -> Vec<(Finding, Site)> {
+pub(crate) fn findings(operations: &[Operation]) -> Vec<(Finding, Location)> {
     let mut found = fatal(operations);
     let mut by_rule: BTreeMap<Rule, BTreeMap<Feature, Vec<&Subject>>> = BTreeMap::new();
     for operation in operations {
@@ -29,7 +29,11 @@ pub(crate) fn findings(operations: &[Operation]) -> Vec<(Finding, Site)> {
         }
     }
     for (rule, features) in by_rule {
-        let site = features.values().flatten().next().map(|it| it.site.clone());
+        let location = features
+            .values()
+            .flatten()
+            .next()
+            .map(|it| it.location.clone());
         let parts = features.into_iter().map(|(feature, subjects)| {
             let summary = feature.facts().summary;
             summary.replace("{}", &names(&subjects))
@@ -38,13 +42,13 @@ pub(crate) fn findings(operations: &[Operation]) -> Vec<(Finding, Site)> {
         let (lead, help) = words(rule);
         let message = format!("{lead}{}", parts.join("; "));
         let finding = Finding::warning(rule, message).help(help);
-        found.push((finding, site.unwrap_or(Site::Nowhere)));
+        found.push((finding, location.unwrap_or(Location::Nowhere)));
     }
     found
 }
 
 /// One finding for each field that lets one call end the gateway.
-fn fatal(operations: &[Operation]) -> Vec<(Finding, Site)> {
+fn fatal(operations: &[Operation]) -> Vec<(Finding, Location)> {
     let mut found = Vec::new();
     for operation in operations {
         let seen = operation.seen.iter();
@@ -68,7 +72,7 @@ fn fatal(operations: &[Operation]) -> Vec<(Finding, Site)> {
                     ways.join(", ")
                 );
                 let finding = Finding::error(Rule::CallsFatalStream, message).help(help);
-                found.push((finding, subject.site.clone()));
+                found.push((finding, subject.location.clone()));
             }
         }
     }

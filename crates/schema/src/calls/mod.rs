@@ -24,8 +24,8 @@ pub(crate) use proto::operations as of_proto;
 pub(crate) use upstream::operations as of_graphql;
 
 use crate::finding::Rule;
-use crate::finding::Site;
 use crate::graphql::{FieldSource, OperationKind, Schema, Target, Type};
+use crate::location::Location;
 use feature::Feature;
 
 /// The ingress through which a call enters a gateway.
@@ -95,7 +95,7 @@ pub struct Note {
 pub(crate) struct Operation {
     /// `/shop.v1.Shop/Watch`, `GET /pets/{id}` or `query books`.
     name: String,
-    site: Site,
+    location: Location,
     grpc: Option<String>,
     http: Option<String>,
     graphql: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
     name: String,
-    site: Site,
+    location: Location,
 }
 
 impl Operation {
@@ -125,8 +125,8 @@ impl Operation {
 
     /// Records a feature of the operation as a whole.
     fn see_itself(&mut self, feature: Feature) {
-        let (name, site) = (self.name.clone(), self.site.clone());
-        self.see(feature, vec![Subject { name, site }]);
+        let (name, location) = (self.name.clone(), self.location.clone());
+        self.see(feature, vec![Subject { name, location }]);
     }
 }
 

@@ -8,13 +8,13 @@ use prost_reflect::{Kind, MessageDescriptor};
 use super::feature::Feature;
 use super::reach::reach;
 use super::{Operation, Subject, graphql_addresses};
-use crate::finding::Site;
 use crate::graphql::{
-    self, FieldSource, GrpcMethod, Location, OperationKind, Schema, Target, TypeId, TypeKind,
+    self, Destination, FieldSource, GrpcMethod, OperationKind, Schema, Target, TypeId, TypeKind,
     grpc_methods,
 };
+use crate::location::{Location, step};
 use crate::openapi::references::{followed, is_data, is_map, path_item};
-use crate::openapi::{Document, keywords, step};
+use crate::openapi::{Document, keywords};
 use crate::release::GatewayRelease;
 
 /// The methods that gateways serve.
@@ -97,7 +97,7 @@ impl Reader<'_> {
         let (method, path) = (found.method.as_str(), found.path.as_str());
         let mut operation = Operation {
             name: format!("{method} {path}"),
-            site: Site::OpenApi(found.pointer.clone()),
+            location: Location::in_document(found.pointer.clone()),
             grpc: None,
             http: None,
             graphql: None,
@@ -135,7 +135,7 @@ impl Reader<'_> {
         if let Some((_, field)) = address {
             operation.see(Feature::SnakeInAnswer, self.renamed_below(field.of.id));
             let bodies = field.arguments.values();
-            let bodies = bodies.filter(|it| it.location == Location::Body);
+            let bodies = bodies.filter(|it| it.destination == Destination::Body);
             let renamed = bodies.flat_map(|it| self.renamed_below(it.of.id));
             operation.see(Feature::SnakeInBody, renamed.collect());
         }
@@ -156,7 +156,7 @@ impl Reader<'_> {
             let maps = maps.into_iter().flatten();
             let here = |it: &Subject| Subject {
                 name: it.name.clone(),
-                site: operation.site.clone(),
+                location: operation.location.clone(),
             };
             maps.map(here).collect::<Vec<_>>()
         };
@@ -186,9 +186,9 @@ impl Reader<'_> {
             .first()
             .filter(|_| paths.iter().all(|it| !it.is_empty()))
         {
-            let site = at.map_or_else(|| operation.site.clone(), Site::OpenApi);
+            let location = at.map_or_else(|| operation.location.clone(), Location::in_document);
             let name = path.clone();
-            operation.see(Feature::BasePath, vec![Subject { name, site }]);
+            operation.see(Feature::BasePath, vec![Subject { name, location }]);
         }
     }
 
@@ -299,9 +299,9 @@ impl Reader<'_> {
                         _ => false,
                     };
                     let is_lost = text("type") == Some("apiKey") && !is_sent;
-                    let site = Site::OpenApi(at.map_or(pointer, str::to_owned));
+                    let location = Location::in_document(at.map_or(pointer, str::to_owned));
                     let name = key.to_owned();
-                    is_lost.then_some(Subject { name, site })
+                    is_lost.then_some(Subject { name, location })
                 })
             })
             .collect();
@@ -326,10 +326,10 @@ impl Reader<'_> {
         if carried.iter().any(|it| content.contains_key(it)) {
             return;
         }
-        let site = Site::OpenApi(format!("{pointer}/content"));
+        let location = Location::in_document(format!("{pointer}/content"));
         let names = content.keys().map(|it| Subject {
             name: it.clone(),
-            site: site.clone(),
+            location: location.clone(),
         });
         operation.see(Feature::Body, names.collect());
     }
@@ -349,14 +349,14 @@ impl Reader<'_> {
         for (status, (response, pointer)) in &statuses {
             let here = |name: &str| Subject {
                 name: name.to_owned(),
-                site: Site::OpenApi(step(&at, status)),
+                location: Location::in_document(step(&at, status)),
             };
             for name in entries(response, "headers") {
                 // The media type describes it.
                 if !name.eq_ignore_ascii_case("content-type") {
-                    let site = Site::OpenApi(step(&format!("{pointer}/headers"), name));
+                    let location = Location::in_document(step(&format!("{pointer}/headers"), name));
                     let name = name.to_owned();
-                    headers.push(Subject { name, site });
+                    headers.push(Subject { name, location });
                 }
             }
             match status.as_bytes() {
@@ -373,10 +373,10 @@ impl Reader<'_> {
             }
             let media: Vec<&str> = entries(response, "content").collect();
             let Some(json) = media.iter().find(|it| is_json(it)) else {
-                let site = Site::OpenApi(format!("{pointer}/content"));
+                let location = Location::in_document(format!("{pointer}/content"));
                 types.extend(media.first().map(|name| Subject {
                     name: format!("{} of {}", name, operation.name),
-                    site,
+                    location,
                 }));
                 continue;
             };
@@ -426,7 +426,7 @@ impl Parameter<'_> {
         let own = || format!("{}/parameters/{}", self.holder, self.number);
         Subject {
             name: self.name.to_owned(),
-            site: Site::OpenApi(self.referred.clone().unwrap_or_else(own)),
+            location: Location::in_document(self.referred.clone().unwrap_or_else(own)),
         }
     }
 
@@ -510,7 +510,7 @@ impl Scan {
         if is_big(schema) {
             self.big_numbers.push(Subject {
                 name: name.trim_start_matches('.').to_owned(),
-                site: Site::OpenApi(pointer.to_owned()),
+                location: Location::in_document(pointer.to_owned()),
             });
         }
         for (key, value) in map.iter().filter(|(key, _)| !is_data(key)) {
@@ -586,8 +586,14 @@ fn maps(methods: &[GrpcMethod]) -> HashMap<String, Vec<Subject>> {
                     let package = format!("{}.", message.package_name());
                     let shown = field.full_name();
                     let shown = shown.strip_prefix(&package).unwrap_or(shown).to_owned();
-                    let site = Site::Nowhere;
-                    having.push((name, Subject { name: shown, site }));
+                    let location = Location::Nowhere;
+                    having.push((
+                        name,
+                        Subject {
+                            name: shown,
+                            location,
+                        },
+                    ));
                 }
                 Kind::Message(of) => {
                     let users = users.entry(of.full_name().to_owned()).or_default();
@@ -606,10 +612,10 @@ fn maps(methods: &[GrpcMethod]) -> HashMap<String, Vec<Subject>> {
 fn renamed(schema: &Schema) -> HashMap<TypeId, Vec<Subject>> {
     let (mut having, mut users) = (Vec::new(), HashMap::<TypeId, Vec<TypeId>>::new());
     for (id, of) in schema.types_with_ids() {
-        let mut has = |source: &str, place: &graphql::Place| {
+        let mut has = |source: &str, location: &Location| {
             let subject = Subject {
                 name: source.to_owned(),
-                site: Site::from(place),
+                location: location.clone(),
             };
             having.push((id, subject));
         };
@@ -618,7 +624,7 @@ fn renamed(schema: &Schema) -> HashMap<TypeId, Vec<Subject>> {
                 for (name, field) in fields {
                     if let FieldSource::Property(source) = &field.source {
                         if source != name {
-                            has(source, &field.place);
+                            has(source, &field.location);
                         }
                         users.entry(field.of.id).or_default().push(id);
                     }
@@ -627,7 +633,7 @@ fn renamed(schema: &Schema) -> HashMap<TypeId, Vec<Subject>> {
             TypeKind::Input(fields) => {
                 for (name, field) in fields {
                     if field.source != *name && !field.source.is_empty() {
-                        has(&field.source, &field.place);
+                        has(&field.source, &field.location);
                     }
                     users.entry(field.of.id).or_default().push(id);
                 }

@@ -7,8 +7,8 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, 
 use super::feature::Feature;
 use super::reach::reach;
 use super::{Operation, Subject, graphql_addresses};
-use crate::finding::Site;
 use crate::graphql::{OperationKind, Schema, Target};
+use crate::location::Location;
 use crate::proto::{Compiled, path_of};
 
 /// A trait of a field that does not survive a gateway.
@@ -56,10 +56,10 @@ pub(crate) fn operations(compiled: &Compiled, schema: &Schema) -> Vec<Operation>
         .flat_map(|it| it.methods().collect::<Vec<_>>())
     {
         let path = path_of(&method);
-        let site = method.path().iter().copied().chain([1]).collect();
+        let location = method.path().iter().copied().chain([1]).collect();
         let mut operation = Operation {
             name: path.clone(),
-            site: Site::Proto(entry.name().to_owned(), site),
+            location: Location::Proto(entry.name().into(), location),
             grpc: None,
             http: None,
             graphql: None,
@@ -164,7 +164,7 @@ fn subject(field: &FieldDescriptor) -> Subject {
     let path = field.path().iter().copied().chain([1]).collect();
     Subject {
         name: name.to_owned(),
-        site: Site::Proto(message.parent_file().name().to_owned(), path),
+        location: Location::Proto(message.parent_file().name().into(), path),
     }
 }
 

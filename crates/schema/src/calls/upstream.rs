@@ -2,7 +2,6 @@
 
 use super::feature::Feature;
 use super::{Operation, Subject};
-use crate::finding::Site;
 use crate::graphql::{Introspection, OperationKind, Schema, Target};
 
 pub(crate) fn operations(
@@ -20,9 +19,9 @@ pub(crate) fn operations(
         };
         let subject = |name: &String| Subject {
             name: name.clone(),
-            site: Site::from(&it.place),
+            location: it.location.clone(),
         };
-        let site = Site::from(&it.place);
+        let location = it.location.clone();
         let name = format!("{word} {}", it.path.join(" "));
         let key = (
             it.kind,
@@ -41,7 +40,7 @@ pub(crate) fn operations(
         };
         let mut operation = Operation {
             name,
-            site,
+            location,
             grpc: None,
             http,
             graphql: addresses.get(&key).map(|it| it.0.clone()),

@@ -1,11 +1,11 @@
 //! Checks the schema of a GraphQL endpoint before the endpoint is registered.
 
 use crate::calls;
+use crate::finding::Finding;
 use crate::finding::Rule;
-use crate::finding::Site;
-use crate::finding::location::Lines;
-use crate::finding::{Finding, Place};
+use crate::finding::excerpt::Lines;
 use crate::graphql::Introspection;
+use crate::location::Location;
 use crate::release::GatewayRelease;
 use crate::renderable::{self, Effect, Unrenderable};
 
@@ -34,29 +34,24 @@ pub(crate) fn check(
     let introspection = match read(&text) {
         Ok(introspection) => introspection,
         Err((message, at)) => {
-            let at = at.map(|(line, column)| lines.at_mark(line, column, 1));
-            let file = FILE.to_owned();
+            let excerpt = at.map(|(line, column)| lines.at_mark(line, column, 1));
             let finding = Finding::error(Rule::GraphQlSchema, message)
                 .help("give SDL, or the reply to an introspection as JSON")
-                .at(Some(Place { file, at }));
+                .at(FILE, excerpt);
             return (vec![finding], None);
         }
     };
     let judged = renderable::judge_graphql(namespace, version, &introspection, release);
-    let place = |site: &Site| {
-        let at = match site {
-            Site::Mark(line, column) => Some(lines.at_mark(*line, *column, 1)),
-            _ => None,
-        };
-        let file = FILE.to_owned();
-        Some(Place { file, at })
+    let excerpt = |location: &Location| match location {
+        Location::Text(line @ 1.., column) => Some(lines.at_mark(*line, *column, 1)),
+        _ => None,
     };
     let found = judged.found.iter().take(MOST_FINDINGS);
-    let found = found.map(|it| explain(it, version).at(place(&it.site)));
+    let found = found.map(|it| explain(it, version).at(FILE, excerpt(&it.location)));
     let mut found: Vec<_> = found.collect();
     let operations = calls::of_graphql((namespace, version), &introspection, &judged.schema);
     let of_calls = calls::findings(&operations).into_iter();
-    found.extend(of_calls.map(|(finding, site)| finding.at(place(&site))));
+    found.extend(of_calls.map(|(finding, location)| finding.at(FILE, excerpt(&location))));
     (found, Some(introspection))
 }
 

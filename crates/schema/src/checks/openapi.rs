@@ -7,9 +7,9 @@ use crate::json::Value;
 use crate::calls;
 use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
-use crate::finding::Site;
-use crate::finding::{Finding, Place, Severity};
-use crate::openapi::locate::spots;
+use crate::finding::{Finding, Severity};
+use crate::location::Location;
+use crate::openapi::locate::excerpts;
 use crate::openapi::references;
 use crate::openapi::validate;
 use crate::openapi::{Document, Fault};
@@ -61,9 +61,9 @@ pub(crate) fn check(
             let judged = renderable::judge_openapi(namespace, version, document.as_json(), release);
             // A component whose name is refused for this reason is reported once.
             let told = document.lost().iter().chain(&faults);
-            let told: HashSet<_> = told.map(|it| (it.rule, &it.site)).collect();
+            let told: HashSet<_> = told.map(|it| (it.rule, &it.location)).collect();
             for it in &judged.found {
-                if !told.contains(&(it.rule, &it.site)) {
+                if !told.contains(&(it.rule, &it.location)) {
                     let severity = match it.effect {
                         Effect::Loses => Severity::Warning,
                         Effect::Blocks | Effect::BreaksText => Severity::Error,
@@ -79,7 +79,7 @@ pub(crate) fn check(
             }
             found.extend(shared_parameters(&document));
             // Findings about calls would only be counted behind so many errors.
-            let counts = |it: &&(Finding, Site)| {
+            let counts = |it: &&(Finding, Location)| {
                 it.0.is_error() && !(it.0.rule().is_allowable() && allowed.contains(&it.0.rule()))
             };
             if found.iter().filter(counts).count() < MOST_FINDINGS {
@@ -89,32 +89,35 @@ pub(crate) fn check(
             }
             // A parameter that many operations share is reported once.
             let mut told = HashSet::new();
-            found.retain(|(finding, site)| {
-                told.insert((finding.message().to_owned(), site.clone()))
+            found.retain(|(finding, location)| {
+                told.insert((finding.message().to_owned(), location.clone()))
             });
             found.extend(more.into_iter().map(|((rule, severity), count)| {
-                (Finding::more(rule, severity, count), Site::Nowhere)
+                (Finding::more(rule, severity, count), Location::Nowhere)
             }));
             (found, judged.has_operations, Some(document))
         }
     };
     // Further findings are only counted.
-    let sites = found.iter().take(MOST_FINDINGS);
-    let sites: Vec<_> = sites.map(|(_, site)| site.clone()).collect();
-    let places = spots(&String::from_utf8_lossy(given), &sites);
-    let places = places.into_iter().chain(std::iter::repeat(None));
-    let placed = found.into_iter().zip(places).map(|((finding, site), at)| {
-        let file = match (&at, &site) {
-            // Without a line, show at least the path in the document.
-            (None, Site::OpenApi(pointer)) => format!("{FILE}#{pointer}"),
-            _ => FILE.to_owned(),
-        };
-        let finding = finding.at(Some(Place { file, at }));
-        match &site {
-            Site::OpenApi(pointer) => finding.with_pointer(pointer),
-            _ => finding,
-        }
-    });
+    let locations = found.iter().take(MOST_FINDINGS);
+    let locations: Vec<_> = locations.map(|(_, location)| location.clone()).collect();
+    let excerpts = excerpts(&String::from_utf8_lossy(given), &locations);
+    let excerpts = excerpts.into_iter().chain(std::iter::repeat(None));
+    let placed = found
+        .into_iter()
+        .zip(excerpts)
+        .map(|((finding, location), excerpt)| {
+            let file = match (&excerpt, &location) {
+                // Without a line, show at least the path in the document.
+                (None, Location::OpenApi(pointer)) => format!("{FILE}#{pointer}"),
+                _ => FILE.to_owned(),
+            };
+            let finding = finding.at(file, excerpt);
+            match &location {
+                Location::OpenApi(pointer) => finding.with_pointer(&pointer.to_string()),
+                _ => finding,
+            }
+        });
     Checked {
         found: placed.collect(),
         has_operations,
@@ -125,13 +128,13 @@ pub(crate) fn check(
 /// Findings of which only the first of each rule are worded: there may be one for each operation.
 #[derive(Default)]
 struct Few {
-    found: Vec<(Finding, Site)>,
+    found: Vec<(Finding, Location)>,
     counts: HashMap<(Rule, Severity), usize>,
     more: BTreeMap<(Rule, Severity), usize>,
 }
 
 impl Few {
-    fn add(&mut self, rule: Rule, severity: Severity, word: impl FnOnce() -> (Finding, Site)) {
+    fn add(&mut self, rule: Rule, severity: Severity, word: impl FnOnce() -> (Finding, Location)) {
         let count = self.counts.entry((rule, severity)).or_default();
         *count += 1;
         if *count <= MOST_FINDINGS {
@@ -142,16 +145,16 @@ impl Few {
     }
 }
 
-fn no_operations() -> (Finding, Site) {
+fn no_operations() -> (Finding, Location) {
     let message = "the document has no operation that gateways serve: GET, POST, PUT, PATCH or DELETE \
                    of a path";
     let finding = Finding::warning(Rule::OpenApiNoOperations, message);
     let help = "describe the paths; a registered service without operations cannot be called";
-    (finding.help(help), Site::OpenApi("/paths".to_owned()))
+    (finding.help(help), Location::in_document("/paths"))
 }
 
 /// Path parameters that an operation needs, although gateways ignore them.
-fn shared_parameters(document: &Document) -> Vec<(Finding, Site)> {
+fn shared_parameters(document: &Document) -> Vec<(Finding, Location)> {
     let root = document.as_json();
     let paths = root.get("paths").and_then(Value::as_object);
     let mut found = Vec::new();
@@ -193,7 +196,10 @@ fn shared_parameters(document: &Document) -> Vec<(Finding, Site)> {
         );
         let finding = Finding::warning(Rule::OpenApiPathItemParameters, message);
         let finding = finding.help(format!("write it in each operation, {REPAIR}"));
-        found.push((finding, Site::OpenApi(format!("{pointer}/parameters"))));
+        found.push((
+            finding,
+            Location::in_document(format!("{pointer}/parameters")),
+        ));
     }
     found
 }
@@ -221,26 +227,26 @@ fn parameter<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a 
 /// unnecessary work.
 const REPAIR: &str = "or let `Service::repair` do it";
 
-fn of_repeated(fault: &Fault) -> (Finding, Site) {
+fn of_repeated(fault: &Fault) -> (Finding, Location) {
     let finding = Finding::error(fault.rule, &fault.text);
     let finding = finding.help(fault.help.as_deref().unwrap_or("leave one of them"));
-    (finding, fault.site.clone())
+    (finding, fault.location.clone())
 }
 
-fn of_fault(fault: &Fault) -> (Finding, Site) {
+fn of_fault(fault: &Fault) -> (Finding, Location) {
     let text = &fault.text;
     let finding = match fault.rule {
         Rule::OpenApiUnverified => {
             let message = format!("not checked, because of a limit here: {text}");
             Finding::warning(fault.rule, message)
         }
-        rule => Finding::error(rule, text).help(match (rule, &fault.site) {
+        rule => Finding::error(rule, text).help(match (rule, &fault.location) {
             (Rule::OpenApiExternalReference, _) => {
                 "gateways read no other files: put it under `components`, and refer to it by `#/…`"
                     .to_owned()
             }
-            (Rule::OpenApiShape, Site::OpenApi(pointer))
-                if matches!(pointer.as_str(), "/info/version" | "/openapi") =>
+            (Rule::OpenApiShape, Location::OpenApi(pointer))
+                if matches!(&*pointer.to_string(), "/info/version" | "/openapi") =>
             {
                 format!(
                     "write it in quotes, because YAML takes `1.0` for a number: `version: \"1.0\"`, \
@@ -253,8 +259,8 @@ fn of_fault(fault: &Fault) -> (Finding, Site) {
             (Rule::OpenApiExample, _) if text.contains("is no `date") => format!(
                 "correct it; in YAML a date stands in quotes, such as `\"2026-01-31\"`, {REPAIR}"
             ),
-            (Rule::OpenApiComponentName, Site::OpenApi(pointer))
-                if pointer.starts_with("/components/schemas/") =>
+            (Rule::OpenApiComponentName, Location::OpenApi(pointer))
+                if pointer.to_string().starts_with("/components/schemas/") =>
             {
                 let name = fault.help.clone().unwrap_or_default();
                 format!("{name}, {REPAIR}")
@@ -268,10 +274,10 @@ fn of_fault(fault: &Fault) -> (Finding, Site) {
             },
         }),
     };
-    (finding, fault.site.clone())
+    (finding, fault.location.clone())
 }
 
-fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding, Site) {
+fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding, Location) {
     let name = &found.name;
     let names = "names are [_A-Za-z][_0-9A-Za-z]*";
     let suggestion = crate::name::suggest(name);
@@ -300,7 +306,7 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
              releases from 1.4 on only"
                 .to_owned(),
         ),
-        Rule::OpenApiParameterName if is_in_path(document, &found.site) => (
+        Rule::OpenApiParameterName if is_in_path(document, &found.location) => (
             format!("the path parameter `{name}` is no name: {names}"),
             format!(
                 "write `\"name\": \"{suggestion}\"`, and `{{{suggestion}}}` in the path, {REPAIR}"
@@ -343,7 +349,7 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
             ),
             "rename the component or operation".to_owned(),
         ),
-        Rule::SchemaText => return (renderable::broken_text(found), found.site.clone()),
+        Rule::SchemaText => return (renderable::broken_text(found), found.location.clone()),
         _ if found.effect == Effect::BreaksText => (
             format!(
                 "the component `{name}` is no name: {names}; gateways serve it, but nobody can read \
@@ -360,14 +366,15 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
         Effect::Loses => Finding::warning(found.rule, message),
         Effect::Blocks | Effect::BreaksText => Finding::error(found.rule, message),
     };
-    (finding.help(help), found.site.clone())
+    (finding.help(help), found.location.clone())
 }
 
-/// Whether the site is the name of a path parameter.
-fn is_in_path(document: &Document, site: &Site) -> bool {
-    let Site::OpenApi(pointer) = site else {
+/// Whether the location is the name of a path parameter.
+fn is_in_path(document: &Document, location: &Location) -> bool {
+    let Location::OpenApi(pointer) = location else {
         return false;
     };
+    let pointer = pointer.to_string();
     let holder = pointer.strip_suffix("/name");
     let parameter = holder.and_then(|it| document.as_json().pointer(it));
     parameter.is_some_and(|it| it.get("in").is_some_and(|place| place == "path"))

@@ -1,14 +1,15 @@
 //! Checks a proto source before it is sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use prost_reflect::Kind;
 
 use crate::calls;
+use crate::finding::Finding;
 use crate::finding::Rule;
-use crate::finding::Site;
-use crate::finding::location::Lines;
-use crate::finding::{Finding, Place};
+use crate::finding::excerpt::Lines;
+use crate::location::Location;
 use crate::proto::{CompileFault, Compiled, path_of};
 use crate::release::GatewayRelease;
 use crate::renderable::{self, Effect, Judged, Unrenderable};
@@ -52,15 +53,14 @@ fn of_fault(fault: &CompileFault, shown: &dyn Fn(&str) -> String) -> Vec<Finding
                 Finding::warning(Rule::ProtoUnverified, message)
             }
         };
-        let place = fault.file.as_deref().map(|file| Place {
-            file: shown(file),
-            at: fault.spot.clone(),
-        });
-        match &fault.help {
+        let finding = match &fault.help {
             Some(help) => finding.help(help),
             None => finding,
+        };
+        match &fault.file {
+            Some(file) => finding.at(shown(file), fault.excerpt.clone()),
+            None => finding,
         }
-        .at(place)
     };
     fault.details.iter().map(finding).collect()
 }
@@ -71,18 +71,19 @@ fn of_compiled(
     judged: &Judged,
     shown: &dyn Fn(&str) -> String,
 ) -> Vec<Finding> {
-    let mut places = Places {
+    let mut sources = Shown {
         compiled,
+        shown,
         lines: HashMap::new(),
     };
     let mut found: Vec<Finding> = judged
         .found
         .iter()
         .take(MOST_FINDINGS)
-        .map(|it| explain(it, version, compiled).at(places.find(&it.site, shown)))
+        .map(|it| sources.at(explain(it, version, compiled), &it.location))
         .collect();
     let streaming = compiled.streaming_methods().take(MOST_FINDINGS);
-    for (method, site) in streaming {
+    for (method, location) in streaming {
         let message = format!(
             "`{}` streams from the client, and gateways leave such methods out",
             path_of(&method)
@@ -90,11 +91,11 @@ fn of_compiled(
         let help = "callers reach it at the service itself; for the gateway give it a unary or \
                     server-streaming method";
         let finding = Finding::warning(Rule::ProtoStreaming, message).help(help);
-        found.push(finding.at(places.find(&site, shown)));
+        found.push(sources.at(finding, &location));
     }
     let of_calls = calls::findings(&calls::of_proto(compiled, &judged.schema));
-    for (finding, site) in of_calls.into_iter().take(MOST_FINDINGS) {
-        found.push(finding.at(places.find(&site, shown)));
+    for (finding, location) in of_calls.into_iter().take(MOST_FINDINGS) {
+        found.push(sources.at(finding, &location));
     }
     found
 }
@@ -176,29 +177,28 @@ fn instead_of_map(compiled: &Compiled, name: &str) -> Option<String> {
     ))
 }
 
-/// Looks up declarations in the sources.
-struct Places<'a> {
+/// Shows declarations in the sources.
+struct Shown<'a> {
     compiled: &'a Compiled,
-    lines: HashMap<String, Lines<'a>>,
+    /// The user's name of a file.
+    shown: &'a dyn Fn(&str) -> String,
+    lines: HashMap<Arc<str>, Lines<'a>>,
 }
 
-impl Places<'_> {
-    fn find(&mut self, site: &Site, shown: &dyn Fn(&str) -> String) -> Option<Place> {
-        let Site::Proto(file, path) = site else {
-            return None;
+impl Shown<'_> {
+    fn at(&mut self, finding: Finding, location: &Location) -> Finding {
+        let Location::Proto(file, path) = location else {
+            return finding;
         };
         let span = self.compiled.span_of(file, path);
         if !self.lines.contains_key(file)
             && let Some(text) = self.compiled.source_of(file)
         {
-            self.lines.insert(file.clone(), Lines::of(text));
+            self.lines.insert(Arc::clone(file), Lines::of(text));
         }
         let lines = self.lines.get(file);
-        let spot = span.and_then(|(line, from, to)| Some(lines?.at_line(line, from, to)));
-        Some(Place {
-            file: shown(file),
-            at: spot,
-        })
+        let excerpt = span.and_then(|(line, from, to)| Some(lines?.at_line(line, from, to)));
+        finding.at((self.shown)(file), excerpt)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Changes, Level, Protocol, Side, Where};
 use crate::graphql::{
-    EnumValue, Field, InputValue, Origin, Place, Schema, Type, TypeId, TypeKind, TypeRef,
+    EnumValue, Field, InputValue, Location, Origin, Schema, Type, TypeId, TypeKind, TypeRef,
 };
 use crate::sorted::Sorted;
 
@@ -18,17 +18,17 @@ pub(super) fn compare(old: &Schema, new: &Schema, changes: &mut Changes<'_>) {
     }
     for is in new.types().filter(|it| !is_built_in(it)) {
         if old.by_name(&is.name).is_none() {
-            let place = comparison.there(&is.place);
-            comparison.tell(Level::Safe, &is.name, "the type is new", place);
+            let location = comparison.there(&is.location);
+            comparison.tell(Level::Safe, &is.name, "the type is new", location);
         }
     }
 }
 
-/// The place of a field; for one that the gateway added, the place of its type.
-fn place_of<'s>(schema: &'s Schema, field: &'s Field) -> &'s Place {
-    match &field.place {
-        Place::Nowhere => &schema.get(field.of.id).place,
-        place => place,
+/// The location of a field; for one that the gateway added, the location of its type.
+fn location_of<'s>(schema: &'s Schema, field: &'s Field) -> &'s Location {
+    match &field.location {
+        Location::Nowhere => &schema.get(field.of.id).location,
+        location => location,
     }
 }
 
@@ -39,17 +39,17 @@ struct Comparison<'c, 'a, 's> {
 }
 
 impl Comparison<'_, '_, '_> {
-    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, place: Where) {
+    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, location: Where) {
         self.changes
-            .add(level, Protocol::GraphQl, subject, message, place);
+            .add(level, Protocol::GraphQl, subject, message, location);
     }
 
-    fn there(&self, place: &Place) -> Where {
-        Some((Side::New, place.clone()))
+    fn there(&self, location: &Location) -> Where {
+        Some((Side::New, location.clone()))
     }
 
-    fn then(&self, place: &Place) -> Where {
-        Some((Side::Old, place.clone()))
+    fn then(&self, location: &Location) -> Where {
+        Some((Side::Old, location.clone()))
     }
 
     fn removed_type(&mut self, was: &Type) {
@@ -65,12 +65,12 @@ impl Comparison<'_, '_, '_> {
                      namespace",
                     is.name
                 );
-                let place = self.there(&is.place);
-                self.tell(Level::Breaking, &was.name, message, place);
+                let location = self.there(&is.location);
+                self.tell(Level::Breaking, &was.name, message, location);
             }
             None => {
-                let place = self.then(&was.place);
-                self.tell(Level::Breaking, &was.name, "the type is gone", place);
+                let location = self.then(&was.location);
+                self.tell(Level::Breaking, &was.name, "the type is gone", location);
             }
         }
     }
@@ -85,15 +85,15 @@ impl Comparison<'_, '_, '_> {
             (TypeKind::Union(old), TypeKind::Union(new)) => self.members(was, old, is, new),
             (TypeKind::Scalar, TypeKind::Scalar) => {}
             _ => {
-                let place = self.there(&is.place);
+                let location = self.there(&is.location);
                 let message = "the type is of another kind: an object, an input, an enum, a union or \
                                a scalar";
-                self.tell(Level::Breaking, &was.name, message, place);
+                self.tell(Level::Breaking, &was.name, message, location);
             }
         }
         if was.description != is.description {
-            let place = self.there(&is.place);
-            self.tell(Level::Safe, &was.name, "the description changed", place);
+            let location = self.there(&is.location);
+            self.tell(Level::Safe, &was.name, "the description changed", location);
         }
     }
 
@@ -101,11 +101,11 @@ impl Comparison<'_, '_, '_> {
         for (name, was) in old {
             let subject = format!("{owner}.{name}");
             let Some(is) = new.get(name) else {
-                let place = self.then(place_of(self.old, was));
-                self.tell(Level::Breaking, &subject, "the field is gone", place);
+                let location = self.then(location_of(self.old, was));
+                self.tell(Level::Breaking, &subject, "the field is gone", location);
                 continue;
             };
-            let place = self.there(place_of(self.new, is));
+            let location = self.there(location_of(self.new, is));
             let (before, after) = (self.old.show(was.of), self.new.show(is.of));
             if before != after {
                 let level = match self.is_narrower(was.of, is.of) {
@@ -113,28 +113,28 @@ impl Comparison<'_, '_, '_> {
                     false => Level::Breaking,
                 };
                 let message = format!("the type was `{before}` and is `{after}`");
-                self.tell(level, &subject, message, place.clone());
+                self.tell(level, &subject, message, location.clone());
             }
             if was.deprecated.is_none() && is.deprecated.is_some() {
                 self.tell(
                     Level::Safe,
                     &subject,
                     "the field is deprecated now",
-                    place.clone(),
+                    location.clone(),
                 );
             }
             if was.description != is.description {
-                self.tell(Level::Safe, &subject, "the description changed", place);
+                self.tell(Level::Safe, &subject, "the description changed", location);
             }
             self.inputs(&subject, "argument", &was.arguments, &is.arguments);
         }
         for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
-            let place = self.there(&is.place);
+            let location = self.there(&is.location);
             self.tell(
                 Level::Safe,
                 &format!("{owner}.{name}"),
                 "the field is new",
-                place,
+                location,
             );
         }
     }
@@ -162,12 +162,12 @@ impl Comparison<'_, '_, '_> {
         for (name, was) in old {
             let subject = format!("{owner}{separator}{name}");
             let Some(is) = new.get(name) else {
-                let place = self.then(&was.place);
+                let location = self.then(&was.location);
                 self.tell(
                     Level::Breaking,
                     &subject,
                     format!("the {what} is gone"),
-                    place,
+                    location,
                 );
                 continue;
             };
@@ -183,22 +183,22 @@ impl Comparison<'_, '_, '_> {
                 } else {
                     Level::Breaking
                 };
-                let place = self.there(&is.place);
+                let location = self.there(&is.location);
                 let message = format!("the type was `{before}` and is `{after}`");
-                self.tell(level, &subject, message, place);
+                self.tell(level, &subject, message, location);
             }
         }
         for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
             let subject = format!("{owner}{separator}{name}");
-            let place = self.there(&is.place);
+            let location = self.there(&is.location);
             match is.of.non_null {
                 true => {
                     let message = format!("the {what} is new and required");
-                    self.tell(Level::Breaking, &subject, message, place);
+                    self.tell(Level::Breaking, &subject, message, location);
                 }
                 false => {
                     let message = format!("the {what} is new");
-                    self.tell(Level::Dangerous, &subject, message, place);
+                    self.tell(Level::Dangerous, &subject, message, location);
                 }
             }
         }
@@ -206,18 +206,23 @@ impl Comparison<'_, '_, '_> {
 
     fn values(&mut self, owner: &str, old: &Sorted<EnumValue>, new: &Sorted<EnumValue>) {
         for (name, was) in old.iter().filter(|(name, _)| !new.contains_key(name)) {
-            let place = self.then(&was.place);
+            let location = self.then(&was.location);
             self.tell(
                 Level::Breaking,
                 &format!("{owner}.{name}"),
                 "the value is gone",
-                place,
+                location,
             );
         }
         for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
-            let place = self.there(&is.place);
+            let location = self.there(&is.location);
             let message = "the value is new: callers may receive what they do not know";
-            self.tell(Level::Dangerous, &format!("{owner}.{name}"), message, place);
+            self.tell(
+                Level::Dangerous,
+                &format!("{owner}.{name}"),
+                message,
+                location,
+            );
         }
     }
 
@@ -229,17 +234,17 @@ impl Comparison<'_, '_, '_> {
         for id in old {
             let name = &then.get(*id).name;
             if !has(now, new, name) {
-                let place = self.there(&is.place);
+                let location = self.there(&is.location);
                 let message = format!("`{name}` is no member of the union any more");
-                self.tell(Level::Breaking, &was.name, message, place);
+                self.tell(Level::Breaking, &was.name, message, location);
             }
         }
         for id in new {
             let name = &now.get(*id).name;
             if !has(then, old, name) {
-                let place = self.there(&is.place);
+                let location = self.there(&is.location);
                 let message = format!("`{name}` is a new member of the union");
-                self.tell(Level::Dangerous, &was.name, message, place);
+                self.tell(Level::Dangerous, &was.name, message, location);
             }
         }
     }

@@ -10,7 +10,7 @@ use prost_reflect::{
 };
 
 use super::{Changes, Level, Protocol, Side, Where};
-use crate::graphql::Place;
+use crate::location::Location;
 use crate::proto::{Compiled, name_of, path_of};
 
 pub(super) fn compare(old: &Compiled, new: &Compiled, changes: &mut Changes<'_>) {
@@ -31,21 +31,21 @@ pub(super) fn compare(old: &Compiled, new: &Compiled, changes: &mut Changes<'_>)
         match are.get(path) {
             Some(is) => comparison.methods(path, was, is),
             None => {
-                let place = place(Side::Old, &was.parent_service().parent_file(), was.path());
-                comparison.tell(Level::Breaking, path, "the method is gone", place);
+                let location = location(Side::Old, &was.parent_service().parent_file(), was.path());
+                comparison.tell(Level::Breaking, path, "the method is gone", location);
             }
         }
     }
     for (path, is) in are.iter().filter(|(path, _)| !were.contains_key(*path)) {
-        let place = place(Side::New, &is.parent_service().parent_file(), is.path());
-        comparison.tell(Level::Safe, path, "the method is new", place);
+        let location = location(Side::New, &is.parent_service().parent_file(), is.path());
+        comparison.tell(Level::Safe, path, "the method is new", location);
     }
     comparison.walk();
 }
 
-fn place(side: Side, file: &FileDescriptor, path: &[i32]) -> Where {
+fn location(side: Side, file: &FileDescriptor, path: &[i32]) -> Where {
     let path = path.iter().copied().chain([1]).collect();
-    Some((side, Place::Proto(Arc::from(file.name()), path)))
+    Some((side, Location::Proto(Arc::from(file.name()), path)))
 }
 
 struct Comparison<'c, 'a, 'n> {
@@ -61,13 +61,13 @@ enum Open {
 }
 
 impl Comparison<'_, '_, '_> {
-    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, place: Where) {
+    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, location: Where) {
         self.changes
-            .add(level, Protocol::Grpc, subject, message, place);
+            .add(level, Protocol::Grpc, subject, message, location);
     }
 
     fn methods(&mut self, path: &str, was: &MethodDescriptor, is: &MethodDescriptor) {
-        let at = place(Side::New, &is.parent_service().parent_file(), is.path());
+        let at = location(Side::New, &is.parent_service().parent_file(), is.path());
         let kinds = [
             ("request", was.input(), is.input()),
             ("response", was.output(), is.output()),
@@ -128,7 +128,7 @@ impl Comparison<'_, '_, '_> {
     fn message(&mut self, was: &MessageDescriptor) {
         let name = was.full_name();
         let Some(is) = self.new.message(name) else {
-            let at = place(Side::Old, &was.parent_file(), was.path());
+            let at = location(Side::Old, &was.parent_file(), was.path());
             self.tell(Level::Dangerous, name, "the message is gone", at);
             return;
         };
@@ -137,7 +137,7 @@ impl Comparison<'_, '_, '_> {
             match is.get_field(field.number()) {
                 Some(now) => self.field(&subject, &field, &now),
                 None => {
-                    let at = place(Side::Old, &was.parent_file(), field.path());
+                    let at = location(Side::Old, &was.parent_file(), field.path());
                     let is_reserved = is.reserved_ranges().any(|it| it.contains(&field.number()));
                     let (level, message) = match is_reserved {
                         true => (
@@ -158,7 +158,7 @@ impl Comparison<'_, '_, '_> {
             .filter(|it| was.get_field(it.number()).is_none())
         {
             let subject = format!("{name}.{}", name_of(&field));
-            let at = place(Side::New, &is.parent_file(), field.path());
+            let at = location(Side::New, &is.parent_file(), field.path());
             match field.cardinality() {
                 Cardinality::Required => {
                     self.tell(
@@ -174,7 +174,7 @@ impl Comparison<'_, '_, '_> {
     }
 
     fn field(&mut self, subject: &str, was: &FieldDescriptor, is: &FieldDescriptor) {
-        let at = place(Side::New, &is.parent_message().parent_file(), is.path());
+        let at = location(Side::New, &is.parent_message().parent_file(), is.path());
         if name_of(was) != name_of(is) {
             let message = format!("the field is called `{}` now", name_of(is));
             self.tell(Level::Dangerous, subject, message, at.clone());
@@ -233,7 +233,7 @@ impl Comparison<'_, '_, '_> {
     fn enumeration(&mut self, was: &EnumDescriptor) {
         let name = was.full_name();
         let Some(is) = self.new.enumeration(name) else {
-            let at = place(Side::Old, &was.parent_file(), was.path());
+            let at = location(Side::Old, &was.parent_file(), was.path());
             self.tell(Level::Dangerous, name, "the enum is gone", at);
             return;
         };
@@ -244,7 +244,7 @@ impl Comparison<'_, '_, '_> {
                 .filter(|it| it.number() == value.number())
                 .collect();
             if now.is_empty() {
-                let at = place(Side::Old, &was.parent_file(), value.path());
+                let at = location(Side::Old, &was.parent_file(), value.path());
                 let number = value.number();
                 let is_reserved = is.reserved_ranges().any(|it| it.contains(&number));
                 let (level, message) = match is_reserved {
@@ -261,7 +261,7 @@ impl Comparison<'_, '_, '_> {
             } else if !now.iter().any(|it| it.name() == value.name()) {
                 let names: Vec<_> = now.iter().map(EnumValueDescriptor::name).collect();
                 let at = now.first().map(|it| it.path().to_vec()).unwrap_or_default();
-                let at = place(Side::New, &is.parent_file(), &at);
+                let at = location(Side::New, &is.parent_file(), &at);
                 let message = format!("the value is called `{}` now", names.join("`, `"));
                 self.tell(Level::Dangerous, &subject, message, at);
             }
@@ -269,7 +269,7 @@ impl Comparison<'_, '_, '_> {
         for value in is.values() {
             if !was.values().any(|it| it.number() == value.number()) {
                 let subject = format!("{name}.{}", value.name());
-                let at = place(Side::New, &is.parent_file(), value.path());
+                let at = location(Side::New, &is.parent_file(), value.path());
                 let message = "the value is new: callers may receive what they do not know";
                 self.tell(Level::Dangerous, &subject, message, at);
             }

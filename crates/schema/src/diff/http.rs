@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::json::Value;
 
 use super::{Change, Changes, Level, Protocol, Side};
-use crate::graphql::Place;
+use crate::location::{Location, step};
 use crate::openapi::references::{followed, path_item};
-use crate::openapi::{METHODS, keywords, step};
+use crate::openapi::{METHODS, keywords};
 
 /// Schemas below this depth are not compared.
 const MAX_DEPTH: usize = 64;
@@ -114,14 +114,14 @@ fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
                         let text = parameter.value.get(key).and_then(Value::as_str);
                         text.unwrap_or_default().to_owned()
                     };
-                    let (place, mut name) = (text("in"), text("name"));
-                    if place == "path" {
+                    let (location, mut name) = (text("in"), text("name"));
+                    if location == "path" {
                         let number = names.iter().position(|it| *it == name);
                         name = number.map_or(name, |number| format!("no. {}", number + 1));
-                    } else if place == "header" {
+                    } else if location == "header" {
                         name.make_ascii_lowercase();
                     }
-                    parameters.insert((place, name), parameter);
+                    parameters.insert((location, name), parameter);
                 }
             }
             let method = method.to_ascii_uppercase();
@@ -155,26 +155,27 @@ struct Comparison<'c, 'a, 'd> {
     seen: HashSet<(String, String, Direction)>,
 }
 
-type Told = (Side, Place);
+type Told = (Side, Location);
 
 impl<'d> Comparison<'_, '_, 'd> {
-    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, place: Told) {
+    fn tell(&mut self, level: Level, subject: &str, message: impl Into<String>, location: Told) {
         let change = Change {
             level,
             protocol: Protocol::Http,
             subject: subject.to_owned(),
             message: message.into(),
-            place: None,
+            file: None,
+            line: None,
         };
-        self.changes.add_of(self.service, change, Some(place));
+        self.changes.add_of(self.service, change, Some(location));
     }
 
     fn there(&self, at: &At<'_>) -> Told {
-        (Side::New, Place::OpenApi(at.pointer.clone().into()))
+        (Side::New, Location::in_document(at.pointer.clone()))
     }
 
     fn then(&self, at: &At<'_>) -> Told {
-        (Side::Old, Place::OpenApi(at.pointer.clone().into()))
+        (Side::Old, Location::in_document(at.pointer.clone()))
     }
 
     fn operations(&mut self, subject: &str, was: &Operation<'d>, is: &Operation<'d>) {

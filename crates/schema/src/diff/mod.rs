@@ -11,9 +11,8 @@ use std::fmt;
 
 use crate::finding::CheckError;
 use crate::finding::Findings;
-use crate::finding::Site;
-use crate::graphql::Place;
-use crate::openapi::locate::spots;
+use crate::location::Location;
+use crate::openapi::locate::excerpts;
 use crate::release::GatewayRelease;
 use crate::service::evidence::Parsed;
 use crate::service::{Checks, Purpose, Resolved, Service, resolve};
@@ -49,13 +48,8 @@ pub struct Change {
     protocol: Protocol,
     subject: String,
     message: String,
-    place: Option<ChangePlace>,
-}
-
-/// A place in the new schemas, or in the old ones for removals.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ChangePlace {
-    file: String,
+    /// In the new schemas, or in the old ones for removals.
+    file: Option<String>,
     line: Option<usize>,
 }
 
@@ -138,15 +132,15 @@ pub fn diff(
     Ok(all)
 }
 
-/// The set of schemas that a place is in.
+/// The set of schemas that a location is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Old,
     New,
 }
 
-/// A place not yet resolved to a line.
-pub(super) type Where = Option<(Side, Place)>;
+/// A location not yet resolved to a line.
+pub(super) type Where = Option<(Side, Location)>;
 
 pub(super) struct Changes<'a> {
     old: Texts<'a>,
@@ -156,8 +150,8 @@ pub(super) struct Changes<'a> {
 
 struct Raw {
     change: Change,
-    place: Where,
-    /// The service, if the place is in a document and the service is known.
+    location: Where,
+    /// The service, if the location is in a document and the service is known.
     service: Option<String>,
 }
 
@@ -168,39 +162,42 @@ impl Changes<'_> {
         protocol: Protocol,
         subject: impl Into<String>,
         message: impl Into<String>,
-        place: Where,
+        location: Where,
     ) {
         let change = Change {
             level,
             protocol,
             subject: subject.into(),
             message: message.into(),
-            place: None,
+            file: None,
+            line: None,
         };
         self.all.push(Raw {
             change,
-            place,
+            location,
             service: None,
         });
     }
 
-    /// As `add`, for a place in a document.
-    pub(super) fn add_of(&mut self, service: &str, change: Change, place: Where) {
+    /// As `add`, for a location in a document.
+    pub(super) fn add_of(&mut self, service: &str, change: Change, location: Where) {
         self.all.push(Raw {
             change,
-            place,
+            location,
             service: Some(service.to_owned()),
         });
     }
 
     fn locate(&mut self) {
         for raw in &mut self.all {
-            if let Some((side, place)) = &raw.place {
+            if let Some((side, location)) = &raw.location {
                 let texts = match side {
                     Side::Old => &self.old,
                     Side::New => &self.new,
                 };
-                raw.change.place = texts.locate(place, raw.service.as_deref());
+                if let Some((file, line)) = texts.locate(location, raw.service.as_deref()) {
+                    (raw.change.file, raw.change.line) = (Some(file), line);
+                }
             }
         }
     }
@@ -219,36 +216,34 @@ impl<'a> Texts<'a> {
         }
     }
 
-    fn locate(&self, place: &Place, service: Option<&str>) -> Option<ChangePlace> {
+    /// The file, and the line if it is known.
+    fn locate(
+        &self,
+        location: &Location,
+        service: Option<&str>,
+    ) -> Option<(String, Option<usize>)> {
         let candidates = self
             .services
             .iter()
             .filter(|(name, _)| service.is_none_or(|it| it == name.as_str()))
             .map(|(_, it)| *it);
         for it in candidates {
-            let found = match (place, it.evidence.parsed()) {
-                (Place::Proto(file, path), Some(Parsed::Proto(compiled))) => compiled
+            let found = match (location, it.evidence.parsed()) {
+                (Location::Proto(file, path), Some(Parsed::Proto(compiled))) => compiled
                     .span_of(file, path)
-                    .map(|(line, _, _)| ChangePlace {
-                        file: file.to_string(),
-                        line: Some(line + 1),
-                    }),
-                (Place::OpenApi(pointer), Some(Parsed::OpenApi(document))) => {
+                    .map(|(line, _, _)| (file.to_string(), Some(line + 1))),
+                (Location::OpenApi(pointer), Some(Parsed::OpenApi(document))) => {
                     let pointer = pointer.to_string();
                     document.as_json().pointer(&pointer).map(|_| {
                         let text = String::from_utf8_lossy(&it.binding.openapi_spec);
-                        let site = Site::OpenApi(pointer.clone());
-                        let spot = spots(&text, &[site]).pop().flatten();
-                        ChangePlace {
-                            file: format!("openapi#{pointer}"),
-                            line: spot.map(|it| it.line),
-                        }
+                        let excerpt = excerpts(&text, std::slice::from_ref(location)).pop();
+                        let line = excerpt.flatten().map(|it| it.line);
+                        (format!("openapi#{pointer}"), line)
                     })
                 }
-                (Place::GraphQl(line, _), Some(Parsed::GraphQl(_))) => Some(ChangePlace {
-                    file: "graphql".to_owned(),
-                    line: Some(*line).filter(|line| *line > 0),
-                }),
+                (Location::Text(line, _), Some(Parsed::GraphQl(_))) => {
+                    Some(("graphql".to_owned(), Some(*line).filter(|line| *line > 0)))
+                }
                 _ => None,
             };
             if found.is_some() {
@@ -290,13 +285,13 @@ impl Change {
     /// for removals.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
-        self.place.as_ref().map(|it| it.file.as_str())
+        self.file.as_deref()
     }
 
     /// The line in that file, from 1.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
-        self.place.as_ref()?.line
+        self.line
     }
 }
 

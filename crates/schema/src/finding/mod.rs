@@ -1,17 +1,16 @@
 //! The findings of a check, and how they are shown.
 
 mod error;
+pub mod excerpt;
 mod findings;
-pub mod location;
 mod rule;
 
 use std::fmt;
 
 pub use error::CheckError;
+pub use excerpt::Excerpt;
 pub use findings::Findings;
 pub(crate) use findings::MOST_FINDINGS;
-pub use location::Site;
-use location::Spot;
 pub use rule::{Rule, UnknownRule};
 
 use crate::masked::masked;
@@ -65,7 +64,9 @@ pub struct Finding {
     severity: Severity,
     rule: Rule,
     service: Option<String>,
-    place: Option<Box<Place>>,
+    file: Option<Box<str>>,
+    /// The line at fault, if it is known.
+    excerpt: Option<Box<Excerpt>>,
     /// The JSON pointer into an OpenAPI document.
     pointer: Option<Box<str>>,
     message: String,
@@ -106,13 +107,6 @@ fn with_options(text: &str) -> String {
     told
 }
 
-/// A place in a source file; lines and columns from 1, columns in characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub file: String,
-    pub at: Option<Spot>,
-}
-
 // === impl Finding ===
 
 impl Finding {
@@ -122,7 +116,8 @@ impl Finding {
             severity: Severity::Error,
             rule,
             service: None,
-            place: None,
+            file: None,
+            excerpt: None,
             pointer: None,
             message: masked(&message.into()),
             remedy: None,
@@ -160,9 +155,11 @@ impl Finding {
         self
     }
 
+    /// Adds the file at fault, and the line if it is known.
     #[doc(hidden)]
-    pub fn at(mut self, place: Option<Place>) -> Self {
-        self.place = place.map(Box::new);
+    pub fn at(mut self, file: impl Into<Box<str>>, excerpt: Option<Excerpt>) -> Self {
+        self.file = Some(file.into());
+        self.excerpt = excerpt.map(Box::new);
         self
     }
 
@@ -172,12 +169,16 @@ impl Finding {
         self
     }
 
-    /// Whether both have the same message for the same place, even if for different services.
+    /// Whether both have the same message for the same line, even if for different services.
     #[doc(hidden)]
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let is_same_rule = self.rule == other.rule && self.severity == other.severity;
-        is_same_rule && self.message == other.message && self.place == other.place
+        is_same_rule && self.message == other.message && self.is_where(other)
+    }
+
+    fn is_where(&self, other: &Self) -> bool {
+        self.file == other.file && self.excerpt == other.excerpt
     }
 
     #[doc(hidden)]
@@ -188,10 +189,8 @@ impl Finding {
     /// Rewrites it for a build script: file names on disk, and the methods to call there.
     #[doc(hidden)]
     pub fn for_build_script(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
-        if let Some(place) = &mut self.place
-            && let Some(file) = on_disk(&place.file)
-        {
-            place.file = file;
+        if let Some(file) = self.file.as_deref().and_then(on_disk) {
+            self.file = Some(file.into());
         }
         self.allowed_by = "Bundle";
         self
@@ -201,10 +200,8 @@ impl Finding {
     #[doc(hidden)]
     #[must_use]
     pub fn for_command_line(mut self, on_disk: impl Fn(&str) -> Option<String>) -> Self {
-        if let Some(place) = &mut self.place
-            && let Some(file) = on_disk(&place.file)
-        {
-            place.file = file;
+        if let Some(file) = self.file.as_deref().and_then(on_disk) {
+            self.file = Some(file.into());
         }
         self.message = with_options(&self.message);
         self.remedy = self.remedy.as_deref().map(with_options);
@@ -259,19 +256,19 @@ impl Finding {
     /// The file at fault: a path of the proto tree, or `openapi` for the document.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
-        self.place.as_ref().map(|place| place.file.as_str())
+        self.file.as_deref()
     }
 
     /// The line at fault, from 1, if known.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
-        Some(self.place.as_ref()?.at.as_ref()?.line)
+        self.excerpt.as_ref().map(|it| it.line)
     }
 
     /// The column at fault, in characters from 1, if known.
     #[must_use]
     pub fn column(&self) -> Option<usize> {
-        Some(self.place.as_ref()?.at.as_ref()?.column)
+        self.excerpt.as_ref().map(|it| it.column)
     }
 
     /// The JSON pointer of the value at fault in an OpenAPI document, such as `/paths/~1pets/get`, if
@@ -312,19 +309,18 @@ impl fmt::Display for Finding {
             None => {}
         }
         f.write_str(&self.message)?;
-        let spot = self.place.as_ref().and_then(|place| place.at.as_ref());
-        let margin = spot.map_or(1, |spot| spot.line.to_string().len());
-        match (&self.place, spot) {
-            (Some(place), Some(spot)) => {
-                let (line, column) = (spot.line, spot.column);
-                write!(f, "\n {:margin$}--> {}:{line}:{column}", "", place.file)?;
+        let margin = self.line().map_or(1, |line| line.to_string().len());
+        match (&self.file, &self.excerpt) {
+            (Some(file), Some(excerpt)) => {
+                let (line, column) = (excerpt.line, excerpt.column);
+                write!(f, "\n {:margin$}--> {file}:{line}:{column}", "")?;
                 // In a generated document, one line may be the whole document.
-                if let Some(pointer) = self.pointer.as_ref().filter(|_| spot.is_cut()) {
+                if let Some(pointer) = self.pointer.as_ref().filter(|_| excerpt.is_cut()) {
                     write!(f, " (#{pointer})")?;
                 }
-                spot.show(f, margin)?;
+                excerpt.show(f, margin)?;
             }
-            (Some(place), None) => write!(f, "\n {:margin$}--> {}", "", place.file)?,
+            (Some(file), None) => write!(f, "\n {:margin$}--> {file}", "")?,
             (None, _) => {}
         }
         if let Some(remedy) = &self.remedy {
@@ -349,7 +345,7 @@ impl fmt::Display for Finding {
 #[cfg(all(test, feature = "preflight"))]
 mod tests {
     use super::*;
-    use crate::finding::location::Lines;
+    use crate::finding::excerpt::Lines;
 
     #[test]
     fn findings_show_the_line_at_fault() {
@@ -357,10 +353,7 @@ mod tests {
         let at = text.find("Stock").unwrap();
         let mut finding = Finding::error(Rule::ProtoTwoServices, "`Stock` is the second")
             .help("split it")
-            .at(Some(Place {
-                file: "shop.proto".into(),
-                at: Some(Lines::of(text).at_bytes(at, at + 5)),
-            }));
+            .at("shop.proto", Some(Lines::of(text).at_bytes(at, at + 5)));
         finding.name("shop");
         assert_eq!(
             finding.to_string(),
@@ -374,10 +367,8 @@ mod tests {
     #[test]
     fn long_lines_are_cut_around_the_place() {
         let text = format!("{}HERE{}", "x".repeat(1000), "y".repeat(1000));
-        let finding = Finding::warning(Rule::OpenApiSyntax, "m").at(Some(Place {
-            file: "openapi".into(),
-            at: Some(Lines::of(&text).at_bytes(1000, 1004)),
-        }));
+        let excerpt = Lines::of(&text).at_bytes(1000, 1004);
+        let finding = Finding::warning(Rule::OpenApiSyntax, "m").at("openapi", Some(excerpt));
         let shown = finding.to_string();
         let lines: Vec<_> = shown.lines().collect();
         let caret = lines[4].find('^').unwrap();

@@ -8,11 +8,12 @@ use super::ir::{
     self, Argument, Declared, DeclaredField, DeclaredKind, Entry, Ref, Scalar, To, Types,
 };
 use super::model::{
-    EnumValue, Field, FieldSource, InputValue, Location, Operation, OperationKind, Origin, Place,
-    Type, TypeId, TypeKind, TypeRef,
+    Destination, EnumValue, Field, FieldSource, InputValue, Operation, OperationKind, Origin, Type,
+    TypeId, TypeKind, TypeRef,
 };
 use super::names::{capitalized, flat};
 use super::proto::Pool;
+use crate::location::Location;
 use crate::name::is_name;
 use crate::sorted::Sorted;
 use crate::version::Version;
@@ -76,7 +77,7 @@ pub(super) fn assemble(
                 let id = builder.container(container, None, fields);
                 roots.insert(
                     name.clone(),
-                    container_field(id, None, None, Place::Nowhere),
+                    container_field(id, None, None, Location::Nowhere),
                 );
             }
         }
@@ -84,7 +85,7 @@ pub(super) fn assemble(
     }
     if queries.is_empty() {
         let string = builder.scalar(Scalar::String);
-        let mut status = container_field(string, None, None, Place::Nowhere);
+        let mut status = container_field(string, None, None, Location::Nowhere);
         status.of = TypeRef::plain(string);
         status.source = FieldSource::Nothing;
         queries.insert("_status".to_owned(), status);
@@ -141,7 +142,7 @@ fn container_field(
     id: TypeId,
     description: Option<String>,
     deprecated: Option<String>,
-    place: Place,
+    location: Location,
 ) -> Field {
     Field {
         arguments: Sorted::new(),
@@ -150,7 +151,7 @@ fn container_field(
         deprecated,
         annotations: Vec::new(),
         source: FieldSource::Container,
-        place,
+        location,
     }
 }
 
@@ -234,7 +235,7 @@ impl<'a> Builder<'a> {
             description: description.map(str::to_owned),
             annotations: Vec::new(),
             origin: Origin::Gateway,
-            place: Place::Nowhere,
+            location: Location::Nowhere,
             bad_names: Vec::new(),
         });
         self.scalars.insert(scalar, id);
@@ -247,11 +248,11 @@ impl<'a> Builder<'a> {
         description: Option<String>,
         fields: BTreeMap<String, Field>,
     ) -> TypeId {
-        let place = fields.values().map(|it| it.place.clone());
-        let place = place.into_iter().find(|it| *it != Place::Nowhere);
+        let location = fields.values().map(|it| it.location.clone());
+        let location = location.into_iter().find(|it| *it != Location::Nowhere);
         let bad_names = match is_name(&name) {
             true => Vec::new(),
-            false => vec![(name.clone(), Place::Nowhere)],
+            false => vec![(name.clone(), Location::Nowhere)],
         };
         self.add(Type {
             name: if bad_names.is_empty() {
@@ -263,7 +264,7 @@ impl<'a> Builder<'a> {
             description,
             annotations: Vec::new(),
             origin: Origin::Gateway,
-            place: place.unwrap_or_default(),
+            location: location.unwrap_or_default(),
             bad_names,
         })
     }
@@ -316,13 +317,13 @@ impl<'a> Builder<'a> {
             return;
         }
         if let Some(other) = fields.get(key) {
-            let (failure, place) = match &other.source {
+            let (failure, location) = match &other.source {
                 // Two services of one file: the operations of the later one collide.
-                FieldSource::Container if other.place == Place::Nowhere => (
+                FieldSource::Container if other.location == Location::Nowhere => (
                     FailureKind::TwoServices,
-                    services[namespace.latest()].place(),
+                    services[namespace.latest()].location(),
                 ),
-                _ => (FailureKind::GroupCollision, other.place.clone()),
+                _ => (FailureKind::GroupCollision, other.location.clone()),
             };
             let what = match key {
                 "stable" => "stable sub-group".to_owned(),
@@ -335,14 +336,14 @@ impl<'a> Builder<'a> {
                 text: format!(
                     "runtime render: runtime: ns {name} kind {kind_number}: {what} collides with op"
                 ),
-                places: vec![place],
+                locations: vec![location],
             });
             return;
         }
         let content = self.content(namespace, number, kind, key);
         let id = self.container(namespace.container(key, "", kind), None, content);
         let deprecated = self.deprecation(namespace, number);
-        let field = container_field(id, None, deprecated, Place::Nowhere);
+        let field = container_field(id, None, deprecated, Location::Nowhere);
         fields.insert(key.to_owned(), field);
     }
 
@@ -384,10 +385,10 @@ impl<'a> Builder<'a> {
                     let id = self.container(name, group.description.clone(), inner);
                     let deprecated = within.deprecated.clone();
                     let description = group.description.clone();
-                    let place = group.place.clone();
+                    let location = group.location.clone();
                     (
                         &group.name,
-                        container_field(id, description, deprecated, place),
+                        container_field(id, description, deprecated, location),
                     )
                 }
             };
@@ -407,7 +408,7 @@ impl<'a> Builder<'a> {
                     kind: FailureKind::OperationCollision,
                     name: name.clone(),
                     text,
-                    places: vec![field.place, earlier.place.clone()],
+                    locations: vec![field.location, earlier.location.clone()],
                 });
                 continue;
             }
@@ -437,7 +438,7 @@ impl<'a> Builder<'a> {
                         kind: FailureKind::UnionAsInput,
                         name: union,
                         text,
-                        places: vec![argument.place.clone()],
+                        locations: vec![argument.location.clone()],
                     });
                 }
             }
@@ -450,7 +451,7 @@ impl<'a> Builder<'a> {
             kind: it.kind,
             name: it.name.clone(),
             target: it.target.clone(),
-            place: it.place.clone(),
+            location: it.location.clone(),
         };
         Field {
             arguments: arguments.into_iter().collect(),
@@ -459,7 +460,7 @@ impl<'a> Builder<'a> {
             deprecated: within.deprecated.clone().or_else(|| it.deprecated.clone()),
             annotations: it.annotations.clone(),
             source: FieldSource::Operation(Arc::new(operation)),
-            place: it.place.clone(),
+            location: it.location.clone(),
         }
     }
 
@@ -470,8 +471,8 @@ impl<'a> Builder<'a> {
             description: it.description.clone(),
             annotations: Vec::new(),
             source: it.name.clone(),
-            location: it.location,
-            place: it.place.clone(),
+            destination: it.destination,
+            location: it.location.clone(),
         })
     }
 
@@ -520,8 +521,8 @@ impl<'a> Builder<'a> {
                     let field = self.operation(within, operation);
                     let name = format!("{prefix}_{}", operation.name);
                     match fields.entry(name) {
-                        btree_map::Entry::Vacant(place) => {
-                            place.insert(field);
+                        btree_map::Entry::Vacant(vacant) => {
+                            vacant.insert(field);
                         }
                         btree_map::Entry::Occupied(there) => {
                             let what = match within.key {
@@ -538,7 +539,7 @@ impl<'a> Builder<'a> {
                                 kind: FailureKind::OperationCollision,
                                 name: there.key().clone(),
                                 text,
-                                places: vec![field.place, there.get().place.clone()],
+                                locations: vec![field.location, there.get().location.clone()],
                             });
                         }
                     }
@@ -664,10 +665,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn place_of(&self, number: usize, name: &str) -> Option<Place> {
+    fn location_of(&self, number: usize, name: &str) -> Option<Location> {
         match &self.services[number].types {
             Types::Pool => None,
-            Types::OpenApi(types) | Types::GraphQl(types) => Some(types.get(name)?.place.clone()),
+            Types::OpenApi(types) | Types::GraphQl(types) => {
+                Some(types.get(name)?.location.clone())
+            }
         }
     }
 
@@ -678,7 +681,7 @@ impl<'a> Builder<'a> {
             description: None,
             annotations: Vec::new(),
             origin,
-            place: Place::Nowhere,
+            location: Location::Nowhere,
             bad_names: Vec::new(),
         })
     }
@@ -713,11 +716,11 @@ impl<'a> Builder<'a> {
                             let about = EnumValue {
                                 description: value.description.clone(),
                                 deprecated: value.deprecated.clone(),
-                                place: value.place.clone(),
+                                location: value.location.clone(),
                             };
                             kept.insert(value.name.clone(), about);
                         } else {
-                            bad_names.push((value.name.clone(), value.place.clone()));
+                            bad_names.push((value.name.clone(), value.location.clone()));
                         }
                     }
                     if values.is_empty() {
@@ -740,15 +743,19 @@ impl<'a> Builder<'a> {
             let mut of_members = Vec::new();
             if let DeclaredKind::Union(members) = &declared.kind {
                 let bad = members.iter().filter(|member| !is_name(member));
-                of_members.extend(bad.filter_map(|member| self.place_of(number, member)));
+                of_members.extend(bad.filter_map(|member| self.location_of(number, member)));
             }
             let it = &mut self.types[id.0];
             if !is_name(&it.name) {
                 if of_members.is_empty() {
-                    of_members.push(declared.place.clone());
+                    of_members.push(declared.location.clone());
                 }
                 let name = it.name.clone();
-                bad_names.extend(of_members.into_iter().map(|place| (name.clone(), place)));
+                bad_names.extend(
+                    of_members
+                        .into_iter()
+                        .map(|location| (name.clone(), location)),
+                );
                 // An input object is printed anyway.
                 if !matches!(kind, TypeKind::Input(_)) {
                     it.name.clear();
@@ -757,7 +764,7 @@ impl<'a> Builder<'a> {
             it.kind = kind;
             it.description.clone_from(&declared.description);
             it.annotations.clone_from(&declared.annotations);
-            it.place = declared.place.clone();
+            it.location = declared.location.clone();
             it.bad_names = bad_names;
         }
     }
@@ -773,7 +780,7 @@ impl<'a> Builder<'a> {
                 deprecated: field.deprecated.clone(),
                 annotations: field.annotations.clone(),
                 source: FieldSource::Property(field.source.clone()),
-                place: field.place.clone(),
+                location: field.location.clone(),
             };
             fields.insert(field.name.clone(), about);
         }
@@ -782,7 +789,7 @@ impl<'a> Builder<'a> {
             let nothing = Field {
                 of: TypeRef::plain(string),
                 source: FieldSource::Nothing,
-                ..container_field(string, None, None, Place::Nowhere)
+                ..container_field(string, None, None, Location::Nowhere)
             };
             fields.insert("_void".to_owned(), nothing);
         }
@@ -801,8 +808,8 @@ impl<'a> Builder<'a> {
                 description: field.description.clone(),
                 annotations: field.annotations.clone(),
                 source: field.source.clone(),
-                location: Location::Message,
-                place: field.place.clone(),
+                destination: Destination::Message,
+                location: field.location.clone(),
             };
             fields.insert(field.name.clone(), about);
         }
@@ -813,8 +820,8 @@ impl<'a> Builder<'a> {
                 description: None,
                 annotations: Vec::new(),
                 source: String::new(),
-                location: Location::Message,
-                place: Place::Nowhere,
+                destination: Destination::Message,
+                location: Location::Nowhere,
             };
             fields.insert("_void".to_owned(), nothing);
         }
@@ -865,12 +872,12 @@ impl Entry {
 }
 
 impl ir::Service {
-    /// The place of its first operation.
-    fn place(&self) -> Place {
+    /// The location of its first operation.
+    fn location(&self) -> Location {
         match self.entries.first() {
-            Some(Entry::Operation(it)) => it.place.clone(),
-            Some(Entry::Group(it)) => it.place.clone(),
-            None => Place::Nowhere,
+            Some(Entry::Operation(it)) => it.location.clone(),
+            Some(Entry::Group(it)) => it.location.clone(),
+            None => Location::Nowhere,
         }
     }
 }
@@ -891,7 +898,7 @@ impl EnumValue {
         Self {
             description: None,
             deprecated: None,
-            place: Place::Nowhere,
+            location: Location::Nowhere,
         }
     }
 }

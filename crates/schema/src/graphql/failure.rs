@@ -6,10 +6,11 @@ use std::fmt;
 use super::assemble::Assembled;
 use super::ir::{self, Entry};
 use super::model::{
-    Field, FieldSource, Flaw, FlawKind, InputValue, OperationKind, Origin, Place, Schema, Type,
-    TypeId, TypeKind, TypeRef,
+    Field, FieldSource, Flaw, FlawKind, InputValue, OperationKind, Origin, Schema, Type, TypeId,
+    TypeKind, TypeRef,
 };
 use super::text::Annotation;
+use crate::location::Location;
 use crate::name::is_name;
 
 /// One reason why a gateway cannot build a schema, with its error text.
@@ -22,8 +23,8 @@ pub struct Failure {
     pub name: String,
     /// The gateway's error; of several failures it reports one, not always the same.
     pub text: String,
-    /// The place at fault; two places if two declarations collide.
-    pub places: Vec<Place>,
+    /// The location at fault; two locations if two declarations collide.
+    pub locations: Vec<Location>,
 }
 
 /// The kind of a [`Failure`].
@@ -75,8 +76,8 @@ fn is_entry_of_free(it: &Type) -> bool {
     matches!(&it.origin, Origin::Proto(name) if name == "google.protobuf.Struct.FieldsEntry")
 }
 
-impl Place {
-    /// The place of another part of the declaration than its name.
+impl Location {
+    /// The location of another part of the declaration than its name.
     fn of_part(&self, is_other: bool, part: i32) -> Self {
         match self {
             Self::Proto(file, path) if is_other => {
@@ -84,7 +85,7 @@ impl Place {
                 let path = path.iter().take(around).copied().chain([part]).collect();
                 Self::Proto(file.clone(), path)
             }
-            place => place.clone(),
+            location => location.clone(),
         }
     }
 }
@@ -116,8 +117,8 @@ pub(super) fn judge(assembled: Assembled, services: &[ir::Service]) -> (Schema, 
     walk.walk();
     for name in INTROSPECTION {
         if let Some(id) = walk.by_name.get(name) {
-            let place = assembled.types[id.0].place.clone();
-            walk.failures.push(two_types(name, vec![place]));
+            let location = assembled.types[id.0].location.clone();
+            walk.failures.push(two_types(name, vec![location]));
         }
     }
     let (by_name, failures) = (walk.by_name, walk.failures);
@@ -135,7 +136,7 @@ pub(super) fn judge(assembled: Assembled, services: &[ir::Service]) -> (Schema, 
     (schema, failures)
 }
 
-fn two_types(name: &str, places: Vec<Place>) -> Failure {
+fn two_types(name: &str, locations: Vec<Location>) -> Failure {
     let text = format!(
         "graphql.NewSchema: Schema must contain unique named types but contains multiple types \
          named {name:?}."
@@ -144,11 +145,11 @@ fn two_types(name: &str, places: Vec<Place>) -> Failure {
         kind: FailureKind::TypeCollision,
         name: name.to_owned(),
         text,
-        places,
+        locations,
     }
 }
 
-fn no_name(name: &str, place: &Place) -> Failure {
+fn no_name(name: &str, location: &Location) -> Failure {
     let text = format!(
         "graphql.NewSchema: Names must match /^[_a-zA-Z][_a-zA-Z0-9]*$/ but \"{name}\" does not."
     );
@@ -156,7 +157,7 @@ fn no_name(name: &str, place: &Place) -> Failure {
         kind: FailureKind::Name,
         name: name.to_owned(),
         text,
-        places: vec![place.clone()],
+        locations: vec![location.clone()],
     }
 }
 
@@ -181,8 +182,9 @@ impl Walk<'_> {
                 Some(same) if *same == id => continue,
                 Some(other) => {
                     if told.insert(id, ()).is_none() {
-                        let places = vec![it.place.clone(), self.types[other.0].place.clone()];
-                        self.failures.push(two_types(&it.name, places));
+                        let locations =
+                            vec![it.location.clone(), self.types[other.0].location.clone()];
+                        self.failures.push(two_types(&it.name, locations));
                     }
                     continue;
                 }
@@ -215,11 +217,11 @@ impl Walk<'_> {
             self.names_of(field.of.id);
         }
         if !is_name(name) {
-            self.failures.push(no_name(name, &field.place));
+            self.failures.push(no_name(name, &field.location));
         }
         for (name, argument) in &field.arguments {
             if !is_name(name) {
-                self.failures.push(no_name(name, &argument.place));
+                self.failures.push(no_name(name, &argument.location));
             }
             self.open.push(argument.of.id);
         }
@@ -227,9 +229,9 @@ impl Walk<'_> {
     }
 
     fn names_of(&mut self, id: TypeId) {
-        for (name, place) in &self.types[id.0].bad_names {
-            let failure = no_name(name, place);
-            // One type may be used in many places.
+        for (name, location) in &self.types[id.0].bad_names {
+            let failure = no_name(name, location);
+            // One type may be used by many fields.
             if !self.failures.contains(&failure) {
                 self.failures.push(failure);
             }
@@ -255,10 +257,13 @@ impl Schema {
             if ours(name, id) {
                 return None;
             }
-            let mut failure = two_types(name, vec![self.get(id).place.clone()]);
+            let mut failure = two_types(name, vec![self.get(id).location.clone()]);
             if self.get(id).origin == Origin::Gateway {
                 failure.kind = FailureKind::FreeJson;
-                failure.places = self.users_of_json(id).map(|(_, place)| place).collect();
+                failure.locations = self
+                    .users_of_json(id)
+                    .map(|(_, location)| location)
+                    .collect();
             }
             Some(failure)
         });
@@ -267,7 +272,7 @@ impl Schema {
 
     /// What leads to the JSON of proto maps: maps, and fields and methods with a `Struct`, `Value` or
     /// `ListValue`, by their full names.
-    pub(crate) fn free_json(&self) -> Vec<(String, Place)> {
+    pub(crate) fn free_json(&self) -> Vec<(String, Location)> {
         let id = self.by_name.get("JSON");
         let id = id.filter(|id| self.get(**id).description.as_deref() == Some(PROTO_JSON));
         let mut found: Vec<_> = id
@@ -279,7 +284,7 @@ impl Schema {
         found
     }
 
-    fn users_of_json(&self, json: TypeId) -> impl Iterator<Item = (String, Place)> {
+    fn users_of_json(&self, json: TypeId) -> impl Iterator<Item = (String, Location)> {
         let is_free =
             |it: &Type| matches!(&it.origin, Origin::Proto(name) if FREE.contains(&name.as_str()));
         // The name to report for a field or argument if its type is or leads to free JSON.
@@ -308,16 +313,16 @@ impl Schema {
                         // The type of a field, or the response of a method.
                         let part = if field.operation().is_some() { 3 } else { 6 };
                         if let Some((name, is_use)) = told(field.of, owner, source) {
-                            found.push((name, field.place.of_part(is_use, part)));
+                            found.push((name, field.location.of_part(is_use, part)));
                         }
                         for argument in field.arguments.values() {
                             let it = self.get(argument.of.id);
                             if let Some((name, is_use)) = told(argument.of, owner, "") {
-                                found.push((name, argument.place.of_part(is_use, 6)));
+                                found.push((name, argument.location.of_part(is_use, 6)));
                             } else if is_entry_of_free(it) {
                                 // The request itself is a `Struct`.
                                 let name = FREE[0].to_owned();
-                                found.push((name, field.place.of_part(true, 2)));
+                                found.push((name, field.location.of_part(true, 2)));
                             }
                         }
                     }
@@ -325,7 +330,7 @@ impl Schema {
                 TypeKind::Input(fields) => {
                     for field in fields.values() {
                         if let Some((name, is_use)) = told(field.of, owner, &field.source) {
-                            found.push((name, field.place.of_part(is_use, 6)));
+                            found.push((name, field.location.of_part(is_use, 6)));
                         }
                     }
                 }
@@ -379,13 +384,13 @@ impl Schema {
         let mut found = Found::default();
         for id in self.by_name.values() {
             let it = self.get(*id);
-            found.annotations(&it.annotations, &it.place);
-            found.description(it.description.as_deref(), &it.name, &it.place);
+            found.annotations(&it.annotations, &it.location);
+            found.description(it.description.as_deref(), &it.name, &it.location);
             match &it.kind {
                 TypeKind::Object(fields) => {
                     for (name, field) in fields {
-                        found.annotations(&field.annotations, &field.place);
-                        found.description(field.description.as_deref(), name, &field.place);
+                        found.annotations(&field.annotations, &field.location);
+                        found.description(field.description.as_deref(), name, &field.location);
                         found.reference(self, field.of);
                         for (name, argument) in &field.arguments {
                             found.input(self, name, argument);
@@ -393,26 +398,26 @@ impl Schema {
                     }
                 }
                 TypeKind::Input(fields) => {
-                    for (name, place) in &it.bad_names {
-                        found.flaw(FlawKind::InputTypeName, name, place);
+                    for (name, location) in &it.bad_names {
+                        found.flaw(FlawKind::InputTypeName, name, location);
                     }
                     for (name, field) in fields {
-                        found.annotations(&field.annotations, &field.place);
+                        found.annotations(&field.annotations, &field.location);
                         found.input(self, name, field);
                     }
                 }
                 TypeKind::Enum(values) => {
-                    for (name, place) in &it.bad_names {
+                    for (name, location) in &it.bad_names {
                         let kind = match values.is_empty() {
                             true => FlawKind::EmptyEnum,
                             false => FlawKind::EnumLosesValues,
                         };
-                        found.flaw(kind, name, place);
+                        found.flaw(kind, name, location);
                     }
                     for (name, value) in values {
-                        found.description(value.description.as_deref(), name, &value.place);
+                        found.description(value.description.as_deref(), name, &value.location);
                         if matches!(name.as_str(), "true" | "false" | "null") {
-                            found.flaw(FlawKind::ReservedEnumValue, name, &value.place);
+                            found.flaw(FlawKind::ReservedEnumValue, name, &value.location);
                         }
                     }
                 }
@@ -457,45 +462,45 @@ struct Found {
 }
 
 impl Found {
-    fn flaw(&mut self, kind: FlawKind, name: &str, place: &Place) {
+    fn flaw(&mut self, kind: FlawKind, name: &str, location: &Location) {
         let flaw = Flaw {
             kind,
             name: name.to_owned(),
-            place: place.clone(),
+            location: location.clone(),
         };
         if !self.flaws.contains(&flaw) {
             self.flaws.push(flaw);
         }
     }
 
-    fn annotations(&mut self, annotations: &[Annotation], place: &Place) {
+    fn annotations(&mut self, annotations: &[Annotation], location: &Location) {
         for annotation in annotations {
             if !is_name(&annotation.name) {
-                self.flaw(FlawKind::DirectiveName, &annotation.name, place);
+                self.flaw(FlawKind::DirectiveName, &annotation.name, location);
             }
         }
     }
 
     /// A block string must neither end early nor continue past its end.
-    fn description(&mut self, text: Option<&str>, name: &str, place: &Place) {
+    fn description(&mut self, text: Option<&str>, name: &str, location: &Location) {
         let Some(text) = text else { return };
         let is_one_line = !text.contains('\n');
         if is_one_line && (text.ends_with('"') || text.ends_with('\\')) {
-            self.flaw(FlawKind::Description, name, place);
+            self.flaw(FlawKind::Description, name, location);
         }
     }
 
     fn reference(&mut self, schema: &Schema, of: TypeRef) {
         let it = schema.get(of.id);
         if it.name.is_empty() {
-            for (name, place) in &it.bad_names {
-                self.flaw(FlawKind::NamelessType, name, place);
+            for (name, location) in &it.bad_names {
+                self.flaw(FlawKind::NamelessType, name, location);
             }
         }
     }
 
     fn input(&mut self, schema: &Schema, name: &str, it: &InputValue) {
-        self.description(it.description.as_deref(), name, &it.place);
+        self.description(it.description.as_deref(), name, &it.location);
         self.reference(schema, it.of);
     }
 }

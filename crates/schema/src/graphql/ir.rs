@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::model::{Location, OperationKind, Place, Target};
+use super::model::{Destination, OperationKind, Target};
 use super::text::Annotation;
+use crate::location::Location;
 use crate::version::Version;
 
 /// One service of a source; a proto file with two `service`s yields two.
@@ -39,7 +40,7 @@ pub(super) struct Group {
     pub(super) name: String,
     pub(super) description: Option<String>,
     pub(super) entries: Vec<Entry>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ pub(super) struct Operation {
     pub(super) deprecated: Option<String>,
     pub(super) annotations: Vec<Annotation>,
     pub(super) target: Target,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 #[derive(Clone, Debug)]
@@ -60,8 +61,8 @@ pub(super) struct Argument {
     pub(super) name: String,
     pub(super) of: Ref,
     pub(super) description: Option<String>,
+    pub(super) destination: Destination,
     pub(super) location: Location,
-    pub(super) place: Place,
 }
 
 /// A reference to a type.
@@ -105,7 +106,7 @@ pub(super) struct Declared {
     pub(super) kind: DeclaredKind,
     pub(super) description: Option<String>,
     pub(super) annotations: Vec<Annotation>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ pub(super) struct DeclaredField {
     pub(super) description: Option<String>,
     pub(super) deprecated: Option<String>,
     pub(super) annotations: Vec<Annotation>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 #[derive(Clone, Debug)]
@@ -137,7 +138,7 @@ pub(super) struct DeclaredValue {
     pub(super) name: String,
     pub(super) description: Option<String>,
     pub(super) deprecated: Option<String>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 impl Ref {

@@ -11,7 +11,6 @@ mod ir;
 mod model;
 mod names;
 mod openapi;
-mod pointer;
 mod print;
 mod proto;
 mod sdl;
@@ -26,14 +25,14 @@ use std::collections::BTreeMap;
 
 use crate::json::Value;
 
+pub use crate::location::{Location, Pointer};
 pub use failure::{Failure, FailureKind};
 #[doc(hidden)]
 pub use grpc::{GrpcMethod, grpc_methods};
 pub use model::{
-    EnumValue, Field, FieldSource, Flaw, FlawKind, InputValue, Location, Operation, OperationKind,
-    Origin, Place, Schema, Target, Type, TypeId, TypeKind, TypeRef,
+    Destination, EnumValue, Field, FieldSource, Flaw, FlawKind, InputValue, Operation,
+    OperationKind, Origin, Schema, Target, Type, TypeId, TypeKind, TypeRef,
 };
-pub use pointer::Pointer;
 pub use sdl::SdlError;
 pub use selection::Selection;
 pub use text::{Annotation, AnnotationValue};
@@ -157,11 +156,11 @@ impl<'a> Sources<'a> {
         }
         let assembled = assemble::assemble(&services, &pool, &self.stable_numbers());
         let (mut schema, failures) = failure::judge(assembled, &services);
-        for (name, place) in two_definitions {
+        for (name, location) in two_definitions {
             schema.flaws.push(Flaw {
                 kind: FlawKind::TwoDefinitions,
                 name,
-                place,
+                location,
             });
         }
         (schema, failures)

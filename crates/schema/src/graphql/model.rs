@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::pointer::Pointer;
 use super::text::Annotation;
-use crate::finding::Site;
+use crate::location::Location;
 use crate::sorted::Sorted;
 use crate::version::Version;
 
@@ -44,10 +43,10 @@ pub struct Type {
     pub annotations: Vec<Annotation>,
     /// The origin of the type.
     pub origin: Origin,
-    /// The place of its declaration.
-    pub place: Place,
+    /// The location of its declaration.
+    pub location: Location,
     /// Names that are not GraphQL names: its own or those of enum values.
-    pub(super) bad_names: Vec<(String, Place)>,
+    pub(super) bad_names: Vec<(String, Location)>,
 }
 
 /// The contents of a [`Type`].
@@ -92,20 +91,6 @@ pub enum Origin {
     },
 }
 
-/// A place in a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    /// Not in a source.
-    #[default]
-    Nowhere,
-    /// A file, and a path into its FileDescriptorProto.
-    Proto(Arc<str>, Vec<i32>),
-    /// A JSON pointer into an OpenAPI document.
-    OpenApi(Pointer),
-    /// A line and column of an SDL text, both from 1; 0 and 0 for an introspection reply.
-    GraphQl(usize, usize),
-}
-
 /// A type with its wrappers: `T`, `T!`, `[T]`, `[T!]`, `[T]!` or `[T!]!`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TypeRef {
@@ -135,8 +120,8 @@ pub struct Field {
     pub annotations: Vec<Annotation>,
     /// The source of its value.
     pub source: FieldSource,
-    /// The place of its declaration.
-    pub place: Place,
+    /// The location of its declaration.
+    pub location: Location,
 }
 
 /// The source of a field's value.
@@ -165,14 +150,14 @@ pub struct InputValue {
     /// The name in the source; empty for `_void`.
     pub source: String,
     /// The destination of an argument.
+    pub destination: Destination,
+    /// The location of its declaration.
     pub location: Location,
-    /// The place of its declaration.
-    pub place: Place,
 }
 
 /// The destination of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Location {
+pub enum Destination {
     /// A field of the request message, an argument of the upstream, a field of an input object.
     Message,
     /// A part of the path.
@@ -197,8 +182,8 @@ pub struct EnumValue {
     pub description: Option<String>,
     /// The reason, if deprecated.
     pub deprecated: Option<String>,
-    /// The place of its declaration.
-    pub place: Place,
+    /// The location of its declaration.
+    pub location: Location,
 }
 
 /// A call of a service.
@@ -215,8 +200,8 @@ pub struct Operation {
     pub name: String,
     /// The call itself.
     pub target: Target,
-    /// The place of its declaration.
-    pub place: Place,
+    /// The location of its declaration.
+    pub location: Location,
 }
 
 /// The root type of an operation.
@@ -268,8 +253,8 @@ pub struct Flaw {
     pub kind: FlawKind,
     /// The name at fault.
     pub name: String,
-    /// The place at fault.
-    pub place: Place,
+    /// The location at fault.
+    pub location: Location,
 }
 
 /// The kind of a [`Flaw`].
@@ -429,18 +414,5 @@ impl TypeRef {
     /// Whether it has neither `!` nor a list.
     pub(super) fn is_bare(self) -> bool {
         !self.non_null && !self.is_list
-    }
-}
-
-// === impl Place ===
-
-impl From<&Place> for Site {
-    fn from(place: &Place) -> Self {
-        match place {
-            Place::Proto(file, path) => Self::Proto(file.to_string(), path.clone()),
-            Place::OpenApi(pointer) => Self::OpenApi(pointer.to_string()),
-            Place::GraphQl(0, _) | Place::Nowhere => Self::Nowhere,
-            Place::GraphQl(line, column) => Self::Mark(*line, *column),
-        }
     }
 }

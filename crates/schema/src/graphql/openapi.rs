@@ -8,10 +8,10 @@ use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
     Service, Types,
 };
-use super::model::{Location, OperationKind, Place, Target};
+use super::model::{Destination, OperationKind, Target};
 use super::names::{field_name, path_part, word_characters};
-use super::pointer::Pointer;
 use super::text::{annotations_of, description, with_reference};
+use crate::location::{Location, Pointer, unescaped};
 use crate::name::is_name;
 use crate::openapi::keywords;
 use crate::openapi::references::{followed, path_item};
@@ -109,8 +109,8 @@ impl<'a> At<'a> {
             .collect()
     }
 
-    fn place(&self) -> Place {
-        Place::OpenApi(self.pointer.clone())
+    fn location(&self) -> Location {
+        Location::OpenApi(self.pointer.clone())
     }
 }
 
@@ -139,18 +139,18 @@ impl<'a> Reader<'a> {
 
     fn component(&self, name: &str) -> Option<At<'a>> {
         let value = self.root.get("components")?.get("schemas")?.get(name)?;
-        let pointer = Pointer::from("/components/schemas".to_owned()).key(name);
+        let pointer = Pointer::from("/components/schemas").key(name);
         Some(At { value, pointer })
     }
 
     fn components(&mut self) {
         let schemas = self.root.get("components").and_then(|it| it.get("schemas"));
         for (name, value) in by_name(schemas.and_then(Value::as_object)) {
-            let pointer = Pointer::from("/components/schemas".to_owned()).key(name);
+            let pointer = Pointer::from("/components/schemas").key(name);
             let at = At { value, pointer };
-            let place = at.place();
+            let location = at.location();
             let mut declared = self.declare(name, &self.follow(at));
-            declared.place = place;
+            declared.location = location;
             self.types.insert(name.to_owned(), declared);
         }
     }
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
     /// The component named by the last segment of a reference.
     fn referred(&self, reference: &str) -> Option<String> {
         let (_, name) = reference.rsplit_once('/')?;
-        let name = name.replace("~1", "/").replace("~0", "~");
+        let name = unescaped(name).into_owned();
         self.component(&name).map(|_| name)
     }
 
@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
                 description,
                 deprecated: None,
                 annotations,
-                place: at.place(),
+                location: at.location(),
             });
         }
         fields
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
                 kind: DeclaredKind::Union(members),
                 description: None,
                 annotations: Vec::new(),
-                place: variants.first().map(At::place).unwrap_or_default(),
+                location: variants.first().map(At::location).unwrap_or_default(),
             };
             self.types.insert(joined.clone(), declared);
         }
@@ -375,9 +375,9 @@ impl<'a> Reader<'a> {
             arguments.extend(self.body(&body, &base));
         }
         let result = self.response(at, &base);
-        let place = match id {
-            Some(_) => Place::OpenApi(at.pointer.key("operationId")),
-            None => at.place(),
+        let location = match id {
+            Some(_) => Location::OpenApi(at.pointer.key("operationId")),
+            None => at.location(),
         };
         Operation {
             kind,
@@ -391,20 +391,20 @@ impl<'a> Reader<'a> {
                 method,
                 path: path.to_owned(),
             },
-            place,
+            location,
         }
     }
 
     fn parameter(&mut self, at: &At<'a>, base: &str) -> Option<Argument> {
         let name = at.text("name")?;
-        let location = match at.text("in")? {
-            "path" => Location::Path,
-            "query" => Location::Query,
-            "header" => Location::Header,
-            "cookie" => Location::Cookie,
+        let destination = match at.text("in")? {
+            "path" => Destination::Path,
+            "query" => Destination::Query,
+            "header" => Destination::Header,
+            "cookie" => Destination::Cookie,
             _ => return None,
         };
-        let is_left_out = matches!(location, Location::Header | Location::Cookie)
+        let is_left_out = matches!(destination, Destination::Header | Destination::Cookie)
             && self.release != GatewayRelease::V1_1
             && !is_name(name);
         if is_left_out {
@@ -421,8 +421,8 @@ impl<'a> Reader<'a> {
                 ..of.bare()
             },
             description: at.text("description").and_then(description),
-            location,
-            place: Place::OpenApi(at.pointer.key("name")),
+            destination,
+            location: Location::OpenApi(at.pointer.key("name")),
         })
     }
 
@@ -443,8 +443,8 @@ impl<'a> Reader<'a> {
                 ..of.bare()
             },
             description: body.text("description").and_then(description),
-            location: Location::Body,
-            place: schema.place(),
+            destination: Destination::Body,
+            location: schema.location(),
         }]
     }
 
@@ -465,8 +465,8 @@ impl<'a> Reader<'a> {
                     Some(_) => None,
                     None => at.text("description").and_then(description),
                 },
-                location: Location::Form,
-                place: at.place(),
+                destination: Destination::Form,
+                location: at.location(),
             });
         }
         arguments
@@ -499,7 +499,7 @@ fn declared(kind: DeclaredKind, at: &At<'_>) -> Declared {
         kind,
         description: described(at),
         annotations: annotations_of(at.value.get("x-gwag-annotations")),
-        place: at.place(),
+        location: at.location(),
     }
 }
 
@@ -509,7 +509,7 @@ fn inline(kind: DeclaredKind, at: &At<'_>) -> Declared {
         kind,
         description: at.text("description").and_then(description),
         annotations: Vec::new(),
-        place: at.place(),
+        location: at.location(),
     }
 }
 
@@ -569,7 +569,7 @@ fn enum_values(at: &At<'_>) -> Option<Vec<DeclaredValue>> {
             name: value.value.as_str()?.to_owned(),
             description: None,
             deprecated: None,
-            place: value.place(),
+            location: value.location(),
         })
     });
     Some(values.collect())

@@ -13,9 +13,10 @@ use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
     Service, To, Types,
 };
-use super::model::{Location, OperationKind, Place, Target};
+use super::model::{Destination, OperationKind, Target};
 use super::names::{field_name, lower_camel};
 use super::text::{self, Marked};
+use crate::location::Location;
 use crate::proto::lex::Source;
 use crate::proto::source_info;
 use crate::proto::{Compiled, name_of, path_of};
@@ -28,7 +29,7 @@ const UPLOAD: &str = "gwag.upload.v1.upload";
 pub(super) struct Comments<'a> {
     compiled: &'a Compiled,
     files: HashMap<String, OnceCell<HashMap<Vec<i32>, String>>>,
-    /// File names, shared by all places.
+    /// File names, shared by all locations.
     names: HashMap<String, Arc<str>>,
 }
 
@@ -90,12 +91,12 @@ impl<'a> Comments<'a> {
             .unwrap_or_default()
     }
 
-    fn place(&self, file: &FileDescriptor, path: &[i32], part: i32) -> Place {
+    fn location(&self, file: &FileDescriptor, path: &[i32], part: i32) -> Location {
         let Some(name) = self.names.get(file.name()) else {
-            return Place::Nowhere;
+            return Location::Nowhere;
         };
         let path = path.iter().copied().chain([part]).collect();
-        Place::Proto(Arc::clone(name), path)
+        Location::Proto(Arc::clone(name), path)
     }
 }
 
@@ -142,7 +143,7 @@ pub(super) fn services(
                         is_client_streaming: method.is_client_streaming(),
                         is_server_streaming: method.is_server_streaming(),
                     },
-                    place: comments.place(&entry, method.path(), NAME),
+                    location: comments.location(&entry, method.path(), NAME),
                 })
             })
             .collect(),
@@ -161,8 +162,8 @@ fn argument(field: &FieldDescriptor, comments: &Comments<'_>) -> Argument {
             ..Ref::from(field)
         },
         description: description.and_then(text::description),
-        location: Location::Message,
-        place: comments.place(&file, field.path(), NAME),
+        destination: Destination::Message,
+        location: comments.location(&file, field.path(), NAME),
     }
 }
 
@@ -199,7 +200,7 @@ fn is_upload(field: &FieldDescriptor) -> bool {
 
 impl<'a> Pool<'a> {
     /// Adds the types of a source; returns the names that another source defines differently.
-    pub(super) fn add(&mut self, comments: Comments<'a>) -> Vec<(String, Place)> {
+    pub(super) fn add(&mut self, comments: Comments<'a>) -> Vec<(String, Location)> {
         let number = self.sources.len();
         let mut different = Vec::new();
         let messages = comments.compiled.messages().map(Pooled::Message);
@@ -209,7 +210,7 @@ impl<'a> Pool<'a> {
                 && let Some((other, theirs)) = self.find_in(owner, name)
                 && !pooled.is_equal(&comments, &other, theirs)
             {
-                different.push((name.to_owned(), pooled.place(&comments)));
+                different.push((name.to_owned(), pooled.location(&comments)));
             }
         }
         self.sources.push(comments);
@@ -265,8 +266,8 @@ impl Pooled {
         }
     }
 
-    fn place(&self, comments: &Comments<'_>) -> Place {
-        comments.place(&self.file(), self.path(), NAME)
+    fn location(&self, comments: &Comments<'_>) -> Location {
+        comments.location(&self.file(), self.path(), NAME)
     }
 
     /// Whether two definitions become the same type.
@@ -279,7 +280,7 @@ impl Pooled {
             return true;
         }
         let (mine, theirs) = (self.declared(comments), other.declared(theirs));
-        mine.without_places() == theirs.without_places()
+        mine.without_locations() == theirs.without_locations()
     }
 
     fn declared(&self, comments: &Comments<'_>) -> Declared {
@@ -293,7 +294,7 @@ impl Pooled {
                         name: value.name().to_owned(),
                         description: comments.of(&file, value.path()).and_then(text::description),
                         deprecated: None,
-                        place: comments.place(&file, value.path(), NAME),
+                        location: comments.location(&file, value.path(), NAME),
                     })
                     .collect(),
             ),
@@ -302,7 +303,7 @@ impl Pooled {
             kind,
             description: marked.description,
             annotations: marked.annotations,
-            place: self.place(comments),
+            location: self.location(comments),
         }
     }
 }
@@ -332,7 +333,7 @@ fn fields(
             description: marked.description,
             deprecated: None,
             annotations: marked.annotations,
-            place: comments.place(file, field.path(), NAME),
+            location: comments.location(file, field.path(), NAME),
         })
     });
     declared.collect()
@@ -340,7 +341,7 @@ fn fields(
 
 impl Declared {
     /// The part of it that is in the schema, for comparison.
-    fn without_places(&self) -> String {
+    fn without_locations(&self) -> String {
         use std::fmt::Write;
         let mut out = format!("{:?}{:?}", self.description, self.annotations);
         match &self.kind {

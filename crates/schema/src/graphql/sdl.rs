@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::ir::DeclaredValue;
-use super::model::Place;
 use super::upstream::{
     Introspection, UpstreamField, UpstreamInput, UpstreamKind, UpstreamRef, UpstreamType,
 };
+use crate::location::Location;
 
 /// Why a text is not SDL, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,9 +136,9 @@ impl Parser {
         &self.tokens[self.at.min(self.tokens.len() - 1)].0
     }
 
-    fn place(&self) -> Place {
+    fn location(&self) -> Location {
         let (_, line, column) = self.tokens[self.at.min(self.tokens.len() - 1)];
-        Place::GraphQl(line, column)
+        Location::Text(line, column)
     }
 
     fn next(&mut self) -> Token {
@@ -205,7 +205,7 @@ impl Parser {
     fn definition(&mut self, document: &mut Document) -> Result<(), SdlError> {
         let description = self.description();
         self.takes_word("extend");
-        let place = self.place();
+        let location = self.location();
         let keyword = match self.peek() {
             Token::Name(word) => word.clone(),
             _ => return self.fault("a definition"),
@@ -228,11 +228,11 @@ impl Parser {
             "directive" => return self.directive_definition(),
             _ => {}
         }
-        let place = match keyword.as_str() {
-            "scalar" | "type" | "interface" | "union" | "enum" | "input" => self.place(),
+        let location = match keyword.as_str() {
+            "scalar" | "type" | "interface" | "union" | "enum" | "input" => self.location(),
             _ => {
                 self.at -= 1;
-                let _ = place;
+                let _ = location;
                 return self.fault("a definition of a type");
             }
         };
@@ -292,7 +292,7 @@ impl Parser {
             kind,
             name,
             description,
-            place,
+            location,
         });
         Ok(())
     }
@@ -312,7 +312,7 @@ impl Parser {
 
     fn field_definition(&mut self) -> Result<UpstreamField, SdlError> {
         let description = self.description();
-        let place = self.place();
+        let location = self.location();
         let name = self.name()?;
         let mut arguments = Vec::new();
         if self.takes("(") {
@@ -329,14 +329,14 @@ impl Parser {
             arguments,
             of,
             deprecated,
-            place,
+            location,
         })
     }
 
     /// `None` if it is deprecated: gateways do not ask for it.
     fn input_definition(&mut self) -> Result<Option<UpstreamInput>, SdlError> {
         let description = self.description();
-        let place = self.place();
+        let location = self.location();
         let name = self.name()?;
         self.expect(":")?;
         let of = self.reference()?;
@@ -348,20 +348,20 @@ impl Parser {
             name,
             description,
             of,
-            place,
+            location,
         }))
     }
 
     fn value_definition(&mut self) -> Result<DeclaredValue, SdlError> {
         let description = self.description();
-        let place = self.place();
+        let location = self.location();
         let name = self.name()?;
         let deprecated = self.directives()?.deprecated;
         Ok(DeclaredValue {
             name,
             description: description.and_then(|it| super::text::description(&it)),
             deprecated,
-            place,
+            location,
         })
     }
 

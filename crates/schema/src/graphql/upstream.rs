@@ -8,8 +8,9 @@ use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Group, Operation, Ref,
     Scalar, Service, To, Types,
 };
-use super::model::{Location, OperationKind, Place, Target};
+use super::model::{Destination, OperationKind, Target};
 use super::text::{description, referring_comment};
+use crate::location::Location;
 use crate::version::Version;
 
 /// The introspection of a GraphQL upstream, as far as gateways look at it.
@@ -26,7 +27,7 @@ pub(super) struct UpstreamType {
     pub(super) kind: UpstreamKind,
     pub(super) name: String,
     pub(super) description: Option<String>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub(super) struct UpstreamField {
     pub(super) arguments: Vec<UpstreamInput>,
     pub(super) of: UpstreamRef,
     pub(super) deprecated: Option<String>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ pub(super) struct UpstreamInput {
     pub(super) name: String,
     pub(super) description: Option<String>,
     pub(super) of: UpstreamRef,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
 /// A type of an upstream; for lists of lists, the inner lists are lost.
@@ -72,7 +73,7 @@ pub(crate) struct UpstreamOperation {
     pub(crate) kind: OperationKind,
     /// Its own name, after those of the groups around it.
     pub(crate) path: Vec<String>,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) has_arguments: bool,
     /// Arguments of input and enum types.
     pub(crate) typed_arguments: Vec<String>,
@@ -167,7 +168,7 @@ impl UpstreamType {
                     name: text(value, "name")?,
                     description: text(value, "description").and_then(|it| description(&it)),
                     deprecated: deprecation(value),
-                    place: Place::GraphQl(0, 0),
+                    location: Location::Text(0, 0),
                 })
             })),
             "UNION" | "INTERFACE" => {
@@ -180,7 +181,7 @@ impl UpstreamType {
             kind,
             name,
             description: text(it, "description"),
-            place: Place::GraphQl(0, 0),
+            location: Location::Text(0, 0),
         })
     }
 }
@@ -193,7 +194,7 @@ impl UpstreamField {
             arguments: list(it, "args", UpstreamInput::from_json),
             of: UpstreamRef::from_json(it.get("type")?)?,
             deprecated: deprecation(it),
-            place: Place::GraphQl(0, 0),
+            location: Location::Text(0, 0),
         })
     }
 }
@@ -208,7 +209,7 @@ impl UpstreamInput {
             name: text(it, "name")?,
             description: text(it, "description"),
             of: UpstreamRef::from_json(it.get("type")?)?,
-            place: Place::GraphQl(0, 0),
+            location: Location::Text(0, 0),
         })
     }
 }
@@ -399,7 +400,7 @@ impl<'a> Upstream<'a> {
         Some(UpstreamOperation {
             kind: operation.kind,
             path,
-            place: operation.place,
+            location: operation.location,
             has_arguments: !operation.arguments.is_empty(),
             typed_arguments: typed.map(|it| it.name.clone()).collect(),
             is_opaque,
@@ -439,7 +440,7 @@ impl<'a> Upstream<'a> {
                     name: field.name.clone(),
                     description: commented(field.description.as_deref()),
                     entries: inner,
-                    place: field.place.clone(),
+                    location: field.location.clone(),
                 }));
                 continue;
             }
@@ -448,8 +449,8 @@ impl<'a> Upstream<'a> {
                 name: argument.name.clone(),
                 of: Ref::from(&argument.of),
                 description: argument.description.as_deref().and_then(description),
-                location: Location::Message,
-                place: argument.place.clone(),
+                destination: Destination::Message,
+                location: argument.location.clone(),
             });
             let path = groups.iter().chain([&field.name]).cloned().collect();
             entries.push(Entry::Operation(Operation {
@@ -461,7 +462,7 @@ impl<'a> Upstream<'a> {
                 deprecated: field.deprecated.clone(),
                 annotations: Vec::new(),
                 target: Target::GraphQl { path },
-                place: field.place.clone(),
+                location: field.location.clone(),
             }));
         }
         around.pop();
@@ -489,7 +490,7 @@ impl<'a> Upstream<'a> {
                 kind,
                 description: commented(it.description.as_deref()),
                 annotations: Vec::new(),
-                place: it.place.clone(),
+                location: it.location.clone(),
             };
             (it.name.clone(), declared)
         });
@@ -510,7 +511,7 @@ impl From<&UpstreamField> for DeclaredField {
             description: commented(it.description.as_deref()),
             deprecated: it.deprecated.clone(),
             annotations: Vec::new(),
-            place: it.place.clone(),
+            location: it.location.clone(),
         }
     }
 }
@@ -524,7 +525,7 @@ impl From<&UpstreamInput> for DeclaredField {
             description: commented(it.description.as_deref()),
             deprecated: None,
             annotations: Vec::new(),
-            place: it.place.clone(),
+            location: it.location.clone(),
         }
     }
 }

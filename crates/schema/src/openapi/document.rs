@@ -6,7 +6,7 @@ use std::fmt;
 use crate::json::{self, Value};
 
 use crate::finding::Rule;
-use crate::finding::Site;
+use crate::location::{Location, step};
 use crate::openapi::references;
 use crate::openapi::validate::{self, Faults};
 use crate::openapi::yaml::{self, Times};
@@ -44,17 +44,17 @@ pub struct Fault {
     pub rule: Rule,
     /// The gateway's error, as far as it matters.
     pub text: String,
-    pub site: Site,
+    pub location: Location,
     /// The remedy, if the rule alone does not imply it.
     pub(crate) help: Option<String>,
 }
 
 impl Fault {
-    pub(crate) fn new(rule: Rule, text: impl Into<String>, site: Site) -> Self {
+    pub(crate) fn new(rule: Rule, text: impl Into<String>, location: Location) -> Self {
         Self {
             rule,
             text: text.into(),
-            site,
+            location,
             help: None,
         }
     }
@@ -97,12 +97,12 @@ fn read_with(bytes: &[u8], times: Times) -> Result<Document, Fault> {
         Ok(root) => Document::of(root),
         Err(json) if json.is_too_large => {
             let text = "the document has too many values";
-            return Err(Fault::new(Rule::OpenApiUnverified, text, Site::Nowhere));
+            return Err(Fault::new(Rule::OpenApiUnverified, text, Location::Nowhere));
         }
         Err(json) => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
                 let text = "neither JSON nor YAML text";
-                Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere)
+                Fault::new(Rule::OpenApiSyntax, text, Location::Nowhere)
             })?;
             let read =
                 yaml::parse(text, times).map_err(|yaml| no_document(text, &json.error, &yaml))?;
@@ -115,7 +115,7 @@ fn read_with(bytes: &[u8], times: Times) -> Result<Document, Fault> {
     };
     if !document.root.is_object() {
         let text = "no JSON or YAML object";
-        return Err(Fault::new(Rule::OpenApiSyntax, text, Site::Nowhere));
+        return Err(Fault::new(Rule::OpenApiSyntax, text, Location::Nowhere));
     }
     Ok(document)
 }
@@ -125,16 +125,16 @@ fn repeated(found: &yaml::Repeated) -> Fault {
     let yaml::Repeated { key, at } = found;
     let text = format!("the key {key:?} is there twice in one mapping, which YAML readers refuse");
     let help = "leave one of them: no document is repaired that has such keys";
-    Fault::new(Rule::OpenApiUnverified, text, Site::Mark(at.0, at.1)).help(help)
+    Fault::new(Rule::OpenApiUnverified, text, Location::Text(at.0, at.1)).help(help)
 }
 
 fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Fault {
     let meant_as_json = text.trim_start().starts_with(['{', '[']);
     let is_deep = json.to_string().contains("recursion limit");
-    let site = match yaml.at {
-        _ if meant_as_json => Site::Mark(json.line(), json.column()),
-        Some((line, column)) => Site::Mark(line, column),
-        None => Site::Nowhere,
+    let location = match yaml.at {
+        _ if meant_as_json => Location::Text(json.line(), json.column()),
+        Some((line, column)) => Location::Text(line, column),
+        None => Location::Nowhere,
     };
     // A limit of this parser is not a fault of the document.
     let rule = match is_deep || yaml.is_limit {
@@ -142,13 +142,7 @@ fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Faul
         false => Rule::OpenApiSyntax,
     };
     let text = format!("no JSON ({json}) and no YAML ({})", yaml.text);
-    Fault::new(rule, text, site)
-}
-
-/// Appends one step to a JSON pointer.
-pub(crate) fn step(pointer: &str, key: &str) -> String {
-    let key = key.replace('~', "~0").replace('/', "~1");
-    format!("{pointer}/{key}")
+    Fault::new(rule, text, location)
 }
 
 // === impl Document ===
@@ -202,8 +196,8 @@ impl Document {
             let Some(id) = operation.id else { continue };
             if ids.contains(&id) {
                 let text = format!("invalid paths: the operationId {id:?} is there twice");
-                let site = Site::OpenApi(step(&operation.pointer, "operationId"));
-                let fault = Fault::new(Rule::OpenApiOperationIdDuplicate, text, site);
+                let location = Location::in_document(step(&operation.pointer, "operationId"));
+                let fault = Fault::new(Rule::OpenApiOperationIdDuplicate, text, location);
                 found.invalid.push(fault);
             } else {
                 ids.insert(id);

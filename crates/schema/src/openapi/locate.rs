@@ -5,20 +5,20 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, Span};
 
-use crate::finding::Site;
-use crate::finding::location::{Lines, Spot};
+use crate::finding::excerpt::{Excerpt, Lines};
+use crate::location::{Location, unescaped};
 
 /// Deeper values are not located: findings show their pointers instead.
 const MAX_DEPTH: usize = 256;
 
-/// The place of each site: of the value itself or, if the text does not have it, because a repair created
+/// The excerpt of each location: of the value itself or, if the text does not have it, because a repair created
 /// or renamed it, of the nearest one around it.
-pub(crate) fn spots(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
+pub(crate) fn excerpts(text: &str, locations: &[Location]) -> Vec<Option<Excerpt>> {
     let mut wanted = Wanted::default();
-    let nodes: Vec<Option<usize>> = sites
+    let nodes: Vec<Option<usize>> = locations
         .iter()
-        .map(|site| match site {
-            Site::OpenApi(pointer) => Some(wanted.add(pointer)),
+        .map(|location| match location {
+            Location::OpenApi(pointer) => Some(wanted.add(&pointer.to_string())),
             _ => None,
         })
         .collect();
@@ -26,12 +26,12 @@ pub(crate) fn spots(text: &str, sites: &[Site]) -> Vec<Option<Spot>> {
         search(text, &mut wanted);
     }
     let lines = Lines::of(text);
-    let spot = |(site, node): (&Site, Option<usize>)| match site {
-        Site::OpenApi(_) => wanted.spot(node?),
-        Site::Mark(line, column) => Some(lines.at_mark(*line, *column, 1)),
-        Site::Nowhere | Site::Proto(..) => None,
+    let excerpt = |(location, node): (&Location, Option<usize>)| match location {
+        Location::OpenApi(_) => wanted.excerpt(node?),
+        Location::Text(line, column) => Some(lines.at_mark(*line, *column, 1)),
+        Location::Nowhere | Location::Proto(..) => None,
     };
-    sites.iter().zip(nodes).map(spot).collect()
+    locations.iter().zip(nodes).map(excerpt).collect()
 }
 
 /// The wanted values and those around them, as a tree of keys: only these are followed.
@@ -44,7 +44,7 @@ struct Wanted {
 struct Node {
     parent: Option<usize>,
     inner: HashMap<String, usize>,
-    spot: Option<Spot>,
+    excerpt: Option<Excerpt>,
     /// How many wanted values in it, itself included, have not been met.
     left: usize,
     is_wanted: bool,
@@ -57,7 +57,7 @@ impl Wanted {
         }
         let mut at = 0;
         for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
+            let step = unescaped(step).into_owned();
             let new = self.nodes.len();
             let next = *self.nodes[at].inner.entry(step).or_insert(new);
             if next == new {
@@ -92,10 +92,10 @@ impl Wanted {
         self.nodes[at].inner.get(key).copied()
     }
 
-    fn meet(&mut self, at: usize, spot: Spot) {
+    fn meet(&mut self, at: usize, excerpt: Excerpt) {
         let node = &mut self.nodes[at];
-        if node.spot.is_none() {
-            node.spot = Some(spot);
+        if node.excerpt.is_none() {
+            node.excerpt = Some(excerpt);
             if node.is_wanted {
                 self.forget(at, Some(1));
             }
@@ -111,7 +111,7 @@ impl Wanted {
     /// Forgets what was met.
     fn reset(&mut self) {
         for node in &mut self.nodes {
-            (node.spot, node.left) = (None, 0);
+            (node.excerpt, node.left) = (None, 0);
         }
         for at in 0..self.nodes.len() {
             if self.nodes[at].is_wanted {
@@ -125,14 +125,14 @@ impl Wanted {
     }
 
     /// The place of a value, or of the nearest one around it, except for the document itself.
-    fn spot(&self, at: usize) -> Option<Spot> {
-        let own = self.nodes[at].spot.clone();
+    fn excerpt(&self, at: usize) -> Option<Excerpt> {
+        let own = self.nodes[at].excerpt.clone();
         let mut around = self.nodes[at].parent;
         let mut found = own;
         while let (None, Some(at)) = (&found, around) {
             let node = &self.nodes[at];
             around = node.parent;
-            found = node.spot.clone().filter(|_| around.is_some());
+            found = node.excerpt.clone().filter(|_| around.is_some());
         }
         found
     }
@@ -248,8 +248,8 @@ impl Search<'_> {
             },
         };
         if let Some(node) = node {
-            let spot = shown(&self.lines, place);
-            self.wanted.meet(node, spot);
+            let excerpt = shown(&self.lines, place);
+            self.wanted.meet(node, excerpt);
         }
         match told {
             Told::List | Told::Mapping => self.open.push(Open {
@@ -324,7 +324,7 @@ impl Search<'_> {
     }
 }
 
-fn shown(lines: &Lines<'_>, at: At) -> Spot {
+fn shown(lines: &Lines<'_>, at: At) -> Excerpt {
     match at {
         At::Bytes(start, end) => lines.at_bytes(start, end),
         At::Span(span) => {
@@ -356,8 +356,12 @@ mod tests {
             ("{\"info\": {\"a\": 1, b: 2,\n  \"title\": 2}}", 2, 12),
             ("[ 1,\n x]", 1, 3),
         ] {
-            let sites = ["/info/title", "/0"].map(|it| Site::OpenApi(it.to_owned()));
-            let found = spots(text, &sites).into_iter().flatten().next().unwrap();
+            let locations = ["/info/title", "/0"].map(|it| Location::in_document(it));
+            let found = excerpts(text, &locations)
+                .into_iter()
+                .flatten()
+                .next()
+                .unwrap();
             assert_eq!((found.line, found.column), (line, column), "{text}");
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::json::Value;
 
-use crate::openapi::{METHODS, step};
+use crate::location::step;
+use crate::openapi::METHODS;
 
 /// Keys whose values are user data.
 const DATA: [&str; 5] = ["default", "enum", "const", "example", "examples"];

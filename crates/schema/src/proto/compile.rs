@@ -14,7 +14,7 @@ use prost_reflect::{
 use protox::Compiler;
 use protox::file::{File, FileResolver};
 
-use crate::finding::Site;
+use crate::location::Location;
 use crate::proto::fault::{self, ProtoFault};
 use crate::proto::handed::{self, Changes};
 use crate::proto::link::{self, Imports, Linked, LinkedFile};
@@ -267,8 +267,8 @@ impl Compiled {
             .filter(|method| !method.is_client_streaming())
     }
 
-    /// The methods that a gateway does not route, and their places.
-    pub fn streaming_methods(&self) -> impl Iterator<Item = (MethodDescriptor, Site)> {
+    /// The methods that a gateway does not route, and their locations.
+    pub fn streaming_methods(&self) -> impl Iterator<Item = (MethodDescriptor, Location)> {
         let entry = self.entry();
         let services: Vec<_> = entry.iter().flat_map(FileDescriptor::services).collect();
         let methods = services
@@ -279,7 +279,7 @@ impl Compiled {
             .filter(MethodDescriptor::is_client_streaming)
             .map(move |method| {
                 let path = method.path().iter().copied().chain([1]).collect();
-                (method, Site::Proto(name.clone(), path))
+                (method, Location::Proto(name.as_str().into(), path))
             })
     }
 

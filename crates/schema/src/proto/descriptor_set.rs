@@ -6,8 +6,8 @@ use prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 
+use crate::finding::Finding;
 use crate::finding::Rule;
-use crate::finding::{Finding, Place};
 use crate::proto;
 use crate::proto::imports;
 use crate::proto::link::Imports;
@@ -57,7 +57,7 @@ pub(crate) fn texts(set: &[u8], entry: &str) -> Result<Texts, Finding> {
             let message = format!("`{name}` of the descriptor set cannot be used: {why}");
             let help = "register the proto files instead: `Service::proto_dir`";
             let finding = Finding::error(Rule::DescriptorSet, message).help(help);
-            at(finding, &name)
+            finding.at(name.as_str(), None)
         })?;
     }
     let mut texts = Texts::default();
@@ -251,12 +251,8 @@ fn lost(name: &str, mut options: Vec<String>) -> Option<Finding> {
         options.join(", ")
     );
     let help = "gateways do not use them; with the files that declare them in the set they stay";
-    (count > 0).then(|| {
-        at(
-            Finding::warning(Rule::DescriptorSetLoss, message).help(help),
-            name,
-        )
-    })
+    let finding = Finding::warning(Rule::DescriptorSetLoss, message).help(help);
+    (count > 0).then(|| finding.at(name, None))
 }
 
 /// Differences between the files and their compiled texts. A text that does not compile is reported
@@ -291,12 +287,7 @@ fn differences(
         let message = format!("proto text cannot say all of the descriptor: {what}");
         let help = "register the proto files instead: `Service::proto_dir`";
         let finding = Finding::error(Rule::DescriptorSetLoss, message).help(help);
-        Some(at(finding, file.name()))
+        Some(finding.at(file.name(), None))
     };
     files.iter().filter_map(differs).collect()
-}
-
-fn at(finding: Finding, file: &str) -> Finding {
-    let file = file.to_owned();
-    finding.at(Some(Place { file, at: None }))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use miette::{Diagnostic, LabeledSpan};
 
-use crate::finding::location::{Lines, Spot};
+use crate::finding::excerpt::{Excerpt, Lines};
 use crate::proto::lex;
 
 /// Further faults are only counted: one typing error often causes many.
@@ -18,7 +18,7 @@ pub(crate) struct ProtoFault {
     pub(crate) text: String,
     pub(crate) help: Option<String>,
     pub(crate) file: Option<String>,
-    pub(crate) spot: Option<Spot>,
+    pub(crate) excerpt: Option<Excerpt>,
     /// Whether every compiler refuses it; otherwise only the one used here is known to.
     pub(crate) is_certain: bool,
 }
@@ -40,8 +40,8 @@ const UNCERTAIN: [&str; 8] = [
 
 impl fmt::Display for ProtoFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(file), Some(spot)) = (&self.file, &self.spot) {
-            write!(f, "{file}:{}:{}: ", spot.line, spot.column)?;
+        if let (Some(file), Some(excerpt)) = (&self.file, &self.excerpt) {
+            write!(f, "{file}:{}:{}: ", excerpt.line, excerpt.column)?;
         }
         f.write_str(&self.text)
     }
@@ -65,7 +65,7 @@ pub(crate) fn faults(error: &protox::Error, texts: &HashMap<&str, &str>) -> Vec<
             is_certain: !may_differ && is_certain(&text, is_proto3),
             help: diagnostic.help().map(|help| help.to_string()),
             file: file.clone(),
-            spot: place
+            excerpt: place
                 .and_then(|(start, length)| Some(lines.as_ref()?.at_bytes(start, start + length))),
             text,
         }
@@ -79,7 +79,7 @@ pub(crate) fn faults(error: &protox::Error, texts: &HashMap<&str, &str>) -> Vec<
             text: format!("{more} more faults are not shown"),
             help: None,
             file,
-            spot: None,
+            excerpt: None,
             is_certain: found.iter().all(|it| it.is_certain),
         });
     }

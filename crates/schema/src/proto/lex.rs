@@ -1,8 +1,8 @@
 //! The tokens and comments of a proto source.
 
-/// A position in a source: line and column, both from 0.
+/// Line and column, both from 0, as source info counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) line: i32,
     pub(crate) column: i32,
 }
@@ -106,7 +106,7 @@ impl<'a> Source<'a> {
     }
 
     /// Columns count characters; a tab advances to the next multiple of eight.
-    pub(crate) fn place(&self, offset: usize) -> Place {
+    pub(crate) fn position(&self, offset: usize) -> Position {
         let line = self.line(offset);
         let start = self.line_starts.get(line).copied().unwrap_or_default();
         let column = self.text[start..offset].chars().fold(0, |column, c| {
@@ -116,7 +116,7 @@ impl<'a> Source<'a> {
                 column + 1
             }
         });
-        Place {
+        Position {
             line: i32::try_from(line).unwrap_or(i32::MAX),
             column,
         }

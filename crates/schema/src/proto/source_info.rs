@@ -130,8 +130,8 @@ fn rewrite(location: Location, source: &Source<'_>, used: &mut HashSet<usize>) -
         return Some(Location { span, ..location });
     }
     let (first, last) = tokens_of(&location.span, source)?;
-    let start = source.place(source.tokens[first].start);
-    let end = source.place(source.tokens[last].end());
+    let start = source.position(source.tokens[first].start);
+    let end = source.position(source.tokens[last].end());
     let mut out = Location {
         span: if start.line == end.line {
             vec![start.line, start.column, end.column]

@@ -7,9 +7,9 @@ use crate::json::{Map, Value};
 
 use super::{FreeNames, walk};
 use crate::finding::Rule;
+use crate::location::{step, unescaped};
 use crate::name::{is_name, suggest};
 use crate::openapi::references::decoded;
-use crate::openapi::step;
 use crate::openapi::validate::is_identifier;
 use crate::renderable::names;
 
@@ -82,8 +82,7 @@ fn component(reference: &str) -> Option<(String, String)> {
     let rest = plain.strip_prefix("#/components/schemas/")?;
     let end = rest.find('/').unwrap_or(rest.len());
     let (name, deeper) = rest.split_at(end);
-    let name = name.replace("~1", "/").replace("~0", "~");
-    Some((name, deeper.to_owned()))
+    Some((unescaped(name).into_owned(), deeper.to_owned()))
 }
 
 /// Without an entry in `mapping`, the name of a component is the value on the wire: adds an entry for

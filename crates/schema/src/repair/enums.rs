@@ -28,7 +28,15 @@ pub(super) fn loosen(root: &mut Value) -> Vec<String> {
         .into_iter()
         .filter(|it| it.rule == Rule::OpenApiEnumValue);
     let schemas: BTreeSet<String> = of_enums
-        .filter_map(|it| Some(it.pointer()?.rsplit_once("/enum/")?.0.to_owned()))
+        .filter_map(|it| {
+            Some(
+                it.pointer()?
+                    .to_string()
+                    .rsplit_once("/enum/")?
+                    .0
+                    .to_owned(),
+            )
+        })
         .collect();
     let version = root.get("openapi").and_then(Value::as_str);
     let is_3_0 = version.is_some_and(|it| it.starts_with("3.0"));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{FreeNames, walk};
 use crate::json::{Map, Value};
+use crate::location::unescaped;
 use crate::name::{is_name, suggest};
 use crate::openapi::METHODS;
 use crate::openapi::references::{decoded, path_item, target};
@@ -300,9 +301,7 @@ fn rename_paths(root: &mut Value, renamed: &Renamed) {
         if !plain.starts_with("/paths/") {
             return None;
         }
-        let renamed = with_names(&plain, |name| {
-            new(&name.replace("~1", "/").replace("~0", "~"))
-        });
+        let renamed = with_names(&plain, |name| new(&unescaped(name)));
         (renamed != plain).then(|| format!("#{renamed}"))
     });
 }

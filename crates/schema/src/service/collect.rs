@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::schema::{Entry, ProtoSource};
 use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
-use crate::finding::location::Lines;
-use crate::finding::{Finding, Place};
+use crate::finding::excerpt::Lines;
+use crate::finding::{Excerpt, Finding};
 use crate::proto::imports;
 use crate::size::MAX_REQUEST_BYTES;
 
@@ -75,7 +75,7 @@ pub(super) fn collect(
                             true => Some(&entry),
                             false => sent.get(&importer),
                         };
-                        finding.at(Some(place(&importer, source, &path)))
+                        finding.at(&*importer, import_in(source, &path))
                     }
                 });
                 if !is_met {
@@ -113,17 +113,11 @@ fn is_called_like_the_entry(path: &str, trail: &str) -> Finding {
     finding.help("choose another namespace or rename that file")
 }
 
-/// The place where a file imports another.
-fn place(file: &str, source: Option<&Vec<u8>>, import: &str) -> Place {
-    let text = source.and_then(|source| std::str::from_utf8(source).ok());
-    let spot = text.and_then(|text| {
-        let start = text.find(&format!("\"{import}\""))?;
-        Some(Lines::of(text).at_bytes(start, start + import.len() + 2))
-    });
-    Place {
-        file: file.to_owned(),
-        at: spot,
-    }
+/// The line where a file imports another.
+fn import_in(source: Option<&Vec<u8>>, import: &str) -> Option<Excerpt> {
+    let text = std::str::from_utf8(source?).ok()?;
+    let start = text.find(&format!("\"{import}\""))?;
+    Some(Lines::of(text).at_bytes(start, start + import.len() + 2))
 }
 
 /// The text of the entry file, if it is readable.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ::http::HeaderMap;
 use prost_reflect::DynamicMessage;
 use tower_gwag_schema::graphql::{
-    Field as SchemaField, FieldSource, Location, Operation as Call, Target, Type,
+    Destination, Field as SchemaField, FieldSource, Operation as Call, Target, Type,
 };
 
 use super::super::grpc::{self, Caller};
@@ -391,11 +391,11 @@ impl Execution {
                 continue;
             };
             let source = argument.source.clone();
-            match argument.location {
-                Location::Path => drop(out.path.insert(source, value.plain().into_bytes())),
-                Location::Query => drop(out.query.insert(source, value)),
-                Location::Body => out.body = Some(Content::Json(value)),
-                Location::Form => {
+            match argument.destination {
+                Destination::Path => drop(out.path.insert(source, value.plain().into_bytes())),
+                Destination::Query => drop(out.query.insert(source, value)),
+                Destination::Body => out.body = Some(Content::Json(value)),
+                Destination::Form => {
                     let of = Wrapped::of(&self.graph.schema, argument.of);
                     let is_upload = of.named.name() == "Upload";
                     let values = match value {
@@ -415,7 +415,7 @@ impl Execution {
                     }
                 }
                 // graphql-oas-header-cookie-args: in the schema, but never sent.
-                Location::Header | Location::Cookie | Location::Message => {}
+                Destination::Header | Destination::Cookie | Destination::Message => {}
             }
         }
         if !form.is_empty() || body == BodyKind::Multipart {

@@ -130,7 +130,7 @@ impl Graph {
         has: &dyn Fn(&str) -> bool,
         text: &dyn Fn(&str) -> Option<String>,
     ) -> Option<usize> {
-        use tower_gwag_schema::graphql::Place;
+        use tower_gwag_schema::graphql::Location;
         let Origin::OpenApi {
             namespace, version, ..
         } = &union.origin
@@ -141,8 +141,8 @@ impl Graph {
         let Registered::OpenApi(document) = &service.binding.schema else {
             return None;
         };
-        let declared = |of: &Type| match &of.place {
-            Place::OpenApi(pointer) => {
+        let declared = |of: &Type| match &of.location {
+            Location::OpenApi(pointer) => {
                 let declared = document.as_json().pointer(&pointer.to_string());
                 declared.map(tower_gwag_schema::json::Value::to_serde)
             }

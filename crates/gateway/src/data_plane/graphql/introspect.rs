@@ -1,6 +1,6 @@
 //! Introspection: `__schema` and `__type`.
 
-use tower_gwag_schema::graphql::{InputValue, Place, Type, TypeKind};
+use tower_gwag_schema::graphql::{InputValue, Location, Type, TypeKind};
 use tower_gwag_schema::sorted::Sorted;
 
 use super::super::json::Value;
@@ -44,12 +44,12 @@ fn described(it: Option<&String>) -> Value {
 
 /// The position of a value in its source: those of OpenAPI values are numbers at the end of
 /// pointers.
-fn order(place: &Place) -> (Place, usize) {
-    match place {
-        Place::OpenApi(pointer) => {
+fn order(location: &Location) -> (Location, usize) {
+    match location {
+        Location::OpenApi(pointer) => {
             let pointer = pointer.to_string();
             let number = pointer.rsplit('/').next().and_then(|it| it.parse().ok());
-            (Place::Nowhere, number.unwrap_or_default())
+            (Location::Nowhere, number.unwrap_or_default())
         }
         other => (other.clone(), 0),
     }
@@ -162,7 +162,7 @@ impl Introspected<'_> {
                         .filter(|(_, it)| deprecated_too || it.deprecated.is_none());
                     let mut shown: Vec<_> = shown.collect();
                     // In the order of the source.
-                    shown.sort_by_key(|(_, it)| order(&it.place));
+                    shown.sort_by_key(|(_, it)| order(&it.location));
                     let shown = shown.into_iter();
                     Value::Array(
                         shown

@@ -4,7 +4,6 @@ use crate::json::{Map, Value};
 
 use super::fits::{Judgement, Verdict};
 use super::layers::Layers;
-use super::trail::Step;
 use super::{Item, Walk, some};
 use crate::finding::Rule;
 
@@ -34,7 +33,7 @@ impl<'a> Walk<'a> {
             self.check_value(item, "example", &schema, value);
         }
         let several = several.and_then(Value::as_object);
-        let at = self.trail.go(item.at, Step::Key("examples"));
+        let at = self.trail.key(item.at, "examples");
         let item = Item { at, ..*item };
         for (name, example) in several.into_iter().flatten() {
             let Some(example) = self.targets.resolved(example).and_then(Value::as_object) else {

@@ -3,8 +3,7 @@
 use crate::json::{Map, Value};
 
 use super::kinds::Kind;
-use super::targets::Place;
-use super::trail::Step;
+use super::targets::ReadAs;
 use super::{Group, Item, Stage, Walk};
 use crate::finding::Rule;
 use crate::openapi::Fault;
@@ -40,7 +39,7 @@ impl<'a> Walk<'a> {
                 self.invalid(item, Some(sibling), Rule::OpenApiShape, text, help);
             }
         }
-        let at = self.trail.go(item.at, Step::Key("$ref"));
+        let at = self.trail.key(item.at, "$ref");
         if !item.is_linked {
             if item.is_judged {
                 let text = format!("the reference {reference:?} is not followed here");
@@ -50,7 +49,11 @@ impl<'a> Walk<'a> {
             return;
         }
         if let Some(text) = external(reference) {
-            let fault = Fault::new(Rule::OpenApiExternalReference, text, self.site(at, None));
+            let fault = Fault::new(
+                Rule::OpenApiExternalReference,
+                text,
+                self.location(at, None),
+            );
             return self.add(Stage::Link, item.group, fault);
         }
         self.follow(item, item.kind, reference, at);
@@ -63,13 +66,13 @@ impl<'a> Walk<'a> {
             let help = "correct it: such as `#/components/schemas/Pet` for what is there";
             return self.unlinkable(item, at, Rule::OpenApiSyntax, text, help);
         };
-        let (value, place, is_judged) = (target.value, target.place, target.is_judged);
-        let is_elsewhere = match place {
-            Place::Of(found) if found == kind => item.is_judged && !is_judged,
-            Place::Free => true,
+        let (value, read_as, is_judged) = (target.value, target.read_as, target.is_judged);
+        let is_elsewhere = match read_as {
+            ReadAs::Of(found) if found == kind => item.is_judged && !is_judged,
+            ReadAs::Free => true,
             // The unknown fields of the document itself would be the target.
-            Place::Root if has_more(value) => return,
-            Place::Root => {
+            ReadAs::Root if has_more(value) => return,
+            ReadAs::Root => {
                 if item.is_judged {
                     let text = format!("the reference {reference:?} leads to the document itself");
                     let help = "refer to a part of it";
@@ -77,7 +80,7 @@ impl<'a> Walk<'a> {
                 }
                 return;
             }
-            Place::Of(_) | Place::Other => {
+            ReadAs::Of(_) | ReadAs::Nothing => {
                 let text = format!(
                     "the reference {reference:?} does not lead to {}",
                     kind.name()

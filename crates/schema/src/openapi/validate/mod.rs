@@ -28,10 +28,10 @@ pub(crate) use self::objects::{NO_DESCRIPTION, is_identifier};
 
 use self::kinds::{Field, Kind, Shape};
 use self::targets::{Targets, reference_of};
-use self::trail::{Step, Trail};
+use self::trail::Trail;
 use crate::finding::Rule;
-use crate::finding::Site;
-use crate::openapi::{Fault, step};
+use crate::location::{Location, Pointer};
+use crate::openapi::Fault;
 
 /// The faults of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(super) fn faults(root: &Value) -> Faults {
         fuel: examples::FUEL,
         has_one_way: false,
     };
-    let at = walk.trail.start(String::new());
+    let at = walk.trail.start(Pointer::default());
     walk.open.push_back(Item {
         value: root,
         kind: Kind::Root,
@@ -88,7 +88,7 @@ pub(super) fn faults(root: &Value) -> Faults {
     let mut faults = walk.finish();
     if version.is_empty() && document.contains_key("swagger") {
         // All other faults follow from it.
-        let is_told = |it: &Fault| it.site == Site::OpenApi("/openapi".to_owned());
+        let is_told = |it: &Fault| it.location == Location::in_document("/openapi");
         faults.invalid.retain(is_told);
     }
     faults
@@ -175,24 +175,24 @@ impl<'a> Walk<'a> {
         self.found.push((stage, group, fault));
     }
 
-    /// The site of an object, or of one of its fields.
-    fn site(&self, at: usize, key: Option<&str>) -> Site {
+    /// The location of an object, or of one of its fields.
+    fn location(&self, at: usize, key: Option<&str>) -> Location {
         let pointer = self.trail.pointer(at);
-        Site::OpenApi(match key {
-            Some(key) => step(&pointer, key),
+        Location::OpenApi(match key {
+            Some(key) => pointer.key(key),
             None => pointer,
         })
     }
 
     /// Adds a fault found while reading the document, for the value at `at`.
     fn unreadable(&mut self, item: &Item<'a>, at: usize, text: String, help: &str) {
-        let fault = Fault::new(Rule::OpenApiShape, text, self.site(at, None)).help(help);
+        let fault = Fault::new(Rule::OpenApiShape, text, self.location(at, None)).help(help);
         self.add(Stage::Read, item.group, fault);
     }
 
     /// Adds a fault found while following references.
     fn unlinkable(&mut self, item: &Item<'a>, at: usize, rule: Rule, text: String, help: &str) {
-        let fault = Fault::new(rule, text, self.site(at, None)).help(help);
+        let fault = Fault::new(rule, text, self.location(at, None)).help(help);
         self.add(Stage::Link, item.group, fault);
     }
 
@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
         text: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let fault = Fault::new(rule, text, self.site(item.at, key)).help(help);
+        let fault = Fault::new(rule, text, self.location(item.at, key)).help(help);
         self.add(Stage::Judge, item.group, fault);
     }
 
@@ -242,7 +242,7 @@ impl<'a> Walk<'a> {
     fn fields(&mut self, item: &Item<'a>, map: &'a Map, are_siblings: bool) {
         if let Some(kind) = item.kind.entries() {
             for (key, value) in map.iter().filter(|(key, _)| !key.starts_with("x-")) {
-                let at = self.trail.go(item.at, Step::Key(key));
+                let at = self.trail.key(item.at, key);
                 self.entry(item, kind, value, at);
             }
             return;
@@ -279,7 +279,7 @@ impl<'a> Walk<'a> {
         if value.is_null() {
             return;
         }
-        let at = self.trail.go(item.at, Step::Key(key));
+        let at = self.trail.key(item.at, key);
         // An empty map of these counts as missing, except the document's own.
         let is_map = matches!(field.shape, Shape::Named(_) | Shape::TextsMap);
         let is_map = is_map && item.kind != Kind::Root;
@@ -315,13 +315,13 @@ impl<'a> Walk<'a> {
             }
             (Shape::Many(kind), Value::Array(items)) => {
                 for (number, value) in items.iter().enumerate() {
-                    let at = self.trail.go(at, Step::Index(number));
+                    let at = self.trail.item(at, number);
                     self.entry(&inner, kind, value, at);
                 }
             }
             (Shape::Named(kind), Value::Object(entries)) => {
                 for (key, value) in entries {
-                    let at = self.trail.go(at, Step::Key(key));
+                    let at = self.trail.key(at, key);
                     self.entry(&inner, kind, value, at);
                 }
             }

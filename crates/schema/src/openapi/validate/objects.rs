@@ -3,7 +3,6 @@
 use crate::json::{Map, Value};
 
 use super::kinds::Kind;
-use super::trail::Step;
 use super::{Item, Walk, some, text, urls};
 use crate::finding::Rule;
 
@@ -14,7 +13,7 @@ impl<'a> Walk<'a> {
     pub(super) fn root(&mut self, item: &Item<'a>, map: &'a Map) {
         let needs_paths = self.is_old;
         let mut missing = |key: &'static str, told: &str, help: &str| {
-            // The site is the missing field itself.
+            // The location is the missing field itself.
             self.invalid(item, Some(key), Rule::OpenApiRequired, told, help);
         };
         if is_empty(map, "openapi")
@@ -126,7 +125,7 @@ impl<'a> Walk<'a> {
             }
             let names = entries.as_object().into_iter().flat_map(Map::keys);
             for name in names.filter(|name| !is_identifier(name)) {
-                let at = self.trail.go(item.at, Step::Key(section));
+                let at = self.trail.key(item.at, section);
                 let told = format!(
                     "the component `{name}` is called as no component may be: letters, digits, `.`, \
                      `_` and `-`"

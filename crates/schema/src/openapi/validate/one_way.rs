@@ -13,8 +13,7 @@ use super::layers::Layers;
 use super::targets::reference_of;
 use super::{Fault, Stage, Walk};
 use crate::finding::Rule;
-use crate::finding::Site;
-use crate::openapi::step;
+use crate::location::{Location, Pointer};
 
 /// The direction in which a value is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +27,7 @@ const METHODS: [&str; 8] = [
 ];
 
 /// A schema still to check, and its JSON pointer.
-type Open<'a> = (&'a Value, String, Way);
+type Open<'a> = (&'a Value, Pointer, Way);
 
 // === impl Way ===
 
@@ -61,18 +60,18 @@ impl<'a> Walk<'a> {
             };
             if let Some(layers) = Layers::of(&mut self.targets, schema, true) {
                 if let Some(value) = media.get("example").filter(|it| !it.is_null()) {
-                    self.one_way_value(&layers, value, &step(&at, "example"), way);
+                    self.one_way_value(&layers, value, &at.key("example"), way);
                 }
                 let examples = media.get("examples").and_then(Value::as_object);
                 for (name, example) in examples.into_iter().flatten() {
                     let example = self.targets.resolved(example);
                     if let Some(value) = example.and_then(|it| it.get("value")) {
-                        let at = step(&step(&at, "examples"), name);
+                        let at = at.key("examples").key(name);
                         self.one_way_value(&layers, value, &at, way);
                     }
                 }
             }
-            open.push((schema, step(&at, "schema"), way));
+            open.push((schema, at.key("schema"), way));
         }
         let mut seen = HashSet::new();
         while let Some((schema, at, way)) = open.pop() {
@@ -91,18 +90,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn one_way_schema(&mut self, schema: &'a Value, map: &'a Map, at: &str, way: Way) {
+    fn one_way_schema(&mut self, schema: &'a Value, map: &'a Map, at: &Pointer, way: Way) {
         for key in ["default", "example"] {
             if let Some(value) = map.get(key).filter(|it| !it.is_null())
                 && let Some(layers) = Layers::of(&mut self.targets, schema, true)
             {
-                self.one_way_value(&layers, value, &step(at, key), way);
+                self.one_way_value(&layers, value, &at.key(key), way);
             }
         }
     }
 
     /// Reports a value that fits except for its direction.
-    fn one_way_value(&mut self, schema: &Layers<'a>, value: &Value, at: &str, way: Way) {
+    fn one_way_value(&mut self, schema: &Layers<'a>, value: &Value, at: &Pointer, way: Way) {
         let mut judged = |way| {
             let given = self.fuel.min(FUEL_OF_ONE);
             let mut fuel = given;
@@ -123,8 +122,8 @@ impl<'a> Walk<'a> {
                 "the value is part of {}, and there{place} {why}",
                 way.name()
             );
-            let site = Site::OpenApi(at.to_owned());
-            let fault = Fault::new(Rule::OpenApiExample, text, site)
+            let location = Location::OpenApi(at.clone());
+            let fault = Fault::new(Rule::OpenApiExample, text, location)
                 .help("correct it or its schema, or leave it out");
             self.add(Stage::Judge, 0, fault);
         }
@@ -135,16 +134,16 @@ impl<'a> Walk<'a> {
 fn media_types(root: &Value) -> Vec<Open<'_>> {
     let mut holders = Vec::new();
     for place in ["paths", "webhooks"] {
-        for (item, at) in entries(root.get(place), format!("/{place}")) {
+        for (item, at) in entries(root.get(place), Pointer::default().key(place)) {
             for method in METHODS {
                 let Some(operation) = item.get(method) else {
                     continue;
                 };
-                let at = step(&at, method);
+                let at = at.key(method);
                 if let Some(body) = operation.get("requestBody") {
-                    holders.push((body, step(&at, "requestBody"), Way::Request));
+                    holders.push((body, at.key("requestBody"), Way::Request));
                 }
-                let answers = entries(operation.get("responses"), step(&at, "responses"));
+                let answers = entries(operation.get("responses"), at.key("responses"));
                 holders.extend(answers.map(|(it, at)| (it, at, Way::Answer)));
             }
         }
@@ -152,37 +151,37 @@ fn media_types(root: &Value) -> Vec<Open<'_>> {
     let components = root.get("components");
     for (key, way) in [("requestBodies", Way::Request), ("responses", Way::Answer)] {
         let named = components.and_then(|it| it.get(key));
-        let named = entries(named, format!("/components/{key}"));
+        let named = entries(named, Pointer::from("/components").key(key));
         holders.extend(named.map(|(it, at)| (it, at, way)));
     }
     let media = holders.into_iter().flat_map(|(it, at, way)| {
-        let content = entries(it.get("content"), step(&at, "content"));
+        let content = entries(it.get("content"), at.key("content"));
         content.map(move |(it, at)| (it, at, way))
     });
     media.collect()
 }
 
-fn entries(value: Option<&Value>, at: String) -> impl Iterator<Item = (&Value, String)> {
+fn entries(value: Option<&Value>, at: Pointer) -> impl Iterator<Item = (&Value, Pointer)> {
     let entries = value.and_then(Value::as_object).into_iter().flatten();
-    entries.map(move |(name, it)| (it, step(&at, name)))
+    entries.map(move |(name, it)| (it, at.key(name)))
 }
 
 /// The direct subschemas of a schema.
-fn inner_schemas<'a>(schema: &'a Map, at: &str, way: Way, open: &mut Vec<Open<'a>>) {
+fn inner_schemas<'a>(schema: &'a Map, at: &Pointer, way: Way, open: &mut Vec<Open<'a>>) {
     for (key, value) in schema {
         let shape = Kind::Schema.field(key).map(|it| it.shape);
         match (shape, value) {
             (Some(Shape::One(Kind::Schema) | Shape::FlagOr(Kind::Schema)), value) => {
-                open.push((value, step(at, key), way));
+                open.push((value, at.key(key), way));
             }
             (Some(Shape::Many(Kind::Schema)), Value::Array(items)) => {
-                let at = step(at, key);
+                let at = at.key(key);
                 let items = items.iter().enumerate();
-                open.extend(items.map(|(number, it)| (it, step(&at, &number.to_string()), way)));
+                open.extend(items.map(|(number, it)| (it, at.item(number), way)));
             }
             (Some(Shape::Named(Kind::Schema)), Value::Object(entries)) => {
-                let at = step(at, key);
-                open.extend(entries.iter().map(|(name, it)| (it, step(&at, name), way)));
+                let at = at.key(key);
+                open.extend(entries.iter().map(|(name, it)| (it, at.key(name), way)));
             }
             _ => {}
         }

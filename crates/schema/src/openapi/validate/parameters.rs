@@ -6,7 +6,6 @@ use crate::json::{Map, Value};
 
 use super::kinds::Kind;
 use super::targets::reference_of;
-use super::trail::Step;
 use super::{Item, Stage, Walk, flag, follow, has, some, text};
 use crate::finding::Rule;
 use crate::openapi::Fault;
@@ -31,7 +30,7 @@ impl<'a> Walk<'a> {
     /// Compares the parameters named in a path with those that its operations declare.
     fn template(&mut self, item: &Item<'a>, path: &'a str, value: &'a Value) {
         let named = names(path);
-        let at = self.trail.go(item.at, Step::Key(path));
+        let at = self.trail.key(item.at, path);
         let value = match reference_of(value) {
             Some(reference) if is_empty(value) => self.targets.of(reference).map(|it| it.value),
             _ => Some(value),
@@ -85,11 +84,11 @@ impl<'a> Walk<'a> {
         if reference.is_empty() || !is_empty(item.value) {
             return;
         }
-        let at = self.trail.go(item.at, Step::Key("$ref"));
+        let at = self.trail.key(item.at, "$ref");
         match follow::external(reference) {
             Some(told) => {
-                let site = self.site(at, None);
-                let fault = Fault::new(Rule::OpenApiExternalReference, told, site);
+                let location = self.location(at, None);
+                let fault = Fault::new(Rule::OpenApiExternalReference, told, location);
                 self.add(Stage::Link, item.group, fault);
             }
             None => self.follow(item, Kind::PathItem, reference, at),
@@ -107,8 +106,8 @@ impl<'a> Walk<'a> {
             let (place, name) = (text(parameter, "in"), text(parameter, "name"));
             if !seen.insert((place, name)) {
                 let told = format!("the {place} parameter `{name}` is there twice");
-                let at = self.trail.go(item.at, Step::Key("parameters"));
-                let at = self.trail.go(at, Step::Index(number));
+                let at = self.trail.key(item.at, "parameters");
+                let at = self.trail.item(at, number);
                 let item = Item { at, ..*item };
                 self.invalid(
                     &item,

@@ -3,7 +3,6 @@
 use crate::json::Value;
 
 use super::layers::Layers;
-use super::trail::Step;
 use super::{Fault, Item, Stage, Walk, patterns};
 use crate::finding::Rule;
 
@@ -77,10 +76,10 @@ impl<'a> Walk<'a> {
                 let steps = ["discriminator", "mapping", name];
                 let at = steps
                     .iter()
-                    .fold(item.at, |at, key| self.trail.go(at, Step::Key(key)));
+                    .fold(item.at, |at, key| self.trail.key(at, key));
                 let text = format!("disallowed external reference {target:?}");
-                let site = self.site(at, None);
-                let fault = Fault::new(Rule::OpenApiExternalReference, text, site);
+                let location = self.location(at, None);
+                let fault = Fault::new(Rule::OpenApiExternalReference, text, location);
                 self.add(Stage::Link, item.group, fault);
             }
         }

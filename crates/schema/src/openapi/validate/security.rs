@@ -71,8 +71,8 @@ impl<'a> Walk<'a> {
 
     pub(super) fn flow(&mut self, item: &Item<'a>, map: &'a Map) {
         let pointer = self.trail.pointer(item.at);
-        let flow = pointer.rsplit('/').next().unwrap_or_default();
-        let asks = matches!(flow, "implicit" | "authorizationCode");
+        let flow = pointer.last();
+        let asks = matches!(&*flow, "implicit" | "authorizationCode");
         let gets = flow != "implicit";
         for (field, belongs) in [("authorizationUrl", asks), ("tokenUrl", gets)] {
             let url = text(map, field);

@@ -3,31 +3,31 @@
 use std::collections::HashMap;
 
 use crate::json::Value;
+use crate::location::{Pointer, unescaped};
 
 use super::kinds::{Kind, Shape};
 use crate::openapi::references::decoded;
-use crate::openapi::step;
 
 /// The target of a reference.
 #[derive(Clone, Debug)]
 pub(super) struct Target<'a> {
     pub(super) value: &'a Value,
-    pub(super) pointer: String,
-    pub(super) place: Place,
+    pub(super) pointer: Pointer,
+    pub(super) read_as: ReadAs,
     /// Whether gateways check the target anyway.
     pub(super) is_judged: bool,
 }
 
-/// How gateways read a place.
+/// As what gateways read a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ReadAs {
     Of(Kind),
     /// User data or an extension: it is read as the kind that the reference expects.
     Free,
     /// The document itself, which cannot be referred to.
     Root,
-    /// A place that cannot be referred to.
-    Other,
+    /// What cannot be referred to.
+    Nothing,
 }
 
 /// A cache of targets.
@@ -104,8 +104,8 @@ fn find<'a>(root: &'a Value, reference: &str) -> Option<Target<'a>> {
     let mut parts = parts(reference)?;
     let mut found = Target {
         value: root,
-        pointer: String::new(),
-        place: Place::Root,
+        pointer: Pointer::default(),
+        read_as: ReadAs::Root,
         is_judged: true,
     };
     let mut shape = Shape::One(Kind::Root);
@@ -123,7 +123,7 @@ fn find<'a>(root: &'a Value, reference: &str) -> Option<Target<'a>> {
             parts.push(part);
             parts.extend(self::parts(reference)?);
             found.value = root;
-            found.pointer = String::new();
+            found.pointer = Pointer::default();
             found.is_judged = true;
             shape = Shape::One(Kind::Root);
             continue;
@@ -131,15 +131,15 @@ fn find<'a>(root: &'a Value, reference: &str) -> Option<Target<'a>> {
         let (next, judged) = inner(shape, found.value, &part)?;
         found.is_judged &= judged;
         found.value = entry(found.value, &part)?;
-        found.pointer = step(&found.pointer, &part);
+        found.pointer = found.pointer.key(&part);
         shape = next;
     }
-    found.place = match shape {
-        Shape::One(Kind::Root) => Place::Root,
-        Shape::One(kind) => Place::Of(kind),
-        Shape::FlagOr(kind) if found.value.is_object() => Place::Of(kind),
-        Shape::Any if found.value.is_object() => Place::Free,
-        _ => Place::Other,
+    found.read_as = match shape {
+        Shape::One(Kind::Root) => ReadAs::Root,
+        Shape::One(kind) => ReadAs::Of(kind),
+        Shape::FlagOr(kind) if found.value.is_object() => ReadAs::Of(kind),
+        Shape::Any if found.value.is_object() => ReadAs::Free,
+        _ => ReadAs::Nothing,
     };
     (!found.value.is_null()).then_some(found)
 }
@@ -151,7 +151,7 @@ fn parts(reference: &str) -> Option<Vec<String>> {
         return Some(Vec::new());
     }
     let parts = fragment.strip_prefix('/')?.split('/').rev();
-    let parts = parts.map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let parts = parts.map(|part| unescaped(part).into_owned());
     Some(parts.collect())
 }
 
@@ -207,50 +207,50 @@ mod tests {
             },
             "x-more": {"C": {}},
         });
-        for (reference, pointer, place) in [
+        for (reference, pointer, read_as) in [
             (
                 "#/components/schemas/B",
                 "/components/schemas/B",
-                Place::Of(Kind::Schema),
+                ReadAs::Of(Kind::Schema),
             ),
             (
                 "#/components/schemas/B/properties/c%20d",
                 "/components/schemas/B/properties/c d",
-                Place::Of(Kind::Schema),
+                ReadAs::Of(Kind::Schema),
             ),
             (
                 "#/components/schemas/A/allOf/0",
                 "/components/schemas/B/allOf/0",
-                Place::Of(Kind::Schema),
+                ReadAs::Of(Kind::Schema),
             ),
             (
                 "#/paths/~1a~1%7Bb%7D/get/responses/200",
                 "/paths/~1a~1{b}/get/responses/200",
-                Place::Of(Kind::Response),
+                ReadAs::Of(Kind::Response),
             ),
             (
                 "#/components/schemas/B/example/a",
                 "/components/schemas/B/example/a",
-                Place::Free,
+                ReadAs::Free,
             ),
             (
                 "#/components/schemas/B/x-more",
                 "/components/schemas/B/x-more",
-                Place::Free,
+                ReadAs::Free,
             ),
-            ("#/x-more/C", "/x-more/C", Place::Free),
-            ("#/info/title", "/info/title", Place::Other),
+            ("#/x-more/C", "/x-more/C", ReadAs::Free),
+            ("#/info/title", "/info/title", ReadAs::Nothing),
             (
                 "#/components/schemas/B/additionalProperties",
                 "/components/schemas/B/additionalProperties",
-                Place::Other,
+                ReadAs::Nothing,
             ),
-            ("#", "", Place::Root),
+            ("#", "", ReadAs::Root),
         ] {
             let found = find(&root, reference).expect(reference);
             assert_eq!(
-                (found.pointer.as_str(), found.place),
-                (pointer, place),
+                (&*found.pointer.to_string(), found.read_as),
+                (pointer, read_as),
                 "{reference}"
             );
         }

@@ -27,8 +27,8 @@ fn with(version: &str, pointer: &str, value: Value) -> Value {
 }
 
 fn told(faults: &[Fault]) -> Vec<(Rule, String)> {
-    let place = |it: &Fault| match &it.site {
-        Site::OpenApi(pointer) => (it.rule, pointer.clone()),
+    let place = |it: &Fault| match &it.location {
+        Location::OpenApi(pointer) => (it.rule, pointer.to_string()),
         other => panic!("{other:?}"),
     };
     faults.iter().map(place).collect()

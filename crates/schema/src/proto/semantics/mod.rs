@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 
-use crate::finding::location::{Lines, Spot};
+use crate::finding::excerpt::{Excerpt, Lines};
 use crate::proto::Compiled;
 use crate::proto::fault::ProtoFault;
 
@@ -50,11 +50,11 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
         // Locating each fault searches the whole file.
         faults.0.truncate(MOST_FAULTS);
         let lines = Lines::of(source);
-        let fault = |text: String, spot: Option<Spot>| ProtoFault {
+        let fault = |text: String, excerpt: Option<Excerpt>| ProtoFault {
             text,
             help: None,
             file: Some(file.name().to_owned()),
-            spot,
+            excerpt,
             is_certain: true,
         };
         found.extend(faults.0.into_iter().map(|(path, text)| {
@@ -169,7 +169,7 @@ mod tests {
             panic!("{source}");
         };
         assert!(first.text.contains(expected), "{source}: {}", first.text);
-        assert!(first.spot.is_some(), "{source}");
+        assert!(first.excerpt.is_some(), "{source}");
     }
 
     #[track_caller]

@@ -1,24 +1,12 @@
-//! A place in a text, with the line to show.
+//! The line of a source that a finding shows.
 
 use std::fmt;
 
 use crate::masked::blotted;
 
-/// A place in a schema, before it is looked up in the text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Site {
-    Nowhere,
-    /// A file, and a path into its FileDescriptorProto.
-    Proto(String, Vec<i32>),
-    /// A JSON pointer into an OpenAPI document.
-    OpenApi(String),
-    /// A line of an OpenAPI document, and a column in characters; both from 1.
-    Mark(usize, usize),
-}
-
-/// Part of a line.
+/// A line of a source, or a part of it, and what in it is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spot {
+pub struct Excerpt {
     /// From 1.
     pub(crate) line: usize,
     /// In characters, from 1.
@@ -32,7 +20,7 @@ pub struct Spot {
     is_cut: bool,
 }
 
-/// A text in which to look up places.
+/// A text of which to show lines.
 #[derive(Debug)]
 pub struct Lines<'a> {
     text: &'a str,
@@ -40,7 +28,7 @@ pub struct Lines<'a> {
     starts: Vec<usize>,
 }
 
-// === impl Spot ===
+// === impl Excerpt ===
 
 /// Longer lines are shown in part.
 const LONGEST_LINE: usize = 100;
@@ -48,7 +36,7 @@ const LONGEST_LINE: usize = 100;
 /// How much of a long line is shown before the place itself.
 const BEFORE: usize = 40;
 
-impl Spot {
+impl Excerpt {
     /// `column` from 0.
     fn new(text: &str, line: usize, column: usize, width: usize) -> Self {
         let text = text.trim_end();
@@ -116,19 +104,19 @@ impl<'a> Lines<'a> {
 
     /// A place given as byte offsets into the text.
     #[must_use]
-    pub fn at_bytes(&self, start: usize, end: usize) -> Spot {
+    pub fn at_bytes(&self, start: usize, end: usize) -> Excerpt {
         let index = self.starts.partition_point(|it| *it <= start) - 1;
         let line = self.line(index);
         let from = floor(line, start - self.starts[index]);
         let to = floor(line, end.saturating_sub(self.starts[index])).max(from);
         let column = line[..from].chars().count();
-        Spot::new(line, index + 1, column, line[from..to].chars().count())
+        Excerpt::new(line, index + 1, column, line[from..to].chars().count())
     }
 
     #[cfg(feature = "preflight")]
     /// A place given as a line and a byte in it, both from 0, and the byte where the place ends.
     #[must_use]
-    pub fn at_line(&self, index: usize, from: usize, to: usize) -> Spot {
+    pub fn at_line(&self, index: usize, from: usize, to: usize) -> Excerpt {
         let start = self.starts.get(index).copied().unwrap_or(self.text.len());
         self.at_bytes(start + from, start.saturating_add(to))
     }
@@ -136,9 +124,9 @@ impl<'a> Lines<'a> {
     #[cfg(feature = "preflight")]
     /// A place given as a line and a column in characters, both from 1.
     #[must_use]
-    pub fn at_mark(&self, line: usize, column: usize, width: usize) -> Spot {
+    pub fn at_mark(&self, line: usize, column: usize, width: usize) -> Excerpt {
         let text = self.line(line.saturating_sub(1));
-        Spot::new(text, line, column.saturating_sub(1), width)
+        Excerpt::new(text, line, column.saturating_sub(1), width)
     }
 }
 
