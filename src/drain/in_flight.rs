@@ -60,6 +60,8 @@ struct Shared {
     gauges: [Gauge; 4],
     /// Bits of [`Sign`].
     signs: AtomicU8,
+    /// Event streams are waited for like other calls.
+    drains_event_streams: bool,
     waiting: Wakers,
 }
 
@@ -106,10 +108,11 @@ thread_local! {
 // === impl InFlight ===
 
 impl InFlight {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(drains_event_streams: bool) -> Self {
         Self(Arc::new(Shared {
             gauges: std::array::from_fn(|_| Gauge::new()),
             signs: AtomicU8::new(0),
+            drains_event_streams,
             waiting: Wakers::default(),
         }))
     }
@@ -308,11 +311,11 @@ impl InFlightGuard {
         self.protocol
     }
 
-    /// Makes the request exempt, because its response is an event stream.
+    /// The response is an event stream: it is exempt, unless the options say otherwise.
     #[cold]
-    pub(crate) fn exempt_events(&mut self) {
+    pub(crate) fn is_event_stream(&mut self) {
         self.protocol = Protocol::Events;
-        if self.lane != Lane::Exempt {
+        if self.lane != Lane::Exempt && !self.shared.drains_event_streams {
             self.shared.gauge(Lane::Exempt).take_over();
             self.shared.gauge(self.lane).leave();
             self.lane = Lane::Exempt;
@@ -494,9 +497,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_drain_takes_the_longest_call_and_the_quiet_time() {
-        let in_flight = InFlight::new();
+        let in_flight = InFlight::new(false);
         assert_eq!(drained_after(&in_flight).await, QUIET);
-        let in_flight = InFlight::new();
+        let in_flight = InFlight::new(false);
         hold_for(&in_flight, 0, 300);
         hold_for(&in_flight, 0, 1_000);
         tokio::task::yield_now().await;
@@ -507,14 +510,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_of_the_quiet_time_is_waited_for_like_an_early_one() {
-        let in_flight = InFlight::new();
+        let in_flight = InFlight::new(false);
         hold_for(&in_flight, 60, 5_000);
         assert_eq!(drained_after(&in_flight).await.as_millis(), 5_160);
     }
 
     #[tokio::test(start_paused = true)]
     async fn callers_without_end_extend_the_drain_by_two_seconds_at_most() {
-        let in_flight = InFlight::new();
+        let in_flight = InFlight::new(false);
         for at in 0..500 {
             hold_for(&in_flight, at * 20, 30);
         }
@@ -526,10 +529,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn exempt_calls_are_counted_apart_and_not_waited_for() {
-        let in_flight = InFlight::new();
+        let in_flight = InFlight::new(false);
         let watch = in_flight.counts(true);
         let mut events = in_flight.counts(false);
-        events.exempt_events();
+        events.is_event_stream();
         assert_eq!((in_flight.count(), in_flight.exempt()), (0, 2));
         assert_eq!(drained_after(&in_flight).await, QUIET);
         drop((watch, events));
@@ -538,7 +541,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_request_is_not_counted_again() {
-        let servers: [InFlight; 4] = std::array::from_fn(|_| InFlight::new());
+        let servers: [InFlight; 4] = std::array::from_fn(|_| InFlight::new(false));
         let guards = servers.each_ref().map(|it| Some(it.counts(false)));
         let insides = guards.map(|mut guard| (Inside::of(&mut guard), guard));
         // Each server's layer counts for itself, and hides no other's.
@@ -563,7 +566,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_waits_is_woken_by_the_cut() {
-        let in_flight = InFlight::new();
+        let in_flight = InFlight::new(false);
         let mut guard = in_flight.counts(false);
         let waiting = tokio::spawn(async move {
             std::future::poll_fn(|cx| guard.poll_cut(cx)).await;

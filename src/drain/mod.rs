@@ -86,9 +86,14 @@ pub(crate) struct Open {
 // === impl Drain ===
 
 impl Drain {
-    pub(crate) fn new(exempt: &[String], longest: Duration, board: Arc<Board>) -> Self {
+    pub(crate) fn new(
+        in_flight: InFlight,
+        exempt: &[String],
+        longest: Duration,
+        board: Arc<Board>,
+    ) -> Self {
         Self {
-            in_flight: InFlight::new(),
+            in_flight,
             exempt: Prefixes::new(exempt),
             severer: Severer::default(),
             wiring: Wiring::new(Arc::clone(&board)),

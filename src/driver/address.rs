@@ -69,6 +69,12 @@ impl Address {
         if let Some(scheme) = &config.advertise_scheme {
             address.insert_str(0, &format!("{scheme}://"));
         }
+        if let Some(path) = &config.advertise_path {
+            if config.advertise_scheme.is_none() {
+                address.insert_str(0, "http://");
+            }
+            address.push_str(path);
+        }
         // Without the gateway's address the route is a guess, and is made again next time.
         if !gateways.is_empty() {
             *lock(&self.advertised) = Some((gateway, address.clone()));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::address;
 use super::leave_record::{Leaving, leave_unregistered};
 use super::supervisor;
-use crate::drain::Drain;
+use crate::drain::{Drain, InFlight};
 use crate::error::{Error, ErrorKind};
 use crate::health::Readiness;
 use crate::observe::proof::Proof;
@@ -96,7 +96,12 @@ impl Life {
     pub(crate) fn new(options: Options) -> Self {
         let board = Board::new(options.is_disabled(), options.on_event.clone());
         let board = Arc::new(board);
-        let drain = Drain::new(&options.exempt, options.longest_drain(), Arc::clone(&board));
+        let drain = Drain::new(
+            InFlight::new(options.drains_event_streams),
+            &options.exempt,
+            options.longest_drain(),
+            Arc::clone(&board),
+        );
         Self {
             board,
             drain: Arc::new(drain),

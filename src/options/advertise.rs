@@ -71,6 +71,16 @@ impl Options {
         self
     }
 
+    /// The path in front of the paths of an OpenAPI document, such as `/v2`: gateways ignore the
+    /// `servers` of a document. It completes the bound address, or that of
+    /// [`advertise_host`](Self::advertise_host); with [`advertise`](Self::advertise), write a base
+    /// URL instead. GraphQL endpoints have their own path, and gRPC services none, so that they
+    /// need a registration of their own.
+    pub fn advertise_path(mut self, path: impl Into<String>) -> Self {
+        self.advertise_path = Some(path.into());
+        self
+    }
+
     /// The host that the gateway dials, with the port that the server is bound to.
     pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
         self.advertise = Advertise::Host(host.into());
@@ -101,8 +111,25 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
             "advertise_scheme(`{scheme}`) is neither `http` nor `https`, which gateways dial"
         ));
     }
+    if let Some(path) = &options.advertise_path {
+        let is_plain = path
+            .parse::<http::Uri>()
+            .is_ok_and(|uri| uri.path() == path);
+        if !is_plain || path.trim_matches('/').is_empty() {
+            return fault(format!(
+                "advertise_path(`{path}`) is not a path: write it as `/v2`, without a host or a query"
+            ));
+        }
+        if let Advertise::Exactly(address) = &options.advertise {
+            return fault(format!(
+                "advertise_path goes with the bound address: write the path into advertise(`{}`), \
+                 as a base URL",
+                masked_url(address)
+            ));
+        }
+    }
     let address = match &options.advertise {
-        Advertise::Bound => return scheme_serves(scheme, services),
+        Advertise::Bound => return parts_serve(options, services),
         Advertise::Host(host) => {
             if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
                 return fault(format!(
@@ -123,7 +150,7 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
                      out for the one from which this host reaches the gateway"
                 ));
             }
-            return scheme_serves(scheme, services);
+            return parts_serve(options, services);
         }
         Advertise::Exactly(address) if scheme.is_some() => {
             return fault(format!(
@@ -195,10 +222,12 @@ fn is_unspecified(host: &str) -> bool {
     is_zeros || ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
 }
 
-/// Reports gRPC services, which a gateway cannot dial with a scheme.
-fn scheme_serves(scheme: Option<&str>, services: &[Resolved]) -> Vec<Finding> {
-    let Some(scheme) = scheme else {
-        return Vec::new();
+/// Reports gRPC services, which a gateway cannot dial with a scheme or a path.
+fn parts_serve(options: &Options, services: &[Resolved]) -> Vec<Finding> {
+    let part = match (&options.advertise_scheme, &options.advertise_path) {
+        (Some(scheme), _) => format!("advertise_scheme(`{scheme}`)"),
+        (None, Some(path)) => format!("advertise_path(`{path}`)"),
+        (None, None) => return Vec::new(),
     };
     let proto = services.iter().filter(|it| it.kind == ServiceKind::Proto);
     let fault = |service: &Resolved| {
@@ -206,11 +235,35 @@ fn scheme_serves(scheme: Option<&str>, services: &[Resolved]) -> Vec<Finding> {
         Finding::error(
             Rule::AdvertisedAddress,
             format!(
-                "service `{name}` is gRPC, and every call to it with advertise_scheme(`{scheme}`) \
-                 would fail: put OpenAPI and GraphQL services that need a scheme into a \
-                 registration of their own"
+                "service `{name}` is gRPC, and every call to it with {part} would fail: put \
+                 OpenAPI and GraphQL services that need it into a registration of their own"
             ),
         )
     };
     proto.map(fault).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::config::Config;
+    use tower_gwag_schema::Service;
+
+    #[test]
+    fn a_path_for_openapi_is_not_added_to_graphql_endpoints() {
+        let service = Service::graphql("/graphql").namespace("books");
+        let options = Options::new("gateway:50090").service(service);
+        let endpoint = |options: Options, address| {
+            let config = Config::of(&options).expect("sound");
+            config.bindings(address).remove(0).graphql_endpoint
+        };
+        let with_path = options.clone().advertise_path("/v2/");
+        let found = endpoint(with_path, "http://10.0.0.5:80/v2");
+        assert_eq!(found, "http://10.0.0.5:80/graphql");
+        let found = endpoint(options, "http://10.0.0.5:80/v2");
+        assert_eq!(
+            found, "http://10.0.0.5:80/v2/graphql",
+            "a base URL is given by hand"
+        );
+    }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) advertise: Advertise,
     /// The scheme in front of the advertised address.
     pub(crate) advertise_scheme: Option<String>,
+    /// The path behind the advertised address, without a slash at its end.
+    pub(crate) advertise_path: Option<String>,
     /// Whether each registration sends the address in a fresh spelling.
     pub(crate) respells: bool,
     /// `None`: made of the first namespace, the host and the port.
@@ -139,7 +141,7 @@ impl Config {
         let gateway_http = found.keep(checks::gateway_http(options)).flatten();
         found.extend(advertise::advertised(options, &services));
         // A user who advertises a path has taken `servers` into account.
-        if options.advertise.has_path() {
+        if options.advertise.has_path() || options.advertise_path.is_some() {
             found.allow(&[Rule::CallsBasePath]);
         }
         found.extend(sizes(&services));
@@ -161,6 +163,10 @@ impl Config {
             heartbeat_interval: options.heartbeat_interval,
             advertise: options.advertise.clone(),
             advertise_scheme: options.advertise_scheme.clone(),
+            advertise_path: options
+                .advertise_path
+                .as_ref()
+                .map(|path| path.trim_end_matches('/').to_owned()),
             // Only gRPC connections have a back-off.
             respells: !options.verbatim_address && has_proto,
             instance_id: options.instance_id.clone(),
@@ -175,8 +181,13 @@ impl Config {
         })
     }
 
-    /// The bindings for the advertised address, which completes GraphQL paths.
+    /// The bindings for the advertised address, which completes GraphQL paths. Those are paths of
+    /// this server, so the path for OpenAPI services is left out.
     pub(crate) fn bindings(&self, address: &str) -> Vec<ServiceBinding> {
+        let path = self.advertise_path.as_deref();
+        let address = path
+            .and_then(|path| address.strip_suffix(path))
+            .unwrap_or(address);
         let base = match form_of(address) {
             Ok(AddressForm::BaseUrl) => address.trim_end_matches('/').to_owned(),
             _ => format!("http://{address}"),

@@ -55,6 +55,7 @@ impl Options {
     /// | `GWAG_PREFER_FIRST` | [`prefer_first`](Self::prefer_first), if it is `1`, `true`, `on` or `yes` |
     /// | `GWAG_ADVERTISE` | [`advertise`](Self::advertise) |
     /// | `GWAG_ADVERTISE_HOST` | [`advertise_host`](Self::advertise_host) |
+    /// | `GWAG_ADVERTISE_PATH` | [`advertise_path`](Self::advertise_path) |
     /// | `GWAG_ADVERTISE_SCHEME` | [`advertise_scheme`](Self::advertise_scheme) |
     /// | `GWAG_INSTANCE` | [`instance_id`](Self::instance_id) |
     /// | `GWAG_EXCLUSIVE_INSTANCE` | [`exclusive_instance`](Self::exclusive_instance) |

@@ -47,6 +47,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`service`](Self::service) | none; at least one is needed |
 /// | [`advertise`](Self::advertise), [`advertise_host`](Self::advertise_host) | the bound address; in place of `0.0.0.0` and `[::]`, the address from which this host reaches the gateway |
 /// | [`advertise_scheme`](Self::advertise_scheme) | none: the gateway calls in plaintext |
+/// | [`advertise_path`](Self::advertise_path) | none |
 /// | [`verbatim_address`](Self::verbatim_address) | gRPC addresses are spelled anew at each registration |
 /// | [`instance_id`](Self::instance_id) | `<first namespace>@<host name>:<port>` |
 /// | [`exclusive_instance`](Self::exclusive_instance) | none: nothing is taken over |
@@ -60,6 +61,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`quiet`](Self::quiet) | 100 ms |
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
 /// | [`exempt_from_drain`](Self::exempt_from_drain) | gRPC health `Watch` and reflection; event streams by their content type |
+/// | [`drain_event_streams`](Self::drain_event_streams) | event streams are not waited for |
 /// | [`gateway_http`](Self::gateway_http) | none: the registration can diagnose less |
 /// | [`gateway_release`](Self::gateway_release) | the newest one that this crate knows |
 /// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
@@ -100,7 +102,8 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 ///     // The shutdown.
 ///     .drain_timeout(Duration::from_secs(10))
 ///     .leave_timeout(Duration::from_secs(15))
-///     .exempt_from_drain("/metrics/live");
+///     .exempt_from_drain("/metrics/live")
+///     .drain_event_streams();
 /// options.check()?;
 /// # Ok::<(), tower_gwag::Error>(())
 /// ```
@@ -113,7 +116,8 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// let behind_nat = Options::new("gateway:50090").advertise("203.0.113.7:50051");
 /// let in_a_pod = Options::new("gateway:50090")
 ///     .advertise_host("10.1.2.3") // with the bound port
-///     .advertise_scheme("https"); // this server uses TLS
+///     .advertise_scheme("https") // this server uses TLS
+///     .advertise_path("/v2"); // in front of the paths of the OpenAPI document
 /// let plain = Options::new("gateway:50090").verbatim_address();
 /// ```
 ///
@@ -160,6 +164,7 @@ pub struct Options {
     pub(crate) services: Vec<Service>,
     pub(crate) advertise: Advertise,
     pub(crate) advertise_scheme: Option<String>,
+    pub(crate) advertise_path: Option<String>,
     pub(crate) verbatim_address: bool,
     pub(crate) instance_id: Option<String>,
     pub(crate) exclusive: Option<String>,
@@ -174,6 +179,7 @@ pub struct Options {
     pub(crate) quiet: Option<Duration>,
     pub(crate) hold: Hold,
     pub(crate) exempt: Vec<String>,
+    pub(crate) drains_event_streams: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) on_event: Option<EventCallback>,
     pub(crate) gateway_http: Option<String>,
@@ -252,6 +258,7 @@ impl Options {
             services: Vec::new(),
             advertise: Advertise::Bound,
             advertise_scheme: None,
+            advertise_path: None,
             verbatim_address: false,
             instance_id: None,
             exclusive: None,
@@ -266,6 +273,7 @@ impl Options {
             quiet: None,
             hold: Hold::default(),
             exempt: ENDLESS.map(str::to_owned).into(),
+            drains_event_streams: false,
             seed: None,
             on_event: None,
             gateway_http: None,
@@ -471,6 +479,15 @@ impl Options {
     /// themselves. Those still open after the drain are cut, so that the server can stop.
     pub fn exempt_from_drain(mut self, prefix: impl Into<String>) -> Self {
         self.exempt.push(prefix.into());
+        self
+    }
+
+    /// Waits for event streams (`text/event-stream`) as for other calls, up to
+    /// [`drain_timeout`](Self::drain_timeout). For servers whose event streams end by themselves,
+    /// such as an answer that is streamed in pieces. By default they are cut when the other calls
+    /// have ended, because most event streams never end.
+    pub fn drain_event_streams(mut self) -> Self {
+        self.drains_event_streams = true;
         self
     }
 

@@ -71,6 +71,7 @@ fn value(options: &Options, name: &str) -> Option<Value> {
             Advertise::Bound => None,
             other => plain(debug(other)),
         },
+        "ADVERTISE_PATH" => of!(advertise_path),
         "ADVERTISE_SCHEME" => of!(advertise_scheme),
         "BUILD_TAG" => of!(build_tag),
         "DRAIN_TIMEOUT" => of!(drain_timeout),

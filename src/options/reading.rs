@@ -19,6 +19,7 @@ use crate::options::{self, GatewayAddress, Options};
 pub(super) const KNOWN: &[&str] = &[
     "ADVERTISE",
     "ADVERTISE_HOST",
+    "ADVERTISE_PATH",
     "ADVERTISE_SCHEME",
     "BUILD_TAG",
     "DRAIN_TIMEOUT",
@@ -201,17 +202,19 @@ impl Reading {
                 }
                 None => self.no_flag(name, text),
             },
-            "ADVERTISE" | "ADVERTISE_HOST" | "ADVERTISE_SCHEME" => {
+            "ADVERTISE" | "ADVERTISE_HOST" | "ADVERTISE_PATH" | "ADVERTISE_SCHEME" => {
                 let alone = Options::new("");
                 let alone = match name {
                     "ADVERTISE" => alone.advertise(text),
                     "ADVERTISE_HOST" => alone.advertise_host(text),
+                    "ADVERTISE_PATH" => alone.advertise_path(text),
                     _ => alone.advertise_scheme(text),
                 };
                 for finding in options::advertised(&alone, &[]) {
                     self.keep(name, Err(finding));
                 }
                 match name {
+                    "ADVERTISE_PATH" => self.options.advertise_path = alone.advertise_path,
                     "ADVERTISE_SCHEME" => self.options.advertise_scheme = alone.advertise_scheme,
                     _ => self.options.advertise = alone.advertise,
                 }
@@ -385,7 +388,7 @@ impl Reading {
             )+ };
         }
         fill!(
-            advertise_scheme build_tag drain_timeout exclusive gateway_http gateway_release
+            advertise_path advertise_scheme build_tag drain_timeout exclusive gateway_http gateway_release
             heartbeat_interval instance_id leave_timeout quiet readiness reclaim_after
             ttl
         );

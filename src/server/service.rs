@@ -164,7 +164,7 @@ fn answered<B>(response: &mut Response<B>, guard: &mut InFlightGuard) {
         close(response, guard.protocol());
     }
     if is_event_stream(response.headers()) {
-        guard.exempt_events();
+        guard.is_event_stream();
     }
 }
 

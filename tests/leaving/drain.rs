@@ -1,6 +1,7 @@
 //! What leaving waits for, and what it does not: budgets, callers without end, calls without end.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -12,6 +13,7 @@ use axum::response::sse::{Event, Sse};
 use axum::routing::get;
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tower_gwag::{LeaveOutcome, Options, State};
 
@@ -100,6 +102,37 @@ async fn event_streams_are_exempt_by_their_content_type() {
     assert_eq!(report.cut(), 1);
     let (status, body) = within("the stream ends", reader).await.expect("read");
     assert_eq!((status, body.trim()), (200, "data: first"));
+}
+
+#[tokio::test]
+async fn event_streams_that_end_are_waited_for_on_request() {
+    let gateway = gateway().await;
+    let (send, receive) = tokio::sync::mpsc::channel(1);
+    let receive = Arc::new(Mutex::new(Some(receive)));
+    let events = get(move || {
+        let receive = receive.lock().expect("not poisoned").take();
+        let events = ReceiverStream::new(receive.expect("one call"));
+        async {
+            Sse::new(events.map(|text: &str| Ok::<_, Infallible>(Event::default().data(text))))
+        }
+    });
+    let app = Router::new().route("/events", events);
+    let server = axum_app(pets_options(&gateway).drain_event_streams(), app).await;
+    registered(&server.registration).await;
+    let url = format!("http://{}/events", server.address);
+    let reader = tokio::spawn(async move { crate::support::get(&url).await });
+    send.send("first").await.expect("the stream is open");
+    in_flight(&server.registration, 1).await;
+    let registration = server.registration.clone();
+    let finishing = tokio::spawn(async move {
+        registration.leaving().await;
+        send.send("last").await.expect("the stream is open");
+    });
+    let report = server.stop().await;
+    assert_eq!((report.in_flight(), report.cut()), (1, 0));
+    within("finished", finishing).await.expect("no panic");
+    let (status, body) = within("the stream ends", reader).await.expect("read");
+    assert_eq!((status, body.trim()), (200, "data: first\n\ndata: last"));
 }
 
 #[tokio::test]

@@ -283,6 +283,16 @@ fn advertised_addresses_that_cannot_serve_the_services() {
         &["advertise(`a:1`)"],
     );
     http().advertise_scheme("https").check().unwrap();
+    let alone = &["gRPC", "advertise_path(`/v2`)", "registration of their own"];
+    refused(grpc().advertise_path("/v2"), kind, alone);
+    for no_path in ["", "/", "v2", "http://a/v2", "/v2?q", "/v 2", "/v2#a"] {
+        refused(http().advertise_path(no_path), kind, &["is not a path"]);
+    }
+    let both = http().advertise("a:1").advertise_path("/v2");
+    refused(both, kind, &["advertise(`a:1`)", "base URL"]);
+    http().advertise_path("/v2/a").check().unwrap();
+    let base = http().advertise_host("pets.example").advertise_path("/v2");
+    base.advertise_scheme("https").check().unwrap();
     http().advertise("https://a/base").check().unwrap();
     grpc().advertise_host("2001:db8::1").check().unwrap();
     let graphql = Service::graphql("/graphql").namespace("g");

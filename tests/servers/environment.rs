@@ -172,7 +172,7 @@ fn a_variable_that_the_code_overrides_is_said_or_overrides_it() {
 #[test]
 fn every_bad_value_is_reported_at_once_with_its_name_and_remedy() {
     let expired = "eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDAwMDAwMDB9.c2ln";
-    let cases: [(&str, &str, &[&str]); 15] = [
+    let cases: [(&str, &str, &[&str]); 16] = [
         (
             "GWAG_GATEWAY",
             "ok:1,gateway:99999",
@@ -189,6 +189,7 @@ fn every_bad_value_is_reported_at_once_with_its_name_and_remedy() {
             "0.0.0.0:1",
             &["0.0.0.0:1", "advertise_host"],
         ),
+        ("GWAG_ADVERTISE_PATH", "v2", &["v2", "is not a path"]),
         ("GWAG_ADVERTISE_SCHEME", "ftp", &["ftp", "https"]),
         ("GWAG_EXCLUSIVE_INSTANCE", "a#b", &["a#b", "incarnation"]),
         ("GWAG_ENABLED", "perhaps", &["perhaps", "`off`"]),

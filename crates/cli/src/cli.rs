@@ -508,6 +508,15 @@ pub(crate) struct Run {
         requires = "port"
     )]
     pub(crate) advertise_host: Option<String>,
+    /// The path in front of those of an OpenAPI document, such as /v2.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "GWAG_ADVERTISE_PATH",
+        conflicts_with = "advertise",
+        requires = "port"
+    )]
+    pub(crate) advertise_path: Option<String>,
     /// How the gateway calls: http or https. Not for gRPC.
     #[arg(long, value_name = "SCHEME", env = "GWAG_ADVERTISE_SCHEME")]
     pub(crate) advertise_scheme: Option<String>,

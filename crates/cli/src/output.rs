@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::exit_codes::{FILE, FINE};
 
 /// What the library's messages name, and the option of the command line in its place.
-const IN_OPTIONS: [(&str, &str); 22] = [
+const IN_OPTIONS: [(&str, &str); 24] = [
     (
         "set GWAG_GATEWAY and use `Options::from_env()`; where none is meant, `.disabled_if(no_gateway)`",
         "set GWAG_GATEWAY",
@@ -34,9 +34,11 @@ const IN_OPTIONS: [(&str, &str); 22] = [
     ("exclusive_instance(`", "--exclusive-instance (`"),
     ("advertise_scheme(`", "--advertise-scheme (`"),
     ("advertise_host(`", "--advertise-host (`"),
+    ("advertise_path(`", "--advertise-path (`"),
     ("`advertise_scheme`", "--advertise-scheme"),
     ("`advertise_host`", "--advertise-host"),
     ("`advertise`", "--advertise"),
+    ("advertise_path ", "--advertise-path "),
     ("advertise_scheme ", "--advertise-scheme "),
     ("`Options::advertise_host`", "--advertise-host"),
     ("`Options::advertise`", "--advertise"),

@@ -88,6 +88,22 @@ async fn row_service_addr_is_a_base_url_for_openapi() {
 }
 
 #[tokio::test]
+async fn the_path_of_an_openapi_service_completes_the_bound_address() {
+    let gateway = gateway().await;
+    let (listener, address) = crate::support::servers::bind("127.0.0.1:0").await;
+    let app = axum::Router::new().nest("/base", pets_app());
+    let options = pets_options(&gateway).advertise_path("/base/");
+    let server = crate::support::servers::serve_axum(options, listener, address, app);
+    registered(&server.registration).await;
+    let advertised = format!("http://{address}/base");
+    assert_eq!(listed(&gateway, 1).await[0].addr, advertised);
+    assert_eq!(pet_through(&gateway).await, PET_7);
+    // It is the bound address, so a call proves the route.
+    until_state(&server.registration, State::Routed).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn row_services() {
     let second = greeter_service().version("v2");
     let all = [greeter_service(), second, pets_service()];

@@ -201,6 +201,12 @@ fn a_scheme_that_is_not_dialled_is_a_fault() {
     reads("another scheme", &text, &[]);
     let text = fault(options().advertise("a:1").advertise_scheme("http"));
     reads("a scheme and an address", &text, &[]);
+    let text = fault(options().advertise_path("/v2"));
+    reads("a path for gRPC", &text, &[]);
+    let text = fault(options().advertise_path("v2"));
+    reads("not a path", &text, &[]);
+    let text = fault(options().advertise("a:1").advertise_path("/v2"));
+    reads("a path and an address", &text, &[]);
 }
 
 #[test]

@@ -134,6 +134,9 @@ fn planned(args: &Run, services: Vec<Service>) -> Result<Options, Fault> {
     if let Some(host) = &args.advertise_host {
         options = options.advertise_host(host.clone());
     }
+    if let Some(path) = &args.advertise_path {
+        options = options.advertise_path(path.clone());
+    }
     if let Some(scheme) = &args.advertise_scheme {
         options = options.advertise_scheme(scheme.clone());
     }
