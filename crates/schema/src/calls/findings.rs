@@ -137,7 +137,7 @@ fn words(rule: Rule) -> (&'static str, &'static str) {
         Rule::CallsBasePath => (
             "gateways (1.1 and 1.4) ignore `servers`, and call the declared paths right behind the \
              advertised address: ",
-            "advertise a base URL with that path, such as `.advertise(\"http://10.0.0.7:8080/v1\")`",
+            "advertise that path, too: `.advertise_path(\"/v1\")`, or a base URL with it",
         ),
         Rule::CallsRequests => (
             "gateways (1.1 and 1.4) do not pass on all of a request: ",
