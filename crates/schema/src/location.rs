@@ -150,6 +150,65 @@ impl fmt::Debug for Pointer {
     }
 }
 
+/// The path to each value that a walk through a document visits. A walk sees every value and has few faults:
+/// a step takes no memory of its own here, as one of a [`Pointer`] does, and a pointer is made for a fault only.
+#[derive(Debug, Default)]
+pub(crate) struct Trail<'a>(Vec<Passed<'a>>);
+
+/// How a walk came to a value: from another one, which is given by its number.
+#[derive(Debug)]
+enum Passed<'a> {
+    Start(Pointer),
+    Key(usize, &'a str),
+    Item(usize, usize),
+}
+
+// === impl Trail ===
+
+impl<'a> Trail<'a> {
+    pub(crate) fn start(&mut self, pointer: Pointer) -> usize {
+        self.add(Passed::Start(pointer))
+    }
+
+    /// A value of the object at `parent`.
+    pub(crate) fn key(&mut self, parent: usize, key: &'a str) -> usize {
+        self.add(Passed::Key(parent, key))
+    }
+
+    /// A value of the list at `parent`.
+    pub(crate) fn item(&mut self, parent: usize, number: usize) -> usize {
+        self.add(Passed::Item(parent, number))
+    }
+
+    fn add(&mut self, step: Passed<'a>) -> usize {
+        self.0.push(step);
+        self.0.len() - 1
+    }
+
+    pub(crate) fn pointer(&self, at: usize) -> Pointer {
+        let mut steps = Vec::new();
+        let mut at = at;
+        let start = loop {
+            match self.0.get(at) {
+                Some(Passed::Start(pointer)) => break pointer.clone(),
+                Some(step @ (Passed::Key(parent, _) | Passed::Item(parent, _))) => {
+                    steps.push(step);
+                    at = *parent;
+                }
+                None => break Pointer::default(),
+            }
+        };
+        steps
+            .into_iter()
+            .rev()
+            .fold(start, |pointer, step| match step {
+                Passed::Start(_) => pointer,
+                Passed::Key(_, key) => pointer.key(key),
+                Passed::Item(_, number) => pointer.item(*number),
+            })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +226,15 @@ mod tests {
         assert_eq!(list.item(10), Pointer::from("/a~1b/c~0/10"));
         assert_eq!(list.key("10"), list.item(10));
         assert!(list.item(10) > list.item(9));
+    }
+
+    #[test]
+    fn pointers_are_made_of_steps() {
+        let mut trail = Trail::default();
+        let root = trail.start("/a".into());
+        let list = trail.key(root, "b/c");
+        let item = trail.item(list, 2);
+        assert_eq!(trail.pointer(item), "/a/b~1c/2".into());
+        assert_eq!(trail.pointer(root), "/a".into());
     }
 }

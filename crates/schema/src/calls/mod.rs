@@ -7,26 +7,26 @@
 
 mod feature;
 mod findings;
+mod graphql;
 mod openapi;
 mod proto;
-mod reach;
-mod upstream;
-
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 
-pub(crate) use findings::findings;
-pub(crate) use openapi::{is_served, operations as of_openapi};
-pub(crate) use proto::operations as of_proto;
-pub(crate) use upstream::operations as of_graphql;
+use feature::Feature;
 
 use crate::finding::Rule;
 use crate::graphql::{FieldSource, OperationKind, Schema, Target, Type};
 use crate::location::Location;
-use feature::Feature;
+
+pub(crate) use findings::findings;
+pub(crate) use graphql::operations as of_graphql;
+pub(crate) use openapi::{is_served, operations as of_openapi};
+pub(crate) use proto::operations as of_proto;
 
 /// The ingress through which a call enters a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -352,4 +352,31 @@ impl fmt::Display for CallsOf {
         }
         Ok(())
     }
+}
+
+// === what is reachable ===
+
+/// How many subjects are kept for each type; whether there is any is always known.
+const MOST_SUBJECTS: usize = 4;
+
+/// For each type, the subjects of `having` that are in it or below it, in time linear in the number of fields,
+/// however many types refer to each other.
+fn reach<K: Clone + Eq + Hash>(
+    having: Vec<(K, Subject)>,
+    users: &HashMap<K, Vec<K>>,
+) -> HashMap<K, Vec<Subject>> {
+    let mut found: HashMap<K, Vec<Subject>> = HashMap::new();
+    for (of, subject) in having {
+        let mut open = vec![of];
+        while let Some(of) = open.pop() {
+            let known = found.entry(of.clone()).or_default();
+            // A type that uses a full type has subjects of its own by now.
+            if known.len() >= MOST_SUBJECTS || known.contains(&subject) {
+                continue;
+            }
+            known.push(subject.clone());
+            open.extend(users.get(&of).into_iter().flatten().cloned());
+        }
+    }
+    found
 }

@@ -6,14 +6,13 @@ use crate::json::Value;
 use prost_reflect::{Kind, MessageDescriptor};
 
 use super::feature::Feature;
-use super::reach::reach;
-use super::{Operation, Subject, graphql_addresses};
+use super::{Operation, Subject, graphql_addresses, reach};
 use crate::graphql::{
     self, Destination, FieldSource, GrpcMethod, OperationKind, Schema, Target, TypeId, TypeKind,
     grpc_methods,
 };
 use crate::location::{Location, step};
-use crate::openapi::references::{followed, is_data, is_map, path_item};
+use crate::openapi::keywords::{followed, is_data, is_map, path_item};
 use crate::openapi::{Document, keywords};
 use crate::release::GatewayRelease;
 
@@ -504,7 +503,7 @@ impl Scan {
         };
         if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
             let fragment = reference.strip_prefix('#');
-            let decoded = fragment.and_then(crate::openapi::references::decoded);
+            let decoded = fragment.and_then(crate::openapi::keywords::decoded);
             self.references.extend(decoded);
         }
         if is_big(schema) {

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Syntax};
 
 use super::feature::Feature;
-use super::reach::reach;
-use super::{Operation, Subject, graphql_addresses};
+use super::{Operation, Subject, graphql_addresses, reach};
 use crate::graphql::{OperationKind, Schema, Target};
 use crate::location::Location;
 use crate::proto::{Compiled, path_of};

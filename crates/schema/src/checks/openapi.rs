@@ -9,8 +9,8 @@ use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
 use crate::finding::{Finding, Severity};
 use crate::location::Location;
+use crate::openapi::keywords;
 use crate::openapi::locate::excerpts;
-use crate::openapi::references;
 use crate::openapi::validate;
 use crate::openapi::{Document, Fault};
 use crate::release::GatewayRelease;
@@ -159,7 +159,7 @@ fn shared_parameters(document: &Document) -> Vec<(Finding, Location)> {
     let paths = root.get("paths").and_then(Value::as_object);
     let mut found = Vec::new();
     for (path, item) in paths.into_iter().flatten() {
-        let (item, pointer) = references::path_item(root, path, item);
+        let (item, pointer) = keywords::path_item(root, path, item);
         let shared = item.get("parameters").and_then(Value::as_array);
         let shared = shared
             .into_iter()
@@ -214,7 +214,7 @@ const SERVED: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 fn parameter<'a>(root: &'a Value, parameter: &'a Value) -> Option<(&'a str, &'a str)> {
     let reference = parameter.get("$ref").and_then(Value::as_str);
     let parameter = match reference {
-        Some(reference) => references::target(root, reference)?.0,
+        Some(reference) => keywords::target(root, reference)?.0,
         None => parameter,
     };
     Some((

@@ -6,7 +6,7 @@ use crate::json::Value;
 
 use super::{Change, Changes, Level, Protocol, Side};
 use crate::location::{Location, step};
-use crate::openapi::references::{followed, path_item};
+use crate::openapi::keywords::{followed, path_item};
 use crate::openapi::{METHODS, keywords};
 
 /// Schemas below this depth are not compared.

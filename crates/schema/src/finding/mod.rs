@@ -1,16 +1,14 @@
 //! The findings of a check, and how they are shown.
 
-mod error;
 pub mod excerpt;
 mod findings;
 mod rule;
 
 use std::fmt;
 
-pub use error::CheckError;
 pub use excerpt::Excerpt;
-pub use findings::Findings;
 pub(crate) use findings::MOST_FINDINGS;
+pub use findings::{CheckError, Findings};
 pub use rule::{Rule, UnknownRule};
 
 use crate::masked::masked;

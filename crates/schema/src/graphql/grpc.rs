@@ -16,7 +16,7 @@ use super::model::Target;
 use super::names::capitalized;
 use super::openapi;
 use crate::name::is_name;
-use crate::openapi::references;
+use crate::openapi::keywords;
 use crate::release::GatewayRelease;
 use crate::version::Version;
 
@@ -193,14 +193,14 @@ impl Maker<'_> {
         };
         let item = self.root.get("paths").and_then(|it| it.get(path));
         let Some(item) = item else { return false };
-        let (item, _) = references::path_item(self.root, path, item);
+        let (item, _) = keywords::path_item(self.root, path, item);
         let responses = item
             .get(&method.to_ascii_lowercase())
             .and_then(|it| it.get("responses"));
         let schema_of = |status: &str| {
             let response = responses?.get(status)?;
             let reference = response.get("$ref").and_then(Value::as_str);
-            let followed = reference.and_then(|it| references::target(self.root, it));
+            let followed = reference.and_then(|it| keywords::target(self.root, it));
             let response = followed.map_or(response, |it| it.0);
             response
                 .get("content")?

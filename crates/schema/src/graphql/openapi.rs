@@ -14,7 +14,7 @@ use super::text::{annotations_of, description, with_reference};
 use crate::location::{Location, Pointer, unescaped};
 use crate::name::is_name;
 use crate::openapi::keywords;
-use crate::openapi::references::{followed, path_item};
+use crate::openapi::keywords::{followed, path_item};
 use crate::release::GatewayRelease;
 use crate::version::Version;
 

@@ -7,7 +7,7 @@ use crate::json::{self, Value};
 
 use crate::finding::Rule;
 use crate::location::{Location, step};
-use crate::openapi::references;
+use crate::openapi::keywords;
 use crate::openapi::validate::{self, Faults};
 use crate::openapi::yaml::{self, Times};
 
@@ -220,7 +220,7 @@ pub(crate) fn operations(root: &Value) -> Vec<Operation> {
         .into_iter()
         .flatten()
         .flat_map(|(path, item)| {
-            let (item, at) = references::path_item(root, path, item);
+            let (item, at) = keywords::path_item(root, path, item);
             METHODS.iter().filter_map(move |method| {
                 let operation = item.get(method).filter(|it| !it.is_null())?;
                 Some(Operation {

@@ -6,8 +6,6 @@ mod document;
 pub(crate) mod keywords;
 #[cfg(feature = "preflight")]
 pub(crate) mod locate;
-#[cfg(feature = "preflight")]
-pub(crate) mod references;
 pub(crate) mod title;
 #[cfg(feature = "preflight")]
 pub(crate) mod validate;

@@ -7,7 +7,7 @@ use crate::json::{Map, Value};
 use crate::location::unescaped;
 use crate::name::{is_name, suggest};
 use crate::openapi::METHODS;
-use crate::openapi::references::{decoded, path_item, target};
+use crate::openapi::keywords::{decoded, path_item, target};
 
 /// Longer names are left to the check.
 const LONGEST_NAME: usize = 256;

@@ -1,7 +1,7 @@
 //! Walks a document, skipping user data.
 
 use crate::json::{Map, Value};
-use crate::openapi::references::{is_data, is_map};
+use crate::openapi::keywords::{is_data, is_map};
 
 /// Calls `visit` with every object whose keys are keywords, as a value and as a map.
 pub(super) fn values<'a>(root: &'a Value, visit: &mut impl FnMut(&'a Value, &'a Map)) {

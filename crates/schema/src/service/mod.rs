@@ -1,6 +1,5 @@
 //! The service to register: a namespace, a version and one schema.
 
-mod binding;
 pub mod bundle;
 #[cfg(feature = "preflight")]
 mod calls;
@@ -12,8 +11,6 @@ mod proto_files;
 mod resolve;
 mod schema;
 mod set;
-#[cfg(feature = "preflight")]
-mod shared_routes;
 mod split;
 
 use std::fmt;
@@ -26,9 +23,8 @@ use crate::hash::SchemaHash;
 #[cfg(feature = "preflight")]
 use crate::release::GatewayRelease;
 use crate::version::Version;
-pub use binding::Binding;
 pub use proto_files::{ProtoFiles, read_file};
-pub use resolve::{Checks, Purpose, Resolved, ServiceKind};
+pub use resolve::{Binding, Checks, Purpose, Resolved, ServiceKind};
 pub use schema::{IntoOpenApiDocument, OpenApiDocument};
 #[cfg(feature = "preflight")]
 pub use set::graphql_schema;

@@ -1,23 +1,22 @@
 //! Turns a `Service` into one binding of a Register request, or into findings.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::collect::collect;
 use super::evidence::Evidence;
 use super::schema::{Entry, OpenApiDocument, Schema};
 use super::{Service, Version};
-use crate::finding::Finding;
-use crate::finding::Findings;
-use crate::finding::Rule;
+use crate::finding::{Finding, Findings, Rule};
 use crate::masked::masked_url;
 use crate::name::{self, NameFault};
-#[cfg(feature = "preflight")]
-use crate::openapi;
 use crate::openapi::title;
 use crate::release::GatewayRelease;
-use crate::service::Binding;
 use crate::size::MAX_REQUEST_BYTES;
 use crate::version::VersionFault;
+
+#[cfg(feature = "preflight")]
+use crate::openapi;
 
 /// Which checks to run on a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -588,4 +587,40 @@ fn check_graphql_endpoint(endpoint: &str) -> Result<(), Finding> {
             masked_url(endpoint)
         ),
     ))
+}
+
+/// A service as a gateway receives it: the content of one `ServiceBinding` of the control plane,
+/// independent of any wire format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// The name under which the gateway offers the service.
+    pub namespace: String,
+    /// `unstable` or `vN`.
+    pub version: String,
+    /// The entry file, which the gateway compiles as `<namespace>.proto`.
+    pub proto_source: Vec<u8>,
+    /// The files that the entry file imports, keyed by the paths in the `import` statements.
+    pub proto_imports: HashMap<String, Vec<u8>>,
+    /// The OpenAPI document.
+    pub openapi_spec: Vec<u8>,
+    /// A URL, or a path on the registered server.
+    pub graphql_endpoint: String,
+    /// The most concurrent calls over all replicas; 0: the gateway's default.
+    pub max_concurrency: u32,
+    /// The most concurrent calls on one replica; 0: the gateway's default.
+    pub max_concurrency_per_instance: u32,
+}
+
+// === impl Binding ===
+
+impl Binding {
+    /// About the most bytes that it takes on the wire; length prefixes are estimated.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let imports = self.proto_imports.iter();
+        let imports = imports.map(|(path, text)| path.len() + text.len() + 16);
+        let texts = [&self.namespace, &self.version, &self.graphql_endpoint];
+        let texts = texts.map(String::len).iter().sum::<usize>();
+        64 + texts + self.proto_source.len() + self.openapi_spec.len() + imports.sum::<usize>()
+    }
 }

@@ -100,7 +100,7 @@ pub fn resolve(
                 service.evidence.compile(&service.binding);
             }
             found.extend(together(&all, release));
-            found.extend(super::shared_routes::findings(&all, &may_share));
+            found.extend(super::calls::shared_routes(&all, &may_share));
         }
         if purpose != Purpose::Schema {
             for service in &mut all {

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use crate::json::{Map, Value};
 
+use super::examples::Direction;
 use super::kinds::{Kind, Shape};
-use super::layers::Layers;
-use super::one_way::Way;
-use super::targets::{Targets, reference_of};
+use super::references::{Targets, reference_of};
+use super::schemas::MergedSchema;
 use super::{formats, name_of};
 
 /// Whether a value fits.
@@ -42,7 +42,7 @@ pub(super) struct Judgement<'w, 'a> {
     is_new: bool,
     manner: Manner,
     /// `None` if unknown.
-    way: Option<Way>,
+    direction: Option<Direction>,
 }
 
 // === impl Verdict ===
@@ -89,7 +89,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         targets: &'w mut Targets<'a>,
         fuel: &'w mut usize,
         is_new: bool,
-        schema: &Layers<'a>,
+        schema: &MergedSchema<'a>,
     ) -> Option<Self> {
         let manner = match is_new {
             false => Manner::Old,
@@ -101,20 +101,20 @@ impl<'w, 'a> Judgement<'w, 'a> {
             fuel,
             is_new,
             manner,
-            way: None,
+            direction: None,
         })
     }
 
-    /// The same check for a value that is sent this way.
-    pub(super) fn going(self, way: Option<Way>) -> Self {
-        Self { way, ..self }
+    /// The same check for a value that is sent this direction.
+    pub(super) fn going(self, direction: Option<Direction>) -> Self {
+        Self { direction, ..self }
     }
 
-    pub(super) fn of(mut self, schema: &Layers<'a>, value: &Value) -> Verdict {
+    pub(super) fn of(mut self, schema: &MergedSchema<'a>, value: &Value) -> Verdict {
         self.judge(schema, value, 0)
     }
 
-    fn judge(&mut self, schema: &Layers<'a>, value: &Value, depth: usize) -> Verdict {
+    fn judge(&mut self, schema: &MergedSchema<'a>, value: &Value, depth: usize) -> Verdict {
         if depth > MAX_DEPTH || *self.fuel == 0 {
             return Verdict::Unsure;
         }
@@ -129,7 +129,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
 
     /// Checks another schema, on the same value or on a part of it.
     fn inner(&mut self, schema: &'a Value, value: &Value, depth: usize) -> Verdict {
-        match Layers::of(self.targets, schema, self.is_new) {
+        match MergedSchema::of(self.targets, schema, self.is_new) {
             Some(schema) => self.judge(&schema, value, depth + 1),
             None => Verdict::Unsure,
         }
@@ -137,7 +137,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
 
     fn all(
         &mut self,
-        schema: &Layers<'a>,
+        schema: &MergedSchema<'a>,
         value: &Value,
         depth: usize,
         doubt: &mut Doubt,
@@ -202,7 +202,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
     /// `not`, `oneOf`, `anyOf` and `allOf`; returns whether one of the latter three is present.
     fn choices(
         &mut self,
-        schema: &Layers<'a>,
+        schema: &MergedSchema<'a>,
         value: &Value,
         depth: usize,
         doubt: &mut Doubt,
@@ -215,11 +215,12 @@ impl<'w, 'a> Judgement<'w, 'a> {
         );
         // A subschema that allows anything counts as missing.
         let not = schema.get("not");
-        let limits = |it: &Layers<'_>| it.get("type").is_some() || !it.list("required").is_empty();
+        let limits =
+            |it: &MergedSchema<'_>| it.get("type").is_some() || !it.list("required").is_empty();
         let has_limits = !is_old
             || limits(schema)
             || one.iter().chain(any).chain(all).chain(not).any(|it| {
-                let inner = Layers::of(self.targets, it, self.is_new);
+                let inner = MergedSchema::of(self.targets, it, self.is_new);
                 inner.is_some_and(|it| limits(&it))
             });
         if let Some(not) = not {
@@ -276,7 +277,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
     }
 
     /// `enum` and `const`.
-    fn listed(schema: &Layers<'a>, value: &Value) -> Result<(), Verdict> {
+    fn listed(schema: &MergedSchema<'a>, value: &Value) -> Result<(), Verdict> {
         let values = schema.list("enum");
         if !values.is_empty() && !values.iter().any(|it| formats::are_equal(it, value)) {
             return Err(Verdict::no("it is none of the values of `enum`"));
@@ -291,7 +292,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
 
     fn items(
         &mut self,
-        schema: &Layers<'a>,
+        schema: &MergedSchema<'a>,
         items: &[Value],
         depth: usize,
         doubt: &mut Doubt,
@@ -314,7 +315,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
 
     fn entries(
         &mut self,
-        schema: &Layers<'a>,
+        schema: &MergedSchema<'a>,
         entries: &Map,
         depth: usize,
         doubt: &mut Doubt,
@@ -325,12 +326,12 @@ impl<'w, 'a> Judgement<'w, 'a> {
         let has_patterns = self.manner == Manner::New && schema.get("patternProperties").is_some();
         for (name, value) in entries {
             if let Some(property) = properties.and_then(|it| it.get(name)) {
-                match self.direction(property) {
-                    Direction::Any => {}
-                    Direction::Unsure | Direction::One(None) => doubt.0 = true,
-                    Direction::One(Some(false)) => {}
-                    Direction::One(Some(true)) => {
-                        let field = self.way.map_or("", Way::forbidden);
+                match self.sent_in(property) {
+                    SentIn::Any => {}
+                    SentIn::Unsure | SentIn::One(None) => doubt.0 = true,
+                    SentIn::One(Some(false)) => {}
+                    SentIn::One(Some(true)) => {
+                        let field = self.direction.map_or("", Direction::forbidden);
                         return Err(Verdict::no(format!("`{name}` is `{field}`")));
                     }
                 }
@@ -356,10 +357,10 @@ impl<'w, 'a> Judgement<'w, 'a> {
             }
             let missing = || Verdict::no(format!("the property `{name}` is missing"));
             match properties.and_then(|it| it.get(name)) {
-                Some(property) => match self.direction(property) {
-                    Direction::Unsure | Direction::One(None) => doubt.0 = true,
-                    Direction::One(Some(true)) => {}
-                    Direction::Any | Direction::One(Some(false)) => return Err(missing()),
+                Some(property) => match self.sent_in(property) {
+                    SentIn::Unsure | SentIn::One(None) => doubt.0 = true,
+                    SentIn::One(Some(true)) => {}
+                    SentIn::Any | SentIn::One(Some(false)) => return Err(missing()),
                 },
                 None => return Err(missing()),
             }
@@ -368,31 +369,31 @@ impl<'w, 'a> Judgement<'w, 'a> {
     }
 
     /// Whether a property is allowed, or missing, in one direction only.
-    fn direction(&mut self, property: &'a Value) -> Direction {
+    fn sent_in(&mut self, property: &'a Value) -> SentIn {
         if self.manner != Manner::OldInNew {
-            return Direction::Any;
+            return SentIn::Any;
         }
-        let Some(property) = Layers::of(self.targets, property, self.is_new) else {
-            return Direction::Unsure;
+        let Some(property) = MergedSchema::of(self.targets, property, self.is_new) else {
+            return SentIn::Unsure;
         };
         match property.is_true("readOnly") || property.is_true("writeOnly") {
-            true => Direction::One(self.way.map(|it| property.is_true(it.forbidden()))),
-            false => Direction::Any,
+            true => SentIn::One(self.direction.map(|it| property.is_true(it.forbidden()))),
+            false => SentIn::Any,
         }
     }
 }
 
 /// The directions in which a property may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+enum SentIn {
     Any,
-    /// With whether the value is sent the other way, if its direction is known.
+    /// With whether the value is sent in the other direction, if its direction is known.
     One(Option<bool>),
     Unsure,
 }
 
 /// The reference that the discriminator selects, if any.
-fn discriminated<'a>(schema: &Layers<'a>, value: &Value) -> Result<Option<&'a str>, Verdict> {
+fn discriminated<'a>(schema: &MergedSchema<'a>, value: &Value) -> Result<Option<&'a str>, Verdict> {
     let (Some(discriminator), Some(value)) = (schema.map("discriminator"), value.as_object())
     else {
         return Ok(None);
@@ -441,7 +442,7 @@ fn has_type(types: Option<&[&str]>, value: &Value) -> Result<(), Verdict> {
 
 /// Whether a schema has something outside plain JSON Schema: references to other places, or `nullable`.
 /// `None` if that cannot be decided.
-fn is_judged_as_old(schema: &Layers<'_>, fuel: &mut usize) -> Option<bool> {
+fn is_judged_as_old(schema: &MergedSchema<'_>, fuel: &mut usize) -> Option<bool> {
     let mut open: Vec<&Value> = Vec::new();
     let mut fields: Vec<(&String, &Value)> = schema.values().collect();
     loop {

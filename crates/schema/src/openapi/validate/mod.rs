@@ -5,20 +5,13 @@
 mod examples;
 mod fields;
 mod fits;
-mod follow;
 mod formats;
 mod kinds;
-mod layers;
 mod objects;
-mod one_way;
 mod parameters;
 mod patterns;
+mod references;
 mod schemas;
-mod security;
-mod targets;
-mod trail;
-mod urls;
-mod values;
 
 use std::collections::{HashSet, VecDeque};
 
@@ -27,10 +20,9 @@ use crate::json::{Map, Value};
 pub(crate) use self::objects::{NO_DESCRIPTION, is_identifier};
 
 use self::kinds::{Field, Kind, Shape};
-use self::targets::{Targets, reference_of};
-use self::trail::Trail;
+use self::references::{Targets, reference_of};
 use crate::finding::Rule;
-use crate::location::{Location, Pointer};
+use crate::location::{Location, Pointer, Trail};
 use crate::openapi::Fault;
 
 /// The faults of a document.
@@ -325,15 +317,15 @@ impl<'a> Walk<'a> {
                     self.entry(&inner, kind, value, at);
                 }
             }
-            (shape, value) if values::fits(shape, value) => {}
+            (shape, value) if shape.fits(value) => {}
             (shape, value) => {
                 let text = format!(
                     "`{key}` of {} is {}, and must be {}",
                     item.kind.name(),
                     name_of(value),
-                    values::name(shape)
+                    shape.name()
                 );
-                let help = values::help(shape, value);
+                let help = shape.help(value);
                 self.unreadable(&inner, at, text, help);
             }
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use crate::json::{Map, Value};
 
 use super::kinds::Kind;
-use super::targets::reference_of;
-use super::{Item, Stage, Walk, flag, follow, has, some, text};
+use super::references::reference_of;
+use super::{Item, Stage, Walk, flag, has, references, some, text};
 use crate::finding::Rule;
 use crate::openapi::Fault;
 
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let at = self.trail.key(item.at, "$ref");
-        match follow::external(reference) {
+        match references::external(reference) {
             Some(told) => {
                 let location = self.location(at, None);
                 let fault = Fault::new(Rule::OpenApiExternalReference, told, location);

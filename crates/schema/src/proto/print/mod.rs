@@ -4,14 +4,8 @@
 //! Nested messages, and values inside options, are printed recursively: the decoder accepts at most a
 //! hundred levels.
 
-mod comments;
-mod enumeration;
-mod field;
-mod file;
-mod literals;
 mod message;
 mod options;
-mod service;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -19,12 +13,18 @@ mod writer;
 
 use std::borrow::Cow;
 
+use prost_reflect::prost_types::{
+    EnumDescriptorProto, FileDescriptorProto, ServiceDescriptorProto,
+};
 use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, ReflectMessage, Value};
+use writer::{Comments, Writer};
+
+use message::{Body, by_name};
+use options::{quoted, range};
 
 use crate::proto::link::Imports;
-use comments::Comments;
+
 pub(crate) use verify::difference;
-use writer::Writer;
 
 /// A file as text, and the options that have no text form.
 #[derive(Debug)]
@@ -94,4 +94,127 @@ fn element<'a>(
 fn at(path: &[i32], field: i32, index: usize) -> Vec<i32> {
     let index = i32::try_from(index).unwrap_or(i32::MAX);
     path.iter().copied().chain([field, index]).collect()
+}
+
+// === files ===
+
+impl Printer {
+    pub(super) fn file(&mut self, file: &FileDescriptorProto, dynamic: Option<&DynamicMessage>) {
+        let syntax = if self.is_proto3 { "proto3" } else { "proto2" };
+        let note = self.comments.note(&[12]);
+        self.writer
+            .statement(&note, &format!("syntax = \"{syntax}\""));
+        self.writer.blank();
+        if let Some(package) = &file.package {
+            let note = self.comments.note(&[2]);
+            self.writer.statement(&note, &format!("package {package}"));
+            self.writer.blank();
+        }
+        for (index, path) in file.dependency.iter().enumerate() {
+            let is_in = |list: &[i32]| list.iter().any(|it| usize::try_from(*it) == Ok(index));
+            let kind = match (is_in(&file.public_dependency), is_in(&file.weak_dependency)) {
+                (true, _) => "public ",
+                (_, true) => "weak ",
+                _ => "",
+            };
+            let note = self.comments.note(&at(&[], 3, index));
+            let text = format!("import {kind}{}", quoted(path.as_bytes()));
+            self.writer.statement(&note, &text);
+        }
+        self.writer.blank();
+        self.option_statements(dynamic, &[8]);
+        let scope = match file.package() {
+            "" => String::new(),
+            package => format!(".{package}"),
+        };
+        self.body(&Body {
+            path: &[],
+            scope: &scope,
+            messages: (&file.message_type, 4, "message_type"),
+            fields: &[],
+            extensions: (&file.extension, 7),
+            oneofs: &[],
+            dynamic,
+            by_name: by_name(&file.message_type),
+        });
+        for (index, enumeration) in file.enum_type.iter().enumerate() {
+            self.writer.blank();
+            let own = element(dynamic, "enum_type", index);
+            self.enumeration(enumeration, own, &at(&[], 5, index));
+        }
+        for (index, service) in file.service.iter().enumerate() {
+            self.writer.blank();
+            let own = element(dynamic, "service", index);
+            self.service(service, own, &at(&[], 6, index));
+        }
+    }
+}
+
+// === services ===
+
+impl Printer {
+    pub(super) fn service(
+        &mut self,
+        service: &ServiceDescriptorProto,
+        dynamic: Option<&DynamicMessage>,
+        path: &[i32],
+    ) {
+        let note = self.comments.note(path);
+        self.writer
+            .open(&note, &format!("service {}", service.name()));
+        self.option_statements(dynamic, &[path, &[3]].concat());
+        for (index, method) in service.method.iter().enumerate() {
+            let stream = |streams: bool| if streams { "stream " } else { "" };
+            let text = format!(
+                "rpc {}({}{}) returns ({}{})",
+                method.name(),
+                stream(method.client_streaming()),
+                method.input_type(),
+                stream(method.server_streaming()),
+                method.output_type(),
+            );
+            let path = at(path, 2, index);
+            let note = self.comments.note(&path);
+            if method.options.is_none() {
+                self.writer.statement(&note, &text);
+                continue;
+            }
+            self.writer.open(&note, &text);
+            let own = element(dynamic, "method", index);
+            self.option_statements(own, &[&path[..], &[4]].concat());
+            self.writer.close();
+        }
+        self.writer.close();
+    }
+}
+
+// === enums ===
+
+impl Printer {
+    pub(super) fn enumeration(
+        &mut self,
+        enumeration: &EnumDescriptorProto,
+        dynamic: Option<&DynamicMessage>,
+        path: &[i32],
+    ) {
+        let below = |field: i32| path.iter().copied().chain([field]).collect::<Vec<_>>();
+        let note = self.comments.note(path);
+        self.writer
+            .open(&note, &format!("enum {}", enumeration.name()));
+        self.option_statements(dynamic, &below(3));
+        for (index, value) in enumeration.value.iter().enumerate() {
+            let note = self.comments.note(&at(path, 2, index));
+            let own = element(dynamic, "value", index);
+            let options = self.options_in_brackets(own, Vec::new());
+            let text = format!("{} = {}{options}", value.name(), value.number());
+            self.writer.statement(&note, &text);
+        }
+        let ranges = enumeration.reserved_range.iter();
+        let ranges = ranges.map(|it| range(it.start(), it.end(), i32::MAX));
+        self.reserved(&below(4), &ranges.collect::<Vec<_>>());
+        let names = enumeration.reserved_name.iter();
+        let names = names.map(|it| quoted(it.as_bytes()));
+        self.reserved(&below(5), &names.collect::<Vec<_>>());
+        self.writer.close();
+    }
 }

@@ -1,10 +1,9 @@
-//! Prints options, custom ones included.
+//! Prints options, custom ones included, and their values.
 
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, ReflectMessage, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MapKey, ReflectMessage, Value};
 
 use super::Printer;
-use super::comments::Note;
-use super::literals::literal;
+use super::writer::Note;
 
 /// One `name = value`, and the option's field number.
 struct Assignment {
@@ -109,6 +108,137 @@ impl Printer {
                 }),
                 None => self.lost.push(format!("a value of `{name}`")),
             }
+        }
+    }
+}
+
+// === values ===
+
+/// Bytes as a string literal; text beyond ASCII stays unescaped.
+pub(super) fn quoted(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                c if c.is_ascii_control() => out.push_str(&format!("\\{:03o}", u32::from(c))),
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\{byte:03o}"));
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `1`, `1 to 3` or `1 to max`; both ends are inclusive.
+pub(super) fn range(start: i32, end: i32, max: i32) -> String {
+    match end {
+        end if end == max => format!("{start} to max"),
+        end if end == start => start.to_string(),
+        end => format!("{start} to {end}"),
+    }
+}
+
+/// The value of an option; `None` if it has no text form.
+pub(super) fn literal(kind: &Kind, value: &Value, lost: &mut Vec<String>) -> Option<String> {
+    Some(match value {
+        Value::Message(message) => format!("{{ {}}}", fields(message, lost)),
+        value => scalar(kind, value)?,
+    })
+}
+
+fn scalar(kind: &Kind, value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Bool(it) => it.to_string(),
+        Value::I32(it) => it.to_string(),
+        Value::I64(it) => it.to_string(),
+        Value::U32(it) => it.to_string(),
+        Value::U64(it) => it.to_string(),
+        Value::F32(it) => float(it.is_nan(), &format!("{it:?}")),
+        Value::F64(it) => float(it.is_nan(), &format!("{it:?}")),
+        Value::String(it) => quoted(it.as_bytes()),
+        Value::Bytes(it) => quoted(it),
+        Value::EnumNumber(number) => kind.as_enum()?.get_value(*number)?.name().to_owned(),
+        Value::Message(_) | Value::List(_) | Value::Map(_) => return None,
+    })
+}
+
+fn float(is_nan: bool, text: &str) -> String {
+    if is_nan {
+        "nan".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The fields of a message in text format, each followed by a blank.
+fn fields(message: &DynamicMessage, lost: &mut Vec<String>) -> String {
+    let mut out = String::new();
+    for (field, value) in message.fields() {
+        let kind = field.kind();
+        let name = match kind.as_message() {
+            Some(group) if field.is_group() => group.name().to_owned(),
+            _ => field.name().to_owned(),
+        };
+        add(&mut out, &name, &kind, value, lost);
+    }
+    for (extension, value) in message.extensions() {
+        let name = format!("[{}]", extension.full_name());
+        add(&mut out, &name, &extension.kind(), value, lost);
+    }
+    let name = message.descriptor().full_name().to_owned();
+    let unknown = message.unknown_fields();
+    lost.extend(unknown.map(|it| format!("number {} of {name}", it.number())));
+    out
+}
+
+fn add(out: &mut String, name: &str, kind: &Kind, value: &Value, lost: &mut Vec<String>) {
+    match value {
+        Value::List(values) => {
+            for value in values {
+                add(out, name, kind, value, lost);
+            }
+        }
+        Value::Map(entries) => {
+            // The entries of a map are unordered.
+            let mut entries: Vec<(&MapKey, &Value)> = entries.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            let entry = kind.as_message();
+            for (key, value) in entries {
+                let mut inner = String::new();
+                if let Some(entry) = entry {
+                    let key_kind = entry.map_entry_key_field().kind();
+                    add(
+                        &mut inner,
+                        "key",
+                        &key_kind,
+                        &Value::from(key.clone()),
+                        lost,
+                    );
+                    let value_kind = entry.map_entry_value_field().kind();
+                    add(&mut inner, "value", &value_kind, value, lost);
+                }
+                out.push_str(&format!("{name} {{ {inner}}} "));
+            }
+        }
+        Value::Message(message) => {
+            let inner = fields(message, lost);
+            out.push_str(&format!("{name} {{ {inner}}} "));
+        }
+        // Unlike an option, text format accepts the number of an enum value.
+        Value::EnumNumber(number) if scalar(kind, value).is_none() => {
+            out.push_str(&format!("{name}: {number} "));
+        }
+        value => {
+            let text = scalar(kind, value).unwrap_or_default();
+            out.push_str(&format!("{name}: {text} "));
         }
     }
 }

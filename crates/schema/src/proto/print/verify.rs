@@ -4,8 +4,8 @@ use prost_reflect::FileDescriptor;
 use prost_reflect::prost_types::field_descriptor_proto::Type;
 use prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto};
 
-use super::comments::Comments;
 use super::print_with;
+use super::writer::Comments;
 
 /// The first declaration in which two files differ, ignoring file names, comments and places.
 pub(crate) fn difference(a: &FileDescriptor, b: &FileDescriptor) -> Option<String> {

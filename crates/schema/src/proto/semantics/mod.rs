@@ -1,10 +1,9 @@
 //! Faults that a gateway's compiler reports and the one used here does not: reserved ranges and names,
-//! options that do not fit their field, aliases, names of enum values.
+//! options that do not fit their field, aliases, names of enum values, superfluous semicolons.
 
-mod enums;
-mod fields;
-mod punctuation;
-mod ranges;
+mod declarations;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 
@@ -13,6 +12,7 @@ use prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto, FileDescr
 use crate::finding::excerpt::{Excerpt, Lines};
 use crate::proto::Compiled;
 use crate::proto::fault::ProtoFault;
+use crate::proto::lex::{Source, Token};
 
 /// How many faults are reported.
 const MOST_FAULTS: usize = 20;
@@ -43,7 +43,7 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
                 faults.add(it.path(), &[], text);
             }
         }
-        let slips = punctuation::slips(source);
+        let slips = slips(source);
         if faults.0.is_empty() && slips.is_empty() {
             continue;
         }
@@ -87,17 +87,17 @@ impl Faults {
 }
 
 /// A list index, as paths contain it.
-fn place(index: usize) -> i32 {
+fn step(index: usize) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }
 
 fn of_file(file: &FileDescriptorProto, compiled: &Compiled, faults: &mut Faults) {
     let is_proto3 = file.syntax() == "proto3";
     for (index, it) in file.enum_type.iter().enumerate() {
-        of_enum(it, &[5, place(index)], is_proto3, faults);
+        of_enum(it, &[5, step(index)], is_proto3, faults);
     }
     for (index, it) in file.extension.iter().enumerate() {
-        fields::extension(it, &[7, place(index)], faults);
+        declarations::extension(it, &[7, step(index)], faults);
     }
     let info = file.source_code_info.as_ref();
     let places = info.iter().flat_map(|it| &it.location);
@@ -108,10 +108,10 @@ fn of_file(file: &FileDescriptorProto, compiled: &Compiled, faults: &mut Faults)
     // A work list instead of recursion: messages may be nested to any depth.
     let mut messages: Vec<(Vec<i32>, &DescriptorProto)> = Vec::new();
     for (index, it) in file.message_type.iter().enumerate() {
-        messages.push((vec![4, place(index)], it));
+        messages.push((vec![4, step(index)], it));
     }
     while let Some((path, message)) = messages.pop() {
-        ranges::of_message(message, &path, is_proto3, faults);
+        declarations::reserved_of_message(message, &path, is_proto3, faults);
         // The messages of maps have no place in the source.
         let is_explicit = message
             .options
@@ -122,182 +122,93 @@ fn of_file(file: &FileDescriptorProto, compiled: &Compiled, faults: &mut Faults)
             faults.add(&path, &[7, 7], text);
         }
         for (index, it) in message.field.iter().enumerate() {
-            let path = [&*path, &[2, place(index)]].concat();
-            fields::of_message(it, message, &path, is_proto3.then_some(compiled), faults);
+            let path = [&*path, &[2, step(index)]].concat();
+            declarations::field(it, message, &path, is_proto3.then_some(compiled), faults);
         }
         for (index, it) in message.extension.iter().enumerate() {
-            fields::extension(it, &[&*path, &[6, place(index)]].concat(), faults);
+            declarations::extension(it, &[&*path, &[6, step(index)]].concat(), faults);
         }
         for (index, it) in message.enum_type.iter().enumerate() {
-            let path = [&*path, &[4, place(index)]].concat();
+            let path = [&*path, &[4, step(index)]].concat();
             of_enum(it, &path, is_proto3, faults);
         }
         for (index, it) in message.nested_type.iter().enumerate() {
-            messages.push(([&*path, &[3, place(index)]].concat(), it));
+            messages.push(([&*path, &[3, step(index)]].concat(), it));
         }
     }
 }
 
 fn of_enum(it: &EnumDescriptorProto, path: &[i32], is_proto3: bool, faults: &mut Faults) {
-    ranges::of_enum(it, path, faults);
-    enums::aliases(it, path, faults);
+    declarations::reserved_of_enum(it, path, faults);
+    declarations::enum_aliases(it, path, faults);
     if is_proto3 {
-        enums::names(it, path, faults);
+        declarations::enum_value_names(it, path, faults);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
+// === superfluous semicolons and empty braces ===
 
-    use crate::proto::compile;
+/// The start and end of a fault, in bytes, and its description.
+type Slip = (usize, usize, &'static str);
 
-    /// Asserts the faults of each source, with their places.
-    #[track_caller]
-    fn refused(source: &str, expected: &str) {
-        let source = match source.starts_with("syntax") {
-            true => source.to_owned(),
-            false => format!("syntax = \"proto3\"; {source}"),
+fn slips(text: &str) -> Vec<Slip> {
+    let source = Source::read(text);
+    let tokens = &source.tokens;
+    let mut found = Vec::new();
+    for (index, window) in tokens.windows(3).enumerate() {
+        let [first, second, third] = window else {
+            continue;
         };
-        let imports = HashMap::from([(
-            "closed.proto".to_owned(),
-            b"syntax = \"proto2\"; enum Closed { C = 1; }".to_vec(),
-        )]);
-        let fault = compile("demo", source.as_bytes(), &imports).unwrap_err();
-        assert!(!fault.unsupported, "{source}");
-        let [first, ..] = &fault.details[..] else {
-            panic!("{source}");
-        };
-        assert!(first.text.contains(expected), "{source}: {}", first.text);
-        assert!(first.excerpt.is_some(), "{source}");
-    }
-
-    #[track_caller]
-    fn taken(source: &str) {
-        let source = format!("syntax = \"proto3\"; {source}");
-        if let Err(fault) = compile("demo", source.as_bytes(), &HashMap::new()) {
-            panic!("{source}: {}", fault.text);
+        if third.text == "{" && first.text == "oneof" && begins_statement(tokens, index) {
+            found.extend(in_oneof(&tokens[index + 2..]));
+        }
+        if first.text == "{" && second.text == "}" && is_extend(tokens, index) {
+            found.push((first.start, second.end(), "an `extend` without a field"));
         }
     }
+    found.extend(only_semicolons(tokens));
+    found
+}
 
-    const PROTO2: &str = "syntax = \"proto2\";";
+fn begins_statement(tokens: &[Token<'_>], index: usize) -> bool {
+    let before = index.checked_sub(1).map(|at| tokens[at].text);
+    before.is_none_or(|text| matches!(text, ";" | "{" | "}"))
+}
 
-    #[test]
-    fn ranges_overlap_or_run_backwards() {
-        refused("message A { reserved 1 to 5, 3; }", "1 to 5 and 3 overlap");
-        refused("message A { reserved 1; reserved 1; }", "1 and 1 overlap");
-        refused("message A { reserved 5 to 1; }", "5 to 1");
-        refused(
-            "enum E { A = 0; reserved -5 to -1, -3; }",
-            "-5 to -1 and -3 overlap",
-        );
-        refused("enum E { A = 0; reserved 3 to 1; }", "3 to 1");
-        refused("message A { extensions 100 to 200; }", "proto3");
-        for source in [
-            "message A { reserved 1 to 5; extensions 3 to 8; }",
-            "message A { extensions 3 to 8; extensions 8; }",
-        ] {
-            refused(&format!("{PROTO2}{source}"), "overlap");
+/// Everywhere else a semicolon may stand alone, also in a group inside a oneof.
+fn in_oneof(block: &[Token<'_>]) -> Option<Slip> {
+    for pair in block.windows(2) {
+        match (pair[0].text, pair[1].text) {
+            (_, "}" | "{") => return None,
+            (";" | "{", ";") => {
+                let at = &pair[1];
+                return Some((at.start, at.end(), "a semicolon too many in a oneof"));
+            }
+            _ => {}
         }
-        taken("message A { reserved 1 to 3; reserved 4 to max; }");
     }
+    None
+}
 
-    #[test]
-    fn reserved_names_are_used_or_reserved_twice() {
-        refused(
-            "message A { reserved \"a\"; string a = 1; }",
-            "`a` is reserved",
-        );
-        refused(
-            "message A { reserved \"a\", \"a\"; }",
-            "`a` is reserved twice",
-        );
-        refused("enum E { reserved \"A\"; A = 0; }", "`A` is reserved");
-        refused(
-            "enum E { A = 0; reserved \"X\", \"X\"; }",
-            "`X` is reserved twice",
-        );
-        taken("message A { reserved \"a\"; message B { string a = 1; } }");
-    }
+/// Whether the braces at `index` belong to `extend Name`.
+fn is_extend(tokens: &[Token<'_>], index: usize) -> bool {
+    let is_name = |text: &str| text == "." || crate::name::is_name(text);
+    let name = tokens[..index]
+        .iter()
+        .rev()
+        .take_while(|it| is_name(it.text));
+    let count = name.count();
+    let start = index - count;
+    count > 1 && tokens[start].text == "extend"
+}
 
-    #[test]
-    fn options_fit_their_fields() {
-        refused(
-            "message A { repeated string a = 1 [packed = true]; }",
-            "`packed`",
-        );
-        refused("message A { int32 a = 1 [packed = true]; }", "`packed`");
-        refused("message A { string a = 1 [lazy = true]; }", "`lazy`");
-        refused(
-            "message A { int32 a = 1 [jstype = JS_NUMBER]; }",
-            "`jstype`",
-        );
-        refused(
-            "message A { string a = 1 [json_name = \"[x]\"]; }",
-            "`json_name`",
-        );
-        refused("message A { option map_entry = false; }", "`map_entry`");
-        refused(
-            "message A { option message_set_wire_format = true; }",
-            "message set",
-        );
-        taken(
-            "message A { repeated bool a = 1 [packed = true]; A b = 2 [lazy = true]; \
-             int64 c = 3 [jstype = JS_STRING]; string d = 4 [jstype = JS_NORMAL, lazy = false]; \
-             map<string, A> e = 5; string f = 6 [json_name = \"[x\"]; }",
-        );
-    }
-
-    #[test]
-    fn enums_of_proto3_are_open_and_their_values_differ_without_the_prefix() {
-        let closed = "import \"closed.proto\"; message A { Closed a = 1; }";
-        refused(closed, "`Closed` is an enum of proto2");
-        refused("enum Foo { FOO_A = 0; A = 1; }", "`FOO_A` and `A`");
-        refused("enum E { A_B = 0; a_b = 1; }", "`A_B` and `a_b`");
-        refused("enum E { E_ = 0; _E = 1; }", "`E_` and `_E`");
-        refused(
-            "enum E { option allow_alias = true; A = 0; B = 1; }",
-            "`allow_alias`",
-        );
-        taken("enum Foo { FOO_A = 0; FOO_B = 1; AB = 2; A_B_ = 3; }");
-        taken("enum EnumA { ENUM_A = 0; A = 1; }");
-        taken("enum E { option allow_alias = true; E_A = 0; A = 0; }");
-    }
-
-    #[test]
-    fn semicolons_and_braces_hold_something() {
-        refused(
-            "message A { oneof o { string a = 1;; } }",
-            "too many in a oneof",
-        );
-        refused(
-            "message A { oneof o { ; string a = 1; } }",
-            "too many in a oneof",
-        );
-        refused("message A {} extend A { }", "without a field");
-        refused("syntax = \"proto3\";;", "behind nothing");
-        let group = "message A { oneof o { group G = 1 { ; optional string a = 2;; } } }";
-        let group = format!("{PROTO2} {group}");
-        assert!(compile("demo", group.as_bytes(), &HashMap::new()).is_ok());
-        taken(
-            "package a;; message A {; oneof o { string a = 1 [deprecated = true]; };; }; \
-             message B { string oneof = 1; string extend = 2; }",
-        );
-    }
-
-    #[test]
-    fn a_tag_is_extended_once() {
-        let source = "message A { extensions 1 to 5; } extend A { optional string x = 1; } \
-                      message B { extend A { optional string y = 1; } }";
-        refused(
-            &format!("{PROTO2}{source}"),
-            "the tag 1 is extended more than once",
-        );
-    }
-
-    #[test]
-    fn extensions_have_no_json_name() {
-        let source = "message A { extensions 1 to 5; } extend A { optional string x = 1 [json_name = \"q\"]; }";
-        refused(&format!("{PROTO2}{source}"), "`json_name`");
-    }
+/// A file with nothing except a syntax and semicolons.
+fn only_semicolons(tokens: &[Token<'_>]) -> Option<Slip> {
+    let [syntax, equals, _, semicolon, rest @ .., _] = tokens else {
+        return None;
+    };
+    let is_head = syntax.text == "syntax" && equals.text == "=" && semicolon.text == ";";
+    let first = rest.first()?;
+    let is_it = is_head && rest.iter().all(|it| it.text == ";");
+    is_it.then_some((first.start, first.end(), "a semicolon behind nothing"))
 }

@@ -14,7 +14,7 @@ fn judged(schema: &Value, value: &Value, is_new: bool) -> Verdict {
     }}});
     let mut targets = Targets::new(&root);
     let schema = &root["components"]["schemas"]["S"];
-    let schema = Layers::of(&mut targets, schema, is_new).expect("a schema");
+    let schema = MergedSchema::of(&mut targets, schema, is_new).expect("a schema");
     let mut fuel = FUEL;
     match Judgement::new(&mut targets, &mut fuel, is_new, &schema) {
         Some(judgement) => judgement.of(&schema, value),
