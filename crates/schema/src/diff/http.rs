@@ -83,6 +83,18 @@ fn follow<'a>(root: &'a Value, at: At<'a>) -> At<'a> {
     }
 }
 
+/// The items of a list.
+fn items<'a>(at: &At<'a>, key: &str) -> Vec<At<'a>> {
+    let items = at.value.get(key).and_then(Value::as_array);
+    let pointer = step(&at.pointer, key);
+    let items = items.into_iter().flatten().enumerate();
+    let item = |(number, value)| At {
+        value,
+        pointer: format!("{pointer}/{number}"),
+    };
+    items.map(item).collect()
+}
+
 /// Every operation, by method and path; the names of path parameters do not matter.
 fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
     let mut operations = BTreeMap::new();
@@ -100,15 +112,7 @@ fn operations(root: &Value) -> BTreeMap<String, Operation<'_>> {
             };
             let mut parameters = BTreeMap::new();
             for holder in [&item, &at] {
-                let Some(list) = get(holder, "parameters") else {
-                    continue;
-                };
-                let items = list.value.as_array().into_iter().flatten();
-                for (number, value) in items.enumerate() {
-                    let parameter = At {
-                        value,
-                        pointer: format!("{}/{number}", list.pointer),
-                    };
+                for parameter in items(holder, "parameters") {
                     let parameter = follow(root, parameter);
                     let text = |key: &str| {
                         let text = parameter.value.get(key).and_then(Value::as_str);
@@ -146,6 +150,37 @@ fn path_names(path: &str) -> Vec<&str> {
     parts.filter_map(|it| Some(it.split_once('}')?.0)).collect()
 }
 
+/// Two schemas to compare.
+struct Pair<'d> {
+    /// The part of the operation, as changes call it.
+    shown: String,
+    was: At<'d>,
+    is: At<'d>,
+    direction: Direction,
+    depth: usize,
+}
+
+impl<'d> Pair<'d> {
+    fn new(shown: &str, was: At<'d>, is: At<'d>, direction: Direction) -> Self {
+        let (shown, depth) = (shown.to_owned(), 0);
+        Self {
+            shown,
+            was,
+            is,
+            direction,
+            depth,
+        }
+    }
+
+    /// Two schemas inside these.
+    fn inner(&self, shown: &str, was: At<'d>, is: At<'d>) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..Self::new(shown, was, is, self.direction)
+        }
+    }
+}
+
 struct Comparison<'c, 'a, 'd> {
     service: &'c str,
     old: &'d Value,
@@ -168,6 +203,12 @@ impl<'d> Comparison<'_, '_, 'd> {
             line: None,
         };
         self.changes.add_of(self.service, change, Some(location));
+    }
+
+    /// Adds a change of a schema that is still there.
+    fn changed(&mut self, pair: &Pair<'d>, level: Level, message: impl Into<String>) {
+        let told = self.there(&pair.is);
+        self.tell(level, &pair.shown, message, told);
     }
 
     fn there(&self, at: &At<'_>) -> Told {
@@ -194,7 +235,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                         _ => {}
                     }
                     if let (Some(was), Some(is)) = (get(before, "schema"), get(after, "schema")) {
-                        self.schemas(&shown, &was, &is, Direction::Request, 0);
+                        self.schemas(Pair::new(&shown, was, is, Direction::Request));
                     }
                 }
                 None => {
@@ -294,7 +335,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                 continue;
             };
             if let (Some(was), Some(is)) = (get(was, "schema"), get(is, "schema")) {
-                self.schemas(shown, &was, &is, direction, 0);
+                self.schemas(Pair::new(shown, was, is, direction));
             }
         }
         for (media, is) in after
@@ -306,61 +347,48 @@ impl<'d> Comparison<'_, '_, 'd> {
         }
     }
 
-    fn schemas(
-        &mut self,
-        shown: &str,
-        was: &At<'d>,
-        is: &At<'d>,
-        direction: Direction,
-        depth: usize,
-    ) {
-        let was = follow(self.old, was.clone());
-        let is = follow(self.new, is.clone());
-        let pair = (was.pointer.clone(), is.pointer.clone(), direction);
-        if depth > MAX_DEPTH || !self.seen.insert(pair) {
+    fn schemas(&mut self, mut pair: Pair<'d>) {
+        pair.was = follow(self.old, pair.was);
+        pair.is = follow(self.new, pair.is);
+        let pointers = (pair.was.pointer.clone(), pair.is.pointer.clone());
+        let key = (pointers.0, pointers.1, pair.direction);
+        if pair.depth > MAX_DEPTH || !self.seen.insert(key) {
             return;
         }
-        let told = self.there(&is);
-        self.kinds(shown, &was, &is, direction, &told);
-        self.listed(shown, &was, &is, direction, &told);
-        self.limits(shown, &was, &is, direction, &told);
-        self.properties(shown, &was, &is, direction, depth);
-        if let (Some(was), Some(is)) = (get(&was, "items"), get(&is, "items")) {
-            self.schemas(&format!("{shown}[]"), &was, &is, direction, depth + 1);
+        self.kinds(&pair);
+        self.listed(&pair);
+        self.limits(&pair);
+        self.properties(&pair);
+        if let (Some(was), Some(is)) = (get(&pair.was, "items"), get(&pair.is, "items")) {
+            self.schemas(pair.inner(&format!("{}[]", pair.shown), was, is));
         }
         for key in ["oneOf", "anyOf", "allOf"] {
-            let list = |at: &At<'d>| -> Vec<At<'d>> {
-                let list = get(at, key);
-                let items = list.as_ref().and_then(|it| it.value.as_array());
-                let pointer = step(&at.pointer, key);
-                let items = items.into_iter().flatten().enumerate();
-                items
-                    .map(|(number, value)| At {
-                        value,
-                        pointer: format!("{pointer}/{number}"),
-                    })
-                    .collect()
+            self.combined(&pair, key);
+        }
+    }
+
+    /// The schemas of `oneOf`, `anyOf` or `allOf`.
+    fn combined(&mut self, pair: &Pair<'d>, key: &str) {
+        let (before, after) = (items(&pair.was, key), items(&pair.is, key));
+        let (count, now) = (before.len(), after.len());
+        for (was, is) in before.into_iter().zip(after) {
+            self.schemas(pair.inner(&pair.shown, was, is));
+        }
+        if count != now {
+            let level = match (pair.direction, key, now > count) {
+                (_, "allOf", _) => Level::Breaking,
+                (Direction::Request, _, true) | (Direction::Response, _, false) => Level::Safe,
+                (Direction::Request, _, false) => Level::Breaking,
+                (Direction::Response, _, true) => Level::Dangerous,
             };
-            let (before, after) = (list(&was), list(&is));
-            for (was, is) in before.iter().zip(&after) {
-                self.schemas(shown, was, is, direction, depth + 1);
-            }
-            if before.len() != after.len() {
-                let is_more = after.len() > before.len();
-                let level = match (direction, key, is_more) {
-                    (_, "allOf", _) => Level::Breaking,
-                    (Direction::Request, _, true) | (Direction::Response, _, false) => Level::Safe,
-                    (Direction::Request, _, false) => Level::Breaking,
-                    (Direction::Response, _, true) => Level::Dangerous,
-                };
-                let message = format!("`{key}` had {} and has {}", before.len(), after.len());
-                self.tell(level, shown, message, told.clone());
-            }
+            let message = format!("`{key}` had {count} and has {now}");
+            self.changed(pair, level, message);
         }
     }
 
     /// Types and nullability.
-    fn kinds(&mut self, shown: &str, was: &At<'d>, is: &At<'d>, direction: Direction, told: &Told) {
+    fn kinds(&mut self, pair: &Pair<'d>) {
+        let (was, is, direction) = (&pair.was, &pair.is, pair.direction);
         let (before, after) = (kinds(was), kinds(is));
         if before != after {
             let widens = |from: &BTreeSet<&str>, to: &BTreeSet<&str>| {
@@ -384,7 +412,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                 false => it.iter().copied().collect::<Vec<_>>().join(" or "),
             };
             let message = format!("the type was {} and is {}", text(&before), text(&after));
-            self.tell(level, shown, message, told.clone());
+            self.changed(pair, level, message);
         }
         let (before, after) = (is_nullable(was), is_nullable(is));
         if before != after {
@@ -397,7 +425,7 @@ impl<'d> Comparison<'_, '_, 'd> {
             } else {
                 "it may not be null any more"
             };
-            self.tell(level, shown, message, told.clone());
+            self.changed(pair, level, message);
         }
         let format = |at: &At<'d>| at.value.get("format").and_then(Value::as_str);
         if before == after && kinds(was) == kinds(is) && format(was) != format(is) {
@@ -411,19 +439,13 @@ impl<'d> Comparison<'_, '_, 'd> {
                 (Direction::Request, None) => Level::Safe,
                 _ => Level::Dangerous,
             };
-            self.tell(level, shown, message, told.clone());
+            self.changed(pair, level, message);
         }
     }
 
     /// Values of enums.
-    fn listed(
-        &mut self,
-        shown: &str,
-        was: &At<'d>,
-        is: &At<'d>,
-        direction: Direction,
-        told: &Told,
-    ) {
+    fn listed(&mut self, pair: &Pair<'d>) {
+        let (was, is, direction) = (&pair.was, &pair.is, pair.direction);
         let values = |at: &At<'d>| -> Option<BTreeSet<String>> {
             let values = at.value.get("enum")?.as_array()?;
             Some(values.iter().map(Value::to_string).collect())
@@ -435,47 +457,31 @@ impl<'d> Comparison<'_, '_, 'd> {
                         Direction::Request => Level::Breaking,
                         Direction::Response => Level::Safe,
                     };
-                    self.tell(
-                        level,
-                        shown,
-                        format!("the value {value} is gone"),
-                        told.clone(),
-                    );
+                    self.changed(pair, level, format!("the value {value} is gone"));
                 }
                 for value in after.difference(&before) {
                     let level = match direction {
                         Direction::Request => Level::Safe,
                         Direction::Response => Level::Dangerous,
                     };
-                    self.tell(
-                        level,
-                        shown,
-                        format!("the value {value} is new"),
-                        told.clone(),
-                    );
+                    self.changed(pair, level, format!("the value {value} is new"));
                 }
             }
             (None, Some(_)) if direction == Direction::Request => {
                 let message = "only listed values are allowed now";
-                self.tell(Level::Breaking, shown, message, told.clone());
+                self.changed(pair, Level::Breaking, message);
             }
             (Some(_), None) if direction == Direction::Response => {
                 let message = "other values than those that were listed may come now";
-                self.tell(Level::Dangerous, shown, message, told.clone());
+                self.changed(pair, Level::Dangerous, message);
             }
             _ => {}
         }
     }
 
     /// Limits of numbers, strings and lists.
-    fn limits(
-        &mut self,
-        shown: &str,
-        was: &At<'d>,
-        is: &At<'d>,
-        direction: Direction,
-        told: &Told,
-    ) {
+    fn limits(&mut self, pair: &Pair<'d>) {
+        let (was, is, direction) = (&pair.was, &pair.is, pair.direction);
         if direction == Direction::Response {
             return;
         }
@@ -496,23 +502,18 @@ impl<'d> Comparison<'_, '_, 'd> {
             };
             if is_tighter {
                 let message = format!("`{key}` allows less than before");
-                self.tell(Level::Breaking, shown, message, told.clone());
+                self.changed(pair, Level::Breaking, message);
             }
         }
         let pattern = |at: &At<'d>| at.value.get("pattern").and_then(Value::as_str);
         if pattern(is).is_some() && pattern(was) != pattern(is) {
-            self.tell(Level::Breaking, shown, "`pattern` changed", told.clone());
+            self.changed(pair, Level::Breaking, "`pattern` changed");
         }
     }
 
-    fn properties(
-        &mut self,
-        shown: &str,
-        was: &At<'d>,
-        is: &At<'d>,
-        direction: Direction,
-        depth: usize,
-    ) {
+    fn properties(&mut self, pair: &Pair<'d>) {
+        let (was, is, direction) = (&pair.was, &pair.is, pair.direction);
+        let shown = &pair.shown;
         let (before, after) = (get(was, "properties"), get(is, "properties"));
         let (before, after) = (entries(before.as_ref()), entries(after.as_ref()));
         let (required_before, required_after) = (required(was), required(is));
@@ -548,7 +549,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                 }
                 _ => {}
             }
-            self.schemas(&shown, was, is, direction, depth + 1);
+            self.schemas(pair.inner(&shown, was.clone(), is.clone()));
         }
         for (name, is) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
             let shown = format!("{shown}.{name}");
