@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use tower_gwag_schema::masked::masked;
+use tower_gwag_schema::redact::redacted;
 use tower_gwag_schema::{CheckError, Findings, Rule};
 
 /// What failed and what to do about it.
@@ -136,7 +136,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: masked(&message.into()),
+            message: redacted(&message.into()),
             source: None,
             findings: None,
         }

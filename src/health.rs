@@ -79,7 +79,7 @@ impl Readiness {
         let message = format!(
             "the readiness `Routed` cannot be proved: `{}` is advertised, and a call to the bound \
              address proves nothing of another one; use `Readiness::Registered`",
-            tower_gwag_schema::masked::masked_url(&advertised)
+            tower_gwag_schema::redact::redacted_url(&advertised)
         );
         Err(Error::new(ErrorKind::InvalidAdvertisedAddress, message))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tower_gwag_schema::masked::masked;
+use tower_gwag_schema::redact::redacted;
 
 /// The length in characters at which a text is cut.
 const LONGEST: usize = 300;
@@ -22,7 +22,7 @@ const LONGEST: usize = 300;
 pub fn escaped(text: &str) -> String {
     // No more of a long text can be shown.
     let head: String = text.chars().take(2 * LONGEST).collect();
-    let masked = masked(&head);
+    let masked = redacted(&head);
     let mut escaped = String::with_capacity(text.len().min(LONGEST));
     for (count, c) in masked.chars().enumerate() {
         if count == LONGEST {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use tonic::transport::Endpoint;
-use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::redact::redacted_url;
 
 /// How many addresses of a name count. No cluster has as many nodes, and each one that is dialled gets
 /// its share of the time.
@@ -49,7 +49,7 @@ impl Target {
     /// Host and port as written, without user information.
     pub(super) fn authority(&self) -> String {
         let authority = self.uri.authority();
-        authority.map_or_else(String::new, |it| masked_url(it.as_str()))
+        authority.map_or_else(String::new, |it| redacted_url(it.as_str()))
     }
 
     pub(crate) fn is_https(&self) -> bool {

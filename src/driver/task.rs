@@ -29,7 +29,7 @@ use crate::optional_future::{finished, optional, optional_sleep};
 use crate::options::Config;
 use crate::pace::Pace;
 use crate::status::{Event, State};
-use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::redact::redacted_url;
 use tracing::Instrument;
 
 /// The timeout of a probe.
@@ -350,7 +350,7 @@ impl Worker {
             let event = Event::Registered {
                 registration_id: id.clone(),
                 ttl: *ttl,
-                address: masked_url(&reply.address),
+                address: redacted_url(&reply.address),
             };
             self.life.board.log.of_entry(Some(id.clone()));
             self.life.board.say_registered(&event);

@@ -6,7 +6,7 @@ use super::Options;
 use crate::control::address::{AddressForm, dialled, form_of, with_port};
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
-use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::redact::redacted_url;
 use tower_gwag_schema::service::{Resolved, ServiceKind};
 
 /// The address to advertise.
@@ -36,8 +36,8 @@ impl fmt::Debug for Advertise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bound => f.write_str("Bound"),
-            Self::Host(host) => write!(f, "Host({:?})", masked_url(host)),
-            Self::Exactly(address) => write!(f, "Exactly({:?})", masked_url(address)),
+            Self::Host(host) => write!(f, "Host({:?})", redacted_url(host)),
+            Self::Exactly(address) => write!(f, "Exactly({:?})", redacted_url(address)),
         }
     }
 }
@@ -124,7 +124,7 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
             return fault(format!(
                 "advertise_path goes with the bound address: write the path into advertise(`{}`), \
                  as a base URL",
-                masked_url(address)
+                redacted_url(address)
             ));
         }
     }
@@ -135,7 +135,7 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
                 return fault(format!(
                     "advertise_host(`{}`) is not a host name or IP address; the port is added \
                      by itself, for anything else use `advertise`",
-                    masked_url(host)
+                    redacted_url(host)
                 ));
             }
             if form_of(&with_port(host, 1)).is_err() {
@@ -156,12 +156,12 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
             return fault(format!(
                 "advertise_scheme goes with the bound port: write the scheme into \
                  advertise(`{}`)",
-                masked_url(address)
+                redacted_url(address)
             ));
         }
         Advertise::Exactly(address) => address,
     };
-    let (given, address) = (address, &masked_url(address));
+    let (given, address) = (address, &redacted_url(address));
     let form = match form_of(given) {
         Ok(form) => form,
         Err(why) => {

@@ -7,7 +7,7 @@ use http::Uri;
 use super::Options;
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
-use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::redact::redacted_url;
 
 /// A gateway handles about ten thousand heartbeats a second, for all its services together.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -126,7 +126,7 @@ pub(crate) fn gateway_http(options: &Options) -> Result<Option<Uri>, Finding> {
             format!(
                 "gateway_http(`{}`) is not the base URL of a gateway's HTTP port: write \
                  `http://host:port`, without a path",
-                masked_url(text)
+                redacted_url(text)
             ),
         ));
     }

@@ -7,7 +7,7 @@ use http::Uri;
 use tonic::transport::Endpoint;
 use tower_gwag_schema::Rule;
 use tower_gwag_schema::finding::Finding;
-use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::redact::redacted_url;
 
 use crate::control::address::split_host_port;
 use crate::control::{Lookup, Target};
@@ -105,7 +105,7 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Finding> {
         let message = format!(
             "the gateway address `{}` {why}: write host:port, http://host:port or \
                  https://host:port of the gateway's control plane",
-            masked_url(text)
+            redacted_url(text)
         );
         Finding::error(Rule::GatewayAddress, message)
     };
@@ -200,9 +200,9 @@ impl From<Endpoint> for GatewayAddress {
 impl fmt::Debug for GatewayAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Given::Text(text) => write!(f, "{:?}", masked_url(text)),
+            Given::Text(text) => write!(f, "{:?}", redacted_url(text)),
             Given::Endpoint(endpoint) => {
-                write!(f, "Endpoint({})", masked_url(&endpoint.uri().to_string()))
+                write!(f, "Endpoint({})", redacted_url(&endpoint.uri().to_string()))
             }
             Given::LookedUp(address, _) => address.fmt(f),
             Given::Several(addresses) => f.debug_list().entries(addresses).finish(),

@@ -79,7 +79,7 @@ fn value(options: &Options, name: &str) -> Option<Value> {
         "GATEWAY" => plain(debug(&options.gateway)),
         "GATEWAY_HTTP" => {
             let url = options.gateway_http.as_deref()?;
-            plain(debug(&tower_gwag_schema::masked::masked_url(url)))
+            plain(debug(&tower_gwag_schema::redact::redacted_url(url)))
         }
         "GATEWAY_RELEASE" => of!(gateway_release),
         "HEARTBEAT_INTERVAL" => of!(heartbeat_interval),

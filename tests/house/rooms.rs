@@ -51,21 +51,22 @@ const LAYER: &Arrows = &[
 /// Every module of the crate but its front page.
 const SCHEMA: &Arrows = &[
     ("location", &[]),
-    ("masked", &[]),
+    ("redact", &[]),
     ("name", &[]),
+    ("quote", &[]),
     ("release", &[]),
-    ("size", &[]),
+    ("limits", &[]),
     ("sorted", &[]),
     ("version", &[]),
     ("json", &["location", "sorted"]),
-    ("finding", &["masked"]),
-    ("proto", &["finding", "location", "name", "size"]),
+    ("finding", &["redact"]),
+    ("proto", &["finding", "limits", "location", "name", "quote"]),
     ("openapi", &["finding", "json", "location", "name"]),
     ("hash", &["proto"]),
     (
         "graphql",
         &[
-            "json", "location", "name", "openapi", "proto", "release", "sorted", "version",
+            "json", "location", "name", "openapi", "proto", "quote", "release", "sorted", "version",
         ],
     ),
     (
@@ -110,8 +111,8 @@ const SCHEMA: &Arrows = &[
     (
         "service",
         &[
-            "calls", "checks", "finding", "graphql", "hash", "masked", "name", "openapi", "proto",
-            "release", "repair", "size", "version",
+            "calls", "checks", "finding", "graphql", "hash", "redact", "name", "openapi", "proto",
+            "release", "repair", "limits", "version",
         ],
     ),
     (

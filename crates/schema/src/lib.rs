@@ -39,13 +39,16 @@ pub mod json;
 #[doc(hidden)]
 pub mod location;
 #[doc(hidden)]
-pub mod masked;
-#[doc(hidden)]
 pub mod name;
 #[doc(hidden)]
 pub mod openapi;
 #[doc(hidden)]
 pub mod proto;
+#[cfg(feature = "preflight")]
+#[doc(hidden)]
+pub mod quote;
+#[doc(hidden)]
+pub mod redact;
 mod release;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
@@ -55,9 +58,9 @@ mod repair;
 #[doc = include_str!("finding/rules.md")]
 pub mod rules {}
 #[doc(hidden)]
-pub mod service;
+pub mod limits;
 #[doc(hidden)]
-pub mod size;
+pub mod service;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod sorted;

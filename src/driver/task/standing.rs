@@ -12,7 +12,7 @@ use crate::observe::reach::Found;
 use crate::observe::slots::Move;
 use crate::observe::verify::{Remedy, Seen};
 use crate::status::{Event, State};
-use tower_gwag_schema::masked::masked;
+use tower_gwag_schema::redact::redacted;
 
 // === impl Worker ===
 
@@ -265,7 +265,7 @@ impl Worker {
     }
 
     fn suspect(&self, text: &str) {
-        let text = masked(text);
+        let text = redacted(text);
         self.life.board.say(Level::WARN, None, &text);
         self.life.board.emit(&Event::SuspiciousAddress(text));
     }

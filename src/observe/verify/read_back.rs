@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::observe::proof::{Callers, Proof};
 use crate::optional_future::{finished, optional_sleep};
 use crate::status::State;
-use tower_gwag_schema::masked::masked_url;
+use tower_gwag_schema::redact::redacted_url;
 use tower_gwag_schema::service::Resolved;
 
 /// Reads a registration back from its making until the gateway loses it or it leaves.
@@ -191,7 +191,7 @@ impl ReadBack {
              (`gateway_http`) does not know it: is it another gateway's port? Until that is \
              corrected, less is known about whether the service is served",
             self.expected.get(service)?.name(),
-            masked_url(&self.http.as_ref()?.to_string())
+            redacted_url(&self.http.as_ref()?.to_string())
         ))
     }
 

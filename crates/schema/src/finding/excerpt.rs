@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::masked::blotted;
+use crate::redact::redacted_in_place;
 
 /// A line of a source, or a part of it, and what in it is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Excerpt {
         // on both sides: the mask would not recognise half a URL and would show its secrets.
         let from = skipped.saturating_sub(LONGEST_LINE);
         let around: String = text.chars().skip(from).take(3 * LONGEST_LINE).collect();
-        let around = blotted(&around);
+        let around = redacted_in_place(&around);
         let shown = around.chars().skip(skipped - from).take(LONGEST_LINE);
         let before = column - skipped;
         Self {

@@ -11,7 +11,7 @@ pub(crate) use findings::MOST_FINDINGS;
 pub use findings::{CheckError, Findings};
 pub use rule::{Rule, UnknownRule};
 
-use crate::masked::masked;
+use crate::redact::redacted;
 
 /// The severity of a [`Finding`], which has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,7 +117,7 @@ impl Finding {
             file: None,
             excerpt: None,
             pointer: None,
-            message: masked(&message.into()),
+            message: redacted(&message.into()),
             remedy: None,
             allowed_by: "Options",
             stands_for: 0,
@@ -149,7 +149,7 @@ impl Finding {
 
     #[doc(hidden)]
     pub fn help(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(masked(&remedy.into()));
+        self.remedy = Some(redacted(&remedy.into()));
         self
     }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::assemble::Assembled;
+use super::descriptions::Annotation;
 use super::ir::{self, Entry};
 use super::model::{
     Field, FieldSource, Flaw, FlawKind, InputValue, OperationKind, Origin, Schema, Type, TypeId,
     TypeKind, TypeRef,
 };
-use super::text::Annotation;
 use crate::location::Location;
 use crate::name::is_name;
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::descriptions::Annotation;
 use super::model::{Destination, OperationKind, Target};
-use super::text::Annotation;
 use crate::location::Location;
 use crate::version::Version;
 

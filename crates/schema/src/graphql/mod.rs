@@ -5,18 +5,18 @@
 //! part of the source is at fault, which call is behind a field, and what a change breaks.
 
 mod assemble;
+mod descriptions;
 mod failure;
-mod grpc;
 mod ir;
 mod model;
 mod names;
 mod openapi;
-mod print;
+mod openapi_as_grpc;
 mod proto;
-mod sdl;
+mod sdl_parser;
+mod sdl_printer;
 #[cfg(test)]
 mod tests;
-mod text;
 mod types;
 mod upstream;
 
@@ -29,15 +29,15 @@ use crate::release::GatewayRelease;
 use crate::version::{Version, VersionFault};
 
 pub use crate::location::{Location, Pointer};
+pub use descriptions::{Annotation, AnnotationValue};
 pub use failure::{Failure, FailureKind};
-#[doc(hidden)]
-pub use grpc::{GrpcMethod, grpc_methods};
 pub use model::{
     Destination, EnumValue, Field, FieldSource, Flaw, FlawKind, InputValue, Operation,
     OperationKind, Origin, Schema, Target, Type, TypeId, TypeKind, TypeRef,
 };
-pub use sdl::SdlError;
-pub use text::{Annotation, AnnotationValue};
+#[doc(hidden)]
+pub use openapi_as_grpc::{GrpcMethod, grpc_methods};
+pub use sdl_parser::SdlError;
 pub use upstream::Introspection;
 
 /// The services registered with a gateway, from which it builds its schemas.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::text::Annotation;
+use super::descriptions::Annotation;
 use crate::location::Location;
 use crate::sorted::Sorted;
 use crate::version::Version;

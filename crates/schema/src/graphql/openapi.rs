@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use crate::json::{Map, Value};
 
+use super::descriptions::{annotations_of, description, with_reference};
 use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
     Service, Types,
 };
 use super::model::{Destination, OperationKind, Target};
 use super::names::{field_name, path_part, word_characters};
-use super::text::{annotations_of, description, with_reference};
 use crate::location::{Location, Pointer, unescaped};
 use crate::name::is_name;
 use crate::openapi::keywords;

@@ -9,13 +9,13 @@ use prost_reflect::{
     MessageDescriptor, Value,
 };
 
+use super::descriptions::{self, Marked};
 use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Operation, Ref, Scalar,
     Service, To, Types,
 };
 use super::model::{Destination, OperationKind, Target};
 use super::names::{field_name, lower_camel};
-use super::text::{self, Marked};
 use crate::location::Location;
 use crate::proto::lex::Source;
 use crate::proto::source_info;
@@ -87,7 +87,7 @@ impl<'a> Comments<'a> {
 
     fn marked(&self, file: &FileDescriptor, path: &[i32]) -> Marked {
         self.of(file, path)
-            .map(text::marked_comment)
+            .map(descriptions::marked_comment)
             .unwrap_or_default()
     }
 
@@ -161,7 +161,7 @@ fn argument(field: &FieldDescriptor, comments: &Comments<'_>) -> Argument {
             non_null: field.cardinality() == Cardinality::Required,
             ..Ref::from(field)
         },
-        description: description.and_then(text::description),
+        description: description.and_then(descriptions::description),
         destination: Destination::Message,
         location: comments.location(&file, field.path(), NAME),
     }
@@ -292,7 +292,9 @@ impl Pooled {
                 kind.values()
                     .map(|value| DeclaredValue {
                         name: value.name().to_owned(),
-                        description: comments.of(&file, value.path()).and_then(text::description),
+                        description: comments
+                            .of(&file, value.path())
+                            .and_then(descriptions::description),
                         deprecated: None,
                         location: comments.location(&file, value.path(), NAME),
                     })

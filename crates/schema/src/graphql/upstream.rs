@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::descriptions::{description, referring_comment};
 use super::ir::{
     Argument, Declared, DeclaredField, DeclaredKind, DeclaredValue, Entry, Group, Operation, Ref,
     Scalar, Service, To, Types,
 };
 use super::model::{Destination, OperationKind, Target};
-use super::text::{description, referring_comment};
 use crate::location::Location;
 use crate::version::Version;
 

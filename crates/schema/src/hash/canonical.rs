@@ -10,8 +10,8 @@ use prost_reflect::prost_types::{
 use prost_reflect::{DynamicMessage, FileDescriptor, Value};
 
 use crate::proto::Compiled;
-use crate::proto::handed;
 use crate::proto::lex::Source;
+use crate::proto::preprocess;
 use crate::proto::source_info;
 
 use super::SchemaHash;
@@ -106,7 +106,7 @@ fn canonical_file(
     file: &FileDescriptor,
     source: Option<&str>,
 ) -> Option<Vec<u8>> {
-    if let (None, Some(bytes)) = (source, handed::built_in_bytes(file.name())) {
+    if let (None, Some(bytes)) = (source, preprocess::built_in_bytes(file.name())) {
         return Some(bytes.to_vec());
     }
     let mut descriptor = compiled.descriptor_of(file);

@@ -16,8 +16,8 @@ use protox::file::{File, FileResolver};
 
 use crate::location::Location;
 use crate::proto::fault::{self, ProtoFault};
-use crate::proto::handed::{self, Changes};
 use crate::proto::link::{self, Imports, Linked, LinkedFile};
+use crate::proto::preprocess::{self, Changes};
 use crate::proto::semantics;
 
 /// The name that a gateway gives to a proto binding without a namespace.
@@ -351,7 +351,7 @@ impl Compiled {
             descriptor.public_dependency.clone_from(&imports.public);
         }
         if self.is_renamed(file.name()) {
-            handed::restore_names(&mut descriptor);
+            preprocess::restore_names(&mut descriptor);
         }
         descriptor
     }
@@ -381,7 +381,7 @@ impl FileResolver for Memory {
 
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.0.borrow_mut().remove(name) {
-            None => handed::built_in(name),
+            None => preprocess::built_in(name),
             Some(Handed::Parsed(descriptor)) => Ok(File::from_file_descriptor_proto(*descriptor)),
             Some(Handed::Text(text)) => File::from_source(name, &text),
             Some(Handed::NoText(error)) => {

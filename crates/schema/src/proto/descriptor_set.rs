@@ -8,11 +8,11 @@ use prost_reflect::{DescriptorPool, FileDescriptor};
 
 use crate::finding::Finding;
 use crate::finding::Rule;
+use crate::limits::MAX_REQUEST_BYTES;
 use crate::proto;
 use crate::proto::imports;
 use crate::proto::link::Imports;
 use crate::proto::print;
-use crate::size::MAX_REQUEST_BYTES;
 
 /// How many names a finding lists.
 const MOST_NAMES: usize = 20;

@@ -6,8 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::proto::handed::{self, Changes, Parsed};
 use crate::proto::lex::{self, Source};
+use crate::proto::preprocess::{self, Changes, Parsed};
 use prost_reflect::prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
     UninterpretedOption,
@@ -72,7 +72,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<&str, &str>) -> Result<Linked, p
                 if linked.files.len() + waiting.len() >= MOST_FILES {
                     return Err(limit("too many files are imported"));
                 }
-                let file = handed::parse(&name, text)?;
+                let file = preprocess::parse(&name, text)?;
                 if depth(text) > MOST_DEPTH {
                     return Err(limit("braces are nested too deep"));
                 }
@@ -101,7 +101,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<&str, &str>) -> Result<Linked, p
         }
     }
     let builtin = |name: &str| {
-        let file = handed::built_in(name).ok()?;
+        let file = preprocess::built_in(name).ok()?;
         Some(file.into())
     };
     linked.weigh()?;

@@ -8,13 +8,13 @@ mod compile;
 pub(crate) mod descriptor_set;
 #[cfg(feature = "preflight")]
 pub(crate) mod fault;
-#[cfg(feature = "preflight")]
-pub(crate) mod handed;
 pub(crate) mod imports;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
 pub(crate) mod lex;
 #[cfg(feature = "preflight")]
 mod link;
+#[cfg(feature = "preflight")]
+pub(crate) mod preprocess;
 #[cfg(feature = "preflight")]
 mod print;
 #[cfg(feature = "preflight")]
@@ -26,4 +26,4 @@ pub(crate) mod split;
 #[cfg(feature = "preflight")]
 pub use compile::*;
 #[cfg(feature = "preflight")]
-pub use handed::name_of;
+pub use preprocess::name_of;

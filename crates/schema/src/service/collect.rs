@@ -7,8 +7,8 @@ use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
 use crate::finding::excerpt::Lines;
 use crate::finding::{Excerpt, Finding};
+use crate::limits::MAX_REQUEST_BYTES;
 use crate::proto::imports;
-use crate::size::MAX_REQUEST_BYTES;
 
 /// Files, keyed by the path in the `import` statement.
 pub(super) type Imports = HashMap<String, Vec<u8>>;

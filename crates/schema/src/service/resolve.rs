@@ -8,11 +8,11 @@ use super::evidence::Evidence;
 use super::schema::{Entry, OpenApiDocument, Schema};
 use super::{Service, Version};
 use crate::finding::{Finding, Findings, Rule};
-use crate::masked::masked_url;
+use crate::limits::MAX_REQUEST_BYTES;
 use crate::name::{self, NameFault};
 use crate::openapi::title;
+use crate::redact::redacted_url;
 use crate::release::GatewayRelease;
-use crate::size::MAX_REQUEST_BYTES;
 use crate::version::VersionFault;
 
 #[cfg(feature = "preflight")]
@@ -584,7 +584,7 @@ fn check_graphql_endpoint(endpoint: &str) -> Result<(), Finding> {
         format!(
             "the GraphQL endpoint `{}` is neither an http(s) URL nor a path on \
              this server such as `/graphql`",
-            masked_url(endpoint)
+            redacted_url(endpoint)
         ),
     ))
 }

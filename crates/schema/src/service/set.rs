@@ -13,8 +13,8 @@ use crate::finding::Findings;
 use crate::finding::Rule;
 #[cfg(feature = "preflight")]
 use crate::graphql::{FailureKind, FlawKind, Selection, Source, Sources};
+use crate::limits::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
 use crate::release::GatewayRelease;
-use crate::size::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
 
 /// Reserved for the address, the instance id and a spelling of the address not known yet.
 const REQUEST_SLACK_BYTES: usize = 4_096;

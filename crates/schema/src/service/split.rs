@@ -5,9 +5,9 @@ use super::collect::entry_text;
 use super::schema::{ProtoSource, Schema};
 use crate::finding::Finding;
 use crate::finding::Rule;
+use crate::limits::MAX_REQUEST_BYTES;
 use crate::name;
 use crate::proto::split::Services;
-use crate::size::MAX_REQUEST_BYTES;
 
 /// An entry file with several services.
 pub(super) struct Parts<'a> {

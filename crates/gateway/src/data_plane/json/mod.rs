@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tower_gwag_schema::quote::escape;
 
 pub(super) use read::{Raw, apart, first, whole};
 
@@ -223,23 +224,16 @@ pub(super) fn quote(text: &str, out: &mut String) {
 /// A quoted string; answers of GraphQL escape only what JSON requires.
 pub(super) fn quote_with(text: &str, for_html: bool, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if for_html => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            NO_UTF8 => out.push_str("\\ufffd"),
-            c if u32::from(c) < 0x20 => drop(write!(out, "\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+    escape(text, out, |c, out| match c {
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if for_html => {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         }
-    }
+        NO_UTF8 => out.push_str("\\ufffd"),
+        c if u32::from(c) < 0x20 => drop(write!(out, "\\u{:04x}", u32::from(c))),
+        c => out.push(c),
+    });
     out.push('"');
 }
 

@@ -1,15 +1,15 @@
 //! Checks examples and defaults against their schemas.
 //!
 //! In documents of OpenAPI 3.1, also the direction of values: a request must not contain `readOnly` properties, a
-//! response no `writeOnly` ones. Gateways check this only if they validate references as in 3.0 (`fits.rs`), and
+//! response no `writeOnly` ones. Gateways check this only if they validate references as in 3.0 (`values.rs`), and
 //! then in referenced schemas, too.
 
 use std::collections::HashSet;
 
-use super::fits::{Judgement, Verdict};
 use super::kinds::{Kind, Shape};
 use super::references::reference_of;
 use super::schemas::MergedSchema;
+use super::values::{Judgement, Verdict};
 use super::{Fault, Item, Stage, Walk, some};
 use crate::finding::Rule;
 use crate::json::{Map, Value};

@@ -4,7 +4,6 @@
 
 mod examples;
 mod fields;
-mod fits;
 mod formats;
 mod kinds;
 mod objects;
@@ -12,6 +11,7 @@ mod parameters;
 mod patterns;
 mod references;
 mod schemas;
+mod values;
 
 use std::collections::{HashSet, VecDeque};
 

@@ -4,6 +4,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MapKey, ReflectMessage
 
 use super::Printer;
 use super::writer::Note;
+use crate::quote::escape;
 
 /// One `name = value`, and the option's field number.
 struct Assignment {
@@ -118,17 +119,10 @@ impl Printer {
 pub(super) fn quoted(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                c if c.is_ascii_control() => out.push_str(&format!("\\{:03o}", u32::from(c))),
-                c => out.push(c),
-            }
-        }
+        escape(chunk.valid(), &mut out, |c, out| match c {
+            c if c.is_ascii_control() => out.push_str(&format!("\\{:03o}", u32::from(c))),
+            c => out.push(c),
+        });
         for byte in chunk.invalid() {
             out.push_str(&format!("\\{byte:03o}"));
         }

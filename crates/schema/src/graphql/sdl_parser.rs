@@ -359,7 +359,7 @@ impl Parser {
         let deprecated = self.directives()?.deprecated;
         Ok(DeclaredValue {
             name,
-            description: description.and_then(|it| super::text::description(&it)),
+            description: description.and_then(|it| super::descriptions::description(&it)),
             deprecated,
             location,
         })

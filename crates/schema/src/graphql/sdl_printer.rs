@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use super::descriptions::{Annotation, quoted};
 use super::model::{InputValue, Schema, Type, TypeKind};
-use super::text::{Annotation, quoted};
 use crate::sorted::Sorted;
 
 /// Types that every GraphQL server has; an object with such a name is left out, too.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::json::Value;
+use crate::quote::escape;
 
 /// A directive on an element, such as `@hasRole(role: "ADMIN")`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,16 +219,7 @@ impl AnnotationValue {
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c => out.push(c),
-        }
-    }
+    escape(text, &mut out, |c, out| out.push(c));
     out.push('"');
     out
 }
@@ -236,28 +228,21 @@ pub(super) fn quoted(text: &str) -> String {
 fn go_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if is_printable(c) => out.push(c),
-            c => {
-                // Writing to a String cannot fail.
-                let _ = match u32::from(c) {
-                    code @ (..=0x1f | 0x7f) => write!(out, "\\x{code:02x}"),
-                    code @ ..=0xffff => write!(out, "\\u{code:04x}"),
-                    code => write!(out, "\\U{code:08x}"),
-                };
-            }
+    escape(text, &mut out, |c, out| match c {
+        '\u{7}' => out.push_str("\\a"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\u{b}' => out.push_str("\\v"),
+        c if is_printable(c) => out.push(c),
+        c => {
+            // Writing to a String cannot fail.
+            let _ = match u32::from(c) {
+                code @ (..=0x1f | 0x7f) => write!(out, "\\x{code:02x}"),
+                code @ ..=0xffff => write!(out, "\\u{code:04x}"),
+                code => write!(out, "\\U{code:08x}"),
+            };
         }
-    }
+    });
     out.push('"');
     out
 }

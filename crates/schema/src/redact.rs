@@ -1,4 +1,4 @@
-//! Masks URLs for errors and logs: without user info and without the query, either of which may be a
+//! Redacts URLs for errors and logs: without user info and without the query, either of which may be a
 //! secret.
 
 use std::ops::Range;
@@ -32,36 +32,36 @@ fn is_host_and_port(authority: &str) -> bool {
 
 /// A URL, or an address without a scheme, with its secrets removed.
 #[must_use]
-pub fn masked_url(url: &str) -> String {
-    let mut masked = String::with_capacity(url.len());
+pub fn redacted_url(url: &str) -> String {
+    let mut redacted = String::with_capacity(url.len());
     let mut from = 0;
     for secret in secrets(url) {
-        masked.push_str(&url[from..secret.start]);
-        masked.push_str("***");
+        redacted.push_str(&url[from..secret.start]);
+        redacted.push_str("***");
         from = secret.end;
     }
-    masked.push_str(&url[from..]);
-    masked
+    redacted.push_str(&url[from..]);
+    redacted
 }
 
-/// Masks all URLs in a text that have a scheme.
+/// Redacts all URLs in a text that have a scheme.
 #[must_use]
-pub fn masked(text: &str) -> String {
-    with_urls(text, masked_url)
+pub fn redacted(text: &str) -> String {
+    with_urls(text, redacted_url)
 }
 
-/// As [`masked`], but keeps the number of characters, so that columns still match.
+/// As [`redacted`], but keeps the number of characters, so that columns still match.
 #[must_use]
-pub fn blotted(text: &str) -> String {
+pub fn redacted_in_place(text: &str) -> String {
     with_urls(text, |url| {
-        let mut blotted = url.to_owned();
+        let mut redacted = url.to_owned();
         // From the end, because replacing changes the number of bytes.
         let all: Vec<_> = secrets(url).collect();
         for secret in all.into_iter().rev() {
             let stars = "*".repeat(url[secret.clone()].chars().count());
-            blotted.replace_range(secret, &stars);
+            redacted.replace_range(secret, &stars);
         }
-        blotted
+        redacted
     })
 }
 
@@ -103,12 +103,12 @@ mod tests {
             ("http://é:é@ä/?é", "http://***@ä/?***"),
             ("", ""),
         ] {
-            assert_eq!(masked_url(text), shown);
+            assert_eq!(redacted_url(text), shown);
         }
     }
 
     #[test]
-    fn urls_in_a_text_are_masked_to_their_ends() {
+    fn urls_in_a_text_are_redacted_to_their_ends() {
         for (text, shown) in [
             ("no URL: a@b ? c", "no URL: a@b ? c"),
             (
@@ -122,12 +122,15 @@ mod tests {
             ),
             ("an open `http://u:p@a quote", "an open `http://***@a quote"),
         ] {
-            assert_eq!(masked(text), shown);
-            assert_eq!(masked(&masked(text)), shown);
-            assert_eq!(blotted(text).chars().count(), text.chars().count());
+            assert_eq!(redacted(text), shown);
+            assert_eq!(redacted(&redacted(text)), shown);
+            assert_eq!(
+                redacted_in_place(text).chars().count(),
+                text.chars().count()
+            );
         }
         assert_eq!(
-            blotted("a http://ü:p@b/?q \u{1f600}"),
+            redacted_in_place("a http://ü:p@b/?q \u{1f600}"),
             "a http://***@b/?* \u{1f600}"
         );
     }
