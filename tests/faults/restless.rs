@@ -196,8 +196,12 @@ async fn who_waits_for_room_goes_over_the_next_connection_after_a_go_away() {
     })
     .await;
     let queued = start(options, 21_000);
-    // It has asked by then.
-    sleep(Duration::from_millis(300)).await;
+    // It has asked once other calls of this runtime have gone to and fro.
+    let heard = beats.load(Ordering::Relaxed);
+    eventually("three more beats", || {
+        beats.load(Ordering::Relaxed) >= heard + 3
+    })
+    .await;
     assert!(!queued.status().borrow().is_registered());
     let begun = Instant::now();
     peer.orders().goes_away_once.store(true, Ordering::Relaxed);

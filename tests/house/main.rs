@@ -1,5 +1,7 @@
 //! The repository itself: generated code, crates, and what the layer costs.
 
+#[path = "../support/golden.rs"]
+mod golden;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,11 +2,11 @@
 //! `UPDATE_GOLDEN=1` the test writes it. Those about schemas are in crates/schema/tests/data, those
 //! of a gateway's silence or refusal in tests/life/words.
 
-use std::fs;
 use std::time::Duration;
 
 use tower_gwag::{Environment, GatewayRelease, Options, Rule, Service, Tls};
 
+use super::golden::is_golden;
 use super::root;
 
 const PROTO: &str =
@@ -155,16 +155,5 @@ fn messages_about_options_are_those_of_the_golden_file() {
     let error = Options::from_environment(&environment).expect_err("unusable");
     messages.push_str(&format!("== setting-value, of the environment\n{error}\n"));
 
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &messages).expect("written");
-    }
-    let golden = fs::read_to_string(&path).expect("the golden file");
-    let (mut new, mut old) = (messages.split("\n== "), golden.split("\n== "));
-    while let (Some(new), Some(old)) = (new.next(), old.next()) {
-        assert_eq!(
-            new, old,
-            "run with UPDATE_GOLDEN=1, and read the difference"
-        );
-    }
-    assert_eq!(messages.len(), golden.len());
+    is_golden(&path, &messages);
 }

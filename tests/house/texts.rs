@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::golden::is_golden;
 use super::{root, sources};
 
 const HEAD: &str = "Every text in src/ that a user may read, by file; written by\n\
@@ -53,17 +54,7 @@ fn every_text_is_in_the_golden_file() {
             writeln!(found, "{}", text.replace('\n', "\\n")).expect("a text");
         }
     }
-    let golden = root().join("tests/house/texts.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&golden, &found).expect("written");
-    }
-    let golden = std::fs::read_to_string(golden).unwrap_or_default();
-    let is_known = |line: &&str| golden.lines().any(|it| it == *line);
-    let fresh: Vec<_> = found.lines().filter(|line| !is_known(line)).collect();
-    assert!(
-        golden == found,
-        "tests/house/texts.txt is not as the code is; UPDATE_GOLDEN=1 writes it anew. New: {fresh:#?}"
-    );
+    is_golden(&root().join("tests/house/texts.txt"), &found);
 }
 
 fn is_letter(it: char) -> bool {

@@ -6,7 +6,7 @@ use tower_gwag::{
     Cleanness, GwagRegistrationLayer, Hold, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport,
     Options, State,
 };
-use tower_gwag_gateway::Rpc;
+use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
 use super::{reads, start};
 use crate::support::{
@@ -14,9 +14,11 @@ use crate::support::{
     registered, tonic_greeter, until_state,
 };
 
-fn names<T: std::fmt::Display>(all: &[T]) -> String {
+/// The names of all values of a type.
+#[track_caller]
+fn are_named<T: std::fmt::Display>(name: &str, all: &[T]) {
     let all: Vec<String> = all.iter().map(ToString::to_string).collect();
-    all.join("\n")
+    reads(name, &all.join("\n"), &[]);
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn names_of_states_and_endings() {
         State::Left,
         State::Disabled,
     ];
-    reads("states", &names(&states), &[]);
+    are_named("states", &states);
     let reasons = [
         LeaveReason::Signal,
         LeaveReason::Called,
@@ -46,7 +48,7 @@ fn names_of_states_and_endings() {
         LeaveReason::RuntimeEnded,
         LeaveReason::Panicked,
     ];
-    reads("leave reasons", &names(&reasons), &[]);
+    are_named("leave reasons", &reasons);
     let outcomes = [
         LeaveOutcome::Deregistered,
         LeaveOutcome::NothingRegistered,
@@ -54,7 +56,7 @@ fn names_of_states_and_endings() {
         LeaveOutcome::Unanswered,
         LeaveOutcome::Disabled,
     ];
-    reads("leave outcomes", &names(&outcomes), &[]);
+    are_named("leave outcomes", &outcomes);
     let holds = [
         HoldOutcome::Held,
         HoldOutcome::Unknown,
@@ -62,9 +64,9 @@ fn names_of_states_and_endings() {
         HoldOutcome::NotNeeded,
         HoldOutcome::Off,
     ];
-    reads("holds", &names(&holds), &[]);
+    are_named("holds", &holds);
     let all = [Cleanness::Clean, Cleanness::Unknown, Cleanness::NotClean];
-    reads("cleanness", &names(&all), &[]);
+    are_named("cleanness", &all);
 }
 
 /// With the times that it took replaced.
@@ -86,42 +88,53 @@ async fn serving(options: Options) -> Running {
     server
 }
 
+/// The report of a server that stops after `mishap`.
+async fn assert_ending(
+    name: &str,
+    gateway: &EmbeddedGateway,
+    options: Options,
+    mishap: impl AsyncFnOnce(&Running),
+) {
+    let server = serving(options).await;
+    mishap(&server).await;
+    let report = server.stop().await;
+    ends(name, &report, &gateway.target());
+}
+
 #[tokio::test]
 async fn reports_of_a_gateway_that_is_gone() {
     let gateway = gateway().await;
-    let server = serving(greeter_options(&gateway)).await;
-    gateway.kill().await;
-    until_state(&server.registration, State::Unreachable).await;
-    let report = server.stop().await;
-    assert_eq!(report.outcome(), LeaveOutcome::NotDeregistered, "{report}");
-    ends("not deregistered", &report, &gateway.target());
+    let is_gone = async |server: &Running| {
+        gateway.kill().await;
+        until_state(&server.registration, State::Unreachable).await;
+    };
+    let options = greeter_options(&gateway);
+    assert_ending("not deregistered", &gateway, options, is_gone).await;
+}
+
+/// For what a gateway is not to hold up longer.
+fn soon(gateway: &EmbeddedGateway) -> Options {
+    let options = greeter_options(gateway).hold(Hold::Off);
+    options.leave_timeout(Duration::from_millis(1_500))
 }
 
 #[tokio::test]
 async fn a_report_of_a_gateway_that_does_not_answer() {
     let gateway = gateway().await;
-    let limit = Duration::from_millis(1_500);
-    let options = greeter_options(&gateway).hold(Hold::Off);
-    let server = serving(options.leave_timeout(limit)).await;
-    gateway.freeze();
-    let report = server.stop().await;
-    assert_eq!(report.outcome(), LeaveOutcome::Unanswered, "{report}");
-    ends("unanswered", &report, &gateway.target());
+    let freezes = async |_: &Running| gateway.freeze();
+    assert_ending("unanswered", &gateway, soon(&gateway), freezes).await;
     gateway.thaw();
 }
 
 #[tokio::test]
 async fn a_report_of_calls_that_were_cut_without_a_hold() {
     let gateway = gateway().await;
-    let options = greeter_options(&gateway).hold(Hold::Off);
-    let options = options.leave_timeout(Duration::from_millis(1_500));
-    let server = serving(options).await;
     let mut client = greeter_client(gateway.address()).await;
-    let call = tokio::spawn(async move { client.hello(hello("hold")).await });
-    in_flight(&server.registration, 1).await;
-    let report = server.stop().await;
-    ends("cut", &report, &gateway.target());
-    call.abort();
+    let calls = async |server: &Running| {
+        tokio::spawn(async move { client.hello(hello("hold")).await });
+        in_flight(&server.registration, 1).await;
+    };
+    assert_ending("cut", &gateway, soon(&gateway), calls).await;
 }
 
 #[tokio::test]

@@ -7,11 +7,13 @@ mod bad_input;
 mod dev;
 mod doctor;
 mod examples;
+#[path = "../../../../tests/support/golden.rs"]
+mod golden;
 mod messages;
-mod offline;
 mod operators;
 mod program;
 mod run;
+mod schemas;
 mod support;
 #[path = "../../../../tests/support/tls_proxy.rs"]
 mod tls_proxy;

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 use crate::bad_input::nonsense;
+use crate::golden::is_golden;
 use crate::support::{data, finish, folder, tool};
 
 /// A run of the binary, and what it came to.
@@ -336,17 +337,5 @@ async fn every_message_is_as_it_was_read() {
         "nothing is left registered"
     );
 
-    let golden = data("golden").join("messages.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&golden, &scene.text).expect("written");
-    }
-    let wanted = std::fs::read_to_string(&golden).unwrap_or_default();
-    for (number, (is, was)) in (1..).zip(scene.text.lines().zip(wanted.lines())) {
-        assert_eq!(is, was, "line {number}: UPDATE_GOLDEN=1 writes it anew");
-    }
-    assert_eq!(
-        scene.text.len(),
-        wanted.len(),
-        "UPDATE_GOLDEN=1 writes it anew"
-    );
+    is_golden(&data("golden").join("messages.txt"), &scene.text);
 }

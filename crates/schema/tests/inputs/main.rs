@@ -1,5 +1,7 @@
 //! Inputs that are large, deep, wide or no files at all harm nobody.
 
+#[path = "../../../../tests/support/golden.rs"]
+mod golden;
 mod grow;
 mod odd;
 mod repaired;

@@ -1,6 +1,10 @@
 //! The manual's page of rules: complete, and its examples are what it says they are.
 
+use std::path::Path;
+
 use tower_gwag_schema::{Rule, Service, Severity, check};
+
+use crate::golden::is_golden;
 
 /// A fenced example: its language, the words behind it, and its text.
 struct Example {
@@ -113,16 +117,5 @@ fn messages_are_those_of_the_golden_file() {
             }
         }
     }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &messages).unwrap();
-    }
-    let golden = std::fs::read_to_string(path).unwrap();
-    let (mut new, mut old) = (messages.split("\n== "), golden.split("\n== "));
-    while let (Some(new), Some(old)) = (new.next(), old.next()) {
-        assert_eq!(
-            new, old,
-            "run with UPDATE_GOLDEN=1, and read the difference"
-        );
-    }
-    assert_eq!(messages.len(), golden.len());
+    is_golden(Path::new(path), &messages);
 }

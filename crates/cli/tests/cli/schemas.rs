@@ -4,18 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::golden;
 use crate::support::{Done, call, data, folder};
 
-/// Compares with a file of `tests/data/golden`; `UPDATE_GOLDEN=1` writes it.
+/// Compares the exit code and the output with a file of `tests/data/golden`.
 #[track_caller]
 fn is_golden(name: &str, done: &Done) {
-    let file = data("golden").join(name);
     let text = format!("exit code {}\n{}", done.code, done.out);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&file, &text).expect("written");
-    }
-    let golden = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(text, golden, "{name}: UPDATE_GOLDEN=1 writes it anew");
+    golden::is_golden(&data("golden").join(name), &text);
 }
 
 #[tokio::test]
