@@ -49,6 +49,8 @@ pub(crate) struct ControlPlane {
     own: Arc<[String]>,
     /// The connection of the last call that changes something.
     last: Arc<Mutex<Option<Connection>>>,
+    /// The only node that calls go to.
+    only: Option<SocketAddr>,
 }
 
 /// A registration as granted by the gateway.
@@ -72,6 +74,7 @@ impl ControlPlane {
             credentials,
             own,
             last: Arc::default(),
+            only: None,
         }
     }
 
@@ -100,26 +103,23 @@ impl ControlPlane {
         Some(self.last()?.node)
     }
 
-    /// The node of the last connection.
-    pub(crate) fn home(&self) -> Option<SocketAddr> {
-        self.gateway.home()
-    }
-
-    /// The control plane for a call about an id that is valid on `home`: over the shared connection
-    /// if it leads there.
-    pub(crate) async fn at(&self, home: SocketAddr) -> Result<Self, CallError> {
-        // `home` is dialled first, so the shared connection usually leads there.
-        let connection = self.gateway.connection().await;
-        let connection = connection.map_err(CallError::NotSent)?;
-        Ok(match connection.node == home {
-            true => self.clone(),
-            false => self.apart(Some(home)),
-        })
+    /// The control plane for calls about ids that are valid on `home`: each goes over the shared
+    /// connection if that leads there at the time, else over one of its own. Another node would
+    /// confirm a Deregister and remove nothing.
+    pub(crate) fn at(&self, home: SocketAddr) -> Self {
+        Self {
+            only: Some(home),
+            ..self.clone()
+        }
     }
 
     /// The other nodes of the gateway's name, each as a control plane of its own.
     pub(crate) async fn other_nodes(&self) -> Vec<Self> {
-        let home = self.gateway.home();
+        self.nodes_beside(self.gateway.home()).await
+    }
+
+    /// The same, but for the given node instead of that of the last connection.
+    pub(crate) async fn nodes_beside(&self, home: Option<SocketAddr>) -> Vec<Self> {
         let nodes = self.gateway.addresses().await.into_iter();
         nodes
             .filter(|node| home.is_some_and(|home| home != *node))
@@ -250,13 +250,14 @@ impl ControlPlane {
         decoded.map_err(|error| asked.malformed(&error.to_string()))
     }
 
-    /// Makes a call that lists something; each entry is processed as it arrives.
+    /// Makes a call that lists something; each entry is processed as it arrives. Returns the node
+    /// that answered.
     pub(super) async fn list<T: Message + Default>(
         &self,
         method: &'static str,
         request: &impl Message,
         mut each: impl FnMut(T) + Send,
-    ) -> Result<(), CallError> {
+    ) -> Result<SocketAddr, CallError> {
         let mut entries = Entries::new(|entry: &[u8]| {
             // Skips an entry that cannot be read.
             if let Ok(entry) = T::decode(entry) {
@@ -268,15 +269,15 @@ impl ControlPlane {
         let message = framed(request);
         let listed = self.call(&path, message, Room::Calls, false, MAX_LIST_BYTES, take);
         let asked = self.asked(method);
-        listed.await.map_err(|failed| asked.failed(failed))?;
+        let node = listed.await.map_err(|failed| asked.failed(failed))?;
         match entries.is_whole() {
-            true => Ok(()),
+            true => Ok(node),
             false => Err(asked.malformed("a list that cannot be read")),
         }
     }
 
     /// Makes a call; if a connection that is about to end returns it unsent, it goes over the next
-    /// one.
+    /// one. Returns the node that answered.
     pub(super) async fn call(
         &self,
         path: &str,
@@ -285,11 +286,17 @@ impl ControlPlane {
         changes: bool,
         limit: usize,
         take: &mut (dyn FnMut(&[u8]) + Send),
-    ) -> Result<(), Failed> {
+    ) -> Result<SocketAddr, Failed> {
         let mut attempts = 0;
         loop {
             let turn = self.gateway.turn(room).await;
             let (connection, _turn) = turn.map_err(Failed::NotSent)?;
+            if let Some(only) = self.only.filter(|only| *only != connection.node) {
+                let node = self.apart(Some(only));
+                // Boxed, because it is rare, and recursive.
+                let call = async { node.call(path, message, room, changes, limit, take).await };
+                return Box::pin(call).await;
+            }
             if changes {
                 let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
                 *last = Some(connection.clone());
@@ -302,9 +309,8 @@ impl ControlPlane {
                 .await
             {
                 Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
-                answer => {
-                    return answer.map_err(|failure| Failed::Call(failure, connection.spoken()));
-                }
+                Ok(()) => return Ok(connection.node),
+                Err(failure) => return Err(Failed::Call(failure, connection.spoken())),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A gateway's lists: services, registrations, nodes. Read as they arrive, and bounded.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -189,7 +190,8 @@ impl ControlPlane {
         (!is_cut).then_some(entries)
     }
 
-    /// The registrations on this node that are `wanted`, in time; of very many, the first.
+    /// The node that answered, and its registrations that are `wanted`, in time; of very many, the
+    /// first.
     ///
     /// # Cancel safety
     ///
@@ -198,7 +200,7 @@ impl ControlPlane {
         &self,
         limit: Duration,
         mut wanted: impl FnMut(&Registration) -> bool + Send,
-    ) -> Result<Vec<Registration>, CallError> {
+    ) -> Result<(SocketAddr, Vec<Registration>), CallError> {
         let mut registrations = Vec::new();
         let mut kept = 0;
         let request = ListRegistrationsRequest {};
@@ -212,7 +214,7 @@ impl ControlPlane {
                 }
             }
         });
-        match timeout(limit, listed).await {
+        let node = match timeout(limit, listed).await {
             Ok(listed) => listed?,
             Err(elapsed) => {
                 let message = format!(
@@ -223,8 +225,8 @@ impl ControlPlane {
                 let error = Error::new(ErrorKind::TimedOut, message);
                 return Err(CallError::NotSent(error.caused_by(elapsed)));
             }
-        }
-        Ok(registrations)
+        };
+        Ok((node, registrations))
     }
 }
 

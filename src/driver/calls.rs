@@ -222,6 +222,11 @@ impl Calls {
         self.0.doubts.are_open()
     }
 
+    /// The kinds of entries that are in doubt.
+    pub(super) fn in_doubt(&self) -> Vec<LeaseKind> {
+        self.0.doubts.kinds()
+    }
+
     /// Takes the identity over on nodes that were away at the start; the result is why this process
     /// must stay out. `None` if the identity is not exclusive.
     pub(super) fn watch_identity(
@@ -290,10 +295,7 @@ impl Calls {
                 Verb::Deregister(Entry { id, node, .. }) => {
                     // Another node also says yes, but removes nothing.
                     let told = match node {
-                        Some(home) => match control.at(home).await {
-                            Ok(control) => control.deregister(id).await,
-                            Err(error) => Err(error),
-                        },
+                        Some(home) => control.at(home).deregister(id).await,
                         None => control.deregister(id).await,
                     };
                     if told.is_ok() && call.which != LeaseKind::Former && shared.doubts.are_open() {

@@ -1,6 +1,7 @@
 //! Registers that broke off: the gateway may have an entry whose id nobody knows, and route calls
 //! to it until its TTL expires. Before the process ends, it looks for such entries.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -61,8 +62,16 @@ impl Doubts {
 
     /// Whether a gateway may have an entry that nobody has looked for.
     pub(super) fn are_open(&self) -> bool {
+        !self.kinds().is_empty()
+    }
+
+    /// The kinds of such entries.
+    pub(super) fn kinds(&self) -> Vec<LeaseKind> {
         let now = Instant::now();
-        self.all().iter().any(|it| it.until > now)
+        let all = self.all();
+        let open = all.iter().filter(|it| it.until > now);
+        let kinds: BTreeSet<LeaseKind> = open.map(|it| it.kind).collect();
+        kinds.into_iter().collect()
     }
 
     /// Looks for what the Registers of this kind have left, and deregisters it.
@@ -116,7 +125,7 @@ impl Doubts {
 impl Doubt {
     async fn settle(&self, control: &ControlPlane) -> Result<usize, CallError> {
         let control = match self.node {
-            Some(node) => control.at(node).await?,
+            Some(node) => control.at(node),
             None => control.clone(),
         };
         let mut found = self.find(&control).await?;
@@ -155,7 +164,7 @@ impl Doubt {
                 && it.instance_id == self.instance_id
                 && it.namespaces.iter().any(|name| hold_binding::is_hold(name)) == is_hold
         };
-        let listed = control.registrations(LIST_TIMEOUT, is_ours).await?;
+        let (_, listed) = control.registrations(LIST_TIMEOUT, is_ours).await?;
         Ok(listed.into_iter().map(|it| it.registration_id).collect())
     }
 }

@@ -89,41 +89,36 @@ impl Exclusive {
         if self.settled().contains(&gateway) {
             return self.stay_or_step_back(&controls[gateway]).await;
         }
-        if begins {
-            self.take_over(&controls[gateway]).await?;
+        let node = if begins {
+            self.take_over(&controls[gateway]).await?
         } else {
             // A younger process has started since.
-            self.stay_or_remove(&controls[gateway]).await?;
-        }
+            self.stay_or_remove(&controls[gateway]).await?
+        };
         self.settled().insert(gateway);
-        self.was_asked(gateway, &controls[gateway]);
+        self.note_asked(gateway, node);
         if begins {
             // `watch` deals with gateways that cannot be reached now.
-            self.take_over_nodes(gateway, &controls[gateway]).await;
+            self.take_over_nodes(gateway, &controls[gateway], node)
+                .await;
             let others = (0..controls.len()).filter(|it| *it != gateway);
             for other in others {
-                if self.takes_over(&controls[other]).await {
+                if let Some(node) = self.takes_over(&controls[other]).await {
                     self.settled().insert(other);
-                    self.was_asked(other, &controls[other]);
-                    self.take_over_nodes(other, &controls[other]).await;
+                    self.note_asked(other, node);
+                    self.take_over_nodes(other, &controls[other], node).await;
                 }
             }
         }
         Ok(())
     }
 
-    /// Takes over on the nodes behind one name that were not asked yet.
-    async fn take_over_nodes(&self, gateway: usize, control: &ControlPlane) {
-        for node in control.other_nodes().await {
-            if self.takes_over(&node).await {
-                self.was_asked(gateway, &node);
+    /// Takes over on the nodes behind one name, but for the one that was asked.
+    async fn take_over_nodes(&self, gateway: usize, control: &ControlPlane, asked: SocketAddr) {
+        for node in control.nodes_beside(Some(asked)).await {
+            if let Some(node) = self.takes_over(&node).await {
+                self.note_asked(gateway, node);
             }
-        }
-    }
-
-    fn was_asked(&self, gateway: usize, control: &ControlPlane) {
-        if let Some(node) = control.home() {
-            self.note_asked(gateway, node);
         }
     }
 
@@ -185,7 +180,7 @@ impl Exclusive {
     /// a later incarnation counts only if it lives.
     /// Only entries that the node still lists are kept from one look to the next.
     async fn ask_late(&self, node: ControlPlane, before: Silent, after: &mut Silent) -> Late {
-        let Ok(Ok(others)) = timeout(OTHERS_TIMEOUT, self.others(&node)).await else {
+        let Ok(Ok((_, others))) = timeout(OTHERS_TIMEOUT, self.others(&node)).await else {
             *after = before;
             return Late::Open;
         };
@@ -216,14 +211,15 @@ impl Exclusive {
         }
     }
 
-    async fn takes_over(&self, control: &ControlPlane) -> bool {
-        let Ok(Ok(others)) = timeout(OTHERS_TIMEOUT, self.others(control)).await else {
-            return false;
-        };
+    /// The node on which nothing of a former life remains.
+    async fn takes_over(&self, control: &ControlPlane) -> Option<SocketAddr> {
+        let others = timeout(OTHERS_TIMEOUT, self.others(control)).await;
+        let (node, others) = others.ok()?.ok()?;
         self.outgrow(&others);
         // Never cancelled: a timeout only ends the wait.
-        let removed = tokio::spawn(remove(control.clone(), others));
-        matches!(timeout(OTHERS_TIMEOUT, removed).await, Ok(Ok(Ok(()))))
+        let removed = tokio::spawn(remove(control.at(node), others));
+        let removed = timeout(OTHERS_TIMEOUT, removed).await;
+        matches!(removed, Ok(Ok(Ok(())))).then_some(node)
     }
 
     fn settled(&self) -> MutexGuard<'_, BTreeSet<usize>> {
@@ -233,22 +229,27 @@ impl Exclusive {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Entries of this identity from other lives, with their incarnations.
-    async fn others(&self, control: &ControlPlane) -> Result<Vec<(u64, Registration)>, CallError> {
+    /// The node that answered, and its entries of this identity from other lives, with their
+    /// incarnations.
+    async fn others(
+        &self,
+        control: &ControlPlane,
+    ) -> Result<(SocketAddr, Vec<(u64, Registration)>), CallError> {
         let of_us = |it: &Registration| self.incarnation_of(&it.instance_id).is_some();
-        let listed = control.registrations(LIST_TIMEOUT, of_us).await?;
+        let (node, listed) = control.registrations(LIST_TIMEOUT, of_us).await?;
         let own = self.incarnation.load(Ordering::Relaxed);
         let others = listed
             .into_iter()
             .filter_map(|it| Some((self.incarnation_of(&it.instance_id)?, it)))
             .filter(|(incarnation, _)| *incarnation != own);
-        Ok(others.collect())
+        Ok((node, others.collect()))
     }
 
-    async fn take_over(&self, control: &ControlPlane) -> Result<(), CallError> {
-        let others = self.others(control).await?;
+    async fn take_over(&self, control: &ControlPlane) -> Result<SocketAddr, CallError> {
+        let (node, others) = self.others(control).await?;
         self.outgrow(&others);
-        remove(control.clone(), others).await
+        remove(control.at(node), others).await?;
+        Ok(node)
     }
 
     /// Raises the incarnation if the clock of a former life was ahead.
@@ -261,20 +262,21 @@ impl Exclusive {
 
     async fn stay_or_step_back(&self, control: &ControlPlane) -> Result<(), CallError> {
         let own = self.incarnation.load(Ordering::Relaxed);
-        let others = self.others(control).await?;
+        let (_, others) = self.others(control).await?;
         if others.iter().any(|(incarnation, _)| *incarnation > own) {
             return Err(CallError::Refused(self.displaced()));
         }
         Ok(())
     }
 
-    async fn stay_or_remove(&self, control: &ControlPlane) -> Result<(), CallError> {
+    async fn stay_or_remove(&self, control: &ControlPlane) -> Result<SocketAddr, CallError> {
         let own = self.incarnation.load(Ordering::Relaxed);
-        let others = self.others(control).await?;
+        let (node, others) = self.others(control).await?;
         if others.iter().any(|(incarnation, _)| *incarnation > own) {
             return Err(CallError::Refused(self.displaced()));
         }
-        remove(control.clone(), others).await
+        remove(control.at(node), others).await?;
+        Ok(node)
     }
 
     /// Called after each Register of the service: two processes that start at the same moment do
@@ -295,8 +297,8 @@ impl Exclusive {
                     .filter(|(at, _)| *at != gateway)
                     .map(|(_, control)| control.clone()),
             );
-            for node in nodes {
-                let Ok(others) = self.others(&node).await else {
+            for control in nodes {
+                let Ok((node, others)) = self.others(&control).await else {
                     continue;
                 };
                 let (younger, older): (Vec<_>, Vec<_>) = others
@@ -307,7 +309,7 @@ impl Exclusive {
                 }
                 if !older.is_empty() {
                     // Never cancelled: a timeout only ends the wait.
-                    let _ = tokio::spawn(remove(node, older)).await;
+                    let _ = tokio::spawn(remove(control.at(node), older)).await;
                 }
             }
             Ok(())

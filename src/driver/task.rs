@@ -166,8 +166,8 @@ impl Worker {
     /// and run it again.
     pub(crate) async fn run(&mut self) {
         if let Some((request, _)) = self.leave {
-            let drain = request.drain;
-            self.step(Input::Leave { drain });
+            let (drain, in_doubt) = (request.drain, self.calls.in_doubt());
+            self.step(Input::Leave { drain, in_doubt });
         } else if !self.machine.is_busy() {
             self.life.board.set_status(State::Registering, None);
         }
@@ -429,9 +429,8 @@ impl Worker {
         let end = Instant::now() + self.calls.config().leave_timeout;
         self.leave = Some((request, end));
         self.life.board.set_status(State::Leaving, None);
-        self.step(Input::Leave {
-            drain: request.drain,
-        });
+        let (drain, in_doubt) = (request.drain, self.calls.in_doubt());
+        self.step(Input::Leave { drain, in_doubt });
     }
 
     fn start_drain(&mut self) {

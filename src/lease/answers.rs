@@ -203,8 +203,9 @@ impl Machine {
 
     fn forgotten(&mut self, which: LeaseKind, now: Instant, actions: &mut Vec<Action>) {
         if !self.serves() {
-            // Too late for a new entry.
-            self.lease_mut(which).end(Ending::NothingHeld);
+            // Too late for a new entry. What is in doubt may serve as a hold until the release.
+            let due = (!self.keeps(which)).then_some(now);
+            self.lease_mut(which).give_up(due);
             return;
         }
         match which {

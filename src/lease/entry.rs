@@ -136,6 +136,14 @@ impl Lease {
         }
     }
 
+    /// A gateway may have an entry that this lease does not know, whatever has become of it since.
+    pub(crate) fn doubt(&mut self) {
+        self.is_in_doubt = true;
+        if self.is_over() {
+            self.give_up(None);
+        }
+    }
+
     /// Nothing is wanted any more; what a Register may have left is looked for at `due`, if that is
     /// to be removed.
     pub(crate) fn give_up(&mut self, due: Option<Instant>) {

@@ -137,8 +137,8 @@ impl Machine {
                 let entries = if self.hold_at == Hold::AtStart { 2 } else { 1 };
                 self.pace.set_herd(replicas.div_ceil(entries));
             }
-            Input::Leave { drain } => {
-                self.leave(drain, now);
+            Input::Leave { drain, in_doubt } => {
+                self.leave(drain, &in_doubt, now);
                 self.give_up_what_is_elsewhere(now, &mut actions);
             }
             Input::Drained => self.drained(),

@@ -64,7 +64,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn leave(&mut self, drain: bool, now: Instant) {
+    pub(super) fn leave(&mut self, drain: bool, in_doubt: &[LeaseKind], now: Instant) {
         if !self.serves() {
             return;
         }
@@ -80,6 +80,9 @@ impl Machine {
         }
         if drain && self.hold_at == Hold::AtLeave {
             self.hold = Lease::wanted(now);
+        }
+        for which in in_doubt {
+            self.lease_mut(*which).doubt();
         }
         self.leave_with_the_former();
         for lease in [&mut self.service, &mut self.former] {

@@ -18,8 +18,12 @@ pub(crate) enum Input {
     Probed(Liveness),
     /// The gateway listed this many replicas.
     Listed { replicas: u32 },
-    /// The process leaves; without a server there is nothing to drain.
-    Leave { drain: bool },
+    /// The process leaves; without a server there is nothing to drain. `in_doubt`: a gateway, also
+    /// one that was left, may have an entry of such a lease from a Register that broke off.
+    Leave {
+        drain: bool,
+        in_doubt: Vec<LeaseKind>,
+    },
     /// Nothing is in flight any more, or the drain timed out.
     Drained,
     /// Leaving, now or later, must end at once.

@@ -1,6 +1,7 @@
 //! A Register whose answer is lost: the gateway may have an entry whose id nobody knows. Against the
 //! gateway that `GWAG_GATEWAY` (`host:port`) names, else embedded ones.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,15 +11,16 @@ use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tokio::sync::Notify;
 use tonic::transport::{Channel, Endpoint};
-use tower_gwag::{Cleanness, Hold, LeaveOutcome, LeaveReport, Options, State};
-use tower_gwag_gateway::{EmbeddedGateway, Profile};
+use tower_gwag::{Cleanness, GatewayAddress, Hold, LeaveOutcome, LeaveReport, Options, State};
+use tower_gwag_gateway::{EmbeddedGateway, Profile, Rpc};
 use tower_service::Service;
 
 use crate::control::proto::{ListRegistrationsRequest, RegisterRequest, Registration};
 use crate::support::net::Forwarder;
 use crate::support::servers::bind;
 use crate::support::{
-    HOLD_NAMESPACE, Running, eventually, greeter_service, registered, tonic_greeter, within,
+    HOLD_NAMESPACE, Running, eventually, greeter_service, registered, tonic_greeter, until_state,
+    within,
 };
 
 /// Which Register is answered too late.
@@ -32,6 +34,8 @@ enum Lost {
 /// Register.
 struct Cutter {
     way: Arc<Forwarder>,
+    /// Behind the way.
+    inner: SocketAddr,
     gateway: String,
     cuts: Arc<AtomicUsize>,
     /// Ends the connection once the gateway has answered, where it is not ended at once.
@@ -82,6 +86,7 @@ impl Cutter {
         let count = COUNT.fetch_add(1, Ordering::SeqCst);
         Self {
             way,
+            inner: address,
             gateway,
             cuts,
             go,
@@ -91,8 +96,12 @@ impl Cutter {
     }
 
     fn options(&self) -> Options {
+        self.options_of(self.way.address)
+    }
+
+    fn options_of(&self, gateways: impl Into<GatewayAddress>) -> Options {
         let service = greeter_service().namespace(self.instance.replace('-', "_"));
-        let options = Options::new(self.way.address).seed(7).service(service);
+        let options = Options::new(gateways).seed(7).service(service);
         options.instance_id(&self.instance)
     }
 
@@ -194,6 +203,36 @@ async fn a_register_that_was_repeated_leaves_nothing_either() {
         assert_eq!(report.cleanness(), Cleanness::Clean, "{report}");
         assert_eq!(cutter.entries().await, [], "{lost:?}");
     }
+}
+
+/// The next gateway took over, and has lost the entry when the process leaves: nothing is left to
+/// be deregistered but what is in doubt.
+#[tokio::test]
+async fn leaving_looks_on_a_gateway_that_was_left_before() {
+    let cutter = Cutter::losing(Lost::Service, usize::MAX, false).await;
+    let second = EmbeddedGateway::builder().start().await.expect("started");
+    let options = cutter.options_of([cutter.way.address, second.address()]);
+    let options = options.heartbeat_interval(Duration::from_millis(50));
+    let server = tonic_greeter(options.hold(Hold::Off)).await;
+    cutter.has_lost(1).await;
+    cutter.way.close().await;
+    registered(&server.registration).await;
+    assert_eq!(second.registrations().len(), 1);
+    second.refuse_next(
+        Rpc::Register,
+        usize::MAX,
+        tonic::Code::PermissionDenied,
+        "not now",
+    );
+    second.evict_all();
+    until_state(&server.registration, State::Refused).await;
+
+    let _way = Forwarder::between(cutter.way.address, cutter.inner).await;
+    assert_eq!(cutter.entries().await.len(), 1);
+    let report = cutter.stop(server).await;
+    assert_eq!(report.outcome(), LeaveOutcome::Deregistered, "{report}");
+    assert_eq!(report.cleanness(), Cleanness::Clean, "{report}");
+    assert_eq!(cutter.entries().await, []);
 }
 
 /// Somebody else may have the same address, or the same instance id.
@@ -298,7 +337,7 @@ async fn a_service_that_is_withdrawn_does_not_lurk_in_what_it_left() {
     assert_eq!(cutter.entries().await.len(), 3, "with the hold");
     let options = Options::new(&*cutter.gateway).service(service("new"));
     let new = tonic_greeter(options).await;
-    crate::support::until_state(&old.registration, State::Displaced).await;
+    until_state(&old.registration, State::Displaced).await;
     // The hold.
     cutter.until_entries(1).await;
     new.stop().await;

@@ -1,17 +1,19 @@
 //! One gateway name with several nodes behind it: ids live on the node that gave them.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use tower_gwag::{
-    GatewayAddress, GwagRegistrationLayer, Hold, Options, Registration, Service, State, Status,
+    Cleanness, GatewayAddress, GwagRegistrationLayer, Hold, Options, Registration, Service, State,
+    Status,
 };
 use tower_gwag_gateway::{EmbeddedGateway, Rpc};
 
@@ -185,6 +187,33 @@ async fn leaving_tells_the_node_that_has_the_registration() {
     assert_eq!(report.abandoned(), 0, "{report}");
 }
 
+/// The connection ends when the Deregister is about to be sent, and the next one leads elsewhere.
+#[tokio::test]
+async fn a_deregister_goes_to_no_other_node_if_its_connection_ends() {
+    let (first, second) = (node().await, node().await);
+    let way = Way::to(&first, ([127, 0, 0, 1], 0).into()).await;
+    let name = Name::new("ends.test", &[way.address, second.address()]);
+    let leaves = Arc::new(AtomicBool::new(false));
+    let is_leaving = Arc::clone(&leaves);
+    let options = options(&name).heartbeat_interval(Duration::from_secs(10));
+    let (options, stops) = Stops::of(options, move |count| {
+        count == 0 && is_leaving.load(Ordering::SeqCst)
+    });
+    let registration = start(options);
+    registered(&registration).await;
+    leaves.store(true, Ordering::SeqCst);
+    let moves = async {
+        stops.next().await;
+        name.set(&[second.address()]);
+        way.cut.send_replace(());
+        round_trip(&second).await;
+        stops.go();
+    };
+    let (report, ()) = tokio::join!(registration.leave(), moves);
+    assert!(first.registrations().is_empty(), "{report}");
+    assert_eq!(report.cleanness(), Cleanness::Clean, "{report}");
+}
+
 /// Two addresses of one gateway: silence proves nothing, and the call stays out.
 #[tokio::test]
 async fn a_gateway_that_is_frozen_on_all_its_addresses_is_waited_for() {
@@ -245,6 +274,115 @@ async fn an_exclusive_identity_takes_over_on_every_node_of_the_name() {
     assert!(second.registrations().is_empty(), "removed before");
     registration.leave().await;
     former.leave().await;
+}
+
+/// An entry of a life of `greeter-0` that sends no heartbeats.
+async fn dead_entry(node: &EmbeddedGateway, incarnation: u64) {
+    let proto = include_str!("../../examples/greeter/proto/greeter.proto");
+    let request = crate::control::proto::RegisterRequest {
+        addr: "127.0.0.1:9".to_owned(),
+        services: vec![crate::control::proto::ServiceBinding {
+            namespace: "greeter".to_owned(),
+            proto_source: proto.as_bytes().to_vec(),
+            ..Default::default()
+        }],
+        ttl_seconds: 300,
+        instance_id: format!("greeter-0#{incarnation}"),
+    };
+    let mut client = crate::control::client(&node.target()).await;
+    client.register(request).await.expect("registered");
+}
+
+/// Holds calls up between the choice of a connection and the call on it.
+struct Stops {
+    /// Whether to hold up this call, after so many others.
+    is_due: Box<dyn Fn(usize) -> bool + Send + Sync>,
+    count: AtomicUsize,
+    waits: Notify,
+    goes: Notify,
+}
+
+impl Stops {
+    fn of(
+        options: Options,
+        is_due: impl Fn(usize) -> bool + Send + Sync + 'static,
+    ) -> (Options, Arc<Self>) {
+        let stops = Arc::new(Self {
+            is_due: Box::new(is_due),
+            count: AtomicUsize::new(0),
+            waits: Notify::new(),
+            goes: Notify::new(),
+        });
+        let of_calls = Arc::clone(&stops);
+        let options = options.bearer_token_provider(move || {
+            let stops = Arc::clone(&of_calls);
+            async move {
+                if (stops.is_due)(stops.count.load(Ordering::SeqCst)) {
+                    stops.count.fetch_add(1, Ordering::SeqCst);
+                    stops.waits.notify_one();
+                    stops.goes.notified().await;
+                }
+                Ok::<_, std::convert::Infallible>("secret".to_owned())
+            }
+        });
+        (options, stops)
+    }
+
+    /// A call is held up.
+    async fn next(&self) {
+        let held_up = timeout(DEADLINE, self.waits.notified()).await;
+        assert!(held_up.is_ok(), "no call is held up");
+    }
+
+    fn go(&self) {
+        self.goes.notify_one();
+    }
+}
+
+/// Any answer: by then this runtime, which has one thread, has seen whatever happened before.
+async fn round_trip(node: &EmbeddedGateway) {
+    let mut client = crate::control::client(&node.target()).await;
+    let request = crate::control::proto::ListPeersRequest {};
+    client.list_peers(request).await.expect("answered");
+}
+
+/// The node that confirms a Deregister is not the one that listed the entry, and was never asked.
+#[tokio::test]
+async fn a_connection_that_moves_amid_a_takeover_leaves_no_node_out() {
+    let (first, second) = (node().await, node().await);
+    let mut ways = Vec::new();
+    for node in [&first, &second] {
+        dead_entry(node, 1).await;
+        ways.push(Way::to(node, ([127, 0, 0, 1], 0).into()).await);
+    }
+    let at = [ways[0].address, ways[1].address];
+    let name = Name::new("moves.test", &at);
+    let nodes = [first.clone(), second.clone()];
+    let (options, stops) = Stops::of(options(&name), move |count| match count {
+        0 => nodes[0].rpc_counts().of(Rpc::ListRegistrations).received > 0,
+        1 => nodes[1].rpc_counts().of(Rpc::Deregister).answered > 0,
+        _ => false,
+    });
+    let beat = Duration::from_secs(10);
+    let options = options.heartbeat_interval(beat);
+    let registration = start(options.exclusive_instance("greeter-0"));
+    // The first lists the former life, and is away for the Deregister.
+    stops.next().await;
+    ways.remove(0).close().await;
+    round_trip(&second).await;
+    stops.go();
+    // The second answers one, and is away for the Register.
+    stops.next().await;
+    ways.remove(0).close().await;
+    let _first = Way::to(&first, at[0]).await;
+    round_trip(&first).await;
+    stops.go();
+    registered(&registration).await;
+    until_listed(&first, 1).await;
+    let _second = Way::to(&second, at[1]).await;
+    until_listed(&second, 0).await;
+    registration.leave().await;
+    until_listed(&first, 0).await;
 }
 
 /// It was away when the new life began, and the name may leave it out meanwhile.
@@ -329,19 +467,7 @@ async fn a_dead_entry_that_seems_younger_displaces_nobody() {
     let way = Way::to(&second, ([127, 0, 0, 1], 0).into()).await;
     let from = way.address;
     way.close().await;
-    let proto = include_str!("../../examples/greeter/proto/greeter.proto");
-    let request = crate::control::proto::RegisterRequest {
-        addr: "127.0.0.1:9".to_owned(),
-        services: vec![crate::control::proto::ServiceBinding {
-            namespace: "greeter".to_owned(),
-            proto_source: proto.as_bytes().to_vec(),
-            ..Default::default()
-        }],
-        ttl_seconds: 300,
-        instance_id: format!("greeter-0#{}", u64::MAX),
-    };
-    let mut client = crate::control::client(&second.target()).await;
-    client.register(request).await.expect("registered");
+    dead_entry(&second, u64::MAX).await;
     let registration = exclusive(&Name::new("ahead.test", &[first.address(), from]));
     registered(&registration).await;
     let _way = Way::to(&second, from).await;

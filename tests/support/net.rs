@@ -48,7 +48,11 @@ pub struct Forwarder {
 
 impl Forwarder {
     pub async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        Self::between(([127, 0, 0, 1], 0).into(), target).await
+    }
+
+    pub async fn between(here: SocketAddr, target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(here).await.expect("bound");
         let address = listener.local_addr().expect("an address");
         let accepted = Arc::new(AtomicUsize::new(0));
         let cut = Arc::new(std::sync::Mutex::new(CancellationToken::new()));
@@ -77,6 +81,13 @@ impl Forwarder {
     /// Connections that were ever made through it.
     pub fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Ends every connection, and accepts no more.
+    pub async fn close(&self) {
+        self.task.abort();
+        self.cut();
+        super::eventually("the port is closed", || self.task.is_finished()).await;
     }
 
     /// Ends every connection; new ones are forwarded.

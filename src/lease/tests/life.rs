@@ -297,6 +297,34 @@ fn doubt_survives_the_turn_to_another_gateway() {
     assert_eq!(sim.call, Some(RECALL));
 }
 
+/// The gateway that took over has lost its entry, or the service was withdrawn there: nothing is
+/// left to be deregistered.
+#[test]
+fn doubt_about_a_gateway_that_was_left_survives_a_registration_elsewhere() {
+    let mut forgotten = Sim::registered();
+    forgotten.wake_until_called();
+    forgotten.answer(Answer::Beat { known: false });
+    forgotten.leave_in_doubt(vec![LeaseKind::Service]);
+
+    let mut forgotten_while_leaving = Sim::registered();
+    forgotten_while_leaving.wake_until_called();
+    forgotten_while_leaving.leave_in_doubt(vec![LeaseKind::Service]);
+    forgotten_while_leaving.answer(Answer::Beat { known: false });
+
+    let mut withdrawn = Sim::registered();
+    withdrawn.on(Input::Withdraw { for_good: true });
+    withdrawn.answer(Answer::Deregistered);
+    withdrawn.leave_in_doubt(vec![LeaseKind::Service]);
+
+    for mut sim in [forgotten, forgotten_while_leaving, withdrawn] {
+        assert_eq!(sim.call, Some(RECALL));
+        assert!(!sim.draining, "the gateway may still send calls");
+        sim.answer(Answer::Recalled { found: 1 });
+        assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::Deregistered);
+        assert!(sim.draining);
+    }
+}
+
 #[test]
 fn doubt_survives_a_panic_of_the_task() {
     let mut sim = Sim::with_hold(Hold::Off, 1);

@@ -109,7 +109,7 @@ fn take(step: Step, world: &mut World) {
         Step::Proved => sim.on(Input::Proved),
         Step::Slots(free) => sim.on(Input::Slots { free }),
         Step::Beat => sim.on(Input::Beat),
-        Step::Leave => sim.leave(),
+        Step::Leave => world.leave(),
         Step::Hurry => sim.on(Input::Hurry),
         Step::Drained if sim.draining => sim.drained(),
         Step::Probed(_) | Step::Drained => {}

@@ -127,8 +127,14 @@ impl Sim {
     }
 
     pub(super) fn leave(&mut self) {
+        self.leave_in_doubt(Vec::new());
+    }
+
+    /// A gateway may have an unknown entry of these kinds.
+    pub(super) fn leave_in_doubt(&mut self, in_doubt: Vec<LeaseKind>) {
         self.left_at.get_or_insert(self.now);
-        self.on(Input::Leave { drain: true });
+        let drain = true;
+        self.on(Input::Leave { drain, in_doubt });
     }
 
     pub(super) fn drained(&mut self) {

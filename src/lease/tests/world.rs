@@ -125,6 +125,14 @@ impl World {
         }
     }
 
+    /// The driver knows which Registers broke off.
+    pub(super) fn leave(&mut self) {
+        let entries = self.lists.iter().flatten();
+        let unknown = entries.filter(|entry| entry.unknown);
+        let in_doubt = unknown.map(|entry| entry.which).collect();
+        self.sim.leave_in_doubt(in_doubt);
+    }
+
     /// An operator removes an entry.
     pub(super) fn evict(&mut self, choice: usize) {
         let gateways = self.lists.len();
