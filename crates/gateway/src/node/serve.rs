@@ -56,8 +56,8 @@ pub(super) fn start(node: &Arc<Node>, life: &Arc<Life>, ports: Ports) {
 /// Accepts until the life ends; a frozen node leaves connections in the kernel's queue.
 async fn accept<S, F, B>(node: Arc<Node>, life: Arc<Life>, listener: TcpListener, serve: S)
 where
-    S: Fn(::http::Request<hyper::body::Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = ::http::Response<B>> + Send + 'static,
+    S: Fn(http::Request<hyper::body::Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = http::Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
         + Send
         + 'static,
@@ -83,8 +83,8 @@ where
 
 async fn connection<S, F, B>(node: Arc<Node>, life: Arc<Life>, stream: TcpStream, serve: S)
 where
-    S: Fn(::http::Request<hyper::body::Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = ::http::Response<B>> + Send + 'static,
+    S: Fn(http::Request<hyper::body::Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = http::Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
         + Send
         + 'static,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
+use http::HeaderMap;
 use prost_reflect::DynamicMessage;
 use tower_gwag_schema::graphql::{
     Destination, Field as SchemaField, FieldSource, Operation as Call, Target, Type,

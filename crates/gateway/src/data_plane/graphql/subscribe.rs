@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ::http::{self as http_types, HeaderValue};
 use futures_util::{SinkExt, StreamExt};
+use http::{HeaderValue, Uri};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -150,7 +150,7 @@ impl Execution {
                  Get {url:?}: {why}"
             )
         };
-        let uri: http_types::Uri = url.parse().map_err(|error| failed(format!("{error}")))?;
+        let uri: Uri = url.parse().map_err(|error| failed(format!("{error}")))?;
         let work = async {
             let stream = dial(&self.life.gate, &uri).await.map_err(|error| {
                 let target = uri.authority().map(ToString::to_string).unwrap_or_default();
