@@ -61,14 +61,14 @@ pub enum Severity {
 pub struct Finding {
     severity: Severity,
     rule: Rule,
-    service: Option<String>,
+    service: Option<Box<str>>,
     file: Option<Box<str>>,
     /// The line at fault, if it is known.
     excerpt: Option<Box<Excerpt>>,
     /// The JSON pointer into an OpenAPI document.
     pointer: Option<Box<str>>,
     message: String,
-    remedy: Option<String>,
+    remedy: Option<Box<str>>,
     /// The method that allows the rule.
     allowed_by: &'static str,
     /// If not 0, it stands for so many findings, of which only the rule is known.
@@ -149,7 +149,7 @@ impl Finding {
 
     #[doc(hidden)]
     pub fn help(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(redacted(&remedy.into()));
+        self.remedy = Some(redacted(&remedy.into()).into());
         self
     }
 
@@ -181,7 +181,7 @@ impl Finding {
 
     #[doc(hidden)]
     pub fn name(&mut self, service: &str) {
-        self.service = Some(service.to_owned());
+        self.service = Some(service.into());
     }
 
     /// Rewrites it for a build script: file names on disk, and the methods to call there.
@@ -202,7 +202,7 @@ impl Finding {
             self.file = Some(file.into());
         }
         self.message = with_options(&self.message);
-        self.remedy = self.remedy.as_deref().map(with_options);
+        self.remedy = self.remedy.as_deref().map(|it| with_options(it).into());
         self.allowed_by = COMMAND_LINE;
         self
     }

@@ -356,7 +356,7 @@ mod tests {
             ("{\"info\": {\"a\": 1, b: 2,\n  \"title\": 2}}", 2, 12),
             ("[ 1,\n x]", 1, 3),
         ] {
-            let locations = ["/info/title", "/0"].map(|it| Location::in_document(it));
+            let locations = ["/info/title", "/0"].map(Location::in_document);
             let found = excerpts(text, &locations)
                 .into_iter()
                 .flatten()
