@@ -17,7 +17,7 @@ enum Rest {
 }
 
 /// The first value of a body; `None` if there is none. What follows is not read.
-pub(in crate::data_plane) fn first(bytes: &[u8]) -> Result<Option<Value>, String> {
+pub(crate) fn first(bytes: &[u8]) -> Result<Option<Value>, String> {
     let mut reader = Reader {
         bytes,
         at: 0,
@@ -31,7 +31,7 @@ pub(in crate::data_plane) fn first(bytes: &[u8]) -> Result<Option<Value>, String
 }
 
 /// The only value of a text.
-pub(in crate::data_plane) fn whole(bytes: &[u8]) -> Result<Value, String> {
+pub(crate) fn whole(bytes: &[u8]) -> Result<Value, String> {
     let mut reader = Reader {
         bytes,
         at: 0,
@@ -300,14 +300,14 @@ impl Reader<'_> {
 /// The members of an object or the elements of an array, as written; `None` for another value. The
 /// text must be valid JSON.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::data_plane) enum Raw<'a> {
+pub(crate) enum Raw<'a> {
     Object(BTreeMap<String, &'a str>),
     Array(Vec<&'a str>),
     Other,
 }
 
 /// Splits a value, one level deep; the parts stay as written.
-pub(in crate::data_plane) fn apart(text: &str) -> Result<Raw<'_>, String> {
+pub(crate) fn apart(text: &str) -> Result<Raw<'_>, String> {
     let mut reader = Reader {
         bytes: text.as_bytes(),
         at: 0,
