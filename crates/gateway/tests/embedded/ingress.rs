@@ -359,3 +359,48 @@ async fn a_standalone_gateway_answers_every_path_with_graphql() {
         .1;
     assert_eq!(called, br#"{"data":{"__typename":"Query"}}"#);
 }
+
+/// A document of a few kilobytes may stand for more fields than anybody can compare or visit.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_document_keeps_the_gateway_busy() {
+    let (gateway, _caller) = gateway().await;
+    let url = gateway.http_url();
+    let fragments = |length: usize, of: fn(usize) -> String| {
+        let all: Vec<String> = (0..length).map(of).collect();
+        format!("{{__schema{{...F0}}}} {}", all.join(" "))
+    };
+    let doubled = |n| format!("fragment F{n} on __Schema {{...F{0} ...F{0}}}", n + 1);
+    let chained = |n| format!("fragment F{n} on __Schema {{...F{}}}", n + 1);
+    let end = |n| format!(" fragment F{n} on __Schema {{types{{name}}}}");
+    let wide = format!(
+        "{{{}}} fragment F on __Schema {{{}}}",
+        "__schema{...F} ".repeat(440),
+        "types{name} ".repeat(300_000)
+    );
+    let size = "with its fragments expanded";
+    for (what, document, expected) in [
+        ("twice each", fragments(60, doubled) + &end(60), size),
+        ("a chain", fragments(100_000, chained) + &end(100_000), size),
+        ("many with many", wide, size),
+        (
+            "one a thousand times",
+            format!("{{{}}}", "__schema{types{name}} ".repeat(3_000)),
+            "too many fields of one name",
+        ),
+        (
+            "arguments",
+            format!("{{__type({}){{name}}}}", "name:\"Query\" ".repeat(200_000)),
+            size,
+        ),
+        (
+            "one a hundred times",
+            format!("{{{}}}", "__schema{queryType{name}} ".repeat(100)),
+            r#"{"data":{"__schema":{"queryType":{"name":"Query"}}}}"#,
+        ),
+    ] {
+        let body = serde_json::json!({ "query": document }).to_string();
+        let (_, text) = soon(http(&url, "POST", "/api/graphql", &body)).await;
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains(expected), "{what}: {text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! GraphQL documents, and how they are printed for services. There is no literal `null`.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// A document: operations and fragments.
@@ -11,6 +12,8 @@ pub(super) struct Document {
     pub(super) other: Option<&'static str>,
     /// Whether each definition, in order, is an operation.
     pub(super) order: Vec<bool>,
+    /// The first fragment of each name.
+    names: HashMap<String, usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +138,19 @@ impl Field {
 }
 
 impl Document {
+    pub(super) fn add_fragment(&mut self, fragment: Fragment) {
+        let name = fragment.name.text.clone();
+        self.names.entry(name).or_insert(self.fragments.len());
+        self.fragments.push(fragment);
+    }
+
+    /// The index of the fragment with this name.
+    pub(super) fn number_of(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
     pub(super) fn fragment(&self, name: &str) -> Option<&Fragment> {
-        self.fragments.iter().find(|it| it.name.text == name)
+        self.fragments.get(self.number_of(name)?)
     }
 }
 

@@ -132,7 +132,7 @@ impl Parser<'_> {
                 let on = self.name()?;
                 let directives = self.directives()?;
                 let selections = self.selections()?;
-                document.fragments.push(Fragment {
+                document.add_fragment(Fragment {
                     at,
                     name,
                     on,

@@ -15,7 +15,7 @@ use super::super::{multipart, paths};
 use super::document::Document;
 use super::execute::{Execution, error_json};
 use super::parse::parse;
-use super::validate::{cycle, validate};
+use super::validate::{Unfit, fits, validate};
 use super::values::{Variables, given, variable};
 use super::{document, upload, websocket};
 use crate::http_port::HttpBody;
@@ -26,6 +26,10 @@ const MAX_BODY: usize = 10 << 20;
 
 /// The largest request with files, in bytes; a real gateway has no limit up to 40 MiB.
 const MAX_UPLOAD: usize = 64 << 20;
+
+/// Real gateways have no limit, and are busy for as long as it takes.
+const TOO_LARGE: &str = "The document is too large, with its fragments expanded, for the embedded \
+     gateway.";
 
 /// A GraphQL request.
 #[derive(Clone, Debug, Default)]
@@ -73,11 +77,16 @@ impl Asked {
         let Some(graph) = life.routes().graph() else {
             return Err(one("the gateway can make no schema of its services", &[]));
         };
-        if let Some(name) = cycle(&document) {
-            let reason =
-                format!("its validation does not end: the fragment {name} leads back to itself");
-            life.fatal.note(Ingress::GraphQl, "/api/graphql", &reason);
-            return Err(Refused::Fatal);
+        match fits(&document) {
+            Ok(()) => {}
+            Err(Unfit::Cycle(name)) => {
+                let reason = format!(
+                    "its validation does not end: the fragment {name} leads back to itself"
+                );
+                life.fatal.note(Ingress::GraphQl, "/api/graphql", &reason);
+                return Err(Refused::Fatal);
+            }
+            Err(Unfit::TooLarge) => return Err(one(TOO_LARGE, &[])),
         }
         let invalid = validate(&graph.schema, &document);
         if !invalid.is_empty() {

@@ -1,9 +1,10 @@
 //! Validates documents: the gateway's rules, in its order and with its texts.
 
+mod extent;
 mod overlap;
 mod variables;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use tower_gwag_schema::graphql::Schema;
 
@@ -14,8 +15,7 @@ use super::document::{
 use super::types::{self, FieldOf, Named, Wrapped};
 use super::values::{misfits, type_of};
 
-/// The most pairs of fields that are compared for conflicts.
-const MAX_PAIRS: usize = 100_000;
+pub(super) use extent::{Unfit, fits};
 
 /// The most errors that are reported.
 const MAX_ERRORS: usize = 100;
@@ -27,44 +27,19 @@ pub(super) struct Invalid {
     pub(super) places: Vec<usize>,
 }
 
-/// A fragment that spreads itself, directly or through others, if there is one.
-pub(super) fn cycle(document: &Document) -> Option<&str> {
-    fn spreads<'d>(selections: &'d [Selection], out: &mut Vec<&'d str>) {
-        for it in selections {
-            match it {
-                Selection::Field(field) => spreads(field.inner(), out),
-                Selection::Inline { selections, .. } => spreads(selections, out),
-                Selection::Spread { name, .. } => out.push(&name.text),
-            }
-        }
-    }
-    for fragment in &document.fragments {
-        let (mut seen, mut open) = (HashSet::new(), Vec::new());
-        spreads(&fragment.selections, &mut open);
-        while let Some(name) = open.pop() {
-            if name == fragment.name.text {
-                return Some(&fragment.name.text);
-            }
-            if seen.insert(name)
-                && let Some(next) = document.fragment(name)
-            {
-                spreads(&next.selections, &mut open);
-            }
-        }
-    }
-    None
-}
-
-/// Validates a document whose fragments form no cycle.
+/// Validates a document that [`fits`].
 pub(super) fn validate(schema: &Schema, document: &Document) -> Vec<Invalid> {
     let mut rules = Rules {
         schema,
         document,
         out: Vec::new(),
         usages: Vec::new(),
-        pairs: 0,
+        work: 0,
     };
     rules.document();
+    if rules.is_exhausted() {
+        rules.wrong(overlap::TOO_MUCH, &[]);
+    }
     rules.out.truncate(MAX_ERRORS);
     rules.out
 }
@@ -77,7 +52,8 @@ struct Rules<'a> {
     document: &'a Document,
     out: Vec<Invalid>,
     usages: Vec<Usage<'a>>,
-    pairs: usize,
+    /// What the comparison of fields has cost so far.
+    work: usize,
 }
 
 fn root<'s>(schema: &'s Schema, kind: OperationKind) -> Option<Named<'s>> {
@@ -149,8 +125,8 @@ impl<'a> Rules<'a> {
         let document = self.document;
         let (mut operations, mut fragments) =
             (document.operations.iter(), document.fragments.iter());
-        let mut names: Vec<(&str, usize)> = Vec::new();
-        let mut fragment_names: Vec<(&str, usize)> = Vec::new();
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        let mut fragment_names: HashMap<&str, usize> = HashMap::new();
         for is_operation in &document.order {
             if *is_operation {
                 let Some(operation) = operations.next() else {
@@ -163,13 +139,13 @@ impl<'a> Rules<'a> {
                 // Operations without a name share the empty one (new-graphql-doc-52).
                 let name = operation.name.as_ref();
                 let (name, at) = name.map_or(("", operation.at), |it| (&*it.text, it.at));
-                match names.iter().find(|(known, _)| *known == name) {
-                    Some((_, first)) => {
+                match names.get(name) {
+                    Some(first) => {
                         let text = format!("There can only be one operation named \"{name}\".");
                         let places = [*first, at];
                         self.wrong(text, &places);
                     }
-                    None => names.push((name, at)),
+                    None => drop(names.insert(name, at)),
                 }
                 self.operation(operation);
             } else {
@@ -186,14 +162,14 @@ impl<'a> Rules<'a> {
                     self.wrong(text, &[fragment.on.at]);
                 }
                 let name = &fragment.name;
-                match fragment_names.iter().find(|(known, _)| *known == name.text) {
-                    Some((_, first)) => {
+                match fragment_names.get(&*name.text) {
+                    Some(first) => {
                         let text =
                             format!("There can only be one fragment named \"{}\".", name.text);
                         let places = [*first, name.at];
                         self.wrong(text, &places);
                     }
-                    None => fragment_names.push((&name.text, name.at)),
+                    None => drop(fragment_names.insert(&name.text, name.at)),
                 }
                 self.known_type(&fragment.on.text, fragment.on.at);
                 self.directives(&fragment.directives, "FRAGMENT_DEFINITION");
@@ -242,7 +218,7 @@ impl<'a> Rules<'a> {
     }
 
     fn operation(&mut self, operation: &'a Operation) {
-        let mut names: Vec<(&str, usize)> = Vec::new();
+        let mut names: HashMap<&str, usize> = HashMap::new();
         for variable in &operation.variables {
             let of = type_of(self.schema, &variable.of);
             if let (Some(of), Some(default)) = (of, &variable.default) {
@@ -266,8 +242,8 @@ impl<'a> Rules<'a> {
                     }
                 }
             }
-            match names.iter().find(|(known, _)| *known == variable.name) {
-                Some((_, first)) => {
+            match names.get(&*variable.name) {
+                Some(first) => {
                     let text = format!(
                         "There can only be one variable named \"{}\".",
                         variable.name
@@ -275,7 +251,7 @@ impl<'a> Rules<'a> {
                     let places = [*first, variable.at + 1];
                     self.wrong(text, &places);
                 }
-                None => names.push((&variable.name, variable.at + 1)),
+                None => drop(names.insert(&variable.name, variable.at + 1)),
             }
             let named = variable.of.named();
             if let Some(of) = of.filter(|it| !it.named.is_input()) {
@@ -340,18 +316,18 @@ impl<'a> Rules<'a> {
     }
 
     fn unique(&mut self, arguments: &'a [Argument]) {
-        let mut seen: Vec<&Argument> = Vec::new();
+        let mut seen: HashMap<&str, usize> = HashMap::new();
         for argument in arguments {
-            match seen.iter().find(|it| it.name.text == argument.name.text) {
+            match seen.get(&*argument.name.text) {
                 Some(first) => {
                     let text = format!(
                         "There can be only one argument named \"{}\".",
                         argument.name.text
                     );
-                    let places = [first.name.at, argument.name.at];
+                    let places = [*first, argument.name.at];
                     self.wrong(text, &places);
                 }
-                None => seen.push(argument),
+                None => drop(seen.insert(&argument.name.text, argument.name.at)),
             }
         }
     }
@@ -374,18 +350,18 @@ impl<'a> Rules<'a> {
         match value {
             LiteralValue::List(all) => all.iter().for_each(|it| self.input_fields(&it.value)),
             LiteralValue::Object(all) => {
-                let mut seen: Vec<&Argument> = Vec::new();
+                let mut seen: HashMap<&str, usize> = HashMap::new();
                 for it in all {
-                    match seen.iter().find(|known| known.name.text == it.name.text) {
+                    match seen.get(&*it.name.text) {
                         Some(first) => {
                             let text = format!(
                                 "There can be only one input field named \"{}\".",
                                 it.name.text
                             );
-                            let places = [first.name.at, it.name.at];
+                            let places = [*first, it.name.at];
                             self.wrong(text, &places);
                         }
-                        None => seen.push(it),
+                        None => drop(seen.insert(&it.name.text, it.name.at)),
                     }
                     self.input_fields(&it.value.value);
                 }

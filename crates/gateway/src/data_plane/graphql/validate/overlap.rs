@@ -4,17 +4,29 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::document::{Field, Selection, print_value};
 use super::super::types::{self, Named};
-use super::{MAX_PAIRS, Rules};
+use super::Rules;
+
+/// The most that is compared, in fields that are looked at: with many of one name, each is compared
+/// with each, and so is what is in them.
+const MAX_WORK: usize = 1_000_000;
+
+/// Bytes of arguments that are as much work as a field.
+const BYTES: usize = 16;
+
+pub(super) const TOO_MUCH: &str =
+    "The document has too many fields of one name for the embedded gateway.";
 
 impl<'a> Rules<'a> {
     pub(super) fn overlapping(&mut self, of: Named<'a>, selections: &'a [Selection]) {
-        let mut fields = Vec::new();
-        self.gather(of, selections, &mut fields, &mut HashSet::new());
+        if self.is_exhausted() {
+            return;
+        }
+        let fields = self.gathered(of, selections);
         let groups = by_key(&fields);
         for (n, first) in fields.iter().enumerate() {
             let group = of_key(&groups, first);
             for at in &group[group.partition_point(|at| *at <= n)..] {
-                if self.pairs > MAX_PAIRS {
+                if self.is_exhausted() {
                     return;
                 }
                 let second = &fields[*at];
@@ -33,6 +45,21 @@ impl<'a> Rules<'a> {
                 }
             }
         }
+    }
+
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.work > MAX_WORK
+    }
+
+    fn gathered(
+        &mut self,
+        of: Named<'a>,
+        selections: &'a [Selection],
+    ) -> Vec<(Named<'a>, &'a Field)> {
+        let mut fields = Vec::new();
+        self.gather(of, selections, &mut fields, &mut HashSet::new());
+        self.work += fields.len();
+        fields
     }
 
     fn gather(
@@ -72,8 +99,8 @@ impl<'a> Rules<'a> {
         (of, one): &(Named<'a>, &'a Field),
         (other_of, other): &(Named<'a>, &'a Field),
     ) -> Option<(String, Vec<usize>, Vec<usize>)> {
-        self.pairs += 1;
-        if self.pairs > MAX_PAIRS || std::ptr::eq(*one, *other) {
+        self.work += 1;
+        if self.is_exhausted() || std::ptr::eq(*one, *other) {
             return None;
         }
         let is_exclusive = of.name() != other_of.name() && of.is_object() && other_of.is_object();
@@ -87,7 +114,11 @@ impl<'a> Rules<'a> {
                 all.map(|it| (it.name.text.clone(), print_value(&it.value.value)))
                     .collect::<BTreeSet<_>>()
             };
-            if shown(one) != shown(other) {
+            let (ones, others) = (shown(one), shown(other));
+            let texts = ones.iter().chain(&others);
+            let bytes: usize = texts.map(|(name, value)| name.len() + value.len()).sum();
+            self.work += bytes / BYTES;
+            if ones != others {
                 return Some((
                     "they have differing arguments".to_owned(),
                     Vec::new(),
@@ -116,23 +147,18 @@ impl<'a> Rules<'a> {
             );
             return Some((why, Vec::new(), Vec::new()));
         }
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        self.gather(first.of.named, one.inner(), &mut left, &mut HashSet::new());
-        self.gather(
-            second.of.named,
-            other.inner(),
-            &mut right,
-            &mut HashSet::new(),
-        );
+        let left = self.gathered(first.of.named, one.inner());
+        let right = self.gathered(second.of.named, other.inner());
         let (mut whys, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let groups = by_key(&right);
         'all: for a in &left {
             for at in of_key(&groups, a) {
-                if self.pairs > MAX_PAIRS {
+                if self.is_exhausted() {
                     break 'all;
                 }
                 let b = &right[*at];
                 if let Some((why, more, most)) = self.conflict(a, b) {
+                    self.work += why.len() / BYTES + more.len() + most.len();
                     whys.push(format!(
                         "subfields \"{}\" conflict because {why}",
                         a.1.key()

@@ -1,6 +1,6 @@
 //! Variables: they are declared once, used, and of types that fit where they are used.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::document::{Argument, Directive, LiteralValue, Operation, Selection};
 use super::super::types::{self, Named, Wrapped};
@@ -16,8 +16,12 @@ impl<'a> Rules<'a> {
         let mut seen = HashSet::new();
         self.uses(of, &operation.selections, &mut seen);
         let usages = std::mem::take(&mut self.usages);
+        let mut declared = HashMap::new();
+        for variable in &operation.variables {
+            declared.entry(variable.name.as_str()).or_insert(variable);
+        }
         for (name, at, _) in &usages {
-            if !operation.variables.iter().any(|it| it.name == *name) {
+            if !declared.contains_key(name.as_str()) {
                 let text = match &operation.name {
                     Some(own) => format!(
                         "Variable \"${name}\" is not defined by operation \"{}\".",
@@ -28,8 +32,9 @@ impl<'a> Rules<'a> {
                 self.wrong(text, &[*at, operation.at]);
             }
         }
+        let used: HashSet<&str> = usages.iter().map(|(name, ..)| name.as_str()).collect();
         for variable in &operation.variables {
-            if !usages.iter().any(|(name, ..)| *name == variable.name) {
+            if !used.contains(variable.name.as_str()) {
                 let text = match &operation.name {
                     Some(own) => {
                         format!(
@@ -42,9 +47,9 @@ impl<'a> Rules<'a> {
                 self.wrong(text, &[variable.at]);
             }
         }
-        for (name, at, expected) in usages {
-            let variable = operation.variables.iter().find(|it| it.name == name);
-            let (Some(variable), Some(expected)) = (variable, expected) else {
+        for (name, at, expected) in &usages {
+            let variable = declared.get(name.as_str());
+            let (Some(variable), Some(expected)) = (variable, *expected) else {
                 continue;
             };
             let Some(of) = type_of(self.schema, &variable.of) else {
@@ -60,7 +65,7 @@ impl<'a> Rules<'a> {
                     of.show(),
                     expected.show()
                 );
-                self.wrong(text, &[variable.at, at]);
+                self.wrong(text, &[variable.at, *at]);
             }
         }
     }
