@@ -266,6 +266,26 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Whether a byte may come after another one in JSON, blanks left out. In YAML a value may be
+    /// empty, or go on with another word: whoever took the next text for its own would be off by one.
+    fn may_follow(&self, before: u8, next: u8) -> bool {
+        let begins = matches!(before, b'{' | b'[' | b',');
+        match (next, self.open.last()) {
+            (b' ' | b'\t' | b'\n' | b'\r', _) => true,
+            (b',', open) => open.is_some_and(|it| it.key.is_none()) && !begins,
+            (b':', open) => open.is_some_and(|it| it.key.is_some()) && before == b'"',
+            (b'}', open) => {
+                open.is_some_and(|it| it.next.is_none() && it.key.is_none()) && before != b','
+            }
+            (b']', open) => open.is_some_and(|it| it.next.is_some()) && before != b',',
+            (_, None) => begins,
+            (_, Some(Open { next: Some(_), .. })) => begins,
+            (_, Some(Open { key: Some(_), .. })) => before == b':',
+            // A key.
+            (_, Some(_)) => begins && next == b'"',
+        }
+    }
+
     /// Reads JSON; `None` if the text is none, as far as it was read.
     fn json(&mut self, text: &str) -> Option<()> {
         let bytes = text.as_bytes();
@@ -275,8 +295,15 @@ impl Search<'_> {
             return None;
         }
         let mut at = text.len() - unmarked.len();
+        let mut before = b'{';
         while let Some(first) = bytes.get(at) {
             let start = at;
+            if !self.may_follow(before, *first) {
+                return None;
+            }
+            if !first.is_ascii_whitespace() {
+                before = *first;
+            }
             let told = match first {
                 b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {
                     at += 1;
@@ -307,6 +334,14 @@ impl Search<'_> {
                     let length = bytes[start..].iter().take_while(|it| is_word(it)).count();
                     at += length - 1;
                     let word = &text[start..=at];
+                    // YAML's values may have several words.
+                    let mut rest = bytes[at + 1..].iter();
+                    if rest
+                        .find(|it| !it.is_ascii_whitespace())
+                        .is_some_and(|it| !b",}]".contains(it))
+                    {
+                        return None;
+                    }
                     let is_name = !word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
                     if is_name && !matches!(word, "true" | "false" | "null") {
                         return None;
@@ -363,6 +398,44 @@ mod tests {
                 .next()
                 .unwrap();
             assert_eq!((found.line, found.column), (line, column), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_in_yaml_that_resembles_json_are_right_or_absent() {
+        for (text, pointer, expected) in [
+            ("{a: 1 2, b: 3}", "/b", Some("3")),
+            ("{\"a\": 1 2, \"b\": 3 4, \"c\": 5}", "/c", Some("5")),
+            ("{\"a\": 1 2}", "/a", Some("1 2")),
+            ("{\"a\": 1\n 2, \"2\": 3, \"3\": 4}", "/2", Some("3")),
+            ("{\"a\": , \"b\": 1, \"c\": 2}", "/c", Some("2")),
+            ("{\"a\":, \"b\": \"c\", \"c\": \"x\"}", "/c", Some("\"x\"")),
+            ("{\"a\": , b, \"c\": 2}", "/c", Some("2")),
+            ("{\"a\", \"b\": \"c\", \"c\": \"x\"}", "/c", Some("\"x\"")),
+            ("[1 2, 3 4, 5]", "/1", Some("3 4")),
+            ("[1 2, 3 4, 5]", "/3", None),
+            ("[\"a\": 1, 2]", "/1", Some("2")),
+            ("[1, 2, ]", "/1", Some("2")),
+            ("{true: 1, \"b\": 2}", "/b", Some("2")),
+            ("{\"a\": true false, \"b\": 2}", "/b", Some("2")),
+            ("{\"a\": 1 # \"b\": 7\n, \"b\": 2}", "/b", Some("2")),
+            (
+                "{\"a\": [1, {\"x\": -1.5e3}], \"b\": {}, \"c\": 2}",
+                "/c",
+                Some("2"),
+            ),
+            ("{\"a\": [[], [1, 2]], \"b\": 2}", "/a/1/1", Some("2")),
+        ] {
+            let found = excerpts(text, &[Location::in_document(pointer)]);
+            let shown = found[0].as_ref().map(|it| {
+                let line = text.lines().nth(it.line - 1).unwrap();
+                &line[it.column - 1..]
+            });
+            let is_right = match (shown, expected) {
+                (Some(shown), Some(expected)) => shown.starts_with(expected),
+                (shown, expected) => shown == expected,
+            };
+            assert!(is_right, "{text} {pointer}: {shown:?}");
         }
     }
 }
