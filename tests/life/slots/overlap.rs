@@ -105,6 +105,7 @@ async fn the_older_build_steps_aside_and_is_back_when_the_newer_one_goes() {
     new.stop().await;
     until_state(&old.registration, State::Routed).await;
     caller.answered().await;
+    swaps.until(2).await;
     let (unserved, failed, calls) = caller.unserved();
     let swaps = swaps.count();
     println!("roll-back: {unserved:?} unserved, {failed} of {calls} failed, {swaps} swaps");

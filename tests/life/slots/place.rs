@@ -328,12 +328,22 @@ impl Swaps {
 
     pub(crate) fn count(self) -> usize {
         self.task.abort();
-        self.seen
-            .lock()
-            .expect("no panic")
-            .hashes
-            .len()
-            .saturating_sub(1)
+        self.so_far()
+    }
+
+    fn so_far(&self) -> usize {
+        let seen = self.seen.lock().expect("no panic");
+        seen.hashes.len().saturating_sub(1)
+    }
+
+    /// Waits until so many were seen: the last look may be a while ago.
+    pub(crate) async fn until(&self, count: usize) {
+        within(&format!("{count} swaps"), async {
+            while self.so_far() < count {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
 
     /// How often, and the most that may be: a beat of the old build that crosses the Register of the
