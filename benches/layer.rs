@@ -3,79 +3,196 @@
 //! `cargo bench --bench layer`: side by side, without a layer, with one that does nothing, with
 //! tower-http's `InFlightRequestsLayer`, and with ours: instructions (callgrind) and allocations
 //! (memcheck), which are skipped where valgrind is not installed, and time as a ratio, because times
-//! depend on the machine. The allocator is the one that users have: one that counts would itself be
-//! counted. What is counted is the server, on one thread, over memory instead of a socket, together
-//! with a client that sends bytes and looks for the end of the answer; the last case has a socket, the
-//! wrapped listener and the layer.
+//! depend on the machine.
 //!
-//! Ends with an error where a bound is exceeded.
-
-#[path = "layer/cases.rs"]
-mod cases;
-#[path = "layer/http2.rs"]
-mod http2;
+//! Each server with each layer is a program of its own (`layer/program.rs`), as a user's is: where
+//! several are one program, the compiler inlines less of each, and a layer that does nothing has cost
+//! 500 instructions. What it inlines is still its choice, so that the programs are built in three ways,
+//! and a bound must be met in each of them.
+//!
+//! What is counted is the server, on one thread, over memory instead of a socket, together with a
+//! client that sends bytes and looks for the end of the answer; the last case has a socket, the wrapped
+//! listener and the layer. The allocator is the one that users have: one that counts would itself be
+//! counted.
+//!
+//! Ends with an error where a bound is exceeded. `-- WORD` runs only the cases whose names have it.
 
 use std::error::Error;
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-use cases::{CASES, Case, Run, Variant};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Calls in one measurement of instructions, and measurements, of which the one in the middle counts:
 /// hash maps and tokio's `select!` are seeded by chance.
 const COUNTED: usize = 500;
-const SAMPLES: usize = 9;
-/// Before they are counted: connections, buffers and caches are made.
-const WARM: usize = 100;
-/// Calls in one measurement of time, and measurements, of which the fastest counts.
-const TIMED: usize = 2_000;
-const ROUNDS: usize = 15;
+const SAMPLES: usize = 5;
+
+struct Case {
+    name: &'static str,
+    /// A server of `layer/servers.rs`, and how it is called.
+    server: &'static str,
+    call: &'static str,
+    layers: &'static [&'static str],
+    limit: Limit,
+}
+
+/// The bounds of ours.
+#[derive(Clone, Copy, Default)]
+struct Limit {
+    instructions_over_none: Option<f64>,
+    times_identity: Option<f64>,
+    /// No more than with this layer.
+    allocations_of: Option<&'static str>,
+}
+
+const NONE: &str = "none";
+const IDENTITY: &str = "identity";
+const IN_FLIGHT: &str = "in-flight-requests";
+const OURS: &str = "ours";
+const ALL: &[&str] = &[NONE, IDENTITY, IN_FLIGHT, OURS];
+
+const READY: Limit = Limit {
+    instructions_over_none: Some(350.0),
+    times_identity: None,
+    allocations_of: Some(NONE),
+};
+const TONIC: Limit = Limit {
+    instructions_over_none: Some(500.0),
+    times_identity: None,
+    allocations_of: Some(NONE),
+};
+const AXUM: Limit = Limit {
+    instructions_over_none: None,
+    times_identity: Some(1.04),
+    allocations_of: Some(IN_FLIGHT),
+};
+/// Only shown.
+const SHOWN: Limit = Limit {
+    instructions_over_none: None,
+    times_identity: None,
+    allocations_of: None,
+};
+
+const CASES: &[Case] = &[
+    Case {
+        name: "a ready service, GET over HTTP/1",
+        server: "ready",
+        call: "get",
+        layers: ALL,
+        limit: READY,
+    },
+    Case {
+        name: "a ready service, gRPC",
+        server: "ready",
+        call: "grpc",
+        layers: ALL,
+        limit: READY,
+    },
+    Case {
+        name: "tonic, unary",
+        server: "tonic",
+        call: "unary",
+        layers: ALL,
+        limit: TONIC,
+    },
+    Case {
+        name: "tonic, a stream of ten",
+        server: "tonic",
+        call: "stream",
+        layers: ALL,
+        limit: TONIC,
+    },
+    Case {
+        name: "axum's router, without a server",
+        server: "router",
+        call: "get",
+        layers: ALL,
+        limit: SHOWN,
+    },
+    Case {
+        name: "axum, HTTP/1",
+        server: "http1",
+        call: "get",
+        layers: ALL,
+        limit: AXUM,
+    },
+    Case {
+        name: "axum, HTTP/2",
+        server: "http2",
+        call: "get",
+        layers: ALL,
+        limit: AXUM,
+    },
+    Case {
+        name: "axum::serve over a socket, HTTP/1; ours with the wrapped listener",
+        server: "socket",
+        call: "get",
+        layers: &[NONE, OURS],
+        limit: SHOWN,
+    },
+];
+
+/// A way of building the programs.
+struct Build {
+    name: &'static str,
+    /// Arguments of rustc.
+    arguments: &'static [&'static str],
+    /// Everything is measured; otherwise what bounds of instructions need.
+    is_users: bool,
+}
+
+const BUILDS: &[Build] = &[
+    Build {
+        name: "release",
+        arguments: &[],
+        is_users: true,
+    },
+    Build {
+        name: "one codegen unit",
+        arguments: &["-Ccodegen-units=1"],
+        is_users: false,
+    },
+    Build {
+        name: "with more code",
+        arguments: &["--cfg=more_code"],
+        is_users: false,
+    },
+];
 
 fn main() -> Result<(), BoxError> {
-    let mut arguments = std::env::args().skip(1);
-    if let (Some("run"), Some(case), Some(variant), Some(calls)) = (
-        arguments.next().as_deref(),
-        arguments.next(),
-        arguments.next(),
-        arguments.next(),
-    ) {
-        let case = CASES
-            .iter()
-            .find(|it| it.name == case)
-            .ok_or("no such case")?;
-        let variants = case.variants.iter();
-        let mut variants = variants.filter(|it| it.name() == variant);
-        let variant = variants.next().ok_or("no such variant")?;
-        let mut run = (case.prepare)(*variant);
-        run(WARM);
-        counted_calls(&mut run, calls.parse()?);
-        return Ok(());
-    }
     let counts = Command::new("valgrind").arg("--version").output().is_ok();
     if !counts {
         println!("valgrind is not installed: instructions and allocations are not counted");
     }
     let mut exceeded = Vec::new();
     let only = std::env::args().nth(1).filter(|it| !it.starts_with('-'));
-    for case in CASES {
-        if only.as_ref().is_some_and(|only| !case.name.contains(only)) {
-            continue;
-        }
-        println!("\n{}", case.name);
-        let rows: Vec<Row> = case
-            .variants
-            .iter()
-            .map(|variant| Row::measure(case, *variant, counts))
-            .collect::<Result<_, _>>()?;
-        for row in &rows {
-            println!("  {}", row.show(&rows[0]));
-        }
-        for bound in bounds(case, &rows, counts) {
-            println!("  {bound}");
-            if !bound.is_met() {
-                exceeded.push(format!("{}: {bound}", case.name));
+    let is_chosen = |case: &&Case| only.as_ref().is_none_or(|it| case.name.contains(it));
+    for case in CASES.iter().filter(is_chosen) {
+        for build in BUILDS {
+            let layers = match build.is_users {
+                true => case.layers,
+                false if counts => case.limit.compared(),
+                false => &[],
+            };
+            if layers.is_empty() {
+                continue;
+            }
+            println!("\n{}; {}", case.name, build.name);
+            let rows: Vec<Row> = layers
+                .iter()
+                .map(|layer| Row::measure(case, build, layer, counts))
+                .collect::<Result<_, _>>()?;
+            for row in &rows {
+                println!("  {}", row.show(&rows[0]));
+            }
+            for bound in bounds(&case.limit, &rows) {
+                println!("  {bound}");
+                if !bound.is_met() {
+                    exceeded.push(format!("{}; {}: {bound}", case.name, build.name));
+                }
             }
         }
     }
@@ -86,58 +203,100 @@ fn main() -> Result<(), BoxError> {
     }
 }
 
-/// One line of the table.
+// === impl Limit ===
+
+impl Limit {
+    /// The layers whose instructions are compared.
+    fn compared(&self) -> &'static [&'static str] {
+        match (self.instructions_over_none, self.times_identity) {
+            (Some(_), _) => &[NONE, OURS],
+            (None, Some(_)) => &[IDENTITY, OURS],
+            (None, None) => &[],
+        }
+    }
+}
+
+/// Builds a server with a layer, as `cargo build --release` does.
+fn program(case: &Case, build: &Build, layer: &str) -> Result<PathBuf, BoxError> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "rustc",
+            "--quiet",
+            "--profile=bench",
+            "--bench=layer_program",
+        ])
+        .args(["--message-format=json", "--", "--cfg=one_server"])
+        .arg(format!("--cfg=server=\"{}\"", case.server))
+        .arg(format!("--cfg=layer=\"{layer}\""))
+        .args(build.arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    let messages = String::from_utf8(output.stdout)?;
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(message.get("executable")?.as_str()?.into())
+    });
+    let executable = executables.next_back();
+    executable.ok_or_else(|| format!("not built: {}\n{messages}", output.status).into())
+}
+
+/// One line of the table. What was not measured is `None`.
 struct Row {
-    variant: Variant,
+    layer: &'static str,
     /// Per call.
     instructions: Option<f64>,
     allocations: Option<f64>,
-    time: Duration,
+    time: Option<Duration>,
 }
 
 // === impl Row ===
 
 impl Row {
-    fn measure(case: &Case, variant: Variant, counts: bool) -> Result<Self, BoxError> {
-        let mut run = (case.prepare)(variant);
-        // Warm: connections, buffers and caches are made.
-        run(TIMED / 4);
-        let mut time = Duration::MAX;
-        for _ in 0..ROUNDS {
-            let start = Instant::now();
-            run(TIMED);
-            time = time.min(start.elapsed());
+    fn measure(
+        case: &Case,
+        build: &Build,
+        layer: &'static str,
+        counts: bool,
+    ) -> Result<Self, BoxError> {
+        let program = program(case, build, layer)?;
+        let (mut allocated, mut time) = (None, None);
+        if build.is_users {
+            time = Some(timed(&program, case.call)?);
+            allocated = counts
+                .then(|| allocations(&program, case.call))
+                .transpose()?;
         }
-        let (instructions, allocations) = match counts {
-            true => (
-                Some(instructions(case.name, variant)?),
-                Some(allocations(case.name, variant)?),
-            ),
-            false => (None, None),
-        };
+        let counted = counts.then(|| instructions(&program, case.call));
         Ok(Self {
-            variant,
-            instructions,
-            allocations,
-            time: time / u32::try_from(TIMED)?,
+            layer,
+            instructions: counted.transpose()?,
+            allocations: allocated,
+            time,
         })
     }
 
     fn show(&self, first: &Self) -> String {
-        let counted = match (self.instructions, first.instructions, self.allocations) {
-            (Some(ours), Some(first), Some(allocations)) => format!(
-                "{ours:>9.0} instructions ({:>+6.0}), {allocations:>6.2} allocations",
-                ours - first
-            ),
-            _ => "not counted".to_owned(),
-        };
-        format!(
-            "{:<20} {counted}, time x {:.3} ({:?})",
-            self.variant.name(),
-            self.time.as_secs_f64() / first.time.as_secs_f64(),
-            self.time,
-        )
+        let mut all = Vec::new();
+        if let (Some(own), Some(first)) = (self.instructions, first.instructions) {
+            all.push(format!("{own:>9.0} instructions ({:>+6.0})", own - first));
+        }
+        if let Some(count) = self.allocations {
+            all.push(format!("{count:>6.2} allocations"));
+        }
+        if let (Some(own), Some(first)) = (self.time, first.time) {
+            let times = own.as_secs_f64() / first.as_secs_f64();
+            all.push(format!("time x {times:.3} ({own:?})"));
+        }
+        format!("{:<20} {}", self.layer, all.join(", "))
     }
+}
+
+fn timed(program: &Path, call: &str) -> Result<Duration, BoxError> {
+    let output = Command::new(program).args(["time", call]).output()?;
+    let nanoseconds = String::from_utf8(output.stdout)?.trim().parse();
+    let nanoseconds = nanoseconds.map_err(|_| String::from_utf8_lossy(&output.stderr))?;
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "small numbers")]
@@ -145,25 +304,17 @@ fn per_call(count: u64) -> f64 {
     count as f64 / COUNTED as f64
 }
 
-/// Only what runs in here is counted.
-#[inline(never)]
-fn counted_calls(run: &mut Run, calls: usize) {
-    run(calls);
-    // Something to return to: a jump to `run` would not be in here.
-    std::hint::black_box(());
-}
-
 /// What valgrind says of so many calls.
 fn valgrind(
-    case: &str,
-    variant: Variant,
+    program: &Path,
+    call: &str,
     calls: usize,
     options: &[&str],
 ) -> Result<String, BoxError> {
     let output = Command::new("valgrind")
         .args(options)
-        .arg(std::env::current_exe()?)
-        .args(["run", case, variant.name(), &calls.to_string()])
+        .arg(program)
+        .args(["count", call, &calls.to_string()])
         .output()?;
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -181,7 +332,7 @@ fn number(text: &str, before: &str) -> Result<u64, BoxError> {
     number.ok_or_else(|| text.into())
 }
 
-fn instructions(case: &str, variant: Variant) -> Result<f64, BoxError> {
+fn instructions(program: &Path, call: &str) -> Result<f64, BoxError> {
     let options = [
         "--tool=callgrind",
         "--callgrind-out-file=/dev/null",
@@ -189,15 +340,15 @@ fn instructions(case: &str, variant: Variant) -> Result<f64, BoxError> {
         "--toggle-collect=*counted_calls*",
     ];
     let mut counts = (0..SAMPLES)
-        .map(|_| number(&valgrind(case, variant, COUNTED, &options)?, "Collected :"))
+        .map(|_| number(&valgrind(program, call, COUNTED, &options)?, "Collected :"))
         .collect::<Result<Vec<_>, _>>()?;
     counts.sort_unstable();
     Ok(per_call(counts[SAMPLES / 2]))
 }
 
-fn allocations(case: &str, variant: Variant) -> Result<f64, BoxError> {
+fn allocations(program: &Path, call: &str) -> Result<f64, BoxError> {
     let options = ["--tool=memcheck", "--leak-check=no"];
-    let after = |calls| number(&valgrind(case, variant, calls, &options)?, "heap usage:");
+    let after = |calls| number(&valgrind(program, call, calls, &options)?, "heap usage:");
     // A connection may have more or less on its heap at the end.
     Ok(per_call(after(COUNTED)?.saturating_sub(after(0)?)))
 }
@@ -218,8 +369,8 @@ impl Bound {
     }
 }
 
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, most) = (self.what, self.most);
         match self.is {
             Some(is) if self.is_met() => write!(f, "{what}: {is:.3}, at most {most:.3}: met"),
@@ -229,37 +380,32 @@ impl std::fmt::Display for Bound {
     }
 }
 
-fn bounds(case: &Case, rows: &[Row], counts: bool) -> Vec<Bound> {
-    let row = |variant| rows.iter().find(|row| row.variant == variant);
-    let instructions = |variant| row(variant).and_then(|row| row.instructions);
-    let Some(ours) = row(Variant::Ours) else {
-        return Vec::new();
-    };
+fn bounds(limit: &Limit, rows: &[Row]) -> Vec<Bound> {
+    let row = |layer| rows.iter().find(|row| row.layer == layer);
+    let instructions = |layer| row(layer).and_then(|row| row.instructions);
+    let ours = instructions(OURS);
     let mut bounds = Vec::new();
-    let limit = &case.limit;
     if let Some(most) = limit.instructions_over_none {
-        let none = instructions(Variant::None);
-        let is = ours.instructions.zip(none).map(|(ours, none)| ours - none);
+        let is = ours.zip(instructions(NONE));
         bounds.push(Bound {
             what: "instructions more than without a layer",
-            is: is.filter(|_| counts),
+            is: is.map(|(ours, none)| ours - none),
             most,
         });
     }
     if let Some(most) = limit.times_identity {
-        let identity = instructions(Variant::Identity);
-        let is = ours.instructions.zip(identity).map(|(ours, it)| ours / it);
+        let is = ours.zip(instructions(IDENTITY));
         bounds.push(Bound {
             what: "times the instructions of an identity layer",
-            is: is.filter(|_| counts),
+            is: is.map(|(ours, identity)| ours / identity),
             most,
         });
     }
-    let other = row(limit.allocations_of).and_then(|row| row.allocations);
-    if let (true, Some(most)) = (limit.allocations, other) {
+    let other = limit.allocations_of.and_then(row);
+    if let Some(most) = other.and_then(|row| row.allocations) {
         bounds.push(Bound {
             what: "allocations",
-            is: ours.allocations,
+            is: row(OURS).and_then(|row| row.allocations),
             // A timer or the clock of the date header makes one now and then.
             most: most + 0.05,
         });

@@ -4,7 +4,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::Runtime;
 
-use super::cases::Run;
+use super::Run;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

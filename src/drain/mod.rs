@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use in_flight::Prefixes;
-pub(crate) use in_flight::{InFlight, InFlightGuard, Inside, Protocol};
+pub(crate) use in_flight::{Arrival, InFlight, InFlightGuard, Inside, Protocol};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 pub(crate) use opening::OpeningReader;
 pub(crate) use sever::Severer;

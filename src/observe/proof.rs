@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use http::{HeaderMap, Request, header};
+use http::{Extensions, HeaderMap, Method, Request, Uri, Version, header};
 use tokio::sync::Notify;
 
 use crate::observe::peers::Peers;
@@ -33,6 +33,16 @@ pub(crate) struct Callers {
     pub(crate) hosts: Vec<IpAddr>,
     /// The advertised address is the bound one.
     pub(crate) is_bound: bool,
+}
+
+/// The head of a request, whatever the type of its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) extensions: &'a Extensions,
 }
 
 const PHASE: u64 = 3;
@@ -97,23 +107,23 @@ impl Proof {
 
     /// Costs a single load if there is nothing to prove.
     #[inline]
-    pub(crate) fn saw_call<B>(&self, request: &Request<B>, is_grpc: bool) {
+    pub(crate) fn saw_call(&self, head: &Head<'_>, is_grpc: bool) {
         let state = self.state.load(Ordering::Acquire);
         if state & PHASE == AWAITED {
-            self.look_at(state, request, is_grpc);
+            self.look_at(state, head, is_grpc);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn look_at<B>(&self, state: u64, request: &Request<B>, is_grpc: bool) {
-        if looks_like_a_gateway(request.headers(), is_grpc) {
-            self.saw_likely_call(state, request);
+    fn look_at(&self, state: u64, head: &Head<'_>, is_grpc: bool) {
+        if looks_like_a_gateway(head.headers, is_grpc) {
+            self.saw_likely_call(state, head);
         }
     }
 
-    fn saw_likely_call<B>(&self, state: u64, request: &Request<B>) {
-        if is_of_the_server(request.uri().path()) {
+    fn saw_likely_call(&self, state: u64, head: &Head<'_>) {
+        if is_of_the_server(head.uri.path()) {
             return;
         }
         // Write-locked only while the state changes, and after a change the call proves nothing: so
@@ -121,7 +131,7 @@ impl Proof {
         let Ok(callers) = self.callers.try_read() else {
             return;
         };
-        let came = self.peers.came_from(request.extensions(), &callers.hosts);
+        let came = self.peers.came_from(head.extensions, &callers.hosts);
         let is_proof = came && callers.is_bound;
         drop(callers);
         if came && self.state.load(Ordering::Acquire) == state {
@@ -129,6 +139,21 @@ impl Proof {
         }
         if is_proof && self.advance(state, (state & !PHASE) | FOUND) {
             self.found.notify_one();
+        }
+    }
+}
+
+// === impl Head ===
+
+impl<'a> Head<'a> {
+    #[inline]
+    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
         }
     }
 }
@@ -195,7 +220,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_call_of_the_gateway_is_a_proof() {
         let proof = Proof::default();
-        proof.saw_call(&gateways(), false);
+        proof.saw_call(&Head::of(&gateways()), false);
         assert!(!is_found(&proof).await, "nothing was awaited");
         proof.await_from(&callers());
         let stranger = IpAddr::from([10, 1, 2, 4]);
@@ -211,11 +236,11 @@ mod tests {
             ("grpc-go/1.75.0", "", stranger, true),
             ("Go-http-client/1.1", "application/json", GATEWAY, true),
         ] {
-            proof.saw_call(&call(agent, accept, peer), is_grpc);
+            proof.saw_call(&Head::of(&call(agent, accept, peer)), is_grpc);
             assert!(!is_found(&proof).await, "{agent} {accept} {peer}");
         }
         assert!(!proof.was_called());
-        proof.saw_call(&gateways(), false);
+        proof.saw_call(&Head::of(&gateways()), false);
         assert!(is_found(&proof).await);
         assert!(!is_found(&proof).await, "once");
         proof.await_from(&callers());
@@ -230,10 +255,10 @@ mod tests {
         ] {
             let mut probe = ours.clone();
             *probe.uri_mut() = path.parse().expect("a path");
-            proof.saw_call(&probe, true);
+            proof.saw_call(&Head::of(&probe), true);
             assert!(!is_found(&proof).await, "{path}");
         }
-        proof.saw_call(&ours, true);
+        proof.saw_call(&Head::of(&ours), true);
         assert!(is_found(&proof).await, "another one");
     }
 
@@ -242,16 +267,16 @@ mod tests {
     async fn what_was_found_before_a_gateway_forgot_proves_nothing_afterwards() {
         let proof = Proof::default();
         proof.await_from(&callers());
-        proof.saw_call(&gateways(), false);
+        proof.saw_call(&Head::of(&gateways()), false);
         proof.forget();
         proof.await_from(&callers());
         assert!(!is_found(&proof).await);
         // A call is looked at while the registration changes.
         let state = proof.state.load(Ordering::Acquire);
         proof.await_from(&callers());
-        proof.saw_likely_call(state, &gateways());
+        proof.saw_likely_call(state, &Head::of(&gateways()));
         assert!(!is_found(&proof).await);
-        proof.saw_call(&gateways(), false);
+        proof.saw_call(&Head::of(&gateways()), false);
         assert!(is_found(&proof).await);
     }
 
@@ -263,7 +288,7 @@ mod tests {
             is_bound: false,
             ..callers()
         });
-        proof.saw_call(&gateways(), false);
+        proof.saw_call(&Head::of(&gateways()), false);
         assert!(!is_found(&proof).await);
         assert!(proof.was_called());
     }

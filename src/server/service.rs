@@ -9,8 +9,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::{InFlightBody, take_if_cut, unavailable};
-use crate::drain::{InFlightGuard, Inside, Protocol};
+use crate::drain::{Arrival, InFlightGuard, Inside, Protocol};
 use crate::driver::Handle;
+use crate::observe::proof::Head;
 
 /// A service that counts its requests in flight: the result of
 /// [`GwagRegistrationLayer`](crate::GwagRegistrationLayer)`::layer`.
@@ -100,24 +101,30 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let Self { inner, handle } = self;
-        let life = &*handle.life;
-        let drain = &*life.drain;
-        drain.wiring.check_listener();
-        let is_post = request.method() == Method::POST;
-        let protocol = protocol_of(&request, is_post);
-        let is_exempt = || drain.exempt.holds(request.uri(), is_post);
-        let arrival = drain.in_flight.arrives(protocol, is_exempt);
-        life.proof.saw_call(&request, protocol == Protocol::Grpc);
-        let in_flight = &drain.in_flight;
+        let arrival = arrives(&self.handle, &Head::of(&request));
         // Counted afterwards, so that a panic in it leaves nothing to count out: the compiler then
         // moves the future, which may be large, less often.
-        let inner = inner.call(request);
+        let inner = self.inner.call(request);
+        let in_flight = &self.handle.life.drain.in_flight;
         GwagRegistrationFuture {
             inner,
             guard: Some(in_flight.enter(arrival)),
         }
     }
+}
+
+/// Looks at the head of a request. Compiled here, not into each server: a server whose `call` becomes
+/// larger is inlined less, which costs more than this.
+fn arrives(handle: &Handle, head: &Head<'_>) -> Arrival {
+    let life = &*handle.life;
+    let drain = &*life.drain;
+    drain.wiring.check_listener();
+    let is_post = head.method == Method::POST;
+    let protocol = protocol_of(head, is_post);
+    let is_exempt = || drain.exempt.holds(head.uri, is_post);
+    let arrival = drain.in_flight.arrives(protocol, is_exempt);
+    life.proof.saw_call(head, protocol == Protocol::Grpc);
+    arrival
 }
 
 // === impl GwagRegistrationFuture ===
@@ -171,13 +178,12 @@ fn answered<B>(response: &mut Response<B>, guard: &mut InFlightGuard) {
 const GRPC: &[u8] = b"application/grpc";
 const EVENTS: &[u8] = b"text/event-stream";
 
-#[inline]
-fn protocol_of<B>(request: &Request<B>, is_post: bool) -> Protocol {
-    if request.version() < Version::HTTP_2 {
+fn protocol_of(head: &Head<'_>, is_post: bool) -> Protocol {
+    if head.version < Version::HTTP_2 {
         return Protocol::Http1;
     }
     // gRPC always has a POST with this content type.
-    let is_grpc = is_post && content_type(request.headers()).is_some_and(|it| it.starts_with(GRPC));
+    let is_grpc = is_post && content_type(head.headers).is_some_and(|it| it.starts_with(GRPC));
     match is_grpc {
         true => Protocol::Grpc,
         false => Protocol::Http2,

@@ -1,11 +1,9 @@
-//! What is called, and with which layer.
+//! The servers, each with the layer that the program is built with.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Waker};
 
 use axum::Router;
@@ -23,15 +21,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Server;
 use tonic::transport::server::TcpConnectInfo;
-use tower_gwag::{GwagRegistrationLayer, Options};
-use tower_http::metrics::InFlightRequestsLayer;
-use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
-use tower_layer::{Identity, Layer};
+#[cfg(not(layer = "none"))]
+use tower_layer::Layer;
 use tower_service::Service;
 
 use self::greeter::greeter_server::{Greeter, GreeterServer};
 use self::greeter::{GreetingsRequest, HelloReply, HelloRequest};
-use super::http2;
+use super::{Run, http2};
 
 /// Included, not a file of its own: rustfmt must leave it as it was generated.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub, missing_docs)]
@@ -39,136 +35,56 @@ mod greeter {
     include!("../../examples/greeter/generated.rs");
 }
 
-/// Makes calls, as many as it is given.
-pub(crate) type Run = Box<dyn FnMut(usize)>;
+/// A server and its client, which makes calls of one sort.
+type Prepare = fn(&str) -> Run;
 
-pub(crate) struct Case {
-    pub(crate) name: &'static str,
-    pub(crate) variants: &'static [Variant],
-    pub(crate) prepare: fn(Variant) -> Run,
-    pub(crate) limit: Limit,
-}
-
-/// The bounds of ours.
-pub(crate) struct Limit {
-    pub(crate) instructions_over_none: Option<f64>,
-    pub(crate) times_identity: Option<f64>,
-    /// No more than those of the variant that follows.
-    pub(crate) allocations: bool,
-    pub(crate) allocations_of: Variant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Variant {
-    None,
-    Identity,
-    InFlightRequests,
-    Ours,
-}
-
-const READY: Limit = Limit {
-    instructions_over_none: Some(350.0),
-    times_identity: None,
-    allocations: true,
-    allocations_of: Variant::None,
-};
-const TONIC: Limit = Limit {
-    instructions_over_none: Some(500.0),
-    times_identity: None,
-    allocations: true,
-    allocations_of: Variant::None,
-};
-const AXUM: Limit = Limit {
-    instructions_over_none: None,
-    times_identity: Some(1.04),
-    allocations: true,
-    allocations_of: Variant::InFlightRequests,
-};
-/// Only shown.
-const SHOWN: Limit = Limit {
-    instructions_over_none: None,
-    times_identity: None,
-    allocations: false,
-    allocations_of: Variant::None,
-};
-
-const ALL: &[Variant] = &[
-    Variant::None,
-    Variant::Identity,
-    Variant::InFlightRequests,
-    Variant::Ours,
+pub(crate) const SERVERS: &[Prepare] = &[
+    #[cfg(any(not(one_server), server = "ready"))]
+    ready_service,
+    #[cfg(any(not(one_server), server = "tonic"))]
+    tonic,
+    #[cfg(any(not(one_server), server = "router"))]
+    router,
+    #[cfg(any(not(one_server), server = "http1"))]
+    axum_http1,
+    #[cfg(any(not(one_server), server = "http2"))]
+    axum_http2,
+    #[cfg(any(not(one_server), server = "socket"))]
+    axum_socket,
 ];
 
-pub(crate) const CASES: &[Case] = &[
-    Case {
-        name: "a ready service, GET over HTTP/1",
-        variants: ALL,
-        prepare: |variant| ready_service(variant, plain_request),
-        limit: READY,
-    },
-    Case {
-        name: "a ready service, gRPC",
-        variants: ALL,
-        prepare: |variant| ready_service(variant, grpc_request),
-        limit: READY,
-    },
-    Case {
-        name: "tonic, unary",
-        variants: ALL,
-        prepare: |variant| tonic(variant, 0),
-        limit: TONIC,
-    },
-    Case {
-        name: "tonic, a stream of ten",
-        variants: ALL,
-        prepare: |variant| tonic(variant, 10),
-        limit: TONIC,
-    },
-    Case {
-        name: "axum's router, without a server",
-        variants: ALL,
-        prepare: router,
-        limit: SHOWN,
-    },
-    Case {
-        name: "axum, HTTP/1",
-        variants: ALL,
-        prepare: axum_http1,
-        limit: AXUM,
-    },
-    Case {
-        name: "axum, HTTP/2",
-        variants: ALL,
-        prepare: axum_http2,
-        limit: AXUM,
-    },
-    Case {
-        name: "axum::serve over a socket, HTTP/1; ours with the wrapped listener",
-        variants: &[Variant::None, Variant::Ours],
-        prepare: axum_socket,
-        limit: SHOWN,
-    },
-];
-
-// === impl Variant ===
-
-impl Variant {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Identity => "identity",
-            Self::InFlightRequests => "in-flight-requests",
-            Self::Ours => "ours",
-        }
-    }
+#[cfg(not(any(layer = "none", layer = "identity", layer = "in-flight-requests")))]
+fn layer() -> tower_gwag::GwagRegistrationLayer {
+    tower_gwag::GwagRegistrationLayer::new(tower_gwag::Options::disabled())
 }
 
-fn theirs() -> InFlightRequestsLayer {
+#[cfg(layer = "in-flight-requests")]
+fn layer() -> tower_http::metrics::InFlightRequestsLayer {
+    use tower_http::metrics::in_flight_requests::{InFlightRequestsCounter, InFlightRequestsLayer};
     InFlightRequestsLayer::new(InFlightRequestsCounter::new())
 }
 
-fn ours() -> GwagRegistrationLayer {
-    GwagRegistrationLayer::new(Options::disabled())
+#[cfg(layer = "identity")]
+fn layer() -> Sized<tower_layer::Identity> {
+    Sized(tower_layer::Identity::new(), std::sync::Arc::default())
+}
+
+/// A layer of a size, as layers of use have: axum boxes the layer per call, and boxing nothing
+/// costs nothing.
+#[cfg(layer = "identity")]
+#[derive(Clone)]
+struct Sized<L>(
+    L,
+    #[allow(dead_code, reason = "for its size")] std::sync::Arc<std::sync::atomic::AtomicUsize>,
+);
+
+#[cfg(layer = "identity")]
+impl<S, L: Layer<S>> Layer<S> for Sized<L> {
+    type Service = L::Service;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.0.layer(inner)
+    }
 }
 
 fn runtime() -> Runtime {
@@ -227,19 +143,19 @@ impl Service<Request<Full<Bytes>>> for Echo {
     }
 }
 
-type MakeRequest = fn() -> Request<Full<Bytes>>;
-
-fn ready_service(variant: Variant, request: MakeRequest) -> Run {
-    match variant {
-        Variant::None => calls_of(Echo, request),
-        Variant::Identity => calls_of(Identity::new().layer(Echo), request),
-        Variant::InFlightRequests => calls_of(theirs().layer(Echo), request),
-        Variant::Ours => calls_of(ours().layer(Echo), request),
-    }
+fn ready_service(call: &str) -> Run {
+    let request = match call {
+        "get" => plain_request,
+        _ => grpc_request,
+    };
+    #[cfg(layer = "none")]
+    return calls_of(Echo, request);
+    #[cfg(not(layer = "none"))]
+    calls_of(layer().layer(Echo), request)
 }
 
 /// The body is polled to its end where it is, on the stack.
-fn calls_of<S, B>(mut service: S, request: MakeRequest) -> Run
+fn calls_of<S, B>(mut service: S, request: fn() -> Request<Full<Bytes>>) -> Run
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + 'static,
     B: Body,
@@ -292,36 +208,21 @@ fn reply(greeting: String) -> HelloReply {
 }
 
 /// Over memory instead of a socket, on one thread: what is counted is the same each time.
-fn tonic(variant: Variant, streamed: i32) -> Run {
+fn tonic(call: &str) -> Run {
     let runtime = runtime();
     let (near, far) = tokio::io::duplex(64 * 1024);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(far));
-    let greeter = GreeterServer::new(Hello);
-    macro_rules! serve {
-        ($layer:expr) => {
-            runtime.spawn(
-                Server::builder()
-                    .layer($layer)
-                    .add_service(greeter)
-                    .serve_with_incoming(incoming),
-            )
-        };
-    }
-    match variant {
-        Variant::None => runtime.spawn(
-            Server::builder()
-                .add_service(greeter)
-                .serve_with_incoming(incoming),
-        ),
-        Variant::Identity => serve!(Identity::new()),
-        Variant::InFlightRequests => serve!(theirs()),
-        Variant::Ours => serve!(ours()),
-    };
+    let server = Server::builder();
+    #[cfg(not(layer = "none"))]
+    let server = server.layer(layer());
+    let mut server = server;
+    let server = server.add_service(GreeterServer::new(Hello));
+    runtime.spawn(server.serve_with_incoming(incoming));
     let name = "Ada".to_owned();
-    let (method, message) = match streamed {
-        0 => ("Hello", HelloRequest { name, delay_ms: 0 }.encode_to_vec()),
-        count => {
-            let interval_ms = 0;
+    let (method, message) = match call {
+        "unary" => ("Hello", HelloRequest { name, delay_ms: 0 }.encode_to_vec()),
+        _ => {
+            let (count, interval_ms) = (10, 0);
             let request = GreetingsRequest {
                 name,
                 count,
@@ -333,34 +234,15 @@ fn tonic(variant: Variant, streamed: i32) -> Run {
     http2::calls(runtime, near, http2::grpc(method, &message))
 }
 
-/// A layer of a size, as layers of use have: axum boxes the layer per call, and boxing nothing
-/// costs nothing.
-#[derive(Clone)]
-struct Sized<L>(
-    L,
-    #[allow(dead_code, reason = "for its size")] Arc<AtomicUsize>,
-);
-
-impl<S, L: Layer<S>> Layer<S> for Sized<L> {
-    type Service = L::Service;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        self.0.layer(inner)
-    }
-}
-
-fn app(variant: Variant) -> Router {
+fn app() -> Router {
     let app = Router::new().route("/", get(|| async { "Hello!" }));
-    match variant {
-        Variant::None => app,
-        Variant::Identity => app.layer(Sized(Identity::new(), Arc::default())),
-        Variant::InFlightRequests => app.layer(theirs()),
-        Variant::Ours => app.layer(ours()),
-    }
+    #[cfg(not(layer = "none"))]
+    let app = app.layer(layer());
+    app
 }
 
-fn router(variant: Variant) -> Run {
-    let mut app = app(variant);
+fn router(_: &str) -> Run {
+    let mut app = app();
     let runtime = runtime();
     Box::new(move |calls| {
         runtime.block_on(async {
@@ -375,10 +257,10 @@ fn router(variant: Variant) -> Run {
     })
 }
 
-fn axum_http1(variant: Variant) -> Run {
+fn axum_http1(_: &str) -> Run {
     let runtime = runtime();
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let app = TowerToHyperService::new(app(variant));
+    let app = TowerToHyperService::new(app());
     runtime
         .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), app));
     exchanges(runtime, near)
@@ -404,29 +286,52 @@ fn exchanges(runtime: Runtime, mut io: impl AsyncRead + AsyncWrite + Unpin + 'st
     })
 }
 
-fn axum_http2(variant: Variant) -> Run {
+fn axum_http2(_: &str) -> Run {
     let runtime = runtime();
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let app = TowerToHyperService::new(app(variant));
+    let app = TowerToHyperService::new(app());
     let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     runtime.spawn(builder.serve_connection(TokioIo::new(far), app));
     http2::calls(runtime, near, http2::get())
 }
 
-fn axum_socket(variant: Variant) -> Run {
+fn axum_socket(_: &str) -> Run {
     let runtime = runtime();
     let io = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
         let app = Router::new().route("/", get(|| async { "Hello!" }));
-        if variant == Variant::Ours {
-            let layer = ours();
-            let listener = layer.registration().listener(listener).expect("wrapped");
-            tokio::spawn(async { axum::serve(listener, app.layer(layer)).await });
-        } else {
-            tokio::spawn(async { axum::serve(listener, app).await });
-        }
+        #[cfg(not(any(layer = "none", layer = "identity", layer = "in-flight-requests")))]
+        let (listener, app) = {
+            let layer = layer();
+            let wrapped = layer.registration().listener(listener);
+            (wrapped.expect("wrapped"), app.layer(layer))
+        };
+        tokio::spawn(async { axum::serve(listener, app).await });
         TcpStream::connect(address).await.expect("connected")
     });
     exchanges(runtime, io)
+}
+
+/// What other programs have besides: a client of tonic's, and an axum server of its own.
+#[cfg(more_code)]
+pub(crate) fn more_code() {
+    use self::greeter::greeter_client::GreeterClient;
+    use axum::routing::post;
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let app = Router::new()
+            .route("/ready", get(|| async { "ready" }))
+            .route(
+                "/names",
+                post(async |names: axum::Json<Vec<String>>| names.0.join(" ")),
+            );
+        tokio::spawn(async { axum::serve(listener, app).await });
+        let client = GreeterClient::connect("http://127.0.0.1:1").await;
+        let request = HelloRequest {
+            name: "Ada".to_owned(),
+            delay_ms: 0,
+        };
+        let _ = client.expect("a connection").hello(request).await;
+    });
 }
