@@ -547,9 +547,13 @@ impl Slots {
         };
         let Count {
             rejected,
+            is_missed,
             list,
             difference,
         } = count.unwrap_or_default();
+        if is_missed && joins.miss(Instant::now()) {
+            return Move::None;
+        }
         match joins.see(rejected, Instant::now()) {
             Found::Nothing => Move::None,
             Found::Beat => Move::Beat,

@@ -32,6 +32,8 @@ const USUAL: Duration = Duration::from_secs(30);
 const PROOF: u32 = 2;
 /// The same after an acquittal: foreign lurkers sometimes send heartbeats at the same moments.
 const PROOF_AFTER_ACQUITTAL: u32 = 4;
+/// How often a gateway that does not answer is asked again: while it is busy, nothing is known.
+const RETRIES: u32 = 2;
 
 /// How often the gateway has rejected a replica of each requested slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub(super) struct Joins {
     strikes: u32,
     /// How many rejections prove a conflict.
     needed: u32,
+    /// Counts in a row without an answer.
+    missed: u32,
     step: Step,
     due: Instant,
     registered: Instant,
@@ -79,6 +83,8 @@ pub(super) enum Found {
 #[derive(Debug, Default)]
 pub(super) struct Count {
     pub(super) rejected: Option<Rejected>,
+    /// The gateway did not answer.
+    pub(super) is_missed: bool,
     /// For the message about a conflict: the gateway's list, and the difference.
     pub(super) list: Option<Arc<SlotList>>,
     pub(super) difference: Option<String>,
@@ -97,8 +103,10 @@ impl Count {
         let Some(http) = http else {
             return Self::default();
         };
+        let asked = ask(http, slots).await;
         let mut count = Self {
-            rejected: rejected(http, slots).await,
+            is_missed: asked.is_err(),
+            rejected: asked.ok().flatten(),
             ..Self::default()
         };
         if let Some(service) = doubtful {
@@ -117,15 +125,26 @@ impl Count {
 ///
 /// Cancel safe: it changes nothing.
 pub(super) async fn rejected(base: &Uri, slots: &[String]) -> Option<Rejected> {
+    ask(base, slots).await.ok().flatten()
+}
+
+/// There was no answer.
+struct Missed;
+
+async fn ask(base: &Uri, slots: &[String]) -> Result<Option<Rejected>, Missed> {
     let base = base.to_string();
     let uri = format!("{}/api/admin/services", base.trim_end_matches('/'));
-    let uri: Uri = uri.parse().ok()?;
-    match timeout(TIMEOUT, http::get(&uri)).await.ok()?.ok()? {
-        (StatusCode::OK, body) if weight(&body) <= MOST_BYTES => {
-            read(&serde_json::from_slice(&body).ok()?, slots)
-        }
-        _ => None,
+    let Ok(uri) = uri.parse::<Uri>() else {
+        return Ok(None);
+    };
+    let Ok(Ok((status, body))) = timeout(TIMEOUT, http::get(&uri)).await else {
+        return Err(Missed);
+    };
+    if status != StatusCode::OK || weight(&body) > MOST_BYTES {
+        return Ok(None);
     }
+    let answer = serde_json::from_slice(&body).ok();
+    Ok(answer.and_then(|answer| read(&answer, slots)))
 }
 
 /// An upper bound for the parsed size of JSON: many short values take far more than their text.
@@ -166,6 +185,7 @@ impl Joins {
             base,
             strikes: 0,
             needed: PROOF,
+            missed: 0,
             step: Step::Registered,
             due: now + SOON,
             registered: now,
@@ -202,7 +222,18 @@ impl Joins {
         (self.strikes, self.step, self.due) = (0, Step::Usual, now + USUAL);
     }
 
+    /// The gateway did not answer; whether it is asked again soon.
+    pub(super) fn miss(&mut self, now: Instant) -> bool {
+        let again = self.is_open() && self.missed < RETRIES;
+        if again {
+            self.missed += 1;
+            self.due = now + SOON;
+        }
+        again
+    }
+
     pub(super) fn see(&mut self, rejected: Option<Rejected>, now: Instant) -> Found {
+        self.missed = 0;
         let Some(rejected) = rejected else {
             // No gateway, or one without counts: nothing can be known.
             self.rest(now);
@@ -309,6 +340,22 @@ mod tests {
             matches!(found.last(), Some(Found::Conflict(5, _))),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_answer_is_asked_again_before_anything_is_claimed() {
+        let start = Instant::now();
+        let mut joins = Joins::new(vec![3, 5], rejected(0), start);
+        assert!(joins.miss(joins.due()));
+        assert!(joins.is_open());
+        let seen = [1, 1, 2].map(|count| joins.see(rejected(count), joins.due()));
+        assert!(matches!(seen[2], Found::Conflict(5, _)), "{seen:?}");
+        // Nobody waits for ever for a gateway without that page.
+        let mut joins = Joins::new(vec![3, 5], rejected(0), start);
+        let asked = (0..).take_while(|_| joins.miss(joins.due())).count();
+        assert_eq!(asked, 2);
+        assert_eq!(joins.see(None, joins.due()), Found::Nothing);
+        assert!(!joins.is_open());
     }
 
     #[test]
