@@ -142,16 +142,16 @@ impl<'a> Walk<'a> {
             let Some(schema) = media.get("schema").filter(|it| it.is_object()) else {
                 continue;
             };
-            if let Some(layers) = MergedSchema::of(&mut self.targets, schema, true) {
+            if let Some(merged) = MergedSchema::of(&mut self.targets, schema, true) {
                 if let Some(value) = media.get("example").filter(|it| !it.is_null()) {
-                    self.one_way_value(&layers, value, &at.key("example"), direction);
+                    self.one_way_value(&merged, value, &at.key("example"), direction);
                 }
                 let examples = media.get("examples").and_then(Value::as_object);
                 for (name, example) in examples.into_iter().flatten() {
                     let example = self.targets.resolved(example);
                     if let Some(value) = example.and_then(|it| it.get("value")) {
                         let at = at.key("examples").key(name);
-                        self.one_way_value(&layers, value, &at, direction);
+                        self.one_way_value(&merged, value, &at, direction);
                     }
                 }
             }
@@ -183,9 +183,9 @@ impl<'a> Walk<'a> {
     ) {
         for key in ["default", "example"] {
             if let Some(value) = map.get(key).filter(|it| !it.is_null())
-                && let Some(layers) = MergedSchema::of(&mut self.targets, schema, true)
+                && let Some(merged) = MergedSchema::of(&mut self.targets, schema, true)
             {
-                self.one_way_value(&layers, value, &at.key(key), direction);
+                self.one_way_value(&merged, value, &at.key(key), direction);
             }
         }
     }

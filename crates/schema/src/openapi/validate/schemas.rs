@@ -104,16 +104,16 @@ impl<'a> MergedSchema<'a> {
         schema: &'a Value,
         keeps_siblings: bool,
     ) -> Option<Self> {
-        let mut layers = Vec::new();
+        let mut merged = Vec::new();
         let mut schema = schema;
         for _ in 0..MOST_MERGED {
             let map = schema.as_object()?;
             let Some(reference) = reference_of(schema) else {
-                layers.push(map);
-                return Some(Self(layers));
+                merged.push(map);
+                return Some(Self(merged));
             };
             if keeps_siblings && map.len() > 1 {
-                layers.push(map);
+                merged.push(map);
             }
             schema = targets.of(reference)?.value;
         }
