@@ -218,7 +218,15 @@ impl Limit {
 
 /// Builds a server with a layer, as `cargo build --release` does.
 fn program(case: &Case, build: &Build, layer: &str) -> Result<PathBuf, BoxError> {
-    let output = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What Cargo tells this program makes build scripts, such as ring's, run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
+    let output = cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args([
             "rustc",
