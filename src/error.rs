@@ -207,8 +207,8 @@ impl From<CheckError> for Error {
 // === impl ErrorKind ===
 
 impl ErrorKind {
-    /// Whether a retry soon can help. A gateway's objection to the content of a request stands
-    /// until somebody changes something.
+    /// Whether a retry soon can help. A gateway refuses the content of a request until somebody
+    /// changes something.
     pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,

@@ -1,5 +1,4 @@
-//! Readiness and liveness, for probes by HTTP (axum) and by gRPC health checking (feature
-//! `health`).
+//! Readiness and liveness, for probes over HTTP (axum) and gRPC health checking (feature `health`).
 
 use crate::control::address::{dialled, is_bound};
 use crate::driver::{Life, address};
@@ -21,8 +20,8 @@ pub enum Readiness {
     Serving,
     /// Once the gateway has accepted the registration.
     Registered,
-    /// Once a call from the gateway has arrived, which proves that the service is routed. Somebody
-    /// must call, so this does not suit a service that is called only when it is ready. Refused if
+    /// Once a call from the gateway has arrived, which proves that the service is routed. This
+    /// takes a call, so it does not suit a service that is called only when it is ready. Refused if
     /// the advertised address is not the bound one, because nothing can prove it there.
     Routed,
 }
@@ -78,7 +77,7 @@ impl Readiness {
         }
         let message = format!(
             "the readiness `Routed` cannot be proved: `{}` is advertised, and a call to the bound \
-             address proves nothing of another one; use `Readiness::Registered`",
+             address proves nothing about another one; use `Readiness::Registered`",
             tower_gwag_schema::redact::redacted_url(&advertised)
         );
         Err(Error::new(ErrorKind::InvalidAdvertisedAddress, message))

@@ -16,7 +16,7 @@
 //! | [Testing](testing) | your service with a gateway inside the test |
 //! | [The command line](command_line) | the tool `tower-gwag`, for services in any language |
 //! | [Troubleshooting](troubleshooting) | every state, error and report |
-//! | [From the Go client](from_go) | each of its options, and where it is here |
+//! | [From the Go client](from_go) | each of its options, and its counterpart here |
 //! | [How gateways behave](contract) | the facts behind all this |
 //! | [Known faults of gateways](gateway_issues) | and what this crate does about them |
 //! | [Glossary](glossary) | one word for one thing |

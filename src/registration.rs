@@ -150,7 +150,7 @@ impl Registration {
         }
         Err(Error::new(
             ErrorKind::Left,
-            "the registration was ended before the gateway took it; `finish()` has the report",
+            "the registration ended before the gateway accepted it; `finish()` has the report",
         ))
     }
 

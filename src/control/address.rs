@@ -28,7 +28,7 @@ pub(crate) fn form_of(address: &str) -> Result<AddressForm, &'static str> {
     if let Some(rest) = strip_scheme(address) {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         if authority.is_empty() {
-            return Err("it names no host");
+            return Err("it has no host");
         }
         return Ok(AddressForm::BaseUrl);
     }
@@ -37,7 +37,7 @@ pub(crate) fn form_of(address: &str) -> Result<AddressForm, &'static str> {
     }
     let (host, port) = split_host_port(address).ok_or("it has no port: write host:port")?;
     if host.is_empty() {
-        return Err("it names no host");
+        return Err("it has no host");
     }
     if !port.bytes().all(|b| b.is_ascii_digit()) {
         return Err("its port is not a number");

@@ -1,4 +1,4 @@
-//! Work that blocks, on threads that nobody waits for.
+//! Blocking work, on threads that nothing waits for.
 
 use tokio::sync::oneshot;
 

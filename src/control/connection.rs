@@ -362,7 +362,7 @@ impl Gateway {
 
     /// Tries the nodes of the name one after another.
     async fn dial(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address");
         let mut resolved = Vec::new();
         let is_pinned = self.nodes().is_pinned();
         if !is_pinned {

@@ -107,8 +107,8 @@ impl Credentials {
         };
         if self.fixed.contains_key(AUTHORIZATION) {
             return fault(
-                "there is a bearer token, or a header `authorization`, beside one of a file or a \
-                 provider: leave one of them out",
+                "a bearer token or a header `authorization` is set beside one from a file or a \
+                 provider: remove one of them",
             );
         }
         token.check().or_else(|message| fault(&message))

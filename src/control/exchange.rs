@@ -276,7 +276,7 @@ impl Incoming<'_> {
             }
             if length > self.limit {
                 return Err(Failure::Malformed(format!(
-                    "a message of {length} bytes, of which at most {} are read",
+                    "a message of {length} bytes, more than the limit of {}",
                     self.limit
                 )));
             }

@@ -46,7 +46,7 @@ pub struct RegisterRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterResponse {
-    /// 24 lower-case hex digits; known only to the node that took the registration.
+    /// 24 lower-case hex digits; known only to the node that accepted it.
     #[prost(string, tag = "1")]
     pub registration_id: ::prost::alloc::string::String,
     /// The granted lease.
@@ -267,7 +267,7 @@ pub mod control_plane_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// All calls are unary. Every refusal for content is answered with UNKNOWN and a text.
+    /// All calls are unary. A refusal of content is UNKNOWN with a text.
     #[derive(Debug, Clone)]
     pub struct ControlPlaneClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -391,7 +391,7 @@ pub mod control_plane_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a registration at once; an unknown id is no error.
+        /// Ends a registration at once; an unknown id is not an error.
         pub async fn deregister(
             &mut self,
             request: impl tonic::IntoRequest<super::DeregisterRequest>,
@@ -418,7 +418,7 @@ pub mod control_plane_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The registrations that this node took.
+        /// The registrations that this node accepted.
         pub async fn list_registrations(
             &mut self,
             request: impl tonic::IntoRequest<super::ListRegistrationsRequest>,
@@ -619,7 +619,7 @@ pub mod control_plane_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Takes a deprecation back.
+        /// Removes a deprecation.
         pub async fn undeprecate(
             &mut self,
             request: impl tonic::IntoRequest<super::UndeprecateRequest>,
@@ -680,7 +680,7 @@ pub mod control_plane_server {
             tonic::Response<super::HeartbeatResponse>,
             tonic::Status,
         >;
-        /// Ends a registration at once; an unknown id is no error.
+        /// Ends a registration at once; an unknown id is not an error.
         async fn deregister(
             &self,
             request: tonic::Request<super::DeregisterRequest>,
@@ -688,7 +688,7 @@ pub mod control_plane_server {
             tonic::Response<super::DeregisterResponse>,
             tonic::Status,
         >;
-        /// The registrations that this node took.
+        /// The registrations that this node accepted.
         async fn list_registrations(
             &self,
             request: tonic::Request<super::ListRegistrationsRequest>,
@@ -744,7 +744,7 @@ pub mod control_plane_server {
             tonic::Response<super::DeprecateResponse>,
             tonic::Status,
         >;
-        /// Takes a deprecation back.
+        /// Removes a deprecation.
         async fn undeprecate(
             &self,
             request: tonic::Request<super::UndeprecateRequest>,
@@ -753,7 +753,7 @@ pub mod control_plane_server {
             tonic::Status,
         >;
     }
-    /// All calls are unary. Every refusal for content is answered with UNKNOWN and a text.
+    /// All calls are unary. A refusal of content is UNKNOWN with a text.
     #[derive(Debug)]
     pub struct ControlPlaneServer<T> {
         inner: Arc<T>,

@@ -35,8 +35,8 @@ const SHARED_TIMEOUT: Duration = Duration::from_secs(3);
 // === impl ControlPlane ===
 
 impl ControlPlane {
-    /// The services of the whole cluster; `None` if the gateway does not tell. Of a list that is
-    /// too long to keep, those of the own namespaces and the first of the others.
+    /// The services of the whole cluster; `None` if the gateway does not say. Of a list that is too
+    /// long to keep, those of the own namespaces and the first of the others.
     pub(crate) async fn services(&self) -> Option<Vec<ServiceInfo>> {
         let mut services = Vec::new();
         let (mut kept, mut kept_own) = (0, 0);
@@ -90,7 +90,7 @@ impl ControlPlane {
     }
 
     /// The number of nodes: a restarted node is listed twice for a while, and several may have the
-    /// same name. 0: standalone; `None` if the gateway does not tell.
+    /// same name. 0: standalone; `None` if the gateway does not say.
     pub(crate) async fn nodes(&self) -> Option<usize> {
         let mut peers = Vec::new();
         let listed = self.list("ListPeers", &ListPeersRequest {}, |peer: Peer| {
@@ -135,7 +135,7 @@ impl ControlPlane {
         Ok(entries)
     }
 
-    /// Whether the gateway is clustered, if only with one node; `None` if it does not tell.
+    /// Whether the gateway is clustered, if only with one node; `None` if it does not say.
     pub(crate) async fn is_clustered(&self) -> Option<bool> {
         let mut is_clustered = false;
         let listed = self.list("ListPeers", &ListPeersRequest {}, |_: Peer| {
@@ -145,7 +145,7 @@ impl ControlPlane {
         Some(is_clustered)
     }
 
-    /// The nodes of the gateway's cluster; `None` if it does not tell, or lists more than is kept.
+    /// The nodes of the gateway's cluster; `None` if it does not say, or lists more than is kept.
     pub(crate) async fn peers(&self) -> Option<Vec<Peer>> {
         let mut peers = Vec::new();
         let mut kept = 0;
@@ -162,7 +162,7 @@ impl ControlPlane {
     }
 
     /// This node's registrations of `services` ("namespace/version"), and some others, which tell
-    /// nodes apart; `None` if the gateway does not tell, or lists more than is kept.
+    /// nodes apart; `None` if the gateway does not say, or lists more than is kept.
     pub(crate) async fn entries_of(&self, services: &[String]) -> Option<Vec<Registration>> {
         let mut entries = Vec::new();
         let (mut others, mut kept) = (0, 0);

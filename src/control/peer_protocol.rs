@@ -61,16 +61,16 @@ impl Spoken {
                 Self::Tls | Self::Nothing => return None,
             };
             return Some(format!(
-                "{target} answers in {how}, but is called with TLS: write `http://{}`, without \
+                "{target} answers in {how}, but was called with TLS: write `http://{}`, without \
                  `Options::tls`, or check the port",
                 target.authority()
             ));
         }
         match self {
             Self::Http1 => Some(no_grpc(target, "it answers in HTTP/1")),
-            Self::Other(text) => Some(no_grpc(target, &format!("it says `{text}`"))),
+            Self::Other(text) => Some(no_grpc(target, &format!("it sends `{text}`"))),
             Self::Tls => Some(format!(
-                "{target} speaks TLS, but is called in plaintext: write `https://{}`{}",
+                "{target} speaks TLS, but was called in plaintext: write `https://{}`{}",
                 target.authority(),
                 needed_for_tls()
             )),
@@ -102,7 +102,7 @@ impl Spoken {
 fn needed_for_tls() -> &'static str {
     match cfg!(feature = "tls") {
         true => "",
-        false => " and switch the feature `tls-ring` or `tls-aws-lc` of tower-gwag on",
+        false => " and enable the feature `tls-ring` or `tls-aws-lc` of tower-gwag",
     }
 }
 

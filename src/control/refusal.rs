@@ -88,7 +88,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::InvalidVersion => "choose another one with `Service::version`",
         ErrorKind::TierRefused => {
-            "choose a version that the gateway accepts, or have its `--allow-tier` changed"
+            "choose a version that the gateway accepts, or have its operator change `--allow-tier`"
         }
         ErrorKind::InvalidProto | ErrorKind::InvalidOpenApi | ErrorKind::Unrenderable => {
             "fix the schema; `Options::check` finds most faults"
@@ -127,7 +127,7 @@ pub(crate) enum CallError {
     NotSent(Error),
     /// The connection ended: the gateway may have carried it out.
     Broken(Error),
-    /// The gateway said no.
+    /// The gateway refused.
     Refused(Error),
     /// The answer may come from a proxy whose routes are not there yet.
     Misrouted(Error),
@@ -203,8 +203,8 @@ impl Asked<'_> {
                  address and its port"
             ),
             _ if refusal.is_of_http => format!(
-                "{target} does not answer gRPC at the moment ({text}): check the address, and any \
-                 proxy between this service and the gateway"
+                "{target} does not answer gRPC calls at the moment ({text}): check the address, \
+                 and any proxy between this service and the gateway"
             ),
             _ if kind == ErrorKind::TimedOut => {
                 format!(

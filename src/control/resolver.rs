@@ -1,4 +1,4 @@
-//! Resolves names on threads that nobody waits for: the system's resolver blocks for as long as a
+//! Resolves names on threads that nothing waits for: the system's resolver blocks for as long as a
 //! name server is silent, and a runtime at its end waits for its own blocking tasks.
 
 use std::collections::HashMap;

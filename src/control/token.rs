@@ -156,7 +156,7 @@ impl fmt::Debug for Token {
 fn read(path: &Path) -> Result<String, String> {
     let fault = |why: &dyn fmt::Display| {
         format!(
-            "the token file `{}` cannot be read ({why}): check the path and who may read it",
+            "the token file `{}` cannot be read ({why}): check its path and permissions",
             path.display()
         )
     };
@@ -188,7 +188,8 @@ pub(crate) fn header(token: &str) -> Result<HeaderValue, String> {
         .ok()
         .filter(|_| token.bytes().all(|byte| byte.is_ascii_graphic()))
         .ok_or(
-            "is not a token: it has a space, a line break or another byte that tokens cannot have",
+            "is not a token: it contains a space, a line break or another byte that tokens cannot \
+             have",
         )?;
     value.set_sensitive(true);
     Ok(value)
@@ -203,7 +204,7 @@ pub(crate) fn check(token: &str) -> Result<(), String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_secs());
     match now.checked_sub(end) {
-        Some(ago) => Err(format!("has expired {ago} s ago: have a new one issued")),
+        Some(ago) => Err(format!("expired {ago} s ago: issue a new one")),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! A count of those inside and of all arrivals in one number, so that each request costs one atomic
+//! Counts the requests inside and all arrivals in one number, so that each request costs one atomic
 //! operation on its way in and one on its way out. Any number of waiters for zero.
 //!
 //! `tests/gauge.rs` runs this file under loom, with loom's atomics as `super::sync`.
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::sync::{AtomicU64, Mutex, Ordering};
 
-/// A counter that tasks can wait on to reach zero.
+/// A counter; tasks can wait until it reaches zero.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     /// From the lowest bit: whether anybody waits, 31 bits for the number inside, 32 bits for all

@@ -78,7 +78,7 @@ enum Lane {
     Exempt,
 }
 
-/// What leaving tells requests; each request reads one number.
+/// The signs that leaving gives to requests; each request reads one number.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 enum Sign {

@@ -1,9 +1,9 @@
 //! The end of a server's requests: they are counted while in flight, awaited when the server
 //! leaves, and cut when the wait is over.
 //!
-//! Until the drain is over, the server accepts and serves; then its shutdown futures resolve. What
-//! its connections are then still busy with is awaited until `drain_timeout` after the Deregister,
-//! whether or not the layer counted it. Only then is anything cut.
+//! Until the drain is over, the server accepts and serves; then its shutdown futures resolve. It
+//! then waits for calls that are still open on its connections until `drain_timeout` after the
+//! Deregister, whether or not the layer counted them. Only then is anything cut.
 
 mod gauge;
 mod in_flight;

@@ -102,7 +102,7 @@ impl Drain {
         self.severer.sever();
     }
 
-    /// Without a wrapped listener, only `finish()` tells that the server has ended.
+    /// Without a wrapped listener, only `finish()` shows that the server has ended.
     async fn server_ends(&self) {
         if !self.wiring.is_serving_wrapped() {
             std::future::pending::<()>().await;
@@ -123,11 +123,12 @@ impl Drain {
             self.wiring.complain_of_the_layer(connections);
         }
         let calls = match calls {
-            0 => "with calls that the layer has not counted".to_owned(),
-            calls => format!("with {calls} calls that the layer has counted"),
+            0 => "with calls that the layer did not count".to_owned(),
+            calls => format!("with {calls} calls that the layer counted"),
         };
         let text = format!(
-            "the server stops; {connections} connections are busy {calls}, and are cut in {rest:.0?}"
+            "the server stops; {connections} connections are busy {calls}, and will be cut in \
+             {rest:.0?}"
         );
         self.board.say(Level::INFO, None, &text);
     }

@@ -108,10 +108,10 @@ impl Wiring {
         if !self.has_layer() {
             self.complain(
                 Part::Layer,
-                "registered, but the layer is not installed, so that requests in flight are not \
-                 counted, and calls that come late may be lost when it leaves: add \
-                 `.layer(layer)` to the server or router (axum: last, because it is around the \
-                 routes that were added before it only)",
+                "registered, but the layer is not installed, so requests in flight are not \
+                 counted, and late calls may be lost during the shutdown: add `.layer(layer)` to \
+                 the server or router (axum: last, because it only covers routes that were added \
+                 before it)",
             );
         }
         if !self.shutdown.load(Ordering::Relaxed) {
@@ -119,7 +119,7 @@ impl Wiring {
                 Part::Shutdown,
                 "registered, but the server does not know when to stop: pass \
                  `registration.shutdown(stop_signal())` to `with_graceful_shutdown` (axum) or \
-                 `serve_with_incoming_shutdown` (tonic), so that it leaves without losing requests",
+                 `serve_with_incoming_shutdown` (tonic), so that the shutdown loses no requests",
             );
         }
     }
@@ -128,9 +128,9 @@ impl Wiring {
     pub(super) fn complain_of_the_layer(&self, connections: usize) {
         let text = format!(
             "the server stops while {connections} connections are busy, and the layer has seen no \
-             request: they are answered until `drain_timeout`, but not counted; add `.layer(layer)` \
-             around all routes (axum: last, because it is around the routes that were added before \
-             it only)"
+             request: they are answered until `drain_timeout`, but not counted; add \
+             `.layer(layer)` around all routes (axum: last, because it only covers routes that \
+             were added before it)"
         );
         self.complain(Part::Layer, &text);
     }

@@ -241,8 +241,8 @@ pub(super) fn remedy_for_tls(
     let kind = services.iter().find(is_in_plaintext)?.kind;
     Some(match kind {
         ServiceKind::Proto => {
-            "serve gRPC in plaintext (only a clustered gateway that has TLS itself dials gRPC \
-             services with it)"
+            "serve gRPC in plaintext (only a clustered gateway with TLS dials gRPC services with \
+             TLS)"
         }
         ServiceKind::OpenApi | ServiceKind::GraphQl => "use `Options::advertise_scheme(\"https\")`",
     })

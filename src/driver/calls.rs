@@ -34,7 +34,7 @@ const SHORTEST_TTL: Duration = Duration::from_secs(30);
 /// left: less than the time after which a call counts as slow.
 const SETTLE_PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// The interval between attempts to tell an unreachable gateway about an abandoned entry.
+/// The interval between attempts to deregister an abandoned entry at an unreachable gateway.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(2);
 /// The same once the process leaves; connections are attempted no more often than this.
 const LAST_TRY_INTERVAL: Duration = Duration::from_millis(210);
@@ -192,7 +192,7 @@ impl Calls {
         (entry.kind, control, entry.id.clone())
     }
 
-    /// Awaits a call that nobody else awaits any more, and undoes its registration.
+    /// Awaits a call that nobody else awaits, and undoes its registration.
     pub(crate) fn take_back(
         &self,
         gateway: usize,

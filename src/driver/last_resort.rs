@@ -59,8 +59,8 @@ impl LastResort {
         Self { runtime }
     }
 
-    /// Makes these Deregisters, and tells `done` whether the gateway confirmed them, or `None` if there
-    /// was nothing to tell. Does not wait: dropping the last member of a runtime does.
+    /// Makes these Deregisters, and sends `done` whether the gateway confirmed them, or `None` if
+    /// there were none. Does not wait: dropping the last member of a runtime does.
     pub(crate) fn act(
         &self,
         held: Vec<(LeaseKind, ControlPlane, String)>,

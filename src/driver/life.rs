@@ -80,11 +80,12 @@ impl Stage {
             Self::Idle => Ok(()),
             Self::Left => Err(Error::new(
                 ErrorKind::Left,
-                "this registration has ended: make a new GwagRegistrationLayer for a new one",
+                "this registration has ended: create a new GwagRegistrationLayer",
             )),
             Self::Wired(_) | Self::Faulty | Self::Running => Err(Error::new(
                 ErrorKind::Misuse,
-                "this registration already has a listener: make one GwagRegistrationLayer for each",
+                "this registration already has a listener: create one GwagRegistrationLayer for \
+                 each listener",
             )),
         }
     }
@@ -173,10 +174,10 @@ impl Life {
         }
         let has_none = |it: &Options| it.gateway.is_empty();
         let why = match self.options().as_ref().is_some_and(has_none) {
-            true => "no gateway is given (GWAG_GATEWAY)",
-            false => "it is switched off (GWAG_ENABLED, `Options::disabled_if`)",
+            true => "no gateway is set (GWAG_GATEWAY)",
+            false => "registration is switched off (GWAG_ENABLED, `Options::disabled_if`)",
         };
-        let text = format!("the server serves, and nothing is registered: {why}");
+        let text = format!("the server runs without a registration: {why}");
         self.board.say(Level::INFO, None, &text);
     }
 
@@ -195,8 +196,8 @@ impl Life {
         let found = error.findings();
         let found = found.map(|it| it.errors().map(Finding::in_a_line).collect::<Vec<_>>());
         let message = format!(
-            "nothing is registered, and the server serves without the gateway, as \
-             `Options::on_finding` says, because the check found: {}",
+            "the server runs without a registration, as `Options::on_finding` asks for, because \
+             the check found: {}",
             found.unwrap_or_default().join("; ")
         );
         let reason = Error::new(kind, message).caused_by(error);

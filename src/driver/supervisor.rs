@@ -75,7 +75,7 @@ async fn pause(life: &Life, pause: Duration) {
 
 fn tell(board: &Board, panic: &str, goes_on: bool) {
     let then = if goes_on {
-        "it continues, and what is registered stays so"
+        "it continues, and the services stay registered"
     } else {
         "it panicked too often, so the registration ends; the server keeps serving"
     };

@@ -45,9 +45,9 @@ pub(crate) struct Exclusive {
     asked: Mutex<BTreeSet<(usize, SocketAddr)>>,
 }
 
-/// What a node that was away turned out to have.
+/// What was found on a node that was away.
 enum Late {
-    /// Nothing of a former life any more.
+    /// Nothing of a former life.
     Settled,
     /// It is still away, or it is not clear yet whether a younger process lives.
     Open,
@@ -330,7 +330,7 @@ impl Exclusive {
             ErrorKind::Displaced,
             format!(
                 "a younger process has the identity `{}`, so this one stays unregistered: stop \
-                 this process, or give each one an exclusive_instance of its own",
+                 this process, or give each its own exclusive_instance",
                 self.identity
             ),
         )
@@ -346,7 +346,7 @@ async fn remove(control: ControlPlane, others: Vec<(u64, Registration)>) -> Resu
             target: "tower_gwag",
             gateway = %control.gateway().target(),
             registration_id = %id,
-            "took over: removed the entry that a former life left for {}, {}",
+            "took over: removed the entry that a former process left for {}, {}",
             escaped(&former.addr),
             escaped(&former.instance_id)
         );

@@ -162,8 +162,8 @@ impl Worker {
         }
     }
 
-    /// Runs until nothing is registered any more; after a panic, call [`recover`](Self::recover)
-    /// and run it again.
+    /// Runs until nothing is registered; after a panic, call [`recover`](Self::recover) and run it
+    /// again.
     pub(crate) async fn run(&mut self) {
         if let Some((request, _)) = self.leave {
             let (drain, in_doubt) = (request.drain, self.calls.in_doubt());

@@ -116,7 +116,7 @@ impl Machine {
         self.former.is_held() || self.former.ending == Some(Ending::Failed)
     }
 
-    /// As far as the gateway tells, it routes the service.
+    /// As far as is known, the gateway routes the service.
     pub(super) fn proved(&mut self) {
         self.conflicts = 0;
     }

@@ -49,8 +49,8 @@ pub(crate) enum LeaseState {
         /// When the last call that got a positive answer was sent.
         confirmed: Instant,
     },
-    /// Nothing is wanted any more, but a Register broke off: what it may have left is to be looked
-    /// for at `due`; `None` while the server may need it.
+    /// Nothing is wanted, but a Register broke off: at `due`, look for what it may have left;
+    /// `None` while the server may need it.
     Doubtful { due: Option<Instant> },
     /// Nothing is registered, and nothing will be.
     Over,
@@ -144,8 +144,8 @@ impl Lease {
         }
     }
 
-    /// Nothing is wanted any more; what a Register may have left is looked for at `due`, if that is
-    /// to be removed.
+    /// Nothing is wanted; at `due`, what a Register may have left is looked for, if that is to be
+    /// removed.
     pub(crate) fn give_up(&mut self, due: Option<Instant>) {
         if self.is_in_doubt {
             self.state = LeaseState::Doubtful { due };

@@ -24,7 +24,7 @@ pub(crate) enum Input {
         drain: bool,
         in_doubt: Vec<LeaseKind>,
     },
-    /// Nothing is in flight any more, or the drain timed out.
+    /// Nothing is in flight, or the drain timed out.
     Drained,
     /// Leaving, now or later, must end at once.
     Hurry,
@@ -98,8 +98,7 @@ pub(crate) enum Verb {
     },
     Heartbeat(Entry),
     Deregister(Entry),
-    /// A Register broke off, and nothing is wanted any more: look for what it left, and deregister
-    /// that.
+    /// A Register broke off, and nothing is wanted: look for what it left, and deregister that.
     Recall,
 }
 
@@ -128,7 +127,7 @@ pub(crate) enum Answer {
     NotSent,
     /// The connection ended; the call may have been carried out.
     Broken,
-    /// The gateway said no.
+    /// The gateway refused.
     Refused(ErrorKind),
     /// The same, but possibly from a proxy whose routes are not there yet.
     Misrouted(ErrorKind),

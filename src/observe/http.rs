@@ -96,7 +96,7 @@ async fn exchange<T>(
     body: Bytes,
     read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, BoxError>,
 ) -> Result<T, BoxError> {
-    let authority = uri.authority().ok_or("the URL names no host")?;
+    let authority = uri.authority().ok_or("the URL has no host")?;
     let host = authority.host().trim_matches(['[', ']']);
     let port = authority.port_u16().unwrap_or(80);
     // Not tokio's own lookup: it would delay the end of the runtime.

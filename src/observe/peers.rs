@@ -89,7 +89,7 @@ impl Peers {
         }
     }
 
-    /// Whether a request came from one of these hosts. If the server does not tell a request's
+    /// Whether a request came from one of these hosts. If the server does not expose a request's
     /// peer, and one task reads while another answers (HTTP/2), this is known only if every
     /// connection comes from them.
     pub(crate) fn came_from(&self, extensions: &Extensions, hosts: &[IpAddr]) -> bool {
@@ -157,7 +157,7 @@ impl Drop for Connection {
     }
 }
 
-/// The peer, if the server tells it.
+/// The peer, if the server exposes it.
 #[cfg_attr(
     not(any(feature = "axum", feature = "tonic")),
     allow(unused_variables, reason = "only these servers tell")

@@ -29,7 +29,7 @@ pub(crate) struct Reach {
     /// The address that is being, or was, dialled.
     dialled: Option<(String, u16)>,
     dial: Option<JoinHandle<Dialled>>,
-    /// When to report that nobody called.
+    /// When to report that no call came.
     uncalled_at: Option<Instant>,
     uncalled_said: bool,
     tls_said: bool,
@@ -143,7 +143,7 @@ impl Reach {
                 }
                 () = optional_sleep(self.uncalled_at) => {
                     self.uncalled_at = None;
-                    // While the gateway is away, nobody knows what it has.
+                    // While the gateway is away, it is unknown what it has.
                     self.uncalled_said = self.board.state() == State::Listed;
                     if self.uncalled_said && !proof.was_called() {
                         return Found::Uncalled;

@@ -75,7 +75,7 @@ impl Options {
     /// `servers` of a document. It completes the bound address, or that of
     /// [`advertise_host`](Self::advertise_host); with [`advertise`](Self::advertise), write a base
     /// URL instead. GraphQL endpoints have their own path, and gRPC services none, so that they
-    /// need a registration of their own.
+    /// need a separate registration.
     pub fn advertise_path(mut self, path: impl Into<String>) -> Self {
         self.advertise_path = Some(path.into());
         self
@@ -133,8 +133,8 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
         Advertise::Host(host) => {
             if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
                 return fault(format!(
-                    "advertise_host(`{}`) is not a host name or IP address; the port is added \
-                     by itself, for anything else use `advertise`",
+                    "advertise_host(`{}`) is not a host name or IP address; the bound port is \
+                     added, for anything else use `advertise`",
                     redacted_url(host)
                 ));
             }
@@ -192,8 +192,8 @@ pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Findin
         found.extend(match (form, service.kind) {
             (AddressForm::BaseUrl, ServiceKind::Proto) => fault(format!(
                 "service `{name}` is gRPC, and every call to `{address}` would fail: a gRPC \
-                     service is advertised as host:port; put OpenAPI services that need a base \
-                     URL into a registration of their own"
+                 service is advertised as host:port; put OpenAPI services that need a base URL \
+                 into a separate registration"
             )),
             (AddressForm::GrpcTarget, ServiceKind::OpenApi) => fault(format!(
                 "service `{name}` is HTTP, and `{address}` is a gRPC target: advertise \
@@ -236,7 +236,7 @@ fn parts_serve(options: &Options, services: &[Resolved]) -> Vec<Finding> {
             Rule::AdvertisedAddress,
             format!(
                 "service `{name}` is gRPC, and every call to it with {part} would fail: put \
-                 OpenAPI and GraphQL services that need it into a registration of their own"
+                 OpenAPI and GraphQL services that need it into a separate registration"
             ),
         )
     };

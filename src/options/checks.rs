@@ -24,11 +24,11 @@ pub(crate) fn ttl_seconds(ttl: Option<Duration>) -> Result<u32, Finding> {
         Finding::error(Rule::Ttl, message)
     };
     if ttl < Duration::from_secs(1) {
-        return Err(fault("is too short: 1 s is the least"));
+        return Err(fault("is too short: the minimum is 1 s"));
     }
     if ttl.subsec_nanos() != 0 {
         return Err(fault(
-            "has a fraction of a second: the wire takes whole seconds",
+            "has a fraction of a second: the wire carries whole seconds",
         ));
     }
     u32::try_from(ttl.as_secs()).map_err(|_| fault("does not fit into the wire's 32 bits"))
@@ -58,14 +58,13 @@ pub(super) fn heartbeat(options: &Options) -> Result<(), Finding> {
     };
     if interval < SHORTEST_INTERVAL {
         return fault(format!(
-            "is shorter than {SHORTEST_INTERVAL:?}, zero among them; leave it out for a third of \
-             the TTL"
+            "is shorter than {SHORTEST_INTERVAL:?}; leave it out for a third of the TTL"
         ));
     }
     if interval > ttl / 2 {
         return fault(format!(
-            "is longer than half the TTL of {ttl:?}: one late beat would evict the service; \
-             beat at least every {:?}",
+            "is longer than half the TTL of {ttl:?}: one late heartbeat would evict the service; \
+             send one at least every {:?}",
             ttl / 2
         ));
     }
@@ -78,7 +77,7 @@ pub(super) fn timeouts(options: &Options) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut fault = |message: String| found.push(Finding::error(Rule::Timeouts, message));
     if [leave, drain, quiet].iter().any(|it| *it > LONGEST_TIMEOUT) {
-        fault("a timeout is longer than a day: nobody waits so long for a stop".into());
+        fault("a timeout is longer than a day: shorten it".into());
     }
     if leave.is_zero() {
         fault("leave_timeout is zero: leaving needs time for one call; 25 s is usual".into());
@@ -105,7 +104,7 @@ pub(super) fn unchecked(options: &Options) -> Option<Finding> {
     }
     cfg!(not(feature = "preflight")).then(|| {
         let message = "the schemas are not checked: tower-gwag was built without `preflight`";
-        let help = "switch the feature on: a schema that a clustered gateway cannot serve blocks \
+        let help = "enable the feature: a schema that a clustered gateway cannot serve blocks \
                     every other service";
         Finding::warning(Rule::SchemasUnchecked, message).help(help)
     })

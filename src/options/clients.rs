@@ -40,7 +40,8 @@ impl Options {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::new(
                 ErrorKind::Misuse,
-                "a client of a control plane was made outside a tokio runtime: make it within one",
+                "a client of a control plane was created outside a tokio runtime: create it within \
+                 one",
             ));
         }
         let credentials = Arc::new(self.credentials.clone());

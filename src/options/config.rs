@@ -25,7 +25,7 @@ use tower_gwag_schema::{Findings, GatewayRelease, Rule};
 /// has its own deadlines.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-// What users do not set. Leaving may take 5 s longer than the drain.
+// Defaults. Leaving may take 5 s longer than the drain.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(25);
 const RECLAIM_AFTER: Duration = Duration::from_secs(2);
@@ -242,12 +242,12 @@ fn check_scheme(target: &Target, tls_wanted: bool) -> Result<(), Finding> {
     };
     if cfg!(not(feature = "tls")) && target.is_https() && target.endpoint.is_none() {
         return Err(fault(
-            "wants TLS: switch the feature `tls-ring` or `tls-aws-lc` of tower-gwag on",
+            "wants TLS: enable the feature `tls-ring` or `tls-aws-lc` of tower-gwag",
         ));
     }
     if tls_wanted && !target.is_https() {
         return Err(fault(
-            "says http, but TLS is configured: write https:// or leave the scheme out",
+            "says http, but TLS is configured: write https:// or remove the scheme",
         ));
     }
     Ok(())

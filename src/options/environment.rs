@@ -111,7 +111,7 @@ impl Options {
     /// environment, which overrides the defaults. Services, callbacks and headers can only be set
     /// in code. `Options::new("")` leaves the gateway unset.
     ///
-    /// | you write | where both have a value, |
+    /// | you write | if both have a value |
     /// |---|---|
     /// | `Options::new(…).ttl(…).or_env()?` | the code's is used; a warning names the variable |
     /// | `Options::from_env()?.ttl(…)` | the code's is used; a warning names the variable |
@@ -204,7 +204,7 @@ impl Options {
                 Some(value) => {
                     values.insert(*known, value.to_owned());
                 }
-                None => reading.fault(known, None, "is no text", "write it in UTF-8"),
+                None => reading.fault(known, None, "is not text", "write it in UTF-8"),
             }
         }
         reading.read(&values);

@@ -112,8 +112,7 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Finding> {
     if text.is_empty() {
         let message = "there is no gateway to register with: write host:port, http://host:port or \
                        https://host:port of its control plane, or set GWAG_GATEWAY and use \
-                       `Options::from_env()`; where none is meant, \
-                       `.disabled_if(no_gateway)`";
+                       `Options::from_env()`; to run without one, `.disabled_if(no_gateway)`";
         return Err(Finding::error(Rule::GatewayAddress, message));
     }
     let with_scheme = match text.split_once("://") {
@@ -125,12 +124,12 @@ fn parse_text(text: &str, tls_wanted: bool) -> Result<Target, Finding> {
     let uri: Uri = with_scheme
         .parse()
         .map_err(|cause: http::uri::InvalidUri| fault(&format!("does not parse ({cause})")))?;
-    let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
+    let authority = uri.authority().ok_or_else(|| fault("has no host"))?;
     if uri
         .host()
         .is_none_or(|host| host.is_empty() || host == "[]")
     {
-        return Err(fault("names no host"));
+        return Err(fault("has no host"));
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err(fault("has a path"));

@@ -56,7 +56,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`build_tag`](Self::build_tag) | `GWAG_BUILD_TAG` at build time, else none |
 /// | [`bearer_token`](Self::bearer_token), [`bearer_token_file`](Self::bearer_token_file), [`metadata`](Self::metadata) | none |
 /// | TLS: `Options::tls` (feature `tls`) | plaintext for `host:port` and `http://`; system roots for `https://` |
-/// | [`drain_timeout`](Self::drain_timeout) | 20 s; less where `leave_timeout` is shorter |
+/// | [`drain_timeout`](Self::drain_timeout) | 20 s; less if `leave_timeout` is shorter |
 /// | [`leave_timeout`](Self::leave_timeout) | 25 s |
 /// | [`quiet`](Self::quiet) | 100 ms |
 /// | [`hold`](Self::hold) | [`Hold::AtStart`] |
@@ -64,7 +64,7 @@ const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."]
 /// | [`drain_event_streams`](Self::drain_event_streams) | event streams are not waited for |
 /// | [`gateway_http`](Self::gateway_http) | none: the registration can diagnose less |
 /// | [`gateway_release`](Self::gateway_release) | the newest one that this crate knows |
-/// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that took it |
+/// | [`prefer_first`](Self::prefer_first) | a registration stays with the gateway that accepted it |
 /// | [`reclaim_after`](Self::reclaim_after) | 2 s |
 /// | [`on_refusal`](Self::on_refusal) | [`OnRefusal::KeepServing`] |
 /// | [`on_finding`](Self::on_finding) | [`OnFinding::RefuseToStart`] |

@@ -1,4 +1,5 @@
-//! Variables of the environment that were read and are not used, because the code sets the option, too.
+//! Variables of the environment that were read but are not used, because the code also sets the
+//! option.
 //!
 //! An operator who changes one of them and sees no effect must be able to find out why.
 

@@ -55,14 +55,14 @@ pub(super) enum Spelling {
 /// Options while they are read, and the findings so far.
 pub(super) struct Reading {
     options: Options,
-    /// Yes or no, where the source says so.
+    /// Yes or no, if the source says so.
     enabled: Option<bool>,
     prefer_first: Option<bool>,
     spelling: Spelling,
     found: Findings,
 }
 
-/// Whose value is used where the code and the source have one.
+/// Whose value is used if both the code and the source have one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Precedence {
     Code,
@@ -108,7 +108,7 @@ impl Reading {
                 escaped(&self.spelled(name))
             ),
             #[cfg(feature = "serde")]
-            Spelling::File => format!("the setting `{}` is not known", escaped(name)),
+            Spelling::File => format!("the setting `{}` is unknown", escaped(name)),
         };
         let finding = match self.spelling {
             Spelling::Environment => Finding::warning(Rule::SettingName, message),
@@ -116,7 +116,7 @@ impl Reading {
             Spelling::File => Finding::error(Rule::SettingName, message),
         };
         self.found
-            .add(finding.help(format!("the nearest that it knows is `{nearest}`")));
+            .add(finding.help(format!("the most similar name is `{nearest}`")));
     }
 
     pub(super) fn fault(&mut self, name: &str, value: Option<&str>, why: &str, help: &str) {
@@ -163,7 +163,7 @@ impl Reading {
         for (name, other) in both {
             if get(name).is_some() && get(other).is_some() {
                 let why = format!("is set beside {}", self.spelled(other));
-                self.fault(name, None, &why, "leave one of them out");
+                self.fault(name, None, &why, "remove one of them");
             }
         }
     }
@@ -183,7 +183,7 @@ impl Reading {
                 Some(release) => self.options.gateway_release = Some(release),
                 None => {
                     let help = "write `1.1` or `1.4`, or leave it out for the newest";
-                    self.fault(name, Some(text), "is no release that is known", help);
+                    self.fault(name, Some(text), "is not a known release", help);
                 }
             },
             "READINESS" => match text {
@@ -192,7 +192,7 @@ impl Reading {
                 "routed" => self.options.readiness = Some(Readiness::Routed),
                 _ => {
                     let help = "write `serving`, `registered` or `routed`";
-                    self.fault(name, Some(text), "is no readiness", help);
+                    self.fault(name, Some(text), "is not a readiness", help);
                 }
             },
             "PREFER_FIRST" => match flag(text) {
@@ -292,8 +292,13 @@ impl Reading {
     fn tls<'a>(&mut self, get: impl Fn(&str) -> Option<&'a str>) {
         for name in KNOWN.iter().filter(|name| name.starts_with("TLS_")) {
             if get(name).is_some() {
-                let help = "switch the feature `tls-ring` or `tls-aws-lc` of tower-gwag on";
-                self.fault(name, None, "needs TLS, which this program has not", help);
+                let help = "enable the feature `tls-ring` or `tls-aws-lc` of tower-gwag";
+                self.fault(
+                    name,
+                    None,
+                    "needs TLS, which this program was built without",
+                    help,
+                );
             }
         }
     }
@@ -302,7 +307,7 @@ impl Reading {
         let mut gateways: Vec<&str> = text.split(',').map(str::trim).collect();
         gateways.retain(|gateway| !gateway.is_empty());
         if gateways.is_empty() {
-            let help = "write host:port, with commas between several";
+            let help = "write host:port, separated by commas if there are several";
             return self.fault("GATEWAY", Some(text), "names no gateway", help);
         }
         for gateway in &gateways {
@@ -334,7 +339,7 @@ impl Reading {
             "LEAVE_TIMEOUT" => {
                 options.leave_timeout = Some(time);
                 if time.is_zero() {
-                    let why = "leaves no time for the call that leaving needs";
+                    let why = "leaves no time for the call that the shutdown needs";
                     self.fault(name, Some(text), why, "25 s is usual");
                 }
             }

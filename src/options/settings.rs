@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, a number, a boolean, or a list of texts")
+        f.write_str("a text, a number, a boolean, or a list of strings")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {

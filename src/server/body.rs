@@ -21,7 +21,7 @@ pin_project! {
     ///
     /// # Examples
     ///
-    /// You name it only where a type has to say what a wrapped service answers with:
+    /// You name it only in a type that spells out the response of a wrapped service:
     ///
     /// ```
     /// use http::Response;

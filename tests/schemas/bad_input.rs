@@ -132,8 +132,8 @@ fn one_service_twice() {
 fn ttls_that_the_wire_cannot_carry() {
     let trap = Trap::set();
     for (ttl, why) in [
-        (Duration::from_millis(500), "1 s is the least"),
-        (Duration::ZERO, "1 s is the least"),
+        (Duration::from_millis(500), "the minimum is 1 s"),
+        (Duration::ZERO, "the minimum is 1 s"),
         (Duration::from_millis(1_999), "whole seconds"),
         (Duration::from_secs(1 << 33), "32 bits"),
     ] {
@@ -153,7 +153,7 @@ fn beats_slower_than_half_the_ttl() {
     };
     refused(beat(16), kind, &["half the TTL", "15s"]);
     refused(beat(15).ttl(Duration::from_secs(2)), kind, &["1s"]);
-    refused(beat(0), kind, &["zero"]);
+    refused(beat(0), kind, &["shorter than"]);
     beat(15).check().unwrap();
     trap.assert_untouched();
 }
@@ -274,7 +274,7 @@ fn advertised_addresses_that_cannot_serve_the_services() {
     refused(
         grpc().advertise_scheme("https"),
         kind,
-        &["gRPC", "registration of their own"],
+        &["gRPC", "separate registration"],
     );
     refused(http().advertise_scheme("ftp"), kind, &["neither"]);
     refused(
@@ -283,7 +283,7 @@ fn advertised_addresses_that_cannot_serve_the_services() {
         &["advertise(`a:1`)"],
     );
     http().advertise_scheme("https").check().unwrap();
-    let alone = &["gRPC", "advertise_path(`/v2`)", "registration of their own"];
+    let alone = &["gRPC", "advertise_path(`/v2`)", "separate registration"];
     refused(grpc().advertise_path("/v2"), kind, alone);
     for no_path in ["", "/", "v2", "http://a/v2", "/v2?q", "/v 2", "/v2#a"] {
         refused(http().advertise_path(no_path), kind, &["is not a path"]);

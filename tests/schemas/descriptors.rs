@@ -177,9 +177,7 @@ fn what_is_wrong_with_a_set_is_reported() {
     let error = of(import).check().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misuse);
     assert!(
-        error
-            .to_string()
-            .contains("no meaning for a descriptor set"),
+        error.to_string().contains("no effect on a descriptor set"),
         "{error}"
     );
 }

@@ -144,10 +144,7 @@ fn cycles_are_reported_with_their_chain() {
             ("c.proto", "import \"x.proto\"; import \"b.proto\";"),
         ],
         kind,
-        &[
-            "(a.proto → b.proto → c.proto → b.proto)",
-            "a file of its own",
-        ],
+        &["(a.proto → b.proto → c.proto → b.proto)", "a third file"],
     );
     refused_both(
         &[
@@ -183,7 +180,7 @@ fn missing_imports_are_reported_with_their_chain_and_a_remedy() {
     refused_both(
         &[("a.proto", "import \"google/protobuf/timestmp.proto\";")],
         kind,
-        &["not built into gateways", "check its name"],
+        &["gateways do not have it built in", "check its name"],
     );
     for outside in ["../a.proto", "/etc/a.proto", "x/../../a.proto"] {
         let text = format!("import \"{outside}\";");

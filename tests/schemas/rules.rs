@@ -310,7 +310,7 @@ fn keys_that_are_there_twice_are_refused() {
     }
 }
 
-/// The remedy fits: a query parameter's name goes over HTTP, a path parameter's does not.
+/// The remedy fits: a query parameter's name requests carry the name, a path parameter's does not.
 #[test]
 fn remedies_of_documents_say_what_can_be_repaired() {
     let document = r#"{"openapi":"3.0.3","info":{"title":"T","version":"1"},"paths":{"/a/{b-c}":{"get":{
@@ -320,7 +320,11 @@ fn remedies_of_documents_say_what_can_be_repaired() {
     let found = errors(&of(Service::openapi(document)));
     let remedy = |at: usize| found[at].remedy().unwrap();
     assert!(remedy(0).contains("Service::repair"), "{}", found[0]);
-    assert!(remedy(1).contains("goes over HTTP"), "{}", found[1]);
+    assert!(
+        remedy(1).contains("requests carry the name"),
+        "{}",
+        found[1]
+    );
     let swagger = r#"{"swagger":"2.0","info":{"title":"T","version":"1"},"paths":{}}"#;
     let found = errors(&of(Service::openapi(swagger)));
     assert!(

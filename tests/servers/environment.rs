@@ -238,7 +238,7 @@ fn tokens_that_cannot_be_used_are_named_and_not_shown() {
         (
             "GWAG_TOKEN_FILE",
             "/no/such/file",
-            &["/no/such/file", "No such file", "check the path"],
+            &["/no/such/file", "No such file", "check its path"],
         ),
         ("GWAG_TOKEN_FILE", "/", &["cannot be read"]),
         ("GWAG_TOKEN_FILE", "/dev/zero", &["65536"]),
@@ -257,7 +257,7 @@ fn tokens_that_cannot_be_used_are_named_and_not_shown() {
         (("GWAG_ADVERTISE", "a:1"), ("GWAG_ADVERTISE_HOST", "a")),
     ] {
         let error = read(&[one, other]).unwrap_err().to_string();
-        assert!(error.contains("leave one of them out"), "{error}");
+        assert!(error.contains("remove one of them"), "{error}");
     }
 }
 
@@ -271,7 +271,7 @@ fn a_value_that_is_not_text_is_reported() {
     let environment: Environment = [("GWAG_INSTANCE", value)].into_iter().collect();
     let error = Options::from_environment(&environment).unwrap_err();
     assert!(
-        error.to_string().contains("GWAG_INSTANCE is no text"),
+        error.to_string().contains("GWAG_INSTANCE is not text"),
         "{error}"
     );
 }

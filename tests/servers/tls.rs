@@ -304,7 +304,7 @@ async fn each_fault_of_a_certificate_has_its_remedy() {
         (
             mine.server_until("localhost", None, 2020),
             &nobody,
-            ["expired", "renewed"],
+            ["expired", "renew"],
         ),
         (
             mine.server("elsewhere", None),

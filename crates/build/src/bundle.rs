@@ -96,8 +96,8 @@ impl Bundle {
         self
     }
 
-    /// As [`Service::split_services`]: registers each service of the entry file as a service of its own,
-    /// with its own line in `gwag.lock`. Default: off.
+    /// As [`Service::split_services`]: registers each service of the entry file as a separate
+    /// service, with its own line in `gwag.lock`. Default: off.
     pub fn split_services(mut self) -> Self {
         self.splits = true;
         self
@@ -204,8 +204,8 @@ impl Bundle {
         });
         let Some(path) = below.next() else {
             let parent = self.entry.parent().unwrap_or(Path::new(""));
-            let message = format!("the entry file `{shown}` lies under no include directory");
-            let help = format!("give `{}`, or a directory above it", parent.display());
+            let message = format!("the entry file `{shown}` is not below an include directory");
+            let help = format!("add `{}`, or a directory above it", parent.display());
             return Err(fault(message).help(help));
         };
         let Some(path) = path.to_str() else {
@@ -217,8 +217,8 @@ impl Bundle {
             Some(first) if environment.manifest_dir.join(&first) != absolute => {
                 let first = first.display();
                 let message = format!("the entry file `{shown}` is hidden by `{first}`");
-                let help = "an earlier include directory has a file of the same path: give them \
-                            in another order, or rename one";
+                let help = "an earlier include directory has a file of the same path: change their \
+                            order, or rename one of the files";
                 Err(fault(message).help(help))
             }
             _ => Ok(path),
@@ -256,7 +256,7 @@ impl Bundle {
     ) -> Result<Contents, Finding> {
         // As on disk: each part of a split file lacks the other services.
         let source = files.read(entry).ok().flatten().ok_or_else(|| {
-            let message = format!("the entry file `{}` is gone", self.shown_entry());
+            let message = format!("the entry file `{}` no longer exists", self.shown_entry());
             Finding::error(Rule::ProtoEntryMissing, message).help("build again")
         })?;
         let imports = services.iter().flat_map(|it| &it.binding.proto_imports);
@@ -309,11 +309,11 @@ impl Bundle {
                 other.display(),
                 self.shown_entry()
             );
-            return Err(fault(message).help("give one another name: `Bundle::new(…).name(\"…\")`"));
+            return Err(fault(message).help("rename one: `Bundle::new(…).name(\"…\")`"));
         }
         std::fs::write(&path, contents.write()).map_err(|cause| {
             let message = format!("`{}` cannot be written: {cause}", path.display());
-            fault(message).help("check the name of the bundle, and the room on the disk")
+            fault(message).help("check the name of the bundle, and the free space on the disk")
         })
     }
 
@@ -325,7 +325,7 @@ impl Bundle {
 // === impl Outcome ===
 
 impl Outcome {
-    fn of(read: &[PathBuf], found: Vec<Finding>) -> Self {
+    pub(super) fn of(read: &[PathBuf], found: Vec<Finding>) -> Self {
         let mut findings = Findings::default();
         findings.extend(found);
         let told = findings.errors().chain(findings.warnings());

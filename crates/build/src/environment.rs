@@ -22,7 +22,8 @@ impl Environment {
     pub(super) fn of_cargo() -> Result<Self, Finding> {
         let variable = |name: &str| {
             std::env::var_os(name).ok_or_else(|| {
-                let message = format!("`{name}` is not set, as cargo does it for build scripts");
+                let message =
+                    format!("`{name}` is not set, although cargo sets it for build scripts");
                 let finding = Finding::error(Rule::BuildScript, message);
                 finding.help("call `tower_gwag_build::bundle` in build.rs")
             })

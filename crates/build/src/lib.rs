@@ -27,12 +27,12 @@
 //!
 //! # The lock file
 //!
-//! A gateway refuses a different schema under a `vN` that is registered, and comments and white space
-//! count. So `gwag.lock`, beside `Cargo.toml`, has a line for each `vN`: namespace, version and
-//! hash of the schema. Commit it. The build adds versions that are missing. If the schema of a locked
-//! version changes, a debug build warns and a release build fails: cut the next version, or use
-//! `unstable`, which is never locked. Lines of older versions stay. To change a `vN` that was never
-//! released, remove its line.
+//! A gateway refuses a different schema under a `vN` that is registered, and comments and white
+//! space count. So `gwag.lock`, beside `Cargo.toml`, has a line for each `vN`: namespace, version
+//! and hash of the schema. Commit it. The build adds versions that are missing. If the schema of a
+//! locked version changes, a debug build warns and a release build fails: register the next
+//! version, or use `unstable`, which is never locked. Lines of older versions stay. To change a
+//! `vN` that was never released, remove its line.
 //!
 //! A release build is one whose profile is `release` or inherits it. If the source directory is
 //! read-only, or a copy that cargo packaged, a missing line is only a warning.

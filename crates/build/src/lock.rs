@@ -11,8 +11,8 @@ pub const FILE: &str = "gwag.lock";
 
 const HEADER: &str = "\
 # The schemas of versions: namespace, version and hash. Written by tower-gwag's build helper; commit
-# it. A release build fails when the schema of a version here has changed: cut the next version. To
-# change one that was never released, remove its line.
+# it. A release build fails when the schema of a version here has changed: register the next version.
+# To change one that was never released, remove its line.
 ";
 
 /// The markers of a merge conflict.
@@ -167,12 +167,10 @@ impl Entry {
         }
         let fault = |message: &str| Finding::error(Rule::LockFile, message);
         if CONFLICT.iter().any(|mark| content.starts_with(mark)) {
-            return Err(
-                fault("the two sides of a merge are not resolved here").help(
-                    "keep the lines of both sides; where they differ in a hash, the one that was \
+            return Err(fault("the merge conflict here is not resolved").help(
+                "keep the lines of both sides; where they differ in a hash, keep the one that was \
                  released",
-                ),
-            );
+            ));
         }
         let finding = fault("this line is not `namespace vN hash`, with 64 hex digits");
         Err(finding.help("restore it from version control, or remove it"))
@@ -186,7 +184,7 @@ impl Entry {
 fn twice(entry: &Entry, former: &Entry) -> Finding {
     let name = format!("{}/v{}", entry.namespace, entry.version);
     let hash = former.hash.get(..8).unwrap_or_default();
-    let message = format!("`{name}` is here twice, further up with the hash {hash}…");
+    let message = format!("`{name}` appears twice, further up with the hash {hash}…");
     Finding::error(Rule::LockFile, message).help("keep the line of the schema that was released")
 }
 
@@ -253,7 +251,7 @@ mod tests {
         let at: Vec<_> = found.iter().filter_map(|(line, _)| *line).collect();
         assert_eq!(at, [2, 4, 5, 6]);
         assert!(found[0].1.contains("merge"), "{found:?}");
-        assert!(found[2].1.contains("`a/v1` is here twice"), "{found:?}");
+        assert!(found[2].1.contains("`a/v1` appears twice"), "{found:?}");
         // Both sides added the same line.
         assert!(Lock::parse(&format!("a v1 {A}\na v1 {A}\n")).is_ok());
     }

@@ -28,12 +28,12 @@ pub(super) fn keep(service: &Resolved, entry: &str, environment: &Environment) -
     let Some(hash) = hash.filter(|_| name::check_namespace(namespace).is_ok()) else {
         let message = format!(
             "`{namespace}/v{version}` is not locked: its hash cannot be computed here, or its \
-             namespace is no name"
+             namespace is not a valid name"
         );
         return vec![Finding::warning(Rule::VersionLocked, message)];
     };
     let path = environment.manifest_dir.join(FILE);
-    let is_no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8");
+    let is_no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
     let bytes = tower_gwag_schema::service::read_file(&path);
     let text = match bytes.and_then(|it| String::from_utf8(it).map_err(is_no_text)) {
         Ok(text) => text,
@@ -68,11 +68,11 @@ fn changed(lock: &Lock, locked: &Entry, hash: &str, entry: &str, is_release: boo
     let (was, is) = (short(&locked.hash), short(hash));
     let message = format!(
         "the schema of `{namespace}/v{version}` ({entry}) has changed from {was}… to {is}…, and \
-         gateways take no other one under a vN that is registered"
+         gateways accept no other schema for a vN that is registered"
     );
     let help = format!(
-        "cut v{next} (`Bundle::new(…).version(\"v{next}\")`) or use `unstable`; if v{version} was \
-         never released, remove this line, and the next build locks the new schema"
+        "bump it to v{next} (`Bundle::new(…).version(\"v{next}\")`) or use `unstable`; if \
+         v{version} was never released, remove this line, and the next build locks the new schema"
     );
     let finding = match is_release {
         true => Finding::error(Rule::VersionLocked, message),
@@ -91,7 +91,7 @@ fn add(environment: &Environment, path: &Path, text: &str, line: &str) -> Findin
         .iter()
         .any(|mark| environment.manifest_dir.join(mark).exists());
     let written = match is_copy {
-        true => Err(io::Error::other("this is a copy of a package")),
+        true => Err(io::Error::other("this directory is a copy of a package")),
         false => replace(path, text),
     };
     match written {

@@ -214,7 +214,7 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
                  of `greeter/v1` (proto/greeter.proto) has changed";
     assert!(told.contains(error), "{told}");
     assert!(
-        told.contains("cut v2 (`Bundle::new(…).version(\"v2\")`) or use `unstable`"),
+        told.contains("bump it to v2 (`Bundle::new(…).version(\"v2\")`) or use `unstable`"),
         "{told}"
     );
     assert_eq!(example.read("gwag.lock"), lock);
@@ -260,7 +260,7 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     let said = example.refused();
     for part in [
         "`OpenApi` is not taken as an OpenAPI document",
-        "with the feature `utoipa` (its version 6) or `utoipa5` (its version 5)",
+        "enable the feature `utoipa` (its version 6) or `utoipa5` (its version 5)",
         "`serde_json::to_value(&document)?`",
     ] {
         assert!(said.contains(part), "{part} is not in {said}");

@@ -156,7 +156,7 @@ pub(crate) fn faulty(sources: &Sources, error: CheckError) -> Fault {
         shown.extend(others.filter(Finding::is_error).map(|it| it.to_string()));
     }
     let message = format!("a gateway cannot serve this\n\n{}\n", shown.join("\n\n"));
-    Fault::new(FAULTY, message).help("`tower-gwag check` tells more")
+    Fault::new(FAULTY, message).help("run `tower-gwag check` for details")
 }
 
 /// The file and line of a finding, or the file of the service.

@@ -8,8 +8,8 @@ use tower_gwag::{GatewayRelease, Rule};
 
 use crate::exit_codes::CODES;
 
-/// One tool for gwag gateways: a gateway to develop with, a check for CI, a supervisor for any
-/// program, an operator's eyes.
+/// One tool for gwag gateways: a gateway for development, a check for CI, a supervisor for any
+/// program, diagnosis for operators.
 #[derive(Debug, Parser)]
 #[command(name = "tower-gwag", version, max_term_width = 100, after_help = CODES)]
 pub(crate) struct Cli {
@@ -33,14 +33,14 @@ A gwag.toml lists services, with paths relative to it:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a gateway in this process, to develop against, with a live table.
+    /// Start a gateway for development, with a live table.
     #[command(after_help = "Example:\n  tower-gwag dev --profile clustered --nodes 3")]
     Dev(Dev),
     /// Check protos, OpenAPI documents, GraphQL schemas, or a gwag.toml that lists services.
     ///
     /// All of them are checked together, as services of one registration. A file's namespace comes
     /// from its name or title, and its version is v1; --namespace and --version override them for a
-    /// single file, a gwag.toml for several. Ends with 1 if there is an error.
+    /// single file, a gwag.toml for several. Exits with 1 if there is an error.
     #[command(
         after_help = CHECK
     )]
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// Print the GraphQL schema that a gateway will serve.
     #[command(after_help = "Example:\n  tower-gwag schema proto/shop.proto openapi.yaml")]
     Schema(SchemaArgs),
-    /// Show what a change of schemas means to callers; ends with 1 if it breaks them.
+    /// Show what a schema change means to callers; exits with 1 if it breaks them.
     #[command(after_help = "Example:\n  tower-gwag diff old/openapi.yaml openapi.yaml")]
     Diff(Diff),
     /// Print the canonical hash by which a gateway distinguishes schemas.
@@ -62,9 +62,9 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Run a program of any language as a registered service.
     ///
-    /// Starts the program, waits until its port accepts, registers it, and sends heartbeats. At
-    /// SIGTERM or SIGINT it deregisters, waits for --grace, and only then sends the program
-    /// SIGTERM. If the program dies, its entries are deregistered at once.
+    /// Starts the program, waits until its port accepts connections, registers it, and sends
+    /// heartbeats. At SIGTERM or SIGINT it deregisters, waits for --grace, and only then sends the
+    /// program SIGTERM. If the program dies, deregisters it at once.
     #[command(
         after_help = "Example:\n  tower-gwag run --gateway gateway:50090 --openapi openapi.yaml --port 8080 -- python3 server.py"
     )]
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// List the services of a gateway.
     #[command(after_help = "Example:\n  tower-gwag services --gateway gateway:50090")]
     Services(List),
-    /// List the registrations that a node took.
+    /// List the registrations that a node accepted.
     #[command(after_help = "Example:\n  tower-gwag registrations --gateway gateway:50090 --json")]
     Registrations(List),
     /// List the nodes of a gateway's cluster.
@@ -102,8 +102,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Find out what is wrong with a gateway, and what to do about it.
     ///
-    /// All its requests are harmless: lists, schemas, and whether addresses answer. Give every node
-    /// of a cluster, or ghosts cannot be found. Ends with 1 if there is a fault.
+    /// It only makes harmless requests: lists, schemas, and whether addresses answer. Name every
+    /// node of a cluster, or it cannot find ghosts. Exits with 1 if there is a fault.
     #[command(
         after_help = "Example:\n  tower-gwag doctor --gateway gateway:50090 --http http://gateway:8080"
     )]
@@ -139,10 +139,10 @@ pub(crate) struct How {
     /// The version, for a single file: unstable, or vN. Default: v1.
     #[arg(long = "version", value_name = "VERSION")]
     pub(crate) version: Option<String>,
-    /// Allow what a rule forbids.
+    /// Allow what this rule forbids.
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub(crate) allow: Vec<Rule>,
-    /// Make each service of a proto file a service of its own.
+    /// Register each service of a proto file as a separate service.
     #[arg(long)]
     pub(crate) split: bool,
     /// Repair OpenAPI documents without changing HTTP, as `Service::repair` does.
@@ -253,7 +253,7 @@ pub(crate) struct Dev {
 pub(crate) enum DevProfile {
     /// Refuses at Register what it cannot serve.
     Standalone,
-    /// A node of a cluster, also of a cluster of one, as `gwag up` starts it.
+    /// A node of a cluster, even of a cluster of one, as `gwag up` starts it.
     Clustered,
 }
 
@@ -308,7 +308,7 @@ pub(crate) struct Diff {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// The lowest level of change that ends with 1.
+    /// The lowest level of change that makes the exit code 1.
     #[arg(long, value_enum, default_value_t = FailOn::Breaking)]
     pub(crate) fail_on: FailOn,
     #[command(flatten)]
@@ -361,7 +361,7 @@ pub(crate) struct Deprecate {
     pub(crate) namespace: String,
     /// unstable, or vN.
     pub(crate) version: String,
-    /// The reason that callers read.
+    /// The reason to show to callers.
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) gateway: Gateway,
@@ -447,7 +447,7 @@ pub(crate) struct Doctor {
         required = true
     )]
     pub(crate) gateway: Vec<String>,
-    /// The base URL of the gateway's HTTP port, of any node. Without it much cannot be judged.
+    /// The base URL of the gateway's HTTP port, of any node. Without it, many checks are skipped.
     #[arg(long, value_name = "URL", env = "GWAG_GATEWAY_HTTP")]
     pub(crate) http: Option<String>,
     /// How long to watch for changes.
@@ -572,10 +572,10 @@ pub(crate) struct Run {
     /// How long the program may take to end after SIGTERM before it gets SIGKILL.
     #[arg(long, value_name = "TIME", env = "GWAG_STOP_TIMEOUT", default_value = "20s", value_parser = duration)]
     pub(crate) stop_timeout: Duration,
-    /// How long the program may take until its port accepts.
+    /// How long the program may take until its port accepts connections.
     #[arg(long, value_name = "TIME", env = "GWAG_START_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub(crate) start_timeout: Duration,
-    /// How often to check that the port still accepts.
+    /// How often to check that the port still accepts connections.
     #[arg(long, value_name = "TIME", env = "GWAG_PORT_CHECK", default_value = "1s", value_parser = duration)]
     pub(crate) port_check: Duration,
     /// Restart the program when it ends, after a pause that grows from 0.5 s to 30 s.

@@ -1,4 +1,4 @@
-//! `dev`: an in-process gateway to develop against, and a view of its activity.
+//! `dev`: an in-process gateway for development, and a view of its activity.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -17,7 +17,7 @@ use crate::output::{self, Style, paint, plain, say, short, table};
 /// The default ports of a real gateway.
 const CONTROL: u16 = 50090;
 const HTTP: u16 = 8080;
-/// The interval between pictures.
+/// The interval between redraws.
 const REFRESH: Duration = Duration::from_millis(250);
 /// The most lines of each kind in the table.
 const MOST: usize = 12;
@@ -104,10 +104,8 @@ impl Drop for Screen {
 async fn start(args: &Dev) -> Result<Vec<EmbeddedGateway>, Fault> {
     let profile = match args.profile {
         DevProfile::Standalone if args.nodes > 1 => {
-            let message = "standalone gateways have no cluster";
-            return Err(
-                Fault::new(exit_codes::USAGE, message).help("leave --profile or --nodes out")
-            );
+            let message = "standalone gateways do not form a cluster";
+            return Err(Fault::new(exit_codes::USAGE, message).help("remove --profile or --nodes"));
         }
         DevProfile::Standalone => Profile::Standalone,
         DevProfile::Clustered => Profile::Clustered,
@@ -184,7 +182,7 @@ fn head(nodes: &[EmbeddedGateway]) -> Vec<String> {
             node.http_url()
         ));
     }
-    lines.push("a gateway to develop against, never for production; Ctrl-C ends it".to_owned());
+    lines.push("a gateway for development, never for production; Ctrl-C ends it".to_owned());
     lines
 }
 
@@ -408,7 +406,7 @@ fn drawn(picture: &Picture) -> String {
     let mut changed: Vec<(&String, &u64)> = picture.changed.iter().collect();
     changed.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
     if !changed.is_empty() {
-        let title = paint(Style::Notice, "changed on the way, as by a real gateway");
+        let title = paint(Style::Notice, "changed on the way, as a real gateway would");
         text.push_str(&format!("\n{title}\n"));
     }
     for (what, times) in changed.iter().take(MOST) {
@@ -418,7 +416,7 @@ fn drawn(picture: &Picture) -> String {
         text.push_str(&format!("  and {} more\n", changed.len() - MOST));
     }
     for (title, lines) in [
-        ("refused, as by a real gateway", &picture.refusals),
+        ("refused, as a real gateway would", &picture.refusals),
         ("a real gateway would have died of", &picture.fatal),
     ] {
         if lines.is_empty() {

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Diff) -> Result<ExitCode, Fault> {
             return Err(Fault::new(USAGE, "there is nothing to compare with").help(help));
         }
         _ => {
-            let help = "with --gateway give the new schemas only";
+            let help = "with --gateway, give only the new schemas";
             return Err(Fault::new(
                 USAGE,
                 "the old schemas are given twice: as a path, and by --gateway",
@@ -161,7 +161,7 @@ fn tell(args: &Diff, changes: &[Change], new: &Sources, old: &Sources) -> ExitCo
         let (breaking, dangerous, safe) =
             (of(Level::Breaking), of(Level::Dangerous), of(Level::Safe));
         let end = match changes.len() {
-            0 => "nothing that callers notice".to_owned(),
+            0 => "no change that callers notice".to_owned(),
             _ => format!(
                 "{breaking} breaking, {dangerous} dangerous, {}",
                 count(safe, "safe change")

@@ -1,4 +1,4 @@
-//! The environment as the command line reads it: clap's way, with the rules of the library.
+//! The environment as the command line reads it: through clap, by the rules of the library.
 
 use clap::{Arg, CommandFactory, FromArgMatches};
 use tower_gwag::Environment;
@@ -6,13 +6,13 @@ use tower_gwag::Environment;
 use crate::cli::Cli;
 use crate::output::{plain, say};
 
-/// Variables of the library that have no meaning for a program that is supervised, and why.
+/// Variables of the library that have no effect on a supervised program, and why.
 const UNUSED: [(&str, &str); 3] = [
     ("GWAG_DRAIN_TIMEOUT", "GWAG_GRACE is what `run` waits"),
     ("GWAG_QUIET", "GWAG_GRACE is what `run` waits"),
     ("GWAG_READINESS", "the program answers its own probes"),
 ];
-/// Variables that no option has.
+/// Variables without an option.
 const OTHERS: [&str; 2] = ["GWAG_ENABLED", "GWAG_TOKEN"];
 
 /// Parses the command line, and the variables of its options.
@@ -22,8 +22,8 @@ pub(crate) fn parse() -> Cli {
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// Without its variable if that is empty, which counts as unset, or what Kubernetes sets for a
-/// service called `gwag`.
+/// Drops the variable of an option if it is empty, which counts as unset, or if Kubernetes set it
+/// for a service called `gwag`.
 fn with_usable_variable(arg: Arg) -> Arg {
     let Some(name) = arg.get_env() else {
         return arg;
@@ -56,7 +56,8 @@ pub(crate) fn warn_of_unknown() {
                     .iter()
                     .max_by(|a, b| likeness(a, &name).total_cmp(&likeness(b, &name)));
                 say(&format!(
-                    "tower-gwag: the environment has `{}`, which is not known; the nearest is `{}`",
+                    "tower-gwag: the environment has `{}`, which is not known; the most similar \
+                     name is `{}`",
                     plain(&name),
                     nearest.copied().unwrap_or_default()
                 ));

@@ -5,15 +5,16 @@ use std::process::ExitCode;
 use crate::output::{Style, in_options, paint_err, say};
 
 /// For `--help`.
-pub(crate) const CODES: &str = "\
-Exit codes: 0 fine, 1 faults found, 2 wrong command line, 3 a file is missing or cannot be read or \
-written, 4 the gateway is away, is none, or said no. `run` ends with the program's own code, \
-128 + N after signal N, 125 where it could not begin, 126 or 127 where the program cannot be \
-executed or does not exist.";
+pub(crate) const CODES: &str = "Exit codes: 0 fine, 1 faults found, 2 wrong command line, 3 a file \
+                                is missing or cannot be read or written, 4 the gateway cannot be \
+                                reached, is not a gateway, or refused. `run` ends with the \
+                                program's own code, 128 + N after signal N, 125 if it could not \
+                                begin, 126 or 127 if the program cannot be executed or does not \
+                                exist.";
 
 /// Success.
 pub(crate) const FINE: u8 = 0;
-/// What was checked has faults: findings, a breaking change, a faulty gateway.
+/// The check found faults: findings, a breaking change, a faulty gateway.
 pub(crate) const FAULTY: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
@@ -50,7 +51,7 @@ impl Fault {
         self
     }
 
-    /// A gateway did not do what was asked.
+    /// A gateway did not carry out a request.
     pub(crate) fn of_gateway(error: &tower_gwag::Error) -> Self {
         let code = match error.kind() {
             tower_gwag::ErrorKind::InvalidGatewayAddress

@@ -42,9 +42,9 @@ fn no_rule(text: &str) -> Fault {
         })
         .collect();
     near.truncate(5);
-    let message = format!("`{}` is no file and no rule", output::plain(text));
+    let message = format!("`{}` is neither a file nor a rule", output::plain(text));
     let help = match near.as_slice() {
-        [] => "findings name their rule in brackets, such as proto-two-services".to_owned(),
+        [] => "findings show their rule in brackets, such as proto-two-services".to_owned(),
         some => format!("is it one of {}?", some.join(", ")),
     };
     Fault::new(FILE, message).help(help)

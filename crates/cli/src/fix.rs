@@ -37,7 +37,8 @@ pub(crate) fn fix(sources: &Sources, args: &Check) -> Result<bool, Fault> {
             output::say(&format!("{shown}: {}", change.message()));
         }
         if !is_whole {
-            let note = "the document has aliases, or parts that cannot be changed in place: it is written anew, without its comments and its order";
+            let note = "the document has aliases, or parts that cannot be changed in place: it is \
+                        rewritten, without its comments and order";
             output::say(&format!("{shown}: {note}"));
         }
         if !args.dry_run {

@@ -35,12 +35,14 @@ impl Base {
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
-                return Err(fault("wants TLS, which is not spoken to HTTP ports here"));
+                return Err(fault(
+                    "wants TLS, which this command does not speak to HTTP ports",
+                ));
             }
-            _ => return Err(fault("is no http URL")),
+            _ => return Err(fault("is not an http URL")),
         }
         if uri.host().is_none_or(str::is_empty) {
-            return Err(fault("names no host"));
+            return Err(fault("has no host"));
         }
         Ok(Self(uri))
     }

@@ -57,8 +57,11 @@ pub(crate) fn run(args: &Lock) -> Result<ExitCode, Fault> {
                     let next = lock.newest(&namespace).unwrap_or(number).saturating_add(1);
                     let was = &locked.hash()[..8];
                     changed.push(format!(
-                        "the schema of `{name}` ({}) has changed from {was}… to {}…: cut v{next}, or use unstable; if {} was never released, remove its line",
-                        source.shown(), &hex[..8], source.version
+                        "the schema of `{name}` ({}) has changed from {was}… to {}…: bump it to \
+                         v{next}, or use unstable; if {} was never released, remove its line",
+                        source.shown(),
+                        &hex[..8],
+                        source.version
                     ));
                 }
                 None => {
@@ -71,7 +74,7 @@ pub(crate) fn run(args: &Lock) -> Result<ExitCode, Fault> {
     if !changed.is_empty() {
         let message = changed.join("\n");
         return Err(Fault::new(FAULTY, message)
-            .help("gateways take no other schema under a vN that is registered"));
+            .help("gateways accept no other schema for a vN that is registered"));
     }
     if args.check && !missing.is_empty() {
         let message = format!("`{shown}` has no line for\n  {}", missing.join("\n  "));

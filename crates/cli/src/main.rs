@@ -1,5 +1,5 @@
-//! `tower-gwag`: a gateway to develop with, a check for CI, a supervisor for any program, an operator's
-//! eyes.
+//! `tower-gwag`: a gateway for development, a check for CI, a supervisor for any program, diagnosis
+//! for operators.
 
 mod access;
 mod check;

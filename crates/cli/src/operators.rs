@@ -171,7 +171,7 @@ pub(crate) fn forget(args: &Forget) -> Outcome {
     match answer.removed {
         true => DONE,
         false => {
-            let message = format!("no node `{}` was removed", plain(&args.node_id));
+            let message = format!("the gateway removed no node `{}`", plain(&args.node_id));
             Err(Fault::new(GATEWAY, message).help("`tower-gwag peers` lists the nodes"))
         }
     }
@@ -199,7 +199,7 @@ pub(crate) fn undeprecate(args: &Undeprecate) -> Outcome {
         (true, _) => output::json(&json!({ "undeprecated": name, "prior_reason": reason })),
         (false, "") => line(format_args!("{} was not deprecated", plain(&name))),
         (false, reason) => line(format_args!(
-            "not deprecated any more: {} (it was: {})",
+            "no longer deprecated: {} (it was: {})",
             plain(&name),
             escaped(reason)
         )),

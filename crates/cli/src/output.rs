@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::exit_codes::{FILE, FINE};
 
-/// What the library's messages name, and the option of the command line in its place.
+/// Names in the library's messages, and the command-line options that replace them.
 const IN_OPTIONS: [(&str, &str); 24] = [
     (
-        "set GWAG_GATEWAY and use `Options::from_env()`; where none is meant, `.disabled_if(no_gateway)`",
+        "set GWAG_GATEWAY and use `Options::from_env()`; to run without one, \
+         `.disabled_if(no_gateway)`",
         "set GWAG_GATEWAY",
     ),
     ("without `Options::tls`", "without --tls-ca and the like"),
@@ -47,7 +48,7 @@ const IN_OPTIONS: [(&str, &str); 24] = [
     ("`Options::gateway_release`", "--release"),
 ];
 
-/// A message of the library for those who write no Rust.
+/// A message of the library, reworded for readers who do not write Rust.
 pub(crate) fn in_options(text: &str) -> String {
     let mut said = text.to_owned();
     for (rust, option) in IN_OPTIONS {

@@ -52,7 +52,7 @@ pub(crate) fn conflicts<'a>(
                     continue;
                 };
                 say(&format!(
-                    "{name}: registered with {gateway}; whether with this schema is unsure: {doubt}"
+                    "{name}: registered with {gateway}, perhaps with another schema: {doubt}"
                 ));
             }
         }
@@ -73,16 +73,17 @@ fn conflict<'a>(
             let message = format!(
                 "{gateway} has another schema as `{name}` ({replicas}), which this one replaces{differs}"
             );
-            Finding::warning(Rule::VersionLocked, message).help(
-                "let the older build deregister: where both beat, they take the slot in turns",
-            )
+            Finding::warning(Rule::VersionLocked, message)
+                .help("stop the older build: if both send heartbeats, they take the slot in turns")
         }
         false => {
             let message = format!(
-                "{gateway} has another schema as `{name}` ({replicas}), and takes no other under a vN that is registered{differs}"
+                "{gateway} has another schema as `{name}` ({replicas}), and accepts no other for a \
+                 vN that is registered{differs}"
             );
             Finding::error(Rule::VersionLocked, message).help(
-                "cut the next version, or wait until the last replica of the other schema has left",
+                "register the next version, or wait until the last replica of the other schema has \
+                 left",
             )
         }
     };
@@ -126,7 +127,8 @@ impl Registered {
         match self.changes(source, namespace, release).await {
             Err(why) => format!("; what differs is not known: {why}"),
             Ok((changes, _)) if changes.is_empty() => {
-                "; nothing that callers notice differs: comments, white space, or an imported file"
+                "; no change that callers notice differs: comments, white space, or an imported \
+                 file"
                     .to_owned()
             }
             Ok((changes, _)) => {
@@ -173,7 +175,7 @@ impl Registered {
             Kind::OpenApi => {
                 let text = page(http, &format!("/api/schema/openapi?service={selection}")).await?;
                 let all: Value = serde_json::from_slice(&text)
-                    .map_err(|_| "what the gateway shows is no JSON".to_owned())?;
+                    .map_err(|_| "the gateway's answer is not JSON".to_owned())?;
                 let document = &all[namespace][version];
                 if !document.is_object() {
                     return Err(format!("the gateway shows no document of {selection}"));
@@ -227,7 +229,8 @@ impl Registered {
             schema(new.to_string().into_bytes()),
             release,
         )?;
-        let note = "compared as callers by GraphQL see it: the gateway does not show enough of it for gRPC and HTTP";
+        let note = "compared as GraphQL callers see it: the gateway does not show enough of it for \
+                    gRPC and HTTP";
         Ok((changes, Some(note.to_owned())))
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::{How, Release};
 use crate::exit_codes::{FILE, Fault, USAGE};
 use crate::output::{count, plain};
 
-/// The largest file: gateways accept less, so that a larger one is no schema.
+/// The largest file: gateways accept less, so a larger one cannot be a schema.
 const LONGEST: u64 = 64 * 1024 * 1024;
 /// The file that lists services.
 pub(crate) const LIST: &str = "gwag.toml";
@@ -111,10 +111,10 @@ impl Sources {
         let named = how.namespace.is_some() || how.version.is_some();
         if named && all.len() > 1 {
             let message = format!(
-                "--namespace and --version are of one service, and there are {}",
+                "--namespace and --version are for a single service, and there are {}",
                 all.len()
             );
-            let help = format!("say them in a {LIST}, which lists services");
+            let help = format!("set them in a {LIST}, which lists services");
             return Err(Fault::new(USAGE, message).help(help));
         }
         Ok(Self {
@@ -205,7 +205,7 @@ fn listed(path: &Path, how: &How) -> Result<(Vec<Source>, Option<GatewayRelease>
         for id in list.allow.iter().chain(&entry.allow) {
             let rule: Rule = id.parse().map_err(|_| {
                 wrong(format!(
-                    "there is no rule {id:?}: findings name theirs in brackets"
+                    "there is no rule {id:?}: findings show theirs in brackets"
                 ))
             })?;
             allow.push(rule);
@@ -240,7 +240,7 @@ fn listed(path: &Path, how: &How) -> Result<(Vec<Source>, Option<GatewayRelease>
 // === impl Source ===
 
 impl Source {
-    /// A file whose name or content tells its kind.
+    /// A file whose name or content shows its kind.
     pub(crate) fn of(path: &Path, how: &How, kind: Option<Kind>) -> Result<Self, Fault> {
         let kind = match kind {
             Some(kind) => kind,
@@ -350,9 +350,9 @@ fn kind_of(path: &Path) -> Result<Kind, Fault> {
             } else {
                 let shown = plain(&path.display().to_string());
                 let message =
-                    format!("`{shown}` is no proto file, OpenAPI document or GraphQL schema");
+                    format!("`{shown}` is not a proto file, OpenAPI document or GraphQL schema");
                 let help = format!(
-                    "files are known by .proto, .json, .yaml, .yml or .graphql; or list it in a {LIST}"
+                    "rename it to .proto, .json, .yaml, .yml or .graphql, or list it in a {LIST}"
                 );
                 return Err(Fault::new(FILE, message).help(help));
             }
@@ -409,7 +409,10 @@ fn entry_in(path: &Path, includes: &mut Vec<PathBuf>) -> Result<String, Fault> {
         return Ok(entry.to_string_lossy().replace('\\', "/"));
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Fault::new(FILE, format!("`{}` is no file", path.display())));
+        return Err(Fault::new(
+            FILE,
+            format!("`{}` is not a file", path.display()),
+        ));
     };
     includes.push(match parent.as_os_str().is_empty() {
         true => PathBuf::from("."),
@@ -451,7 +454,7 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
         let what = if meta.is_dir() {
             "a directory"
         } else {
-            "no regular file"
+            "not a regular file"
         };
         return Err(Fault::new(FILE, format!("`{shown}` is {what}")).help("name a file"));
     }
@@ -461,8 +464,8 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
         Fault::new(FILE, format!("`{shown}` cannot be read: {error}")).help("check its permissions")
     })?;
     if bytes.len() as u64 > LONGEST {
-        let message = format!("`{shown}` has more than {LONGEST} bytes, which is no schema");
-        return Err(Fault::new(FILE, message).help("gateways receive 4 MiB at most"));
+        let message = format!("`{shown}` has more than {LONGEST} bytes, too many for a schema");
+        return Err(Fault::new(FILE, message).help("gateways accept 4 MiB at most"));
     }
     Ok(bytes)
 }
@@ -470,7 +473,7 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
 pub(crate) fn text_of(path: &Path) -> Result<String, Fault> {
     String::from_utf8(bytes_of(path)?).map_err(|_| {
         let shown = plain(&path.display().to_string());
-        Fault::new(FILE, format!("`{shown}` is no text (UTF-8)"))
+        Fault::new(FILE, format!("`{shown}` is not UTF-8 text"))
     })
 }
 
@@ -493,7 +496,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fault> {
         let shown = plain(&path.display().to_string());
         let help = match error.kind() {
             ErrorKind::NotFound => "create its directory first",
-            _ => "check the permissions of the directory, and the room on the disk",
+            _ => "check the permissions of the directory, and the free space on the disk",
         };
         Fault::new(FILE, format!("`{shown}` cannot be written: {error}")).help(help)
     })

@@ -12,11 +12,11 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
-    /// A gateway without a cluster: it refuses at Register what it cannot serve, and has no HTTP ingress:
-    /// OpenAPI services are called by GraphQL.
+    /// A gateway without a cluster: it refuses at Register what it cannot serve. It has no HTTP
+    /// ingress, so callers reach OpenAPI services over GraphQL.
     #[default]
     Standalone,
-    /// A node of a cluster, also of a cluster of one: it accepts first and mounts later.
+    /// A node of a cluster, even of a cluster of one: it accepts first and mounts later.
     Clustered,
 }
 
@@ -47,6 +47,23 @@ impl fmt::Display for Tier {
 /// Defaults: [`Profile::Standalone`], `127.0.0.1:0` for both ports, a sweep every 5 s, every tier
 /// allowed, no admin token, no subscription secret, the control plane's address as the node's name, a
 /// mount delay of 10 ms, no cluster to join.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_gwag_gateway::Error> {
+/// use tower_gwag_gateway::{EmbeddedGateway, Profile, Tier};
+///
+/// let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+/// let first = builder.allow_tiers([Tier::Numbered]).start().await?;
+/// // Two nodes of one cluster.
+/// let second = EmbeddedGateway::builder().join(&first).start().await?;
+/// assert_ne!(first.target(), second.target());
+/// assert!(first.view().alive && second.view().alive);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `start`"]
 pub struct EmbeddedGatewayBuilder {
@@ -174,7 +191,7 @@ impl EmbeddedGatewayBuilder {
 
     /// Makes this a node of the same cluster as `gateway`, and so [`Profile::Clustered`].
     ///
-    /// Nodes share their services. A registration belongs to the node that took it: other nodes
+    /// Nodes share their services. A registration belongs to the node that accepted it: other nodes
     /// answer its heartbeats with "not known" and ignore its Deregister. [`start`](Self::start)
     /// refuses to join a standalone gateway.
     pub fn join(mut self, gateway: &EmbeddedGateway) -> Self {

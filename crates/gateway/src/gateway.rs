@@ -22,6 +22,66 @@ use crate::error::Error;
 ///
 /// A handle, cheap to clone. The gateway stops when the last handle is dropped, or at
 /// [`shutdown`](Self::shutdown). It lives on the runtime on which it was started.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_gwag_gateway::Error> {
+/// use tower_gwag_gateway::EmbeddedGateway;
+///
+/// let gateway = EmbeddedGateway::builder().start().await?;
+/// // Give this to `Options::new` of the service under test.
+/// println!("control plane: {}", gateway.target());
+/// println!("HTTP: {}", gateway.http_url());
+///
+/// assert!(gateway.registrations().is_empty() && gateway.services().is_empty());
+/// assert_eq!(gateway.rpc_counts().mutating_cancelled, 0);
+/// for (method, count) in gateway.calls() {
+///     println!("{method}: {} calls, {} failed", count.calls, count.errors);
+/// }
+/// for refusal in gateway.refusals() {
+///     println!("refused: {refusal}");
+/// }
+/// gateway.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What calls would do to a real gateway:
+///
+/// ```no_run
+/// # fn example(gateway: tower_gwag_gateway::EmbeddedGateway) {
+/// for call in gateway.changed_calls() {
+///     println!("{} times {call}", call.times);
+/// }
+/// assert!(gateway.fatal_calls().is_empty(), "{:?}", gateway.fatal_calls());
+/// # }
+/// ```
+///
+/// Faults on purpose:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_gwag_gateway::Error> {
+/// use std::time::Duration;
+/// use tower_gwag_gateway::{EmbeddedGateway, Rpc};
+///
+/// let gateway = EmbeddedGateway::builder().start().await?;
+/// // The gateway stops answering, as with SIGSTOP, and continues.
+/// gateway.freeze();
+/// gateway.thaw();
+/// // It loses its state, and comes back on the same ports.
+/// gateway.kill().await;
+/// gateway.revive().await?;
+/// gateway.restart().await?;
+/// // Single calls are slow or refused, and registrations end.
+/// gateway.delay(Rpc::Heartbeat, Duration::from_secs(2));
+/// gateway.refuse_next(Rpc::Register, 1, tonic::Code::Unavailable, "busy");
+/// gateway.evict_all();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct EmbeddedGateway(Arc<Handle>);
 
@@ -106,17 +166,17 @@ impl EmbeddedGateway {
         self.node().fatal.all()
     }
 
-    /// What the calls through this node lost, as they do at a real gateway and without an error, since
-    /// its start, across restarts: headers and trailers, statuses, messages of streams, fields,
-    /// query parameters and bodies that no schema declares. It does not notice everything, such as
-    /// numbers that become doubles.
+    /// What calls through this node silently lost, as at a real gateway, since its start and across
+    /// restarts: headers and trailers, statuses, messages of streams, fields, query parameters and
+    /// bodies that no schema declares. It does not notice every change, such as numbers that become
+    /// doubles.
     #[must_use]
     pub fn changed_calls(&self) -> Vec<ChangedCall> {
         self.node().losses.all()
     }
 
-    /// How often each method was called through this node since its start, across restarts, by gRPC
-    /// (`/package.Service/Method`), HTTP (`GET /pets`) and GraphQL (all together).
+    /// How often each method was called through this node since its start, across restarts: over
+    /// gRPC (`/package.Service/Method`), HTTP (`GET /pets`) and GraphQL (all together).
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, CallCount> {
         self.node().journal.calls()
@@ -142,6 +202,18 @@ impl EmbeddedGateway {
     /// # Cancel safety
     ///
     /// Safe: nothing is lost when it is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(gateway: tower_gwag_gateway::EmbeddedGateway) -> Result<(), tokio::time::error::Elapsed> {
+    /// use std::time::Duration;
+    ///
+    /// let greets = gateway.wait_until(|now| now.service("greeter", "v1").is_some());
+    /// tokio::time::timeout(Duration::from_secs(5), greets).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn wait_until(&self, mut condition: impl FnMut(&GatewayView) -> bool) {
         let mut changes = self.node().subscribe();
         while !condition(&self.node().view()) {

@@ -1,4 +1,4 @@
-//! Counts calls through the gateway and records refusals, to watch while developing.
+//! Counts calls through the gateway and records refusals, for developers to watch.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;

@@ -5,9 +5,10 @@
 //! Hooks make it misbehave on purpose: evict, refuse, delay, freeze, kill. It is a development and
 //! test tool, never a gateway for production.
 //!
-//! It treats calls as a real gateway does, by gRPC, HTTP and GraphQL: it loses headers and
-//! statuses, changes numbers and names, and drops messages, of which [`EmbeddedGateway::changed_calls`]
-//! lists what it noticed. [`EmbeddedGateway::fatal_calls`] lists the calls that would end a real gateway.
+//! It treats calls as a real gateway does, over gRPC, HTTP and GraphQL: it loses headers and
+//! statuses, changes numbers and names, and drops messages. [`EmbeddedGateway::changed_calls`]
+//! lists the changes that it noticed. [`EmbeddedGateway::fatal_calls`] lists the calls that would
+//! end a real gateway.
 //!
 //! It does not support TLS, protobuf editions, the refusal of idle pings, quotas, or MCP. As with real
 //! gateways, only a [clustered](Profile::Clustered) one has an HTTP ingress.

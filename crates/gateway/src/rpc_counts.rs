@@ -62,7 +62,7 @@ struct Totals {
     counts: RpcCounts,
     now_by_registration: BTreeMap<String, usize>,
     now_by_instance: BTreeMap<String, usize>,
-    /// Kept for ever: a heartbeat may arrive for an id that was evicted.
+    /// Kept forever: a heartbeat may arrive for an id that was evicted.
     instance_of: BTreeMap<String, String>,
 }
 

@@ -31,11 +31,11 @@ pub type Map = Sorted<Value>;
 /// How many bytes a text may take as values: some texts are a hundred times as large in memory.
 const MOST_BYTES: usize = 96 << 20;
 
-/// Why a text is no value.
+/// Why a text is not a value.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) error: serde_json::Error,
-    /// It is one that would take too much memory.
+    /// As a value it would take too much memory.
     pub(crate) is_too_large: bool,
 }
 
@@ -94,7 +94,7 @@ impl Value {
         self.as_object_mut()?.get_mut(key)
     }
 
-    /// The text, if it is one.
+    /// The string, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -153,7 +153,7 @@ impl Value {
         matches!(self, Self::Null)
     }
 
-    /// Whether it is a text.
+    /// Whether it is a string.
     #[must_use]
     pub fn is_string(&self) -> bool {
         matches!(self, Self::String(_))
@@ -222,7 +222,7 @@ impl Value {
     /// The text of the value, without white space.
     #[must_use]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        // invariant: keys are texts and numbers are finite, so that nothing cannot be written.
+        // invariant: keys are strings and numbers are finite, so everything can be written.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
@@ -412,7 +412,7 @@ impl<'de> Visitor<'de> for &Room {
     }
 }
 
-const TOO_LARGE: &str = "it takes too much memory";
+const TOO_LARGE: &str = "it would take too much memory";
 
 /// As serde_json's macro.
 #[cfg(test)]

@@ -38,7 +38,7 @@ enum Step {
     Item(usize),
 }
 
-/// A key as a JSON pointer has it.
+/// A key, escaped as in a JSON pointer.
 pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
     match key.contains(['~', '/']) {
         true => key.replace('~', "~0").replace('/', "~1").into(),

@@ -32,6 +32,10 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Checks a namespace; the caller handles empty ones.
+///
+/// # Errors
+///
+/// Why gateways do not accept it.
 pub fn check_namespace(namespace: &str) -> Result<(), NameFault> {
     if let Some(c) = reserved_character(namespace) {
         return Err(NameFault::Reserved(c));

@@ -173,15 +173,15 @@ pub(crate) fn broken_text(found: &Unrenderable) -> Finding {
     let (message, help) = match name.as_str() {
         "true" | "false" | "null" => (
             format!(
-                "the enum value `{name}` is reserved in GraphQL: gateways serve it, but nobody can \
-                 read the text of their schema any more"
+                "the enum value `{name}` is reserved in GraphQL: gateways serve it, but tools can \
+                 no longer parse the gateway's schema"
             ),
             "rename the value".to_owned(),
         ),
         _ => (
             format!(
-                "the description of `{name}` ends with `\"` or `\\`: gateways serve it, but nobody \
-                 can read the text of their schema any more, because its quotes do not end there"
+                "the description of `{name}` ends with `\"` or `\\`: gateways serve it, but tools \
+                 can no longer parse the gateway's schema, because its quotes do not end there"
             ),
             "end the description with a full stop".to_owned(),
         ),
@@ -336,7 +336,7 @@ fn of_flaw(flaw: &Flaw) -> Unrenderable {
     }
 }
 
-/// An introspection reply has no text that anybody wrote.
+/// An introspection reply has no source text.
 fn in_text(location: &Location) -> Location {
     match location {
         Location::Text(0, _) => Location::Nowhere,

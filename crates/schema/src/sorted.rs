@@ -1,5 +1,5 @@
-//! A map for few entries: a `BTreeMap` takes a node of eleven entries for the first one, which is much
-//! where there are thousands of small maps.
+//! A map for few entries: a `BTreeMap` takes a node of eleven entries for the first one, which is
+//! too much for thousands of small maps.
 
 /// Values by name, in the order of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]

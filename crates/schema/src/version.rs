@@ -75,6 +75,10 @@ impl Version {
     }
 
     /// Parses a version as a gateway does: empty is `v1`, and so is `v+1`.
+    ///
+    /// # Errors
+    ///
+    /// Why the text is not a version.
     pub fn parse(text: &str) -> Result<Self, VersionFault> {
         match text {
             "" => return Ok(Self::V1),

@@ -291,7 +291,7 @@ impl Pem {
             Self::Text(text) => Ok(text.to_vec()),
             Self::File(path) => read_bounded(path, LARGEST).map_err(|error| {
                 format!(
-                    "{} cannot be read ({error}): check the path and who may read it",
+                    "{} cannot be read ({error}): check its path and permissions",
                     self.named(what)
                 )
             }),
@@ -311,7 +311,7 @@ impl Pem {
         };
         if all.iter().any(|der| Validity::of(der).is_none()) {
             return Err(format!(
-                "{named} has a certificate that cannot be read: write it anew"
+                "{named} has a certificate that cannot be read: replace it"
             ));
         }
         // Old certificates among several CAs may have expired; of a chain, the first is our own.
@@ -392,12 +392,12 @@ impl Renewal {
                 return endpoint;
             }
             Ok(Some(Err(faults))) => in_a_line(&faults),
-            Ok(None) | Err(_) => "the files could not be read in time".to_owned(),
+            Ok(None) | Err(_) => "reading the files took too long".to_owned(),
         };
         if last.fault.as_ref() != Some(&why) {
             warn!(
                 target: "tower_gwag",
-                "TLS to the gateway continues with the certificates that were read before: {why}"
+                "TLS to the gateway continues with the certificates that were read last: {why}"
             );
             last.fault = Some(why);
         }
@@ -437,8 +437,8 @@ fn ensure_provider() -> Result<(), &'static str> {
             Ok(())
         }
         None => Err(
-            "there is no crypto provider: switch the feature `tls-ring` or `tls-aws-lc` of \
-             tower-gwag on, or install rustls' default provider before",
+            "there is no crypto provider: enable the feature `tls-ring` or `tls-aws-lc` of \
+             tower-gwag, or install rustls' default provider first",
         ),
     }
 }
@@ -450,47 +450,47 @@ pub(super) fn remedy(why: &str) -> Option<&'static str> {
     [
         (
             "UnknownIssuer",
-            "its certificate was issued by an authority that is not trusted here: give that with \
-             `Tls::ca_file` or GWAG_TLS_CA_FILE",
+            "its certificate was issued by an authority that this process does not trust: add the \
+             authority with `Tls::ca_file` or GWAG_TLS_CA_FILE",
         ),
         (
             "certificate expired",
-            "its certificate has expired: have it renewed, or set this host's clock",
+            "its certificate has expired: renew it, or correct this host's clock",
         ),
         (
             "peer certificate: Expired",
-            "its certificate has expired: have it renewed, or set this host's clock",
+            "its certificate has expired: renew it, or correct this host's clock",
         ),
         (
             "certificate not valid yet",
-            "its certificate is not valid yet: set the clocks",
+            "its certificate is not valid yet: correct the clocks",
         ),
         (
             "NotValidYet",
-            "its certificate is not valid yet: set the clocks",
+            "its certificate is not valid yet: correct the clocks",
         ),
         (
             "not valid for name",
-            "its certificate is for another name: give that with `Tls::server_name` or \
-             GWAG_TLS_SERVER_NAME, or have one issued for this name",
+            "its certificate is for another name: set that name with `Tls::server_name` or \
+             GWAG_TLS_SERVER_NAME, or issue a certificate for this one",
         ),
         (
             "NotValidForName",
-            "its certificate is for another name: give that with `Tls::server_name` or \
-             GWAG_TLS_SERVER_NAME, or have one issued for this name",
+            "its certificate is for another name: set that name with `Tls::server_name` or \
+             GWAG_TLS_SERVER_NAME, or issue a certificate for this one",
         ),
         (
             "CaUsedAsEndEntity",
-            "it shows the certificate of an authority as its own: have one issued for it",
+            "it presents the certificate of an authority as its own: issue a server certificate",
         ),
         (
             "invalid peer certificate",
-            "its certificate cannot be used: have another one issued",
+            "its certificate cannot be used: issue another one",
         ),
         ("alert: CertificateRequired", ours),
         (
             "alert: CertificateExpired",
-            "the client certificate has expired: have it renewed",
+            "the client certificate has expired: renew it",
         ),
         ("alert: BadCertificate", ours),
         ("alert: CertificateUnknown", ours),
@@ -499,17 +499,19 @@ pub(super) fn remedy(why: &str) -> Option<&'static str> {
         ("alert: AccessDenied", ours),
         (
             "alert: HandshakeFailure",
-            "it wants other TLS parameters, or a client certificate \
-                                     (`Tls::identity_files`)",
+            "it requires other TLS parameters, or a client certificate (`Tls::identity_files`)",
         ),
-        ("alert: ProtocolVersion", "it speaks no TLS 1.2 or 1.3"),
+        (
+            "alert: ProtocolVersion",
+            "it speaks neither TLS 1.2 nor 1.3",
+        ),
         (
             "alert: UnrecognisedName",
-            "it does not know the name: give another with `Tls::server_name`",
+            "it does not know the name: set another one with `Tls::server_name`",
         ),
         (
             "no native certs found",
-            "this host has no CA certificates: install them, or give `Tls::ca_file`",
+            "this host has no CA certificates: install them, or set `Tls::ca_file`",
         ),
         (
             "HTTP/2 was not negotiated",

@@ -44,11 +44,11 @@ impl Validity {
     fn fault_at(self, now: i64) -> Option<String> {
         if now > self.until {
             let until = Date(self.until);
-            return Some(format!("has expired on {until}: have it renewed"));
+            return Some(format!("expired on {until}: renew it"));
         }
         (now < self.from).then(|| {
             let from = Date(self.from);
-            format!("is valid from {from} on: set the clocks, or have it issued anew")
+            format!("is not valid before {from}: correct the clocks, or issue another one")
         })
     }
 }
@@ -170,7 +170,7 @@ mod tests {
         let past = validity.fault_at(midnight(2051, 1, 3)).unwrap();
         assert!(past.contains("expired on 2051-01-02"), "{past}");
         let early = validity.fault_at(midnight(2020, 1, 1)).unwrap();
-        assert!(early.contains("valid from 2020-02-29"), "{early}");
+        assert!(early.contains("not valid before 2020-02-29"), "{early}");
         for cut in 0..der.der().len() {
             // None of them panics.
             let _ = Validity::of(&der.der()[..cut]);

@@ -26,7 +26,7 @@ impl Worker {
         self.finished
     }
 
-    /// The runtime ended first: tells the gateway, and those that wait for the report.
+    /// The runtime ended first: deregisters, and hands out the report.
     fn abandoned(&mut self) {
         let calls = self.last_calls();
         if self.finished {
@@ -182,7 +182,7 @@ impl Worker {
         let (done, told) = oneshot::channel();
         let calls = self.last_calls();
         self.last_resort.act(calls, |told| {
-            // Nobody may be waiting any more.
+            // Whoever waited may be gone.
             let _ = done.send(told);
         });
         let told = told.await.ok().flatten();

@@ -238,7 +238,7 @@ impl Worker {
             Found::Uncalled => {
                 let text = format!(
                     "listed for five minutes without a call from the gateway {target}: nothing \
-                     shows yet that it can reach {address}. A call through the gateway would"
+                     proves yet that it can reach {address}. A call through the gateway would"
                 );
                 self.life.board.say(Level::INFO, None, &text);
                 self.life.board.emit(&Event::Uncalled(text));

@@ -107,7 +107,7 @@ fn what_gives_way_comes_back_when_its_slot_is_free_and_keeps_the_hold_meanwhile(
         pass(&mut sim, Duration::from_secs(1));
         assert_eq!(sim.call, None);
     }
-    // A restarted gateway is no reason.
+    // A restarted gateway is not a reason.
     sim.on(Input::Disconnected);
     sim.on(Input::Slots { free: true });
     while sim.call != Some(register(0)) {

@@ -87,7 +87,7 @@ impl FleetGateway {
                 Answer::Beat { known }
             }
             Verb::Deregister(_) => Answer::Deregistered,
-            // These leave no doubt: nobody else is looked for.
+            // These leave no doubt: nothing is looked for.
             Verb::Recall => Answer::Recalled { found: 0 },
         }
     }

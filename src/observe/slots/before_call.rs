@@ -1,5 +1,5 @@
-//! Looks before a call: whose the slots are before a Register, and whether they are still ours before
-//! a heartbeat.
+//! Looks before a call: who holds the slots before a Register, and whether they are still ours
+//! before a heartbeat.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -75,8 +75,8 @@ impl Before {
             if needs_look {
                 let target = control.gateway().target();
                 let text = format!(
-                    "the gateway {target} does not list its services, so nobody knows whether the \
-                     name that was taken is free: nothing is registered until it does"
+                    "the gateway {target} does not list its services, so it is unknown whether the \
+                     taken name is free again: nothing is registered until it does"
                 );
                 let error = Error::new(ErrorKind::Unavailable, text);
                 return Err(CallError::NotSent(error));

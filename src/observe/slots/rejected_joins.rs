@@ -119,7 +119,7 @@ impl Count {
     }
 }
 
-/// Asks the gateway; `None` if it does not tell, or is not a gateway.
+/// Asks the gateway; `None` if it does not say, or is not a gateway.
 ///
 /// # Cancel safety
 ///
@@ -350,7 +350,7 @@ mod tests {
         assert!(joins.is_open());
         let seen = [1, 1, 2].map(|count| joins.see(rejected(count), joins.due()));
         assert!(matches!(seen[2], Found::Conflict(5, _)), "{seen:?}");
-        // Nobody waits for ever for a gateway without that page.
+        // Nobody waits forever for a gateway without that page.
         let mut joins = Joins::new(vec![3, 5], rejected(0), start);
         let asked = (0..).take_while(|_| joins.miss(joins.due())).count();
         assert_eq!(asked, 2);

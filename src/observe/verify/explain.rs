@@ -8,8 +8,8 @@ use crate::error::{Error, ErrorKind};
 
 /// What to do about a vN that another schema holds.
 const CONFLICT_ADVICE: &str = "Use a new version vN for a new schema, or `unstable`. The name is \
-                               checked every second, and this schema is registered once it was \
-                               free for `Options::reclaim_after`";
+                               checked every second, and this schema is registered once the name \
+                               has been free for `Options::reclaim_after`";
 
 /// How much of a gateway's reason is shown.
 const LONGEST_REASON: usize = 300;
@@ -62,8 +62,7 @@ pub(crate) fn explain(
 fn blocked(name: &str, evidence: &Evidence, is_unheard: bool, target: &str) -> Error {
     let whose = match (&evidence.culprit, evidence.http) {
         (Some(culprit), _) => format!(
-            "because {}, which blocks the changes of every other service: have it deregistered or \
-             fixed",
+            "because {}, which blocks the changes of every other service: deregister or fix it",
             accusation(culprit)
         ),
         (None, HttpPort::NotGiven) => {
@@ -197,7 +196,7 @@ impl Conflict<'_> {
     }
 }
 
-/// What tells the two schemas apart.
+/// The difference between the two schemas.
 impl fmt::Display for Conflict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.theirs, self.ours) {

@@ -299,7 +299,7 @@ impl Verifier {
         let was = self.verdict.clone();
         let remedy = match &evidence.listed {
             Some(listed) => self.judge(listed, evidence, now),
-            // The gateway did not tell, which proves nothing.
+            // The gateway did not say, which proves nothing.
             None => Remedy::None,
         };
         if was != self.verdict && self.verdict == Verdict::Listed {

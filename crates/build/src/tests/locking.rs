@@ -70,7 +70,7 @@ fn a_changed_schema_fails_a_release_build_and_only_that() {
     );
     // v2 is already locked.
     assert!(
-        error.contains("cut v3 (`Bundle::new(…).version(\"v3\")`) or use `unstable`"),
+        error.contains("bump it to v3 (`Bundle::new(…).version(\"v3\")`) or use `unstable`"),
         "{error}"
     );
     assert!(

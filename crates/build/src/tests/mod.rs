@@ -1,6 +1,9 @@
 //! What a build script reports, and what it leaves for the program.
 
+#[path = "../../../../tests/support/golden.rs"]
+mod golden;
 mod locking;
+mod messages;
 #[path = "../../../../tests/support/tree.rs"]
 mod tree;
 
@@ -164,8 +167,7 @@ fn every_fault_is_reported_with_its_place_on_disk() {
         "{errors:?}"
     );
     assert!(
-        errors[0]
-            .contains("; help: register each as a service of its own with `.split_services()`"),
+        errors[0].contains("; help: register each as a separate service with `.split_services()`"),
         "{errors:?}"
     );
     assert!(
@@ -224,9 +226,9 @@ fn what_is_missing_is_reported() {
     missing(
         "proto/greeter.proto",
         &["api"],
-        "under no include directory",
+        "not below an include directory",
     );
-    missing("proto/greeter.proto", &[], "give `proto`");
+    missing("proto/greeter.proto", &[], "add `proto`");
     tree.add("first/greeter.proto", "");
     missing(
         "proto/greeter.proto",

@@ -227,7 +227,8 @@ async fn pages(base: &Base, evidence: &Evidence) -> Result<Pages, String> {
     if pages.whole.is_none() {
         if is_clustered {
             return Err(format!(
-                "what answers there shows no GraphQL schema (HTTP status {}): it is no gateway's HTTP port",
+                "the server there shows no GraphQL schema (HTTP status {}): it is not a gateway's \
+                 HTTP port",
                 status.as_u16()
             ));
         }
@@ -291,7 +292,7 @@ async fn blocks(base: &Base, slots: &[Slot], pages: &mut Pages) {
     }
     // A hidden namespace renders to nothing, and an invalid one must not be requested.
     for it in slots.iter().filter(|it| !is_name(&it.0)) {
-        let why = || format!("`{}` is no name that a schema can have", it.0);
+        let why = || format!("`{}` is not a valid name in a schema", it.0);
         pages.culprits.entry(it.clone()).or_insert_with(why);
     }
     if pages.culprits.is_empty() {

@@ -20,7 +20,8 @@ pub(crate) fn judge(evidence: &Evidence) -> (Vec<Finding>, Vec<Unjudged>) {
     let mut found = Vec::new();
     let mut unjudged = Vec::new();
     for (target, why) in &evidence.away {
-        let help = "check the address and its port: it must be the control plane's, usually 50090; start the node, or leave it out";
+        let help = "check the address and the port, which must be the control plane's, usually \
+                    50090; start the node, or leave it out";
         found.push(Finding::fault("gateway-away", target, why, help));
     }
     if evidence.nodes.is_empty() {
@@ -57,10 +58,11 @@ pub(crate) fn judge(evidence: &Evidence) -> (Vec<Finding>, Vec<Unjudged>) {
         for (path, owners) in paths::shared(pages) {
             let owners: Vec<String> = owners.iter().map(name).collect();
             let message = format!(
-                "{} have it: one of them gets all calls, and whenever a service comes or goes it is drawn anew which",
+                "{} have it: one of them gets all calls, and which one may change whenever a \
+                 service comes or goes",
                 owners.join(" and ")
             );
-            let help = "give each version a proto package or a path of its own (/v1/…, /v2/…)";
+            let help = "give each version its own proto package or path (/v1/…, /v2/…)";
             found.push(Finding::fault("shared-path", path, message, help));
         }
         fatal(evidence, &mut found, &mut unjudged);
@@ -102,10 +104,10 @@ fn strangers(evidence: &Evidence, found: &mut Vec<Finding>) {
     for node in others {
         if ids(first).is_disjoint(&ids(node)) {
             let message = format!(
-                "it is no peer of {}: each would be judged by the other's lists",
+                "it is not a peer of {}, so that the lists of one say nothing about the other",
                 first.target
             );
-            let help = "give the nodes of one cluster; look at another gateway by itself";
+            let help = "give the nodes of one cluster only; check another gateway separately";
             found.push(Finding::fault("not-a-peer", &node.target, message, help));
         }
     }
@@ -127,7 +129,7 @@ fn unlisted_peers(evidence: &Evidence, found: &mut Vec<Finding>) {
             count(given, "node"),
             count(known.len(), "peer")
         );
-        let help = "its log says why (cluster tracking pending); restart that node";
+        let help = "the log of that node says why (cluster tracking pending); restart it";
         found.push(Finding::warning("unlisted-peer", "peers", message, help));
     }
 }
@@ -143,18 +145,20 @@ fn served(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unju
             return;
         }
         Some(Err(why)) => {
-            let help = "check --http: it is the base of the HTTP port, usually 8080, and not of the control plane";
+            let help = "check --http: it is the base URL of the HTTP port, usually 8080, not of \
+                        the control plane";
             found.push(Finding::fault("http-port", "--http", why.clone(), help));
             unjudged.push(Unjudged {
                 what,
-                why: "--http shows no gateway".to_owned(),
+                why: "--http does not lead to a gateway".to_owned(),
             });
             return;
         }
         Some(Ok(pages)) => pages,
     };
     if pages.whole.is_none() {
-        let why = "a standalone gateway shows no schema; it refuses what it cannot serve at once"
+        let why = "a standalone gateway shows no schema; it refuses at Register what it cannot \
+                   serve"
             .to_owned();
         unjudged.push(Unjudged { what, why });
         return;
@@ -175,14 +179,16 @@ fn served(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unju
             owners(slot)
         );
         let help = format!(
-            "stop these replicas, or deregister them; then register the service with another schema: `tower-gwag check` finds the fault before ({})",
+            "stop these replicas, or deregister them; then register the service with another \
+             schema: `tower-gwag check` finds such faults ({})",
             remedy(why)
         );
         found.push(Finding::fault("blocks", name(slot), message, help));
     }
     if let Some(why) = &pages.together {
         let message = format!(
-            "services cannot be rendered together, though each can alone, which blocks the gateway. The gateway says: {why}"
+            "the services cannot be rendered together, although each can alone; this blocks the \
+             gateway. The gateway says: {why}"
         );
         let help = "rename a type, a package or a component of one of them: `tower-gwag check` of all their schemas names both";
         found.push(Finding::fault("blocks", "several services", message, help));
@@ -191,16 +197,18 @@ fn served(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unju
     for slot in &pages.alone {
         let (message, help) = match blocker.as_slice() {
             [] if pages.together.is_some() => (
-                "it is listed and not served, because the gateway is blocked".to_owned(),
-                "it is served once the block is over; if its calls fail then, restart it: its entry is dead".to_owned(),
+                "it is listed but not served, because the gateway is blocked".to_owned(),
+                "it is served once the block ends; if its calls fail then, restart it, because its \
+                 entry is dead".to_owned(),
             ),
             [] => (
-                "it is listed and not served, although nothing blocks the gateway".to_owned(),
-                "restart it, so that it is registered anew; if that does not help, the gateway needs a restart".to_owned(),
+                "it is listed but not served, although nothing blocks the gateway".to_owned(),
+                "restart it, so that it registers again; if that does not help, restart the gateway".to_owned(),
             ),
             some => (
-                format!("it is listed and not served, because {} blocks the gateway", some.join(" and ")),
-                "end the block; if its calls fail then, restart it, because its entry stays dead (services of tower-gwag do it by themselves)".to_owned(),
+                format!("it is listed but not served, because {} blocks the gateway", some.join(" and ")),
+                "end the block; if its calls fail then, restart it, because its entry is dead \
+                 (services that use tower-gwag register again by themselves)".to_owned(),
             ),
         };
         found.push(Finding::fault("blocked", name(slot), message, help));
@@ -210,12 +218,12 @@ fn served(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unju
 fn remedy(why: &str) -> &'static str {
     if why.contains("\"JSON\"") {
         "a map<>, Struct or Value in an answer: use a repeated message of pairs"
-    } else if why.contains("Names must match") || why.contains("is no name") {
-        "a name with a character that GraphQL has not: letters, digits and _"
+    } else if why.contains("Names must match") || why.contains("is not a valid name") {
+        "a name that GraphQL does not allow: use letters, digits and _"
     } else if why.contains("collides") || why.contains("unique named types") {
-        "two things of one name"
+        "two things with one name"
     } else {
-        "tower-gwag explain RULE tells more"
+        "see tower-gwag explain RULE"
     }
 }
 
@@ -267,13 +275,15 @@ fn ghosts(evidence: &Evidence, counts: &BTreeMap<Slot, Count>, found: &mut Vec<F
             continue;
         }
         let message = format!(
-            "{}, but {} of {}: the gateway routes to {} that nobody can remove. Calls fail as soon as the processes behind them end",
+            "{}, but {} of {}: the gateway routes to {} that nobody can remove. Calls to them fail \
+             once their processes end",
             count(it.replicas.0, "replica"),
             count(it.registrations.1, "registration"),
             count(evidence.nodes.len(), "node"),
             count(ghosts, "ghost")
         );
-        let help = "there is no remedy but a restart of the gateway, after it was down for more than 30 s; until then keep the processes alive";
+        let help = "only a restart of the gateway after more than 30 s of downtime removes them; \
+                    until then keep the processes alive";
         found.push(Finding::fault("ghosts", name(slot), message, help));
     }
 }
@@ -308,14 +318,15 @@ fn slots(
             let swaps = hashes.len() > 1;
             if swaps || (extra > 0 && count.replicas.1 > 0) {
                 let seen = match swaps {
-                    true => "its schema changed while it was looked at".to_owned(),
+                    true => "its schema changed during the check".to_owned(),
                     false => format!(
                         "{extra} of {} are not routed",
                         count_of(count.registrations.0)
                     ),
                 };
                 let message = format!(
-                    "{seen}: builds with different schemas beat, and each heartbeat takes the slot.{among}"
+                    "{seen}: builds with different schemas send heartbeats, and each heartbeat \
+                     takes the slot.{among}"
                 );
                 let help =
                     "stop one of the builds; or register them as vN, which keep their schemas";
@@ -328,17 +339,20 @@ fn slots(
             .filter(|(_, _, when)| evidence.now_ms.saturating_sub(*when) < REJECTED_RECENTLY_MS);
         let lurks = match recent {
             Some(_) => extra > 0 || !is_whole,
-            // A slot whose replicas are being mounted is no conflict.
+            // A slot whose replicas are being mounted is not a conflict.
             None => extra > 0 && count.replicas.1 > 0 && rejected.is_some(),
         };
         if lurks {
             let (times, why) = rejected.map_or((0, ""), |(times, why, _)| (*times, why.as_str()));
             let which = match extra {
-                0 => "a registration of a node that is not given".to_owned(),
+                0 => "a registration on a node that was not given".to_owned(),
                 extra => format!("{extra} of {}", count_of(count.registrations.0)),
             };
             let message = format!(
-                "{which} has another schema: it is accepted and never routed, its heartbeats are answered with ok, and it takes the name over when the owner leaves, or at the gateway's next restart. Rejected {times} times, the last time because: {why}.{among}"
+                "{which} has another schema: the gateway accepted it but never routes it, answers \
+                 its heartbeats with ok, and lets it take the name when the owner leaves, or at \
+                 the gateway's next restart. Rejected {times} times, the last time because: \
+                 {why}.{among}"
             );
             let help = "stop or deregister the replica with the other schema, or register it as the next version";
             found.push(Finding::fault("lurker", name(slot), message, help));
@@ -370,10 +384,12 @@ fn unlisted(evidence: &Evidence, found: &mut Vec<Finding>) {
     {
         for service in it.namespaces.iter().filter(|name| !listed.contains(*name)) {
             let message = format!(
-                "it is registered by {} ({}), and the gateway does not list it: it cannot mount what it took, or is very busy",
+                "it is registered by {} ({}), but the gateway does not list it: it cannot mount \
+                 the schema, or is very busy",
                 it.addr, it.instance_id
             );
-            let help = "check its schema: `tower-gwag check` finds what gateways take and never mount; the gateway's log says why";
+            let help = "check its schema: `tower-gwag check` finds what gateways accept but never \
+                        mount; the gateway's log says why";
             found.push(Finding::fault("unlisted", service, message, help));
         }
     }
@@ -459,22 +475,23 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
         match spoken {
             Spoken::Nobody(why) => {
                 let message = format!(
-                    "{who}: nobody answers there, as seen from here: {why}. A dead replica draws calls, because it fails fast"
+                    "{who}: nothing answers there, as seen from this host: {why}. A dead replica \
+                     attracts calls, because it fails fast"
                 );
-                let help = "if the process is dead, its entry ends with its TTL and up to 5 s; if it lives, it advertises a wrong address, or a firewall is between";
+                let help = "if the process is dead, its entry expires up to 5 s after its TTL; if \
+                            it lives, it advertises a wrong address, or a firewall blocks the way";
                 found.push(Finding::fault("dead-address", address, message, help));
             }
             Spoken::Tls if is_grpc && !evidence.is_tls => {
-                let message = format!(
-                    "{who} speaks TLS there, and the gateway dials gRPC services in plaintext"
-                );
+                let message =
+                    format!("{who} speaks TLS, but the gateway dials gRPC services in plaintext");
                 let help = "serve without TLS, or start the gateway with TLS: then it dials all gRPC services with its certificate";
                 found.push(Finding::fault("tls", address, message, help));
             }
             Spoken::Tls
                 if !is_grpc && !address.starts_with("https://") && evidence.pages().is_some() =>
             {
-                let message = format!("{who} speaks TLS there, and is registered without https");
+                let message = format!("{who} speaks TLS, but is registered without https");
                 found.push(Finding::fault(
                     "tls",
                     address,
@@ -484,7 +501,8 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
             }
             Spoken::Http1 | Spoken::Http2 if is_grpc && evidence.is_tls => {
                 let message = format!(
-                    "{who} speaks no TLS there, and a gateway with TLS dials all gRPC services with it"
+                    "{who} does not speak TLS, but a gateway with TLS dials all gRPC services with \
+                     TLS"
                 );
                 found.push(Finding::fault(
                     "tls",
@@ -494,8 +512,7 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
                 ));
             }
             Spoken::Http1 | Spoken::Http2 if address.starts_with("https://") => {
-                let message =
-                    format!("{who} is registered with https, and speaks plain HTTP there");
+                let message = format!("{who} is registered with https, but speaks plain HTTP");
                 found.push(Finding::fault(
                     "tls",
                     address,
@@ -505,7 +522,8 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
             }
             Spoken::Http1 if is_grpc => {
                 let message = format!(
-                    "{who} is a gRPC service, and HTTP/1 is spoken there: it is another port"
+                    "{who} is a gRPC service, but its port speaks HTTP/1: the address has the \
+                     wrong port"
                 );
                 found.push(Finding::fault(
                     "wrong-port",
@@ -530,10 +548,12 @@ fn fatal(evidence: &Evidence, found: &mut Vec<Finding>, unjudged: &mut Vec<Unjud
             match verdict {
                 Verdict::Fatal(by) => {
                     let message = format!(
-                        "{}: a call of it ends the gateway's process, for everybody: it streams, and {by}",
+                        "{}: a call ends the gateway's process, for everybody: it streams, and {by}",
                         name(slot)
                     );
-                    let help = "take the field out of what the method streams (int64, or a repeated message of pairs), and register the next version; until then keep callers from it";
+                    let help = "replace the field in the method's messages (int64, or a repeated \
+                                message of pairs), and register the next version; until then keep \
+                                callers away";
                     found.push(Finding::fault("fatal-method", method, message, help));
                 }
                 Verdict::Unknown(of) => unknown.push(format!("{method} ({of} is imported)")),

@@ -131,7 +131,7 @@ fn show(evidence: &Evidence, found: &[Finding], unjudged: &[Unjudged]) {
         ));
     }
     for it in unjudged {
-        let line = format!("not judged: {}: {}", it.what, plain(&it.why));
+        let line = format!("not checked: {}: {}", it.what, plain(&it.why));
         text.push_str(&format!("{}\n", paint(Style::Faint, &line)));
     }
     let faults = found
@@ -146,7 +146,7 @@ fn show(evidence: &Evidence, found: &[Finding], unjudged: &[Unjudged]) {
         count(evidence.registrations().count(), "registration")
     );
     let end = match found.len() {
-        0 => paint(Style::Good, &format!("nothing wrong is found: {looked}")),
+        0 => paint(Style::Good, &format!("nothing wrong was found: {looked}")),
         _ => format!(
             "{}, {}: {looked}",
             count(faults, "fault"),

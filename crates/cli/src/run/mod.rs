@@ -67,7 +67,7 @@ fn services(args: &Run) -> Result<Vec<Service>, Fault> {
     let number = paths.len() + usize::from(args.graphql.is_some());
     if number > 1 && (args.how.namespace.is_some() || args.how.version.is_some()) {
         let message =
-            format!("--namespace and --version are of one service, and there are {number}");
+            format!("--namespace and --version are for a single service, and there are {number}");
         return Err(Fault::new(USAGE, message).help("list the services in a gwag.toml: --config"));
     }
     for (path, kind) in paths {
@@ -86,7 +86,7 @@ fn services(args: &Run) -> Result<Vec<Service>, Fault> {
     let mut services = sources.services();
     if let Some(endpoint) = &args.graphql {
         let Some(namespace) = &args.how.namespace else {
-            let message = "a GraphQL endpoint has no name of its own";
+            let message = "a GraphQL endpoint does not imply a namespace";
             return Err(Fault::new(USAGE, message).help("give --namespace"));
         };
         let mut service = Service::graphql(endpoint.clone()).namespace(namespace.clone());
@@ -232,7 +232,8 @@ impl<'a> Supervisor<'a> {
             if self.port.dial().await == Dialled::Accepts {
                 let port = &self.port;
                 let message = format!(
-                    "something accepts at {port} already, and it would be registered instead of the program"
+                    "something already accepts connections on {port}, and would be registered \
+                     instead of the program"
                 );
                 let fault =
                     Fault::new(RUN, message).help("stop it, or give the program another port");
@@ -254,7 +255,8 @@ impl<'a> Supervisor<'a> {
                     Ok(Course::Stopped(ended)) => return Ok(ended.code()),
                     Ok(Course::Died(ended)) if !self.args.restart => {
                         if has_left && ended == Ended::Exit(0) {
-                            let message = "the program forked into the background and ended: what it left behind was stopped";
+                            let message = "the program forked into the background and ended: the \
+                                           processes that it left behind were stopped";
                             return Err(Fault::new(RUN, message)
                                 .help("run it in the foreground, so that it can be supervised"));
                         }
@@ -324,7 +326,8 @@ impl<'a> Supervisor<'a> {
             if lost_port {
                 let port = &self.port;
                 say(&format!(
-                    "tower-gwag: {port} accepts no connections any more, though the program runs: deregistering at once"
+                    "tower-gwag: {port} no longer accepts connections, although the program runs: \
+                     deregistering at once"
                 ));
                 report(&leave_at_once(&registration).await, None);
             }
@@ -335,7 +338,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Waits until the port accepts; returns the result of the run if it does not.
+    /// Waits until the port accepts connections; returns the result of the run if it does not.
     async fn wait_for_port(&mut self, program: &mut Program) -> Result<Option<Course>, Fault> {
         let deadline = Instant::now() + self.args.start_timeout;
         let mut dialled = self.port.dial_at(Instant::now());
@@ -345,13 +348,15 @@ impl<'a> Supervisor<'a> {
                 came = self.signals.next(program) => match came {
                     Came::End(ended) => {
                         let (port, left) = (&self.port, program.has_left());
-                        say(&format!("tower-gwag: the program {ended} before {port} accepted"));
+                        say(&format!("tower-gwag: the program {ended} before {port} accepted \
+                                      connections"));
                         if left {
                             say("tower-gwag: it left processes behind: run it in the foreground, so that it can be supervised");
                         }
                         return match ended {
                             Ended::Exit(0) if !self.args.restart => {
-                                let message = format!("the program ended before {port} accepted: nothing was registered");
+                                let message = format!("the program ended before {port} accepted \
+                                                       connections: nothing was registered");
                                 Err(Fault::new(RUN, message).help("check that it listens there, and stays in the foreground"))
                             }
                             _ => Ok(Some(Course::Died(ended))),
@@ -379,7 +384,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Waits until a closed port accepts again; returns the result of the run if it does not.
+    /// Waits until a closed port accepts connections again; returns the result of the run if it
+    /// does not.
     async fn wait_for_return(&mut self, program: &mut Program) -> Option<Course> {
         let pause = self.args.port_check.max(SECOND_DIAL);
         let mut dialled = self.port.dial_at(Instant::now() + pause);
@@ -487,7 +493,8 @@ fn report(left: &LeaveReport, waited: Option<Duration>) {
     lines.for_each(|it| say(&format!("tower-gwag: {it}")));
     if let Some(grace) = waited {
         say(&format!(
-            "tower-gwag: calls are not seen from here: waited {grace:?} for those in flight (--grace)"
+            "tower-gwag: calls cannot be counted from outside: waited {grace:?} for those in \
+             flight (--grace)"
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the program's port accepts.
+//! Whether the program's port accepts connections.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -45,11 +45,11 @@ impl Port {
         } else if let Some(address) = &args.advertise {
             let place = host_port(address).ok_or_else(|| {
                 let message = format!(
-                    "`{}` names no host and port that could be dialled",
+                    "`{}` has no host and port that can be dialled",
                     plain(address)
                 );
                 Fault::new(RUN, message)
-                    .help("give --port, too: the port on which the program listens here")
+                    .help("also give --port, the port on which the program listens")
             })?;
             places.push(place);
         }

@@ -77,7 +77,7 @@ impl std::fmt::Display for Ended {
         match self {
             Self::Exit(code) => write!(f, "ended with {code}"),
             Self::Signal(9) => {
-                f.write_str("was killed (SIGKILL, as of the kernel when memory is short)")
+                f.write_str("was killed (SIGKILL, which the kernel sends when memory runs out)")
             }
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
         }
@@ -183,9 +183,8 @@ impl Program {
             ErrorKind::NotFound => {
                 let message =
                     format!("the program `{shown}` does not exist, or its interpreter does not");
-                Fault::new(NO_PROGRAM, message).help(
-                    "check the name and $PATH; after -- it is called as it is, without a shell",
-                )
+                Fault::new(NO_PROGRAM, message)
+                    .help("check the name and $PATH; the words after -- are run without a shell")
             }
             _ => Fault::new(
                 CANNOT_RUN,

@@ -26,13 +26,13 @@ async fn files_that_are_none() {
             (
                 "junk",
                 3,
-                "no proto file, OpenAPI document or GraphQL schema",
+                "not a proto file, OpenAPI document or GraphQL schema",
             ),
             ("bad.toml", 3, "unknown field `protto`"),
             ("empty.toml", 3, "it lists no service"),
             ("two.toml", 3, "has several of proto, openapi and graphql"),
             ("/dev/null/x.proto", 3, "cannot be read"),
-            ("/dev/zero", 3, "no regular file"),
+            ("/dev/zero", 3, "not a regular file"),
         ] {
             let done = call(&folder, &[command, path]).await;
             done.ends_with(code).says(text);
@@ -52,7 +52,7 @@ async fn files_that_are_none() {
     call(&folder, &["explain", "no-such-thing"])
         .await
         .ends_with(3)
-        .says("no file and no rule");
+        .says("neither a file nor a rule");
     call(&folder, &["explain", "two-services"])
         .await
         .ends_with(3)

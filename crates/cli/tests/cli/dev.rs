@@ -47,8 +47,8 @@ async fn what_happens_is_reported_line_by_line() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     // What a real gateway loses on the way, each once.
-    next("* changed GET /pets: the service does not get `unheard`").await;
-    next("* changed GET /pets: the service does not get the header `x-tenant`").await;
+    next("* changed GET /pets: the service does not receive `unheard`").await;
+    next("* changed GET /pets: the service does not receive the header `x-tenant`").await;
     // Nobody serves at port 1.
     next("> GET /pets: 1 call, 1 failed").await;
     let bad = proto("a.b", "v1", "syntax = \"proto3\";");

@@ -114,7 +114,7 @@ async fn a_clean_gateway_has_no_fault() {
     )
     .await
     .ends_with(0);
-    done.says("not judged: whether services are served")
+    done.says("not checked: whether services are served")
         .says("give --http");
     case.end().await;
 }
@@ -320,7 +320,7 @@ async fn mistakes_about_ports_and_tls_are_named() {
             vec!["-g", &gateway.target, "--http", &control_port],
             "http-port",
             "--http",
-            vec!["HTTP port, usually 8080, and not of the control plane"],
+            vec!["HTTP port, usually 8080, not of the control plane"],
         ),
         // TLS towards plaintext, plaintext towards TLS, and a CA that is not known.
         (
@@ -351,7 +351,7 @@ async fn mistakes_about_ports_and_tls_are_named() {
     }
     let trusted = ["doctor", "-g", &behind_tls, "--tls-ca", "ca.pem"];
     let done = call(&folder, &[&trusted[..], &["--observe", "0s"]].concat()).await;
-    done.ends_with(0).says("nothing wrong is found");
+    done.ends_with(0).says("nothing wrong was found");
 }
 
 /// What is spoken at the addresses of replicas, against what the gateway speaks there.

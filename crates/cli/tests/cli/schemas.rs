@@ -164,7 +164,7 @@ async fn what_is_repaired_passes_and_stays_as_it_is() {
             // Comments are the first to go where a document is written anew.
             let comments = |it: &str| it.matches(" # ").count();
             assert_eq!(comments(&text), comments(&original), "{name}");
-            in_place += usize::from(!fixed.err.contains("written anew"));
+            in_place += usize::from(!fixed.err.contains("rewritten"));
             assert!(
                 fixed.out.contains(&format!("--- {name}\n+++ {name}\n@@")),
                 "{fixed:?}"
@@ -252,7 +252,7 @@ async fn changes_are_reported_with_the_code_for_ci() {
     call(&folder, &arguments)
         .await
         .ends_with(0)
-        .says("nothing that callers notice");
+        .says("no change that callers notice");
     std::fs::write(
         folder.join("proto/greeter.proto"),
         old.replace("string name = 1", "int32 name = 1"),
@@ -309,7 +309,10 @@ async fn a_lock_file_keeps_versions_to_their_schemas() {
         source.replace("string name", "bytes name"),
     )
     .unwrap();
-    call(&folder, &lock).await.ends_with(1).says("cut v3");
+    call(&folder, &lock)
+        .await
+        .ends_with(1)
+        .says("bump it to v3");
     assert_eq!(
         std::fs::read_to_string(folder.join("gwag.lock")).unwrap(),
         text

@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) registration: String,
     pub(super) addr: String,
     pub(super) binding: Arc<Binding>,
-    /// The node that took the registration.
+    /// The node that accepted the registration.
     pub(super) owner: String,
 }
 

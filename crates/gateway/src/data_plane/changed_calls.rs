@@ -1,4 +1,4 @@
-//! What calls lose on their way through a gateway, without an error, to watch while developing.
+//! What calls silently lose on their way through a gateway, for developers to watch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,7 +10,7 @@ use http::HeaderMap;
 const MOST: usize = 500;
 const LONGEST_TEXT: usize = 300;
 
-/// Headers of the transport, or of browsers, whose loss nobody notices.
+/// Headers of the transport or of browsers, whose loss does not matter.
 const OF_THE_TRANSPORT: [&str; 24] = [
     "accept",
     "accept-encoding",
@@ -84,38 +84,38 @@ impl Changes {
         }
     }
 
-    /// Headers of a caller that the service does not get.
+    /// Headers of a caller that the service does not receive.
     pub(super) fn request_headers(&self, method: &str, lost: &BTreeSet<String>) {
         for name in lost {
             self.note(
                 method,
-                &format!("the service does not get the header `{name}`"),
+                &format!("the service does not receive the header `{name}`"),
             );
         }
     }
 
-    /// Headers or trailers of a service that its caller does not get.
+    /// Headers or trailers of a service that its caller does not receive.
     pub(super) fn answer_headers(&self, method: &str, answered: &HeaderMap) {
         for name in lost(answered, &HeaderMap::new()) {
             self.note(
                 method,
-                &format!("the caller does not get the header `{name}`"),
+                &format!("the caller does not receive the header `{name}`"),
             );
         }
     }
 
-    /// An HTTP status that callers by HTTP do not get.
+    /// An HTTP status that HTTP callers do not receive.
     pub(super) fn status(&self, method: &str, said: u16, seen: u16) {
         if said != seen {
             self.note(
                 method,
-                &format!("the caller gets {seen} for the service's {said} (by HTTP)"),
+                &format!("the caller gets {seen} for the service's {said} (over HTTP)"),
             );
         }
     }
 }
 
-/// The names of headers that matter and are not passed on.
+/// The names of headers that matter and are not forwarded.
 pub(super) fn lost(sent: &HeaderMap, passed: &HeaderMap) -> BTreeSet<String> {
     let is_lost = |name: &&str| {
         !passed.contains_key(*name)

@@ -39,7 +39,7 @@ impl fmt::Display for Ingress {
 pub struct FatalCall {
     /// The ingress.
     pub ingress: Ingress,
-    /// `/package.Service/Method`, or the field that was called by GraphQL.
+    /// `/package.Service/Method`, or the field that was called over GraphQL.
     pub method: String,
     /// The cause.
     pub reason: String,
@@ -49,7 +49,7 @@ impl fmt::Display for FatalCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a real gateway would have died here: {} by {}: {}",
+            "a real gateway would have died here: {} over {}: {}",
             self.method, self.ingress, self.reason
         )
     }

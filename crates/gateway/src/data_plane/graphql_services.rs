@@ -92,7 +92,7 @@ impl Remote {
         {
             // One error, as the service wrote it; the rest of the answer is lost.
             if errors.len() > 1 || matches!(apart("data"), Some(Raw::Object(_))) {
-                let what = "the caller gets the first error, and nothing else of the answer";
+                let what = "the caller gets only the first error of the answer";
                 life.losses.note(&format!("GraphQL {member}"), what);
             }
             return Err(internal(format!("graphql remote: {first}")));

@@ -239,7 +239,9 @@ fn unreadable(fault: &str) -> String {
 
 /// Why a stream ends a gateway's process.
 pub(super) fn died_of(field: &str) -> String {
-    format!("its streams carry no {field}: use a signed or a text field instead, or no stream")
+    format!(
+        "gateways cannot stream {field}: use a signed number or a string, or make the method unary"
+    )
 }
 
 /// The refusal of a message above [`MAX_MESSAGE`].
@@ -550,7 +552,7 @@ impl Messages {
         let fault = match parts.status {
             StatusCode::OK if is_grpc => None,
             StatusCode::OK => Some(Status::unknown(
-                "unexpected content-type: the service does not answer gRPC",
+                "unexpected content-type: the service does not answer in gRPC",
             )),
             status => Some(of_http_status(status)),
         };

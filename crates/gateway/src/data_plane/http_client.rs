@@ -1,5 +1,5 @@
-//! HTTP towards services, as the gateway's own client does it: it follows redirects, asks for gzip
-//! and unpacks it.
+//! HTTP towards services, like the gateway's own client: it follows redirects, and requests and
+//! decodes gzip.
 
 use std::error::Error as _;
 use std::io::{self, Read};
@@ -25,13 +25,13 @@ use crate::proxy::connections::Tasks;
 /// The largest answer, in bytes, packed or not. A real gateway has no limit.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// The timeout of a service. A real gateway waits for ever.
+/// The timeout of a service. A real gateway waits forever.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// The most requests that redirects make of one.
 const MAX_REQUESTS: usize = 10;
 
-/// Calls services by HTTP, with reused connections.
+/// Calls services over HTTP, with reused connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwarder(Client<Dialer, Full<Bytes>>);
 

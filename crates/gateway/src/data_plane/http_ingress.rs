@@ -66,8 +66,8 @@ pub(crate) async fn call(life: &Arc<Life>, request: Request<Incoming>) -> Respon
             let query = paths::query(query);
             let (parts, body) = request.into_parts();
             if operation.body == BodyKind::None && !http_body::Body::is_end_stream(&body) {
-                let what = "the service does not get the body: the document declares neither JSON nor a form of \
-                            several parts";
+                let what = "the service does not receive the body: the document declares neither \
+                            JSON nor multipart";
                 life.losses.note(&operation.name(), what);
             }
             let content = match content(operation.body, &parts.headers, body).await {
@@ -228,7 +228,7 @@ async fn unary(
     match value {
         // The same for all 16 codes (http-proto-status-…).
         Err(status) => {
-            let what = format!("the caller gets 500 for {:?} (by HTTP)", status.code());
+            let what = format!("the caller gets 500 for {:?} (over HTTP)", status.code());
             life.losses.note(&route.path, &what);
             refused(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -260,8 +260,9 @@ pub(super) fn request_of(
         .map(|it| message::lower_camel(it.name()))
         .collect();
     for name in values.keys().filter(|name| !known.contains(*name)) {
-        let what =
-            format!("the service does not get `{name}`, which is no field's name in lowerCamel");
+        let what = format!(
+            "the service does not receive `{name}`, which is not the lowerCamel name of a field"
+        );
         life.losses.note(&route.path, &what);
     }
     let message = message::from_values(&route.method.input(), values)?;

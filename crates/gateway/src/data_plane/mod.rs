@@ -27,7 +27,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::registry::slot::{Chosen, Pool};
 
-/// Why a call to a service failed, as reported to callers by HTTP and GraphQL.
+/// Why a call to a service failed, as HTTP and GraphQL callers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) text: String,

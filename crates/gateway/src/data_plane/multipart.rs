@@ -8,10 +8,10 @@ use super::openapi_services::FormPart;
 /// The most parts of a form.
 const MAX_PARTS: usize = 1000;
 
-/// The longest boundary by RFC 2046. Searching for it takes time by its length.
+/// The longest boundary by RFC 2046. The time to search for it grows with its length.
 const LONGEST_BOUNDARY: usize = 70;
 
-/// The boundary of a form by its content type: an empty one if it names none, `None` if it is no form.
+/// The boundary of a form by its content type: empty if it names none, `None` if it is not a form.
 pub(super) fn boundary(kind: &str) -> Option<String> {
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
     let is_form = media.trim().eq_ignore_ascii_case("multipart/form-data");

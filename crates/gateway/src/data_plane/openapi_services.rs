@@ -193,8 +193,9 @@ pub(super) async fn call(
     let name = operation.name();
     for query in arguments.query.keys() {
         if !operation.query_parameters.contains(query) {
-            let what =
-                format!("the service does not get `{query}`, which its operation does not declare");
+            let what = format!(
+                "the service does not receive `{query}`, which its operation does not declare"
+            );
             life.losses.note(&name, &what);
         }
     }

@@ -1,4 +1,4 @@
-//! OpenAPI operations called by gRPC: the fields of the request are the parameters and the body,
+//! OpenAPI operations called over gRPC: the fields of the request are the parameters and the body,
 //! the answer is read as JSON and converted to a message.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub(super) async fn call(
 
 /// A map, in the request or the answer, ends a real gateway.
 fn died(life: &Life, route: &OperationRoute, field: &str) -> Status {
-    let reason = format!("by gRPC it carries no map, which {field} is");
+    let reason = format!("over gRPC it cannot carry a map, which {field} is");
     life.fatal.note(Ingress::Grpc, &route.path, &reason)
 }
 

@@ -31,7 +31,8 @@ pub(super) fn answer(life: &Life, form: &str, query: &str) -> Response<HttpBody>
         "openapi" => openapi(life, selection),
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /api/schema/graphql, /api/schema/proto and /api/schema/openapi",
+            "not found: this gateway has /api/schema/graphql, /api/schema/proto and \
+             /api/schema/openapi",
         ),
     }
 }
@@ -132,7 +133,8 @@ pub(super) fn whole(life: &Life) -> Response<HttpBody> {
     match life.routes().graph() {
         Some(graph) => sdl(graph.sdl()),
         None => {
-            let why = "no GraphQL schema can be made of what is registered; the log says why";
+            let why = "the registered services cannot be made into one GraphQL schema; the log \
+                       says why";
             text(StatusCode::INTERNAL_SERVER_ERROR, why)
         }
     }

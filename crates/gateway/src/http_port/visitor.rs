@@ -86,7 +86,8 @@ mod tests {
             ("same-origin", "cors", None, false, false),
             ("same-site", "no-cors", None, false, false),
             ("none", "navigate", None, false, false),
-            // Localhost and 127.0.0.1 are two sites; the origin tells that both are the developer's.
+            // Localhost and 127.0.0.1 are two sites; the origin shows that both are the
+            // developer's.
             (
                 "cross-site",
                 "cors",

@@ -107,7 +107,7 @@ impl Life {
         match change {
             Change::Put(entry) => {
                 let at_zero = match entry.owner == membership.node_id {
-                    // The node that took the registration never closes its connection.
+                    // The node that accepted the registration never closes its connection.
                     true => AtZero::Keep,
                     false => AtZero::Close,
                 };
@@ -155,7 +155,7 @@ impl Life {
         let addr = replica.addr.clone();
         registry.add_replica(&binding.key, replica);
         if matches!(join, Join::New { .. }) && !self.rebuild(registry) && dials {
-            // The replica stays in its slot, with a closed connection: dead for ever.
+            // The replica stays in its slot, with a closed connection: dead forever.
             self.upstreams.release(&addr, AtZero::Close);
         }
         Ok(())

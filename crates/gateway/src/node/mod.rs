@@ -199,7 +199,7 @@ fn check_boot(cluster: Option<&Cluster>) -> Result<(), Error> {
             ErrorKind::Poisoned,
             format!(
                 "a node cannot start while its cluster holds a service that cannot be rendered \
-                 ({reason}): wait 30 s after its last beat"
+                 ({reason}): wait 30 s after the service's last heartbeat"
             ),
         )),
     }

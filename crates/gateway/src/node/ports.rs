@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::error::{Error, ErrorKind};
 
 const BACKLOG: u32 = 1024;
-/// How long a taken port is waited for.
+/// How long to wait for a port that is taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -28,8 +28,8 @@ impl Ports {
         })
     }
 
-    /// Binds the ports of a former life. One of them may have become the source port of somebody's
-    /// connection before it was reserved: that ends soon.
+    /// Binds the ports of a former life. Another process's connection may have got one of them as
+    /// its source port before it was reserved; such a connection ends soon.
     pub(super) async fn bind_again(control: &str, http: &str) -> Result<Self, Error> {
         let patience = Instant::now() + PATIENCE;
         loop {

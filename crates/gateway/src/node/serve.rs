@@ -20,7 +20,7 @@ use crate::freeze::Gated;
 use crate::http_port;
 use crate::journal::Noted;
 
-/// The pause after accepting failed, for want of file descriptors say.
+/// The pause after an accept failed, for example for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(10);
 
 /// How long the head of a request may take.

@@ -16,7 +16,7 @@ use crate::freeze::{Gate, Gated};
 /// The largest reply, in bytes.
 const MAX_REPLY: usize = 64 << 20;
 
-/// The timeout if the caller set no deadline; a real gateway waits for ever.
+/// The timeout if the caller set no deadline; a real gateway waits forever.
 const LONGEST: Duration = Duration::from_secs(600);
 
 const QUERY: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } \
@@ -55,9 +55,9 @@ pub(super) async fn introspect(
 }
 
 async fn fetch(url: &str, gate: &Gate) -> Result<Bytes, String> {
-    let uri: http::Uri = url.parse().map_err(|error| format!("no URL: {error}"))?;
+    let uri: http::Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
     if uri.scheme_str() != Some("http") {
-        return Err("no http:// URL, and this gateway has no TLS".to_owned());
+        return Err("not an http:// URL, and this gateway has no TLS".to_owned());
     }
     let authority = uri.authority().ok_or("a URL without a host")?;
     let host = authority.host().trim_matches(['[', ']']);

@@ -21,7 +21,7 @@ use super::builder::Profile;
 use super::view::{RegistrationView, ServiceView};
 use tower_gwag::control::proto;
 
-/// What one life of a node knows.
+/// The state of one life of a node.
 #[derive(Debug)]
 pub(super) struct Registry {
     registrations: BTreeMap<String, Registration>,

@@ -25,7 +25,7 @@ impl Registry {
             return Err(refuse("namespace and version are required"));
         }
         if reason.is_empty() {
-            return Err(refuse("reason is required (Undeprecate takes it back)"));
+            return Err(refuse("reason is required (Undeprecate removes it)"));
         }
         let key = (namespace, version);
         // As in a real gateway, a refused deprecation is kept and applied when the service
@@ -77,7 +77,7 @@ impl Registry {
         }
         if target == 0 {
             return Err(refuse(
-                "target_vN must be >= 1 (the alias cannot be taken away)",
+                "target_vN must be >= 1 (the alias cannot be removed)",
             ));
         }
         let Some(current) = self.lasting().stable.get(&namespace).copied() else {

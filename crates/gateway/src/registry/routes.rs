@@ -41,7 +41,7 @@ pub(crate) struct GrpcRoute {
     pub(crate) pool: Arc<Pool>,
 }
 
-/// An operation of an OpenAPI document, called by gRPC.
+/// An operation of an OpenAPI document, called over gRPC.
 #[derive(Clone, Debug)]
 pub(crate) struct OperationRoute {
     pub(crate) path: String,
@@ -170,7 +170,7 @@ fn operation_routes(slot: &Slot) -> Vec<(String, OperationRoute)> {
         .collect()
 }
 
-/// What OpenAPI and GraphQL services offer by HTTP: method, path and target.
+/// What OpenAPI and GraphQL services offer over HTTP: method, path and target.
 fn http_targets(slot: &Slot) -> Vec<(String, String, HttpTarget)> {
     let (namespace, version) = &slot.binding.key;
     let service = slot.binding.name();

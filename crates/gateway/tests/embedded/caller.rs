@@ -152,7 +152,7 @@ pub(crate) async fn http(base: &str, method: &str, path: &str, body: &str) -> (u
     (status, bytes.to_vec())
 }
 
-/// Ends a test that waits for ever.
+/// Ends a test that waits forever.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), what)
         .await

@@ -83,9 +83,9 @@ async fn what_calls_lose_on_their_way_is_listed() {
             "/away.v1.Demo/Watch",
             "ends with OK for the caller, though it ended with Unimplemented",
         ),
-        ("POST /pets", "does not get `page`"),
-        ("POST /pets", "does not get the body"),
-        ("/demo.v1.Demo/Ping", "does not get `a_b`"),
+        ("POST /pets", "does not receive `page`"),
+        ("POST /pets", "does not receive the body"),
+        ("/demo.v1.Demo/Ping", "does not receive `a_b`"),
     ] {
         let is_it = |it: &String| it.starts_with(&format!("2 {method}: ")) && it.contains(what);
         assert!(changed.iter().any(is_it), "{what}: {changed:#?}");

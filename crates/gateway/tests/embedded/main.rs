@@ -6,5 +6,8 @@ mod caller;
 
 mod cluster;
 mod data_plane;
+#[path = "../../../../tests/support/golden.rs"]
+mod golden;
 mod hooks;
 mod ingress;
+mod messages;

@@ -77,22 +77,22 @@ pub(super) struct Facts {
 pub(super) const OF_EVERY_CALL: [(Ingress, &str); 3] = [
     (
         Grpc,
-        "metadata other than that of tracing is lost, `authorization` included, and so are the \
+        "metadata is lost except that of tracing, `authorization` included, and so are the \
          service's headers and trailers; messages have at most 4 MiB; compressed messages fail in \
          either direction",
     ),
     (
         Http,
-        "proto services get the headers of tracing only, OpenAPI and GraphQL services \
-         `authorization`, too; headers of answers are lost; a gRPC error is a 500",
+        "proto services get only tracing headers, OpenAPI and GraphQL services also \
+         `authorization`; headers of answers are lost; a gRPC error becomes 500",
     ),
     (
         GraphQl,
-        "named fragments give `{}`; an error is a text, without details",
+        "named fragments return `{}`; an error is a text, without details",
     ),
 ];
 
-const ENDS: &str = "one that is set ends the gateway's process, for everybody: `{}`";
+const ENDS: &str = "a value that is set ends the gateway's process, for everybody: `{}`";
 
 impl Feature {
     pub(super) fn facts(self) -> Facts {
@@ -121,7 +121,7 @@ impl Feature {
                 "is a map, in a request of the stream",
                 &[
                     (Grpc, EndsGateway, ENDS),
-                    (GraphQl, Fails, "maps cannot be given: `{}`"),
+                    (GraphQl, Fails, "callers cannot set maps: `{}`"),
                 ],
             ),
             Self::Unsigned32InStream => facts(
@@ -131,15 +131,15 @@ impl Feature {
                     (
                         Grpc,
                         Lost,
-                        "each message with one that is set is dropped: `{}`",
+                        "each message with a value that is set is dropped: `{}`",
                     ),
                     (GraphQl, Lost, "always null: `{}`"),
                 ],
             ),
             Self::Unsigned32ToStream => facts(
                 Some(Rule::CallsStreamUnsigned),
-                "calls by gRPC with {} set are INTERNAL",
-                &[(Grpc, Fails, "INTERNAL where one is set: `{}`")],
+                "gRPC calls with {} set fail with INTERNAL",
+                &[(Grpc, Fails, "INTERNAL if a value is set: `{}`")],
             ),
             Self::StreamStatus => facts(
                 Some(Rule::CallsStreamStatus),
@@ -152,21 +152,19 @@ impl Feature {
             ),
             Self::BytesInStream => facts(
                 Some(Rule::CallsHttpValues),
-                "bytes of streamed answers are destroyed ({})",
+                "bytes of streamed answers are corrupted ({})",
                 &[(Http, Lost, DESTROYED), (GraphQl, Lost, DESTROYED)],
             ),
-            Self::BoolInQuery => facts(
-                None,
-                "",
-                &[(Http, Fails, "500 where one is given in the query: `{}`")],
-            ),
+            Self::BoolInQuery => {
+                facts(None, "", &[(Http, Fails, "500 if the query has one: `{}`")])
+            }
             Self::RepeatedInQuery => facts(
                 None,
                 "",
                 &[(
                     Http,
                     Fails,
-                    "500 where one value is given in the query, two work: `{}`",
+                    "500 if the query has one value; two work: `{}`",
                 )],
             ),
             // `proto-streaming` warns of it.
@@ -177,28 +175,32 @@ impl Feature {
                     (
                         Grpc,
                         Fails,
-                        "UNIMPLEMENTED: gateways do not route methods that clients stream to",
+                        "UNIMPLEMENTED: gateways do not route client-streaming methods",
                     ),
                     (
                         Http,
                         Fails,
-                        "404: gateways do not route methods that clients stream to",
+                        "404: gateways do not route client-streaming methods",
                     ),
-                    (GraphQl, Fails, "the schema has it, and a call is an error"),
+                    (
+                        GraphQl,
+                        Fails,
+                        "the schema has it, but every call is an error",
+                    ),
                 ],
             ),
             Self::Unsigned64InAnswer => facts(
                 Some(Rule::CallsHttpValues),
-                "the connection is closed without an answer where uint64 or fixed64 is set ({})",
+                "the connection closes without an answer if a uint64 or fixed64 is set ({})",
                 &[(
                     Http,
                     Fails,
-                    "the connection is closed without an answer where one is set: `{}`",
+                    "the connection closes without an answer if a value is set: `{}`",
                 )],
             ),
             Self::Unsigned64InRequest => facts(
                 Some(Rule::CallsHttpValues),
-                "uint64 above 2^63−1 cannot be sent, by GraphQL neither ({})",
+                "uint64 above 2^63−1 cannot be sent, nor over GraphQL ({})",
                 &[
                     (Http, Fails, "above 2^63−1: `{}`"),
                     (GraphQl, Fails, "above 2^63−1: `{}`"),
@@ -206,24 +208,20 @@ impl Feature {
             ),
             Self::MapInRequest => facts(
                 Some(Rule::CallsHttpValues),
-                "the connection is closed where a map is set ({})",
+                "the connection closes if a map is set ({})",
                 &[
-                    (
-                        Http,
-                        Fails,
-                        "the connection is closed where one is set: `{}`",
-                    ),
-                    (GraphQl, Fails, "maps cannot be given: `{}`"),
+                    (Http, Fails, "the connection closes if one is set: `{}`"),
+                    (GraphQl, Fails, "callers cannot set maps: `{}`"),
                 ],
             ),
             Self::BytesInAnswer => facts(
                 Some(Rule::CallsHttpValues),
-                "bytes of answers are destroyed ({})",
+                "bytes of answers are corrupted ({})",
                 &[(Http, Lost, DESTROYED)],
             ),
             Self::BytesInRequest => facts(
                 Some(Rule::CallsHttpValues),
-                "bytes are sent as the text itself, not as base64, by GraphQL, too ({})",
+                "bytes are sent as the text itself, not as base64, over GraphQL, too ({})",
                 &[(Http, Changed, AS_TEXT), (GraphQl, Changed, AS_TEXT)],
             ),
             Self::NumberInRequest => facts(
@@ -232,7 +230,7 @@ impl Feature {
                 &[(
                     Http,
                     Changed,
-                    "numbers are given as strings, others are a 500: `{}`",
+                    "numbers must be strings, others get 500: `{}`",
                 )],
             ),
             Self::WellKnownInRequest => facts(
@@ -241,38 +239,38 @@ impl Feature {
                 &[(
                     Http,
                     Changed,
-                    "given as an object of its fields, RFC 3339 and the like are a 500: `{}`",
+                    "must be an object with its fields; RFC 3339 and the like get 500: `{}`",
                 )],
             ),
             Self::EnumInAnswer => {
-                facts(None, "", &[(Http, Changed, "answered as its number: `{}`")])
+                facts(None, "", &[(Http, Changed, "arrives as its number: `{}`")])
             }
             Self::OptionalInAnswer => facts(
                 None,
                 "",
-                &[(GraphQl, Changed, "the zero value where it is not set: `{}`")],
+                &[(GraphQl, Changed, "the zero value if it is not set: `{}`")],
             ),
             Self::Proto2Default => facts(
                 Some(Rule::CallsProto2Defaults),
                 "{}",
                 &[
-                    (Http, Lost, "left out where it is not set: `{}`"),
-                    (GraphQl, Lost, "the zero value where it is not set: `{}`"),
+                    (Http, Lost, "left out if it is not set: `{}`"),
+                    (GraphQl, Lost, "the zero value if it is not set: `{}`"),
                 ],
             ),
             Self::UnderscoredArgument => facts(
                 Some(Rule::CallsGraphQlFields),
-                "{} is accepted and never sent, because its name has an underscore",
-                &[(GraphQl, Lost, "accepted and never sent: `{}`")],
+                "{} is accepted but never sent, because its name has an underscore",
+                &[(GraphQl, Lost, "accepted but never sent: `{}`")],
             ),
             Self::RepeatedArgument => facts(
                 Some(Rule::CallsGraphQlFields),
-                "the repeated {} cannot be given",
-                &[(GraphQl, Fails, "cannot be given: `{}`")],
+                "callers cannot set the repeated {}",
+                &[(GraphQl, Fails, "callers cannot set it: `{}`")],
             ),
             Self::UnservedMethod => facts(
                 Some(Rule::CallsUnreachable),
-                "HEAD, OPTIONS and TRACE are a 404 ({})",
+                "HEAD, OPTIONS and TRACE get 404 ({})",
                 &[
                     (Grpc, Fails, "there is no route"),
                     (
@@ -285,11 +283,11 @@ impl Feature {
             ),
             Self::PartialTemplate => facts(
                 Some(Rule::CallsUnreachable),
-                "a template that is part of a segment never matches ({})",
+                "a parameter that is part of a path segment never matches ({})",
                 &[(
                     Http,
                     Fails,
-                    "404: a template that is part of a segment never matches",
+                    "404: a parameter that is part of a path segment never matches",
                 )],
             ),
             // `openapi-path-item-parameters` warns of it.
@@ -297,15 +295,11 @@ impl Feature {
                 None,
                 "",
                 &[
-                    (
-                        Http,
-                        Lost,
-                        "a parameter of the path itself is not known: `{}`",
-                    ),
+                    (Http, Lost, "a parameter of the path item is ignored: `{}`"),
                     (
                         GraphQl,
                         Lost,
-                        "a parameter of the path itself is not known: `{}`",
+                        "a parameter of the path item is ignored: `{}`",
                     ),
                 ],
             ),
@@ -321,8 +315,8 @@ impl Feature {
                 Some(Rule::CallsRequests),
                 "required headers and cookies are never sent ({})",
                 &[
-                    (Http, Lost, "required, and never sent: `{}`"),
-                    (GraphQl, Lost, "required, and never sent: `{}`"),
+                    (Http, Lost, "required, but never sent: `{}`"),
+                    (GraphQl, Lost, "required, but never sent: `{}`"),
                 ],
             ),
             Self::OptionalParameter => facts(
@@ -343,10 +337,10 @@ impl Feature {
             ),
             Self::Body => facts(
                 Some(Rule::CallsRequests),
-                "of bodies other than JSON and multipart the service gets nothing ({})",
+                "bodies other than JSON and multipart arrive empty ({})",
                 &[
                     (Http, Lost, "the service gets an empty body: `{}`"),
-                    (GraphQl, Lost, "there is no argument for the body: `{}`"),
+                    (GraphQl, Lost, "no argument exists for the body: `{}`"),
                 ],
             ),
             Self::ArrayInQuery => facts(
@@ -358,7 +352,11 @@ impl Feature {
                         Changed,
                         "two or more values arrive as one, `[a b]`: `{}`",
                     ),
-                    (GraphQl, Changed, "a single String, lists are refused: `{}`"),
+                    (
+                        GraphQl,
+                        Changed,
+                        "the argument is a single String, and lists are refused: `{}`",
+                    ),
                 ],
             ),
             Self::ObjectInQuery => facts(
@@ -374,11 +372,7 @@ impl Feature {
                 "{}",
                 &[
                     (Http, Fails, "500, because the answer is not JSON: `{}`"),
-                    (
-                        GraphQl,
-                        Fails,
-                        "the whole answer is not JSON any more: `{}`",
-                    ),
+                    (GraphQl, Fails, "the whole answer is no longer JSON: `{}`"),
                 ],
             ),
             Self::Status => facts(
@@ -387,7 +381,7 @@ impl Feature {
                 &[(
                     Http,
                     Changed,
-                    "becomes 200, and `null` where there is no body: `{}`",
+                    "becomes 200, with `null` for an empty body: `{}`",
                 )],
             ),
             Self::ErrorStatus => facts(None, "", &[(Http, Changed, "becomes 400 or 500: `{}`")]),
@@ -410,7 +404,7 @@ impl Feature {
             ),
             Self::BigNumber => facts(
                 Some(Rule::CallsAnswers),
-                "integers above 2^53 are rounded by HTTP ({})",
+                "integers above 2^53 are rounded over HTTP ({})",
                 &[(Http, Changed, "rounded above 2^53: `{}`")],
             ),
             Self::SnakeInAnswer => facts(
@@ -420,8 +414,8 @@ impl Feature {
             ),
             Self::SnakeInBody => facts(
                 Some(Rule::CallsGraphQlFields),
-                "{} is sent under its name in lowerCamel, which the service does not know",
-                &[(GraphQl, Lost, "sent under its name in lowerCamel: `{}`")],
+                "{} is sent under its lowerCamel name, which the service does not know",
+                &[(GraphQl, Lost, "sent under its lowerCamel name: `{}`")],
             ),
             Self::MapOverGrpc => facts(
                 Some(Rule::CallsFatalMap),
@@ -434,17 +428,17 @@ impl Feature {
                 &[(
                     Grpc,
                     Fails,
-                    "there is no route: the document has a union, or a name that is none",
+                    "there is no route: the document has a union, or an invalid name",
                 )],
             ),
             Self::Opaque => facts(
                 Some(Rule::CallsUpstream),
-                "{} gives opaque JSON, because its type leads to fields with arguments and is a \
+                "{} returns opaque JSON, because its type leads to fields with arguments and is a \
                  namespace elsewhere",
                 &[(
                     GraphQl,
                     Fails,
-                    "opaque JSON that nothing can be selected of: its type `{}` is a namespace elsewhere",
+                    "opaque JSON without a selection: its type `{}` is a namespace elsewhere",
                 )],
             ),
             Self::NestedArguments => facts(
@@ -462,7 +456,8 @@ impl Feature {
                 &[(
                     GraphQl,
                     Fails,
-                    "as a variable: the service does not know the gateway's name of its type, a literal works: `{}`",
+                    "fails as a variable, because the service does not know the gateway's name for \
+                     its type; a literal works: `{}`",
                 )],
             ),
             Self::Interface => facts(
@@ -471,18 +466,22 @@ impl Feature {
                 &[(
                     GraphQl,
                     Changed,
-                    "fields only in inline fragments on the types: `{}`",
+                    "fields can only be selected in inline fragments on the types: `{}`",
                 )],
             ),
             Self::NestedByHttp => facts(
                 None,
                 "",
-                &[(Http, Lost, "the scalars of the object only, nothing nested")],
+                &[(
+                    Http,
+                    Lost,
+                    "only scalar fields of the object, nothing nested",
+                )],
             ),
             Self::MutationByHttp => facts(
                 None,
                 "",
-                &[(Http, Fails, "arguments of mutations are not looked at")],
+                &[(Http, Fails, "arguments of mutations are ignored")],
             ),
             Self::RemoteOverGrpc => facts(None, "", &[(Grpc, Fails, "there is no route")]),
             Self::RemoteSubscription => facts(
@@ -497,9 +496,8 @@ impl Feature {
     }
 }
 
-const END_LOST: &str =
-    "an error at the end, and that the service died in the middle: callers see OK";
-const DESTROYED: &str = "bytes come as text, destroyed where they are none: `{}`";
+const END_LOST: &str = "an error at the end, and the death of the service midway: callers see OK";
+const DESTROYED: &str = "bytes arrive as text, corrupted unless they are UTF-8: `{}`";
 const AS_TEXT: &str = "bytes are sent as the text itself, not as base64: `{}`";
 
 impl Seen {

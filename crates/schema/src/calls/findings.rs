@@ -67,8 +67,8 @@ fn fatal(operations: &[Operation]) -> Vec<(Finding, Location)> {
             for subject in &it.subjects {
                 let (name, stream) = (&subject.name, &operation.name);
                 let message = format!(
-                    "`{name}` {summary} `{stream}`: any caller who has it set ends a gateway's \
-                     process, for everybody, by {} (releases 1.1 and 1.4)",
+                    "`{name}` {summary} `{stream}`: a call with it set ends the gateway's process, \
+                     for everybody ({}; releases 1.1 and 1.4)",
                     ways.join(", ")
                 );
                 let finding = Finding::error(Rule::CallsFatalStream, message).help(help);
@@ -103,57 +103,58 @@ fn names(subjects: &[&Subject]) -> String {
 fn words(rule: Rule) -> (&'static str, &'static str) {
     match rule {
         Rule::CallsFatalMap => (
-            "gateways (1.4, not 1.1) give each operation a gRPC method, too, and one call of it with an object of \
-             free properties in its body or answer ends their process, for everybody: ",
-            "name the properties, or make sure that nobody calls it by gRPC: HTTP and GraphQL carry it",
+            "gateways (1.4, not 1.1) also give each operation a gRPC method, and one call of it \
+             with a free-form object in its body or answer ends the gateway's process, for \
+             everybody: ",
+            "declare the properties, or make sure that nobody calls it over gRPC; HTTP and GraphQL \
+             carry such objects",
         ),
         Rule::CallsStreamUnsigned => (
             "gateways (1.1 and 1.4) lose uint32 and fixed32 in streams: ",
             "make them int32, int64 or strings",
         ),
         Rule::CallsStreamStatus => (
-            "callers of gateways (1.1 and 1.4) see a stream end with OK, even after an error, or when the \
-             service dies in the middle: ",
-            "let a last message say that all is there, and callers look for it",
+            "callers of gateways (1.1 and 1.4) see a stream end with OK, even after an error, or \
+             when the service dies midway: ",
+            "mark the end with a last message, and let callers check for it",
         ),
         Rule::CallsHttpValues => (
-            "by HTTP through gateways (1.1 and 1.4) values are lost: ",
-            "for callers by HTTP make bytes a string of base64, uint64 an int64, and a map a repeated \
-             message",
+            "gateways (1.1 and 1.4) lose values over HTTP: ",
+            "for HTTP callers, replace bytes by a base64 string, uint64 by int64, and a map by a \
+             repeated message",
         ),
         Rule::CallsProto2Defaults => (
-            "by HTTP and GraphQL through gateways (1.1 and 1.4) defaults of proto2 are lost: ",
-            "set them in each answer",
+            "gateways (1.1 and 1.4) lose proto2 defaults over HTTP and GraphQL: ",
+            "set the fields in each answer",
         ),
         Rule::CallsGraphQlFields => (
-            "by GraphQL through gateways (1.1 and 1.4) fields are lost: ",
-            "name them in one word or in lowerCamel, and put a list into a message of its own within \
-             the request",
+            "gateways (1.1 and 1.4) lose fields over GraphQL: ",
+            "name them in one word or in lowerCamel, and wrap a list of the request in a message",
         ),
         Rule::CallsUnreachable => (
-            "gateways (1.1 and 1.4) do not reach some operations by HTTP: ",
-            "offer them by GET or POST, under a path of whole segments",
+            "gateways (1.1 and 1.4) do not route some operations over HTTP: ",
+            "offer them by GET or POST, with parameters that are whole segments of the path",
         ),
         Rule::CallsBasePath => (
-            "gateways (1.1 and 1.4) ignore `servers`, and call the declared paths right behind the \
+            "gateways (1.1 and 1.4) ignore `servers`, and append the declared paths to the \
              advertised address: ",
             "advertise that path, too: `.advertise_path(\"/v1\")`, or a base URL with it",
         ),
         Rule::CallsRequests => (
-            "gateways (1.1 and 1.4) do not pass on all of a request: ",
+            "gateways (1.1 and 1.4) do not forward all of a request: ",
             "take it in the path, as a single value in the query, or in a JSON body",
         ),
         Rule::CallsAnswerTypes => (
-            "through gateways (1.1 and 1.4) answers that are not JSON fail, by HTTP with 500: ",
-            "answer with JSON, and put a text or base64 in it",
+            "gateways (1.1 and 1.4) fail on answers that are not JSON, over HTTP with 500: ",
+            "answer with JSON that contains the text, or the bytes in base64",
         ),
         Rule::CallsAnswers => (
             "gateways (1.1 and 1.4) change answers: ",
-            "put what callers need into a JSON body, big integers as strings",
+            "put what callers need into a JSON body, and large integers into strings",
         ),
         Rule::CallsUpstream => (
-            "through gateways (1.1 and 1.4) callers cannot query parts of this schema: ",
-            "give arguments to root fields only",
+            "callers of gateways (1.1 and 1.4) cannot query parts of this schema: ",
+            "use arguments only on root fields",
         ),
         _ => ("", ""),
     }

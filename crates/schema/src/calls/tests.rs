@@ -192,7 +192,7 @@ fn each_field_that_ends_a_gateway_is_reported_with_its_place() {
     let shown = found.to_string();
     for part in [
         "`A.n` is uint64 or fixed64, in an answer of the stream `/p.v1.S/Call`",
-        "by gRPC, HTTP, GraphQL",
+        "(gRPC, HTTP, GraphQL; releases 1.1 and 1.4)",
         "`Q.tags` is a map, in a request of the stream",
         "help: make it int64, or a string",
     ] {
@@ -578,8 +578,9 @@ fn the_table_says_what_becomes_of_each_operation() {
         "    gRPC     /p.v1.S/Get",
         "             carried",
         "    GraphQL  query { s { get } }",
-        "             lost: accepted and never sent: `Q.first_name`",
-        "             ends the gateway: one that is set ends the gateway's process, for everybody: `A.n`",
+        "             lost: accepted but never sent: `Q.first_name`",
+        "             ends the gateway: a value that is set ends the gateway's process, for \
+         everybody: `A.n`",
     ] {
         assert!(shown.lines().any(|it| it == line), "{line}\n{shown}");
     }

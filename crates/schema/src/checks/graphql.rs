@@ -26,7 +26,7 @@ pub(crate) fn check(
         let message = "the schema of the GraphQL endpoint was not checked, because only the running \
                        endpoint has it";
         let finding = Finding::warning(Rule::GraphQlUnchecked, message);
-        let help = "give it with `Service::schema`, as SDL or as the reply to an introspection";
+        let help = "pass it to `Service::schema`, as SDL or as the reply to an introspection query";
         return (vec![finding.help(help)], None);
     };
     let text = String::from_utf8_lossy(bytes);
@@ -36,7 +36,7 @@ pub(crate) fn check(
         Err((message, at)) => {
             let excerpt = at.map(|(line, column)| lines.at_mark(line, column, 1));
             let finding = Finding::error(Rule::GraphQlSchema, message)
-                .help("give SDL, or the reply to an introspection as JSON")
+                .help("pass SDL, or the JSON reply to an introspection query")
                 .at(FILE, excerpt);
             return (vec![finding], None);
         }
@@ -62,12 +62,12 @@ fn read(text: &str) -> Read {
     if text.trim_start().starts_with('{') {
         let reply = serde_json::from_str(text).map_err(|error| {
             let at = (error.line(), error.column().max(1));
-            (format!("the schema is no JSON: {error}"), Some(at))
+            (format!("the schema is not JSON: {error}"), Some(at))
         })?;
         let read = Introspection::from_json(&reply);
         return read.ok_or_else(|| {
-            let message = "the JSON is no reply to an introspection: there is no `__schema` with \
-                           `types` in it";
+            let message = "the JSON is not the reply to an introspection query: it has no \
+                           `__schema` with `types`";
             (message.to_owned(), None)
         });
     }

@@ -125,7 +125,8 @@ pub(crate) fn check(
     }
 }
 
-/// Findings of which only the first of each rule are worded: there may be one for each operation.
+/// Findings, of which only the first few of each rule get a text: there may be one for each
+/// operation.
 #[derive(Default)]
 struct Few {
     found: Vec<(Finding, Location)>,
@@ -146,8 +147,8 @@ impl Few {
 }
 
 fn no_operations() -> (Finding, Location) {
-    let message = "the document has no operation that gateways serve: GET, POST, PUT, PATCH or DELETE \
-                   of a path";
+    let message = "the document has no operation that gateways serve (GET, POST, PUT, PATCH or \
+                   DELETE)";
     let finding = Finding::warning(Rule::OpenApiNoOperations, message);
     let help = "describe the paths; a registered service without operations cannot be called";
     (finding.help(help), Location::in_document("/paths"))
@@ -191,8 +192,8 @@ fn shared_parameters(document: &Document) -> Vec<(Finding, Location)> {
             count => format!(" and {} more", count - 1),
         };
         let message = format!(
-            "the {place} parameter `{name}`{more} of the path `{path}` cannot be given by callers: \
-             gateways look at the parameters of operations only"
+            "callers cannot set the {place} parameter `{name}`{more} of the path `{path}`: \
+             gateways read only the parameters of operations"
         );
         let finding = Finding::warning(Rule::OpenApiPathItemParameters, message);
         let finding = finding.help(format!("write it in each operation, {REPAIR}"));
@@ -229,7 +230,7 @@ const REPAIR: &str = "or let `Service::repair` do it";
 
 fn of_repeated(fault: &Fault) -> (Finding, Location) {
     let finding = Finding::error(fault.rule, &fault.text);
-    let finding = finding.help(fault.help.as_deref().unwrap_or("leave one of them"));
+    let finding = finding.help(fault.help.as_deref().unwrap_or("keep one of them"));
     (finding, fault.location.clone())
 }
 
@@ -237,27 +238,26 @@ fn of_fault(fault: &Fault) -> (Finding, Location) {
     let text = &fault.text;
     let finding = match fault.rule {
         Rule::OpenApiUnverified => {
-            let message = format!("not checked, because of a limit here: {text}");
+            let message = format!("not checked, because of a limit of this check: {text}");
             Finding::warning(fault.rule, message)
         }
         rule => Finding::error(rule, text).help(match (rule, &fault.location) {
             (Rule::OpenApiExternalReference, _) => {
-                "gateways read no other files: put it under `components`, and refer to it by `#/…`"
+                "gateways load no other files: put it under `components`, and refer to it as `#/…`"
                     .to_owned()
             }
             (Rule::OpenApiShape, Location::OpenApi(pointer))
                 if matches!(&*pointer.to_string(), "/info/version" | "/openapi") =>
             {
                 format!(
-                    "write it in quotes, because YAML takes `1.0` for a number: `version: \"1.0\"`, \
-                     {REPAIR}"
+                    "quote it, because YAML reads `1.0` as a number: `version: \"1.0\"`, {REPAIR}"
                 )
             }
             (Rule::OpenApiRequired, _) if text == validate::NO_DESCRIPTION => {
                 format!("write `description`, which may be empty, {REPAIR}")
             }
-            (Rule::OpenApiExample, _) if text.contains("is no `date") => format!(
-                "correct it; in YAML a date stands in quotes, such as `\"2026-01-31\"`, {REPAIR}"
+            (Rule::OpenApiExample, _) if text.contains("a valid `date") => format!(
+                "correct it; YAML needs quotes around a date, such as `\"2026-01-31\"`, {REPAIR}"
             ),
             (Rule::OpenApiComponentName, Location::OpenApi(pointer))
                 if pointer.to_string().starts_with("/components/schemas/") =>
@@ -266,7 +266,7 @@ fn of_fault(fault: &Fault) -> (Finding, Location) {
                 format!("{name}, {REPAIR}")
             }
             (Rule::OpenApiOperationIdDuplicate, _) => {
-                format!("give each operation an operationId of its own, {REPAIR}")
+                format!("give each operation its own operationId, {REPAIR}")
             }
             _ => match &fault.help {
                 Some(help) => help.clone(),
@@ -279,15 +279,15 @@ fn of_fault(fault: &Fault) -> (Finding, Location) {
 
 fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding, Location) {
     let name = &found.name;
-    let names = "names are [_A-Za-z][_0-9A-Za-z]*";
+    let names = "names must match [_A-Za-z][_0-9A-Za-z]*";
     let suggestion = crate::name::suggest(name);
     let (message, help) = match found.rule {
         Rule::OpenApiOperationIdMissing => (
-            "an operation has no operationId, and gateways cannot name it".to_owned(),
+            "an operation has no operationId, so gateways cannot name it".to_owned(),
             format!("give every operation an operationId, such as `list_pets`, {REPAIR}"),
         ),
         Rule::OpenApiOperationIdName => (
-            format!("the operationId `{name}` is no name: {names}"),
+            format!("the operationId `{name}` is not a valid name: {names}"),
             format!("write `\"operationId\": \"{suggestion}\"`, {REPAIR}"),
         ),
         Rule::OpenApiOperationIdCollision => (
@@ -299,67 +299,68 @@ fn explain(found: &Unrenderable, version: &str, document: &Document) -> (Finding
         ),
         Rule::CallsHeaderName => (
             format!(
-                "the header or cookie parameter `{name}` is no name: {names}; release 1.1 of gateways \
-                 cannot make a schema of it, and serves no change of anybody (1.4 leaves it out)"
+                "the header or cookie parameter `{name}` is not a valid name: {names}; gateways of \
+                 release 1.1 cannot make a schema of it, and then serve no change of any service \
+                 (1.4 leaves it out)"
             ),
-            "leave it out of the document, because gateways send no such parameter, or register with \
-             releases from 1.4 on only"
+            "remove it from the document, because gateways never send header and cookie \
+             parameters, or register with release 1.4 or later only"
                 .to_owned(),
         ),
         Rule::OpenApiParameterName if is_in_path(document, &found.location) => (
-            format!("the path parameter `{name}` is no name: {names}"),
+            format!("the path parameter `{name}` is not a valid name: {names}"),
             format!(
                 "write `\"name\": \"{suggestion}\"`, and `{{{suggestion}}}` in the path, {REPAIR}"
             ),
         ),
         Rule::OpenApiParameterName => (
-            format!("the query parameter `{name}` is no name: {names}"),
+            format!("the query parameter `{name}` is not a valid name: {names}"),
             format!(
-                "its name goes over HTTP: let the service take `{suggestion}`, too, or leave it \
-                 out of the document; headers and cookies may be called as they like"
+                "HTTP requests carry the name: let the service accept `{suggestion}`, too, or \
+                 remove the parameter from the document; headers and cookies may have any name"
             ),
         ),
         Rule::OpenApiEnumValue if found.effect == Effect::Loses => (
             format!(
-                "the enum value `{name}` is no name: {names}; gateways leave it out of their schema, \
-                 and perhaps others of its enum, so that callers cannot send them"
+                "the enum value `{name}` is not a valid name: {names}; gateways leave it, and \
+                 perhaps others of its enum, out of their schema, so that callers cannot send them"
             ),
-            format!("leave the `enum` out and describe the values, {REPAIR}"),
+            format!("remove the `enum` and describe the values, {REPAIR}"),
         ),
         Rule::OpenApiEnumValue => (
-            format!("the enum value `{name}` is no name: {names}"),
+            format!("the enum value `{name}` is not a valid name: {names}"),
             format!(
-                "its values go over HTTP: leave the `enum` out and describe the values, {REPAIR}"
+                "HTTP bodies carry the values: remove the `enum` and describe them, {REPAIR}"
             ),
         ),
         Rule::OpenApiUnionInput => (
             format!(
-                "a parameter or body is `{name}`, one of several objects (`oneOf`, `anyOf`), and \
-                 GraphQL has no such inputs"
+                "a parameter or body is `{name}`, a union of objects (`oneOf`, `anyOf`), which \
+                 GraphQL does not allow as an input"
             ),
-            "describe one object whose properties are all optional, or leave the schema out: the body \
+            "describe one object whose properties are all optional, or remove the schema: the body \
              is then any JSON"
                 .to_owned(),
         ),
         Rule::OpenApiTypeName => (
             format!(
                 "two types are called `{name}` in the schema that gateways make: schemas of bodies \
-                 and parameters end in `Input`, inline schemas are called after their operation and \
-                 property"
+                 and parameters get the suffix `Input`, inline schemas the name of their operation \
+                 and property"
             ),
             "rename the component or operation".to_owned(),
         ),
         Rule::SchemaText => return (renderable::broken_text(found), found.location.clone()),
         _ if found.effect == Effect::BreaksText => (
             format!(
-                "the component `{name}` is no name: {names}; gateways serve it, but nobody can read \
-                 the text of their schema any more"
+                "the component `{name}` is not a valid name: {names}; gateways serve it, but tools \
+                 can no longer parse the gateway's schema"
             ),
             format!("rename it, {REPAIR}"),
         ),
         _ => (
-            format!("the component `{name}` is no name: {names}"),
-            format!("`{suggestion}` would do, {REPAIR}"),
+            format!("the component `{name}` is not a valid name: {names}"),
+            format!("rename it, for example to `{suggestion}`, {REPAIR}"),
         ),
     };
     let finding = match found.effect {

@@ -47,8 +47,8 @@ fn of_fault(fault: &CompileFault, shown: &dyn Fn(&str) -> String) -> Vec<Finding
             true => Finding::error(Rule::ProtoCompile, text),
             false => {
                 let message = format!(
-                    "not checked, because the compiler used here says: {text}; a gateway's \
-                     compiler may take it"
+                    "not checked, because the compiler used here reports: {text}; a gateway's \
+                     compiler may accept it"
                 );
                 Finding::warning(Rule::ProtoUnverified, message)
             }
@@ -85,11 +85,11 @@ fn of_compiled(
     let streaming = compiled.streaming_methods().take(MOST_FINDINGS);
     for (method, location) in streaming {
         let message = format!(
-            "`{}` streams from the client, and gateways leave such methods out",
+            "`{}` takes a stream of requests, and gateways do not route such methods",
             path_of(&method)
         );
-        let help = "callers reach it at the service itself; for the gateway give it a unary or \
-                    server-streaming method";
+        let help = "callers can only call it directly; for calls through the gateway, add a unary \
+                    or server-streaming method";
         let finding = Finding::warning(Rule::ProtoStreaming, message).help(help);
         found.push(sources.at(finding, &location));
     }
@@ -105,36 +105,38 @@ fn explain(found: &Unrenderable, version: &str, compiled: &Compiled) -> Finding 
     let (message, help) = match found.rule {
         Rule::ProtoTwoServices if found.effect == Effect::Loses => (
             format!(
-                "`{name}` stands beside another service in its file, and gateways take the last one \
-                 for the whole of the version: callers find the operations of the others only under \
+                "`{name}` shares its file with another service, and gateways take the last one for \
+                 the whole version: callers find the operations of the others only under \
                  `{version}` and `stable`"
             ),
-            "register each as a service of its own with `.split_services()`".to_owned(),
+            "register each as a separate service with `.split_services()`".to_owned(),
         ),
         Rule::SchemaText => return renderable::broken_text(found),
         Rule::ProtoTwoServices => (
             format!(
-                "`{name}` is one service too many: a gateway serves only one `service` of an entry file"
+                "`{name}` is one service too many: a gateway serves only one `service` per entry \
+                 file"
             ),
-            "register each as a service of its own with `.split_services()`, or give each an \
-             entry file of its own"
+            "register each as a separate service with `.split_services()`, or move each to its own \
+             entry file"
                 .to_owned(),
         ),
         Rule::ProtoMethodName => (
             format!(
-                "the method `{name}` collides in lowerCamel with another one, with the version \
-                 `{version}` or with its alias `stable`"
+                "the method `{name}` becomes, in lowerCamel, the name of another method, of the \
+                 version `{version}` or of its alias `stable`"
             ),
             "rename it".to_owned(),
         ),
         Rule::ProtoFreeJson if name.starts_with("google.protobuf.") => (
             format!("`{name}` becomes free JSON, which gateways cannot render"),
-            "describe the values by messages, or send them as a string or `Any`".to_owned(),
+            "describe the values with messages, or send them as a string or `Any`".to_owned(),
         ),
         Rule::ProtoFreeJson => (
             format!("the map `{name}` becomes free JSON, which gateways cannot render"),
             format!(
-                "write {}; only in a request of a unary method is a map harmless to others",
+                "write {}; a map is harmless to other services only in the request of a unary \
+                 method",
                 instead_of_map(compiled, name)
                     .as_deref()
                     .unwrap_or("a repeated message with a key and a value")
@@ -143,7 +145,7 @@ fn explain(found: &Unrenderable, version: &str, compiled: &Compiled) -> Finding 
         Rule::ProtoTypeName => (
             format!(
                 "two types are called `{name}` in the schema that gateways make: dots become \
-                 underscores, and messages in requests end in `_Input`"
+                 underscores, and messages of requests get the suffix `_Input`"
             ),
             "rename one, or give the file a package".to_owned(),
         ),

@@ -61,7 +61,7 @@ impl Comparison<'_, '_, '_> {
         match self.new.types().find(same) {
             Some(is) => {
                 let message = format!(
-                    "the type is called `{}` now, because another version is the latest of its \
+                    "the type is now called `{}`, because another version is the latest of its \
                      namespace",
                     is.name
                 );
@@ -70,7 +70,7 @@ impl Comparison<'_, '_, '_> {
             }
             None => {
                 let location = self.then(&was.location);
-                self.tell(Level::Breaking, &was.name, "the type is gone", location);
+                self.tell(Level::Breaking, &was.name, "the type was removed", location);
             }
         }
     }
@@ -86,8 +86,7 @@ impl Comparison<'_, '_, '_> {
             (TypeKind::Scalar, TypeKind::Scalar) => {}
             _ => {
                 let location = self.there(&is.location);
-                let message = "the type is of another kind: an object, an input, an enum, a union or \
-                               a scalar";
+                let message = "the type changed its kind: object, input, enum, union or scalar";
                 self.tell(Level::Breaking, &was.name, message, location);
             }
         }
@@ -102,7 +101,7 @@ impl Comparison<'_, '_, '_> {
             let subject = format!("{owner}.{name}");
             let Some(is) = new.get(name) else {
                 let location = self.then(location_of(self.old, was));
-                self.tell(Level::Breaking, &subject, "the field is gone", location);
+                self.tell(Level::Breaking, &subject, "the field was removed", location);
                 continue;
             };
             let location = self.there(location_of(self.new, is));
@@ -119,7 +118,7 @@ impl Comparison<'_, '_, '_> {
                 self.tell(
                     Level::Safe,
                     &subject,
-                    "the field is deprecated now",
+                    "the field is now deprecated",
                     location.clone(),
                 );
             }
@@ -166,7 +165,7 @@ impl Comparison<'_, '_, '_> {
                 self.tell(
                     Level::Breaking,
                     &subject,
-                    format!("the {what} is gone"),
+                    format!("the {what} was removed"),
                     location,
                 );
                 continue;
@@ -210,13 +209,13 @@ impl Comparison<'_, '_, '_> {
             self.tell(
                 Level::Breaking,
                 &format!("{owner}.{name}"),
-                "the value is gone",
+                "the value was removed",
                 location,
             );
         }
         for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(name)) {
             let location = self.there(&is.location);
-            let message = "the value is new: callers may receive what they do not know";
+            let message = "the value is new: callers may receive a value that they do not know";
             self.tell(
                 Level::Dangerous,
                 &format!("{owner}.{name}"),
@@ -235,7 +234,7 @@ impl Comparison<'_, '_, '_> {
             let name = &then.get(*id).name;
             if !has(now, new, name) {
                 let location = self.there(&is.location);
-                let message = format!("`{name}` is no member of the union any more");
+                let message = format!("`{name}` is no longer a member of the union");
                 self.tell(Level::Breaking, &was.name, message, location);
             }
         }

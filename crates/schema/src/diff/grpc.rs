@@ -32,7 +32,7 @@ pub(super) fn compare(old: &Compiled, new: &Compiled, changes: &mut Changes<'_>)
             Some(is) => comparison.methods(path, was, is),
             None => {
                 let location = location(Side::Old, &was.parent_service().parent_file(), was.path());
-                comparison.tell(Level::Breaking, path, "the method is gone", location);
+                comparison.tell(Level::Breaking, path, "the method was removed", location);
             }
         }
     }
@@ -99,8 +99,8 @@ impl Comparison<'_, '_, '_> {
         for (who, was, is) in streams {
             if was != is {
                 let message = match is {
-                    true => format!("the {who} streams now"),
-                    false => format!("the {who} does not stream any more"),
+                    true => format!("the {who} now streams"),
+                    false => format!("the {who} no longer streams"),
                 };
                 self.tell(Level::Breaking, path, message, at.clone());
             }
@@ -129,7 +129,7 @@ impl Comparison<'_, '_, '_> {
         let name = was.full_name();
         let Some(is) = self.new.message(name) else {
             let at = location(Side::Old, &was.parent_file(), was.path());
-            self.tell(Level::Dangerous, name, "the message is gone", at);
+            self.tell(Level::Dangerous, name, "the message was removed", at);
             return;
         };
         for field in was.fields() {
@@ -142,11 +142,11 @@ impl Comparison<'_, '_, '_> {
                     let (level, message) = match is_reserved {
                         true => (
                             Level::Dangerous,
-                            "the field is gone; its number is reserved",
+                            "the field was removed; its number is reserved",
                         ),
                         false => (
                             Level::Breaking,
-                            "the field is gone, and its number is not reserved",
+                            "the field was removed, and its number is not reserved",
                         ),
                     };
                     self.tell(level, &subject, message, at);
@@ -176,10 +176,10 @@ impl Comparison<'_, '_, '_> {
     fn field(&mut self, subject: &str, was: &FieldDescriptor, is: &FieldDescriptor) {
         let at = location(Side::New, &is.parent_message().parent_file(), is.path());
         if name_of(was) != name_of(is) {
-            let message = format!("the field is called `{}` now", name_of(is));
+            let message = format!("the field is now called `{}`", name_of(is));
             self.tell(Level::Dangerous, subject, message, at.clone());
         } else if was.json_name() != is.json_name() {
-            let message = format!("the field is called `{}` in JSON now", is.json_name());
+            let message = format!("the field is now called `{}` in JSON", is.json_name());
             self.tell(Level::Dangerous, subject, message, at.clone());
         }
         let (before, after) = (type_name(was), type_name(is));
@@ -200,20 +200,20 @@ impl Comparison<'_, '_, '_> {
         let (is_list, was_list) = (is.is_list() || is.is_map(), was.is_list() || was.is_map());
         if is_list != was_list {
             let message = match is_list {
-                true => "the field is repeated now",
-                false => "the field is not repeated any more",
+                true => "the field is now repeated",
+                false => "the field is no longer repeated",
             };
             self.tell(Level::Breaking, subject, message, at.clone());
         } else if (was.cardinality() == Cardinality::Required)
             != (is.cardinality() == Cardinality::Required)
         {
             let message = match is.cardinality() {
-                Cardinality::Required => "the field is required now",
-                _ => "the field is not required any more, which old readers refuse",
+                Cardinality::Required => "the field is now required",
+                _ => "the field is no longer required, which old readers refuse",
             };
             self.tell(Level::Breaking, subject, message, at.clone());
         } else if !is_list && was.supports_presence() != is.supports_presence() {
-            let message = "whether the field is there counts now, or does not any more";
+            let message = "the field gained or lost presence";
             self.tell(Level::Dangerous, subject, message, at.clone());
         }
         let oneof = |it: &FieldDescriptor| {
@@ -234,7 +234,7 @@ impl Comparison<'_, '_, '_> {
         let name = was.full_name();
         let Some(is) = self.new.enumeration(name) else {
             let at = location(Side::Old, &was.parent_file(), was.path());
-            self.tell(Level::Dangerous, name, "the enum is gone", at);
+            self.tell(Level::Dangerous, name, "the enum was removed", at);
             return;
         };
         for value in was.values() {
@@ -250,11 +250,11 @@ impl Comparison<'_, '_, '_> {
                 let (level, message) = match is_reserved {
                     true => (
                         Level::Dangerous,
-                        "the value is gone; its number is reserved",
+                        "the value was removed; its number is reserved",
                     ),
                     false => (
                         Level::Breaking,
-                        "the value is gone, and its number is not reserved",
+                        "the value was removed, and its number is not reserved",
                     ),
                 };
                 self.tell(level, &subject, message, at);
@@ -262,7 +262,7 @@ impl Comparison<'_, '_, '_> {
                 let names: Vec<_> = now.iter().map(EnumValueDescriptor::name).collect();
                 let at = now.first().map(|it| it.path().to_vec()).unwrap_or_default();
                 let at = location(Side::New, &is.parent_file(), &at);
-                let message = format!("the value is called `{}` now", names.join("`, `"));
+                let message = format!("the value is now called `{}`", names.join("`, `"));
                 self.tell(Level::Dangerous, &subject, message, at);
             }
         }
@@ -270,7 +270,7 @@ impl Comparison<'_, '_, '_> {
             if !was.values().any(|it| it.number() == value.number()) {
                 let subject = format!("{name}.{}", value.name());
                 let at = location(Side::New, &is.parent_file(), value.path());
-                let message = "the value is new: callers may receive what they do not know";
+                let message = "the value is new: callers may receive a value that they do not know";
                 self.tell(Level::Dangerous, &subject, message, at);
             }
         }

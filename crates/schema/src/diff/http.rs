@@ -26,7 +26,12 @@ pub(super) fn compare(service: &str, old: &Value, new: &Value, changes: &mut Cha
             Some(is) => comparison.operations(&was.shown, was, is),
             None => {
                 let told = comparison.then(&was.at);
-                comparison.tell(Level::Breaking, &was.shown, "the operation is gone", told);
+                comparison.tell(
+                    Level::Breaking,
+                    &was.shown,
+                    "the operation was removed",
+                    told,
+                );
             }
         }
     }
@@ -227,10 +232,10 @@ impl<'d> Comparison<'_, '_, 'd> {
                     let told = self.there(after);
                     match (is_true(before, "required"), is_true(after, "required")) {
                         (false, true) => {
-                            self.tell(Level::Breaking, &shown, "it is required now", told);
+                            self.tell(Level::Breaking, &shown, "it is now required", told);
                         }
                         (true, false) => {
-                            self.tell(Level::Safe, &shown, "it is not required any more", told);
+                            self.tell(Level::Safe, &shown, "it is no longer required", told);
                         }
                         _ => {}
                     }
@@ -240,7 +245,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                 }
                 None => {
                     let told = self.then(before);
-                    let message = "it is gone: what callers send is ignored, or refused";
+                    let message = "it was removed: what callers send is ignored, or refused";
                     self.tell(Level::Dangerous, &shown, message, told);
                 }
             }
@@ -278,7 +283,7 @@ impl<'d> Comparison<'_, '_, 'd> {
             (Some(before), Some(after)) => {
                 if !is_true(&before, "required") && is_true(&after, "required") {
                     let told = self.there(&after);
-                    self.tell(Level::Breaking, &shown, "it is required now", told);
+                    self.tell(Level::Breaking, &shown, "it is now required", told);
                 }
                 self.contents(&shown, &before, &after, Direction::Request);
             }
@@ -331,7 +336,12 @@ impl<'d> Comparison<'_, '_, 'd> {
         for (media, was) in &before {
             let Some(is) = after.get(media) else {
                 let told = self.then(was);
-                self.tell(Level::Breaking, shown, format!("`{media}` is gone"), told);
+                self.tell(
+                    Level::Breaking,
+                    shown,
+                    format!("`{media}` was removed"),
+                    told,
+                );
                 continue;
             };
             if let (Some(was), Some(is)) = (get(was, "schema"), get(is, "schema")) {
@@ -421,9 +431,9 @@ impl<'d> Comparison<'_, '_, 'd> {
                 _ => Level::Breaking,
             };
             let message = if after {
-                "it may be null now"
+                "it can now be null"
             } else {
-                "it may not be null any more"
+                "it can no longer be null"
             };
             self.changed(pair, level, message);
         }
@@ -457,7 +467,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                         Direction::Request => Level::Breaking,
                         Direction::Response => Level::Safe,
                     };
-                    self.changed(pair, level, format!("the value {value} is gone"));
+                    self.changed(pair, level, format!("the value {value} was removed"));
                 }
                 for value in after.difference(&before) {
                     let level = match direction {
@@ -468,11 +478,11 @@ impl<'d> Comparison<'_, '_, 'd> {
                 }
             }
             (None, Some(_)) if direction == Direction::Request => {
-                let message = "only listed values are allowed now";
+                let message = "only listed values are now allowed";
                 self.changed(pair, Level::Breaking, message);
             }
             (Some(_), None) if direction == Direction::Response => {
-                let message = "other values than those that were listed may come now";
+                let message = "values other than the listed ones are now possible";
                 self.changed(pair, Level::Dangerous, message);
             }
             _ => {}
@@ -525,7 +535,7 @@ impl<'d> Comparison<'_, '_, 'd> {
                     _ => Level::Dangerous,
                 };
                 let told = self.then(was);
-                self.tell(level, &shown, "the property is gone", told);
+                self.tell(level, &shown, "the property was removed", told);
                 continue;
             };
             let told = self.there(is);
@@ -538,14 +548,14 @@ impl<'d> Comparison<'_, '_, 'd> {
                         Direction::Request => Level::Breaking,
                         Direction::Response => Level::Safe,
                     };
-                    self.tell(level, &shown, "the property is required now", told);
+                    self.tell(level, &shown, "the property is now required", told);
                 }
                 (true, false) => {
                     let level = match direction {
                         Direction::Request => Level::Safe,
                         Direction::Response => Level::Breaking,
                     };
-                    self.tell(level, &shown, "the property is not required any more", told);
+                    self.tell(level, &shown, "the property is no longer required", told);
                 }
                 _ => {}
             }

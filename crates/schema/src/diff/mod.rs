@@ -103,7 +103,7 @@ pub fn diff(
     for was in &old {
         let is = new.iter().find(|it| it.name() == was.name());
         let Some(is) = is else {
-            let message = format!("the service `{}` is not registered any more", was.name());
+            let message = format!("the service `{}` is no longer registered", was.name());
             let protocol = match was.evidence.parsed() {
                 Some(Parsed::OpenApi(_)) => Protocol::Http,
                 Some(Parsed::Proto(_)) => Protocol::Grpc,

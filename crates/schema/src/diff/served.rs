@@ -1,4 +1,4 @@
-//! In what the schema that a gateway serves differs from ours.
+//! How the schema that a gateway serves differs from ours.
 
 use std::collections::BTreeMap;
 
@@ -33,13 +33,13 @@ pub fn between(theirs: &[u8], ours: &[u8]) -> Option<String> {
         return None;
     }
     if theirs == ours {
-        let alike = "the entry files are alike, so an import differs";
+        let alike = "the entry files are equal, so an import differs";
         return has_hidden.then(|| alike.to_owned());
     }
     told(&parts_of(&theirs), &parts_of(&ours)).or_else(|| {
         Some(
-            "only comments, white space or the order of declarations differ in the entry file, \
-             which count"
+            "only comments, white space or the order of declarations differ in the entry file; \
+             they count"
                 .to_owned(),
         )
     })

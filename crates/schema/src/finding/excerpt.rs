@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::redact::redacted_in_place;
 
-/// A line of a source, or a part of it, and what in it is at fault.
+/// A line of a source, or a part of it, and the text at fault in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt {
     /// From 1.
@@ -20,7 +20,7 @@ pub struct Excerpt {
     is_cut: bool,
 }
 
-/// A text of which to show lines.
+/// A text whose lines findings show.
 #[derive(Debug)]
 pub struct Lines<'a> {
     text: &'a str,

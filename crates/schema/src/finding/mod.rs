@@ -29,12 +29,14 @@ pub enum Severity {
 /// `Display` prints several lines, with the source line at fault:
 ///
 /// ```text
-/// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway serves only one `service` of an entry file
+/// error[proto-two-services]: service `shop`: `Stock` is one service too many: a gateway serves
+/// only one `service` per entry file
 ///   --> shop.proto:9:9
 ///    |
 ///  9 | service Stock {
 ///    |         ^^^^^
-///    = help: register each as a service of its own with `.split_services()`, or give each an entry file of its own
+///    = help: register each as a separate service with `.split_services()`, or move each to its own
+///    entry file
 ///    = note: a false alarm? `Options::allow(Rule::ProtoTwoServices)`
 /// ```
 ///
@@ -83,11 +85,8 @@ const OPTIONS: [(&str, &str); 6] = [
     ("`.split_services()`", "`--split`"),
     ("let `Service::repair` do it", "let `--fix` do it"),
     ("`Service::repair`", "`--repair`"),
-    ("call `.namespace(\"…\")`", "say `--namespace NAME`"),
-    (
-        "give it with `Service::schema`",
-        "give it as a .graphql file",
-    ),
+    ("call `.namespace(\"…\")`", "give `--namespace NAME`"),
+    ("pass it to `Service::schema`", "pass it as a .graphql file"),
     ("write `.version(\"", "write `--version "),
 ];
 
@@ -124,7 +123,7 @@ impl Finding {
         }
     }
 
-    /// Stands for many findings of one rule until they are capped, so that nobody words each of them.
+    /// Stands for many findings of one rule, so that those beyond the cap need no text.
     #[cfg(feature = "preflight")]
     pub(crate) fn more(rule: Rule, severity: Severity, count: usize) -> Self {
         let message = format!("{count} more of this rule are not shown");
@@ -332,7 +331,7 @@ impl fmt::Display for Finding {
             };
             let why = match self.is_error() {
                 true => "a false alarm?",
-                false => "known and wanted?",
+                false => "intended?",
             };
             write!(f, "\n {:margin$} = note: {why} `{how}`", "")?;
         }

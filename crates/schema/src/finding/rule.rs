@@ -85,7 +85,7 @@ rules! {
     ClusteredSize = "clustered-size", Schema;
     /// Warning: the schemas were not checked.
     SchemasUnchecked = "schemas-unchecked", Schema;
-    /// Warning: an allowed rule cannot be allowed.
+    /// Warning: `allow` names a rule that cannot be allowed.
     NotAllowable = "not-allowable", Schema;
 
     /// There must be a namespace, or a schema to derive one from.
@@ -299,7 +299,7 @@ impl fmt::Display for UnknownRule {
         let id = &self.0;
         write!(
             f,
-            "there is no rule `{id}`: findings name theirs in brackets"
+            "there is no rule `{id}`: findings show theirs in brackets"
         )
     }
 }

@@ -92,7 +92,7 @@ fn make(namespace: &str, version: &str, root: &Value) -> Option<Vec<GrpcMethod>>
         let Target::Http { method, path } = &operation.target else {
             continue;
         };
-        // Two methods with one name, and the descriptor is invalid.
+        // Two methods with one name make the descriptor invalid.
         if !known.insert(operation.name.as_str()) {
             return None;
         }

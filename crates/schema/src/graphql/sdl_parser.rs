@@ -157,7 +157,7 @@ impl Parser {
             Token::End => "the end".to_owned(),
         };
         Err(SdlError {
-            message: format!("{wanted} expected, {found} found"),
+            message: format!("expected {wanted}, found {found}"),
             line: *line,
             column: *column,
         })
@@ -544,7 +544,7 @@ impl<'a> Lexer<'a> {
                     let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign));
                     let Some(sign) = sign else {
                         return Err(SdlError {
-                            message: format!("`{c}` is no part of a schema"),
+                            message: format!("a schema cannot contain `{c}`"),
                             line,
                             column,
                         });
@@ -560,7 +560,7 @@ impl<'a> Lexer<'a> {
     fn string(&mut self) -> Result<Token, SdlError> {
         let (line, column) = (self.line, self.column);
         let unended = || SdlError {
-            message: "a string without its end".to_owned(),
+            message: "a string that is not closed".to_owned(),
             line,
             column,
         };

@@ -45,7 +45,7 @@ pub fn descriptor_set(compiled: &Compiled) -> (Vec<u8>, Option<&'static str>) {
     for file in &files {
         let source = compiled.source_of(file.name());
         let encoded = canonical_file(compiled, file, source).unwrap_or_else(|| {
-            unsure = Some("source info or options that this compiler knows only in part");
+            unsure = Some("source info or options that this compiler does not fully support");
             file.encode_to_vec()
         });
         // Field 1 of FileDescriptorSet.
@@ -74,7 +74,7 @@ fn doubt(file: &FileDescriptor, compiled: &Compiled) -> Option<&'static str> {
         return Some("an edition");
     }
     if file.name() == DESCRIPTOR {
-        return Some("an own descriptor.proto, with which gateways write options in any order");
+        return Some("its own descriptor.proto, with which gateways write options in any order");
     }
     let descriptor = file.file_descriptor_proto();
     let of_extensions = descriptor.extension.iter().find_map(doubt_field);

@@ -71,7 +71,11 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Parses JSON or YAML and checks every `$ref`; returns the first fault.
+/// Parses JSON or YAML and checks every `$ref`.
+///
+/// # Errors
+///
+/// The first fault.
 pub fn parse(bytes: &[u8]) -> Result<Document, Fault> {
     let document = read(bytes)?;
     let lost = document.lost.iter().cloned();
@@ -82,12 +86,20 @@ pub fn parse(bytes: &[u8]) -> Result<Document, Fault> {
 }
 
 /// Parses JSON or YAML as gateways do.
+///
+/// # Errors
+///
+/// Why the text cannot be read.
 pub fn read(bytes: &[u8]) -> Result<Document, Fault> {
     read_with(bytes, Times::AsGateways)
 }
 
 /// Parses JSON or YAML, with unquoted dates and times as they are written: gateways do not read them as
 /// strings.
+///
+/// # Errors
+///
+/// Why the text cannot be read.
 pub fn read_as_written(bytes: &[u8]) -> Result<Document, Fault> {
     read_with(bytes, Times::AsWritten)
 }
@@ -101,7 +113,7 @@ fn read_with(bytes: &[u8], times: Times) -> Result<Document, Fault> {
         }
         Err(json) => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
-                let text = "neither JSON nor YAML text";
+                let text = "neither JSON nor YAML";
                 Fault::new(Rule::OpenApiSyntax, text, Location::Nowhere)
             })?;
             let read =
@@ -114,7 +126,7 @@ fn read_with(bytes: &[u8], times: Times) -> Result<Document, Fault> {
         }
     };
     if !document.root.is_object() {
-        let text = "no JSON or YAML object";
+        let text = "not a JSON or YAML object";
         return Err(Fault::new(Rule::OpenApiSyntax, text, Location::Nowhere));
     }
     Ok(document)
@@ -123,8 +135,8 @@ fn read_with(bytes: &[u8], times: Times) -> Result<Document, Fault> {
 /// The fault for a duplicate key, which gateways refuse.
 fn repeated(found: &yaml::Repeated) -> Fault {
     let yaml::Repeated { key, at } = found;
-    let text = format!("the key {key:?} is there twice in one mapping, which YAML readers refuse");
-    let help = "leave one of them: no document is repaired that has such keys";
+    let text = format!("the key {key:?} appears twice in one mapping, which YAML readers refuse");
+    let help = "keep one of them; `Service::repair` leaves such documents as they are";
     Fault::new(Rule::OpenApiUnverified, text, Location::Text(at.0, at.1)).help(help)
 }
 
@@ -141,7 +153,7 @@ fn no_document(text: &str, json: &serde_json::Error, yaml: &yaml::Fault) -> Faul
         true => Rule::OpenApiUnverified,
         false => Rule::OpenApiSyntax,
     };
-    let text = format!("no JSON ({json}) and no YAML ({})", yaml.text);
+    let text = format!("neither JSON ({json}) nor YAML ({})", yaml.text);
     Fault::new(rule, text, location)
 }
 
@@ -195,7 +207,7 @@ impl Document {
         for operation in self.operations() {
             let Some(id) = operation.id else { continue };
             if ids.contains(&id) {
-                let text = format!("invalid paths: the operationId {id:?} is there twice");
+                let text = format!("invalid paths: the operationId {id:?} appears twice");
                 let location = Location::in_document(step(&operation.pointer, "operationId"));
                 let fault = Fault::new(Rule::OpenApiOperationIdDuplicate, text, location);
                 found.invalid.push(fault);

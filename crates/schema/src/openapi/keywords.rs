@@ -48,8 +48,8 @@ pub(crate) fn target<'a>(root: &'a Value, reference: &str) -> Option<(&'a Value,
 /// Longer chains of references are not followed.
 const MAX_REFERENCES: usize = 64;
 
-/// Where the references of a value lead, and its JSON pointer; `None` if it is no reference that leads
-/// anywhere.
+/// The target of a value's references, and its JSON pointer; `None` if it is not a reference that
+/// resolves.
 pub(crate) fn followed<'a>(root: &'a Value, value: &'a Value) -> Option<(&'a Value, String)> {
     let mut found: Option<(&Value, String)> = None;
     for _ in 0..MAX_REFERENCES {
@@ -114,7 +114,7 @@ pub(crate) fn types(schema: &Value) -> impl Iterator<Item = &str> {
         .chain(several.filter_map(Value::as_str))
 }
 
-/// The names of the properties that must be there.
+/// The names of the required properties.
 pub(crate) fn required(schema: &Value) -> impl Iterator<Item = &str> {
     let names = schema.get("required").and_then(Value::as_array);
     names.into_iter().flatten().filter_map(Value::as_str)

@@ -45,7 +45,7 @@ struct Node {
     parent: Option<usize>,
     inner: HashMap<String, usize>,
     excerpt: Option<Excerpt>,
-    /// How many wanted values in it, itself included, have not been met.
+    /// How many of the wanted values in it, itself included, are still to be found.
     left: usize,
     is_wanted: bool,
 }
@@ -75,7 +75,7 @@ impl Wanted {
         at
     }
 
-    /// Changes how many values are left in a node and those around it: one more, or fewer.
+    /// Adjusts the number of values still to be found in a node and those around it.
     fn forget(&mut self, at: usize, met: Option<usize>) {
         let mut next = Some(at);
         while let Some(at) = next {
@@ -102,13 +102,13 @@ impl Wanted {
         }
     }
 
-    /// The end of a value: what it does not have is nowhere.
+    /// The end of a value: wanted values that it lacks have no place.
     fn end(&mut self, at: usize) {
         let left = self.nodes[at].left;
         self.forget(at, Some(left));
     }
 
-    /// Forgets what was met.
+    /// Forgets what was found.
     fn reset(&mut self) {
         for node in &mut self.nodes {
             (node.excerpt, node.left) = (None, 0);
@@ -156,7 +156,7 @@ enum At {
     Span(Span),
 }
 
-/// What a reader of the text tells.
+/// An event from a reader of the text.
 enum Told<'a> {
     /// A string, number or the like; the key of an entry, where one is expected.
     Scalar(Cow<'a, str>),
@@ -171,7 +171,7 @@ enum Told<'a> {
 /// Why a search ends.
 struct Done;
 
-/// Follows the text, and notes the places of what is wanted.
+/// Follows the text, and records the places of the wanted values.
 struct Search<'a> {
     lines: Lines<'a>,
     wanted: &'a mut Wanted,
@@ -286,7 +286,7 @@ impl Search<'_> {
         }
     }
 
-    /// Reads JSON; `None` if the text is none, as far as it was read.
+    /// Reads JSON; `None` if the text, as far as it was read, is not JSON.
     fn json(&mut self, text: &str) -> Option<()> {
         let bytes = text.as_bytes();
         let unmarked = text.trim_start_matches('\u{feff}');

@@ -51,6 +51,10 @@ pub struct CompileFault {
 /// Imports are found by the exact text of the `import` statement; `google/protobuf/*` is built in
 /// and can be overridden. An import under the entry's own name replaces the source, as in a real
 /// gateway.
+///
+/// # Errors
+///
+/// Every fault that the compiler reports.
 pub fn compile(
     namespace: &str,
     source: &[u8],
@@ -124,7 +128,7 @@ const MOST_PLACES: usize = 500;
 struct Sources<'a> {
     entry: &'a str,
     texts: HashMap<&'a str, &'a str>,
-    /// Those that are no text.
+    /// Files that are not text.
     no_texts: HashMap<String, Utf8Error>,
 }
 

@@ -78,7 +78,7 @@ fn add(pool: &mut DescriptorPool, bytes: &[u8]) -> Result<(), String> {
     // The pool does not check the syntax itself.
     if !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")) {
         return Err(format!(
-            "its syntax is `{}`, and only proto2 and proto3 can be written here",
+            "its syntax is `{}`, and only proto2 and proto3 are supported here",
             file.syntax()
         ));
     }
@@ -137,8 +137,8 @@ fn without_field(message: &[u8], field: u32) -> Option<Vec<u8>> {
 fn files(set: &[u8]) -> Result<BTreeMap<String, File>, Finding> {
     let unreadable = |why: String| {
         let message = format!("the bytes are not a descriptor set: {why}");
-        let help = "give an encoded `google.protobuf.FileDescriptorSet`, such as a build script \
-                    writes for reflection, with everything that is imported";
+        let help = "pass an encoded `google.protobuf.FileDescriptorSet`, such as a build script \
+                    writes for reflection, with all imports";
         Finding::error(Rule::DescriptorSet, message).help(help)
     };
     let set = RawSet::decode(set).map_err(|cause| unreadable(cause.to_string()))?;
@@ -175,7 +175,7 @@ fn without_entry(files: &BTreeMap<String, File>, entry: &str) -> Finding {
             names.join(", ")
         ),
     };
-    Finding::error(Rule::ProtoEntryMissing, message).help("name it as the set does")
+    Finding::error(Rule::ProtoEntryMissing, message).help("use its name in the set")
 }
 
 /// The files that the entry file needs, itself included, each after its imports.
@@ -203,8 +203,7 @@ fn needed(files: &BTreeMap<String, File>, entry: &str) -> Result<Vec<(String, Ve
                             "`{name}` is imported ({}) but is not in the descriptor set",
                             trail()
                         );
-                        let help = "write the set with everything that is imported \
-                                    (`--include_imports`)";
+                        let help = "write the set with all imports (`--include_imports`)";
                         Finding::error(Rule::ProtoImportMissing, message).help(help)
                     })?;
                     met.insert(name.clone(), false);
@@ -247,10 +246,10 @@ fn lost(name: &str, mut options: Vec<String>) -> Option<Finding> {
     let count = options.len();
     options.truncate(MOST_NAMES);
     let message = format!(
-        "options are left out, because nothing in the descriptor set says how to write them: {}",
+        "these options are left out, because the descriptor set does not declare them: {}",
         options.join(", ")
     );
-    let help = "gateways do not use them; with the files that declare them in the set they stay";
+    let help = "gateways do not use them; to keep them, add the files that declare them to the set";
     let finding = Finding::warning(Rule::DescriptorSetLoss, message).help(help);
     (count > 0).then(|| finding.at(name, None))
 }
@@ -284,7 +283,7 @@ fn differences(
             .get(file.name())
             .or_else(|| compiled.get(&format!("{stem}.proto")))?;
         let what = print::difference(file, again)?;
-        let message = format!("proto text cannot say all of the descriptor: {what}");
+        let message = format!("proto text cannot express the whole descriptor: {what}");
         let help = "register the proto files instead: `Service::proto_dir`";
         let finding = Finding::error(Rule::DescriptorSetLoss, message).help(help);
         Some(finding.at(file.name(), None))

@@ -74,7 +74,7 @@ pub(super) fn link(entry: &str, texts: &HashMap<&str, &str>) -> Result<Linked, p
                 }
                 let file = preprocess::parse(&name, text)?;
                 if depth(text) > MOST_DEPTH {
-                    return Err(limit("braces are nested too deep"));
+                    return Err(limit("braces are nested too deeply"));
                 }
                 is_waiting.insert(name);
                 waiting.push((file, 0));

@@ -230,7 +230,9 @@ impl Edition {
             file.options.as_mut().map(|it| &mut it.uninterpreted_option),
         ));
         if all.is("field_presence", "LEGACY_REQUIRED") {
-            return Err(refused("no file has LEGACY_REQUIRED fields as such".into()));
+            return Err(refused(
+                "a file cannot make all its fields LEGACY_REQUIRED".into(),
+            ));
         }
         let mut fault = None;
         let mut enums: Vec<_> = file
@@ -348,7 +350,7 @@ fn of_field(
     let features = outer.with(own);
     if field.proto3_optional() {
         return Err(format!(
-            "`{}` is optional, which no field of an edition is called",
+            "`{}` is marked `optional`, which editions do not allow",
             field.name()
         ));
     }

@@ -37,7 +37,7 @@ pub(super) fn name_operations(version: &str, root: &mut Value) -> Vec<String> {
         taken.insert(made.clone());
         let place = format!("{} {}", operation.method, operation.path);
         done.push(match operation.id {
-            None => format!("the operationId `{made}` was made for {place}"),
+            None => format!("the operationId `{made}` was generated for {place}"),
             Some(id) => {
                 let text = format!("the operationId `{id}` of {place} became `{made}`");
                 // If several operations share an id, links refer to the first.
@@ -108,7 +108,10 @@ pub(super) fn part_twins(root: &mut Value) -> Vec<String> {
         return Vec::new();
     };
     let parted = twins.into_iter().map(|(path, item)| {
-        let told = format!("the path `{path}` got its own copy of the operations that it shared");
+        let told = format!(
+            "the path `{path}` got its own copy of its operations, which it shared with another \
+             path"
+        );
         paths.insert(path, item);
         told
     });
@@ -160,7 +163,7 @@ pub(super) fn hand_down_parameters(root: &mut Value) -> Vec<String> {
                 "parameters"
             };
             done.push(format!(
-                "{count} {parameters} of the path `{path}` became those of its operations"
+                "{count} {parameters} of the path `{path}` moved to its operations"
             ));
         }
     }

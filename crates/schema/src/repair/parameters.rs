@@ -135,7 +135,7 @@ fn path_parameter(parameter: &Map) -> Option<&str> {
     text("name").filter(|_| text("in") == Some("path"))
 }
 
-/// What a walk through the whole document sees of names.
+/// The names found by a walk through the whole document.
 struct Seen<'a> {
     /// Names that are used beyond template and parameter: as part of the URL, or in links, runtime
     /// expressions or templates that are not renamed here.
@@ -240,7 +240,7 @@ impl Twins {
             }
         }
         let paths = paths.into_iter().zip(group_of);
-        // Only of these the text is needed.
+        // Only these need their text.
         let text = |path: &str, group: Option<usize>| group.map(|_| path.to_owned());
         Self {
             paths: paths

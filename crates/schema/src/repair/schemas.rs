@@ -256,6 +256,6 @@ fn loosen_enum(schema: &mut Value, at: &str, is_3_0: bool) -> Option<String> {
     let first = quoted.into_iter().take(MOST_TOLD);
     let first = first.collect::<Vec<_>>().join(", ");
     Some(format!(
-        "the enum at `#{at}` became a plain string; its description tells the values {first}{more}"
+        "the enum at `#{at}` became a plain string; its description lists the values {first}{more}"
     ))
 }

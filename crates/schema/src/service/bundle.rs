@@ -22,7 +22,7 @@ pub struct Contents {
     /// The ids of the allowed rules.
     #[prost(string, repeated, tag = "5")]
     pub allowed: Vec<String>,
-    /// Each service of the entry file is registered as a service of its own.
+    /// Each service of the entry file is registered as a separate service.
     #[prost(bool, tag = "6")]
     pub splits: bool,
     /// The results of the check, for each service.
@@ -86,7 +86,7 @@ impl Contents {
                 "these {size} bytes are not a bundle of proto files"
             ));
             return Err(finding.help(
-                "give what `tower_gwag::include_bundle!` includes, or the text of a proto to \
+                "pass what `tower_gwag::include_bundle!` returns, or pass the text of a proto to \
                  `Service::proto`",
             ));
         };
@@ -97,13 +97,13 @@ impl Contents {
                 FORMAT.escape_ascii()
             ));
             return Err(finding.help(
-                "give tower-gwag one version in [dependencies] and [build-dependencies], and build \
-                 anew",
+                "use the same version of tower-gwag in [dependencies] and [build-dependencies], \
+                 and rebuild",
             ));
         }
         Self::decode(message).map_err(|cause| {
             let finding = fault(format!("the bundle is damaged: {cause}"));
-            finding.help("build the crate that has it anew")
+            finding.help("rebuild the crate that contains it")
         })
     }
 
@@ -240,7 +240,10 @@ mod tests {
         assert!(refused(b"gwag-bundle 1").contains("not a bundle"));
         let other = refused(b"gwag-bundle 2\n");
         assert!(other.contains("has the format 2"), "{other}");
-        assert!(other.contains("one version in [dependencies]"), "{other}");
+        assert!(
+            other.contains("the same version of tower-gwag in [dependencies]"),
+            "{other}"
+        );
         let damaged = refused(&bytes[..bytes.len() - 3]);
         assert!(damaged.contains("damaged"), "{damaged}");
         for end in 0..bytes.len() {

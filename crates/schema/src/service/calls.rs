@@ -37,7 +37,7 @@ impl Service {
     /// println!("{calls}");
     /// let get_pet = calls.operations().next().expect("one");
     /// assert_eq!(get_pet.by(Ingress::Grpc).fate(), Fate::Carried);
-    /// // GraphQL callers cannot give `pet_id`.
+    /// // GraphQL callers cannot set `pet_id`.
     /// assert_eq!(get_pet.by(Ingress::GraphQl).fate(), Fate::Lost);
     /// # Ok::<(), tower_gwag_schema::CheckError>(())
     /// ```
@@ -130,13 +130,13 @@ pub(super) fn shared_routes(services: &[Resolved], may_share: &[bool]) -> Vec<Fi
             count => format!(" and {} more", count - 1),
         };
         let message = format!(
-            "`{}` and `{}` share the route `{example}`{more}: gateways (1.1 and 1.4) send all calls of \
-             it to one of the two, and choose again whenever anybody registers",
+            "`{}` and `{}` share the route `{example}`{more}: gateways (1.1 and 1.4) send all its \
+             calls to one of the two, and choose anew whenever any service registers",
             one.name(),
             other.name()
         );
-        let help = "give each a path of its own: a version in the path of an OpenAPI document, a \
-                    package for each version of a proto";
+        let help = "give each its own path: with the version in the paths of an OpenAPI document, \
+                    or in the package of a proto";
         Some(Finding::warning(Rule::CallsSharedRoutes, message).help(help))
     };
     shared.into_iter().filter_map(finding).collect()

@@ -92,16 +92,16 @@ pub(super) fn collect(
 
 fn too_large(path: &str) -> Finding {
     let message = format!(
-        "with `{path}` the imported files are larger than the {MAX_REQUEST_BYTES} bytes that a \
-         gateway receives"
+        "with `{path}` the imported files exceed the {MAX_REQUEST_BYTES} bytes that a gateway \
+         accepts"
     );
     Finding::error(Rule::RequestSize, message).help("send fewer or smaller schemas")
 }
 
 fn imports_itself(path: &str, trail: &str) -> Finding {
-    let message = format!("`{path}` imports itself ({trail}), which no compiler takes");
+    let message = format!("`{path}` imports itself ({trail}), which no compiler accepts");
     let finding = Finding::error(Rule::ProtoImportLoop, message);
-    finding.help("move what both need into a file of its own")
+    finding.help("move what both need to a third file")
 }
 
 fn is_called_like_the_entry(path: &str, trail: &str) -> Finding {
@@ -177,7 +177,7 @@ impl Collector<'_> {
         let missing = |why: String| Finding::error(Rule::ProtoEntryMissing, why);
         match &self.proto.entry {
             Entry::Text(source) if source.iter().all(u8::is_ascii_whitespace) => Err(missing(
-                "the proto source is empty; give the text of the entry file".to_owned(),
+                "the proto source is empty; pass the text of the entry file".to_owned(),
             )),
             Entry::Text(source) => Ok((ENTRY_TEXT.to_owned(), source.clone())),
             Entry::Tree { files, path } if path.is_empty() => Err(missing(format!(
@@ -216,7 +216,7 @@ impl Collector<'_> {
             let trail = trail();
             let message = format!("`{path}` in {files} cannot be read ({trail}): {cause}");
             let finding = Finding::error(Rule::ProtoUnreadable, message);
-            finding.help("check that it is a regular file and its permissions")
+            finding.help("check that it is a regular file, and its permissions")
         })
     }
 
@@ -241,11 +241,16 @@ impl Collector<'_> {
             ),
         };
         if path.contains('\\') {
-            remedy = format!("`import` wants `/`: write `{}`", path.replace('\\', "/"));
+            remedy = format!(
+                "`import` needs `/` as the separator: write `{}`",
+                path.replace('\\', "/")
+            );
         } else if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            remedy = "`import` wants a path from the root of the tree, without `..`".to_owned();
+            remedy =
+                "`import` needs a path relative to the root of the tree, without `..`".to_owned();
         } else if path.starts_with("google/protobuf/") {
-            remedy = format!("it is not built into gateways either: check its name, or {remedy}");
+            remedy =
+                format!("gateways do not have it built in either: check its name, or {remedy}");
         }
         let message = format!("`{path}` is imported ({trail}) but {place}");
         Finding::error(Rule::ProtoImportMissing, message).help(remedy)

@@ -15,10 +15,10 @@ impl Service {
     /// A gRPC service, from an encoded `google.protobuf.FileDescriptorSet` and the name of its entry
     /// file in that set: for servers that have a set for reflection, but no proto files.
     ///
-    /// A gateway wants proto text, so the text is generated from the descriptors, with comments if the
-    /// set has source info. The same set always gives the same text, but not the layout of the original
-    /// files: its [`hash`](Self::hash) differs from theirs, and all replicas of a vN must use the same
-    /// one of the two.
+    /// A gateway needs proto text, so it is generated from the descriptors, with comments if the
+    /// set has source info. The same set always gives the same text, but not the layout of the
+    /// original files: its [`hash`](Self::hash) differs from theirs, and all replicas of a vN must
+    /// use the same one of the two.
     ///
     /// The set must contain every file that the entry file imports, directly or not, except
     /// `google/protobuf/*`. Custom options are kept if the files that declare them are in the set, and

@@ -136,7 +136,7 @@ mod inspect {
     use crate::service::{Purpose, ServiceKind};
     use crate::{checks, hash, openapi, proto};
 
-    /// An OpenAPI document as it was read, or why it cannot be.
+    /// An OpenAPI document as it was read, or why it cannot be read.
     pub(in crate::service) type Reading = Result<Document, openapi::Fault>;
 
     const MOST_PROBED: usize = 3;

@@ -346,8 +346,8 @@ impl Service {
         self
     }
 
-    /// Registers each `service` of the entry file as a service of its own, because a gateway serves only
-    /// one per entry file; no effect on OpenAPI and GraphQL. Default: off.
+    /// Registers each `service` of the entry file as a separate service, because a gateway serves
+    /// only one per entry file; no effect on OpenAPI and GraphQL. Default: off.
     ///
     /// Each gets its own namespace: its name in snake case (`PetStore` becomes `pet_store`), prefixed
     /// with [`namespace`](Self::namespace) if that is set (`shop_pet_store`). All other settings of this
@@ -438,7 +438,7 @@ impl Service {
         if hashes.len() > 1 {
             let names: Vec<_> = hashes.iter().map(|(name, _)| format!("`{name}`")).collect();
             let message = format!(
-                "the service is split into {}, each with a hash of its own: call `hashes()`",
+                "the service is split into {}, each with its own hash: call `hashes()`",
                 names.join(", ")
             );
             let finding = Finding::error(Rule::SeveralHashes, message);

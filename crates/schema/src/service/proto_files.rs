@@ -133,7 +133,7 @@ impl ProtoFiles {
             }
         };
         match found {
-            Some(found) => format!("there is `{found}`: write that as the entry file"),
+            Some(found) => format!("there is `{found}`: use that as the entry file"),
             None => usual,
         }
     }
@@ -143,17 +143,18 @@ fn name_of(path: &str) -> Option<&str> {
     Path::new(path).file_name()?.to_str()
 }
 
-/// The directory is missing, usually because the program does not run where it was built.
+/// The directory is missing. Without a base, usually because the program does not run where it was built.
 fn no_directory(base: &Path, missing: &Path) -> String {
-    let here = match std::env::current_dir() {
-        Ok(here) if base.as_os_str().is_empty() => here,
-        _ => base.to_owned(),
+    let in_base = |base: &Path| match missing.is_absolute() {
+        true => String::new(),
+        false => format!(" in `{}`", base.display()),
     };
     let missing = missing.display();
-    let place = match Path::new(&missing.to_string()).is_absolute() {
-        true => String::new(),
-        false => format!(" in the working directory `{}`", here.display()),
-    };
+    if !base.as_os_str().is_empty() {
+        return format!("there is no directory `{missing}`{}", in_base(base));
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let place = in_base(&here).replacen(" in ", " in the working directory ", 1);
     format!(
         "there is no directory `{missing}`{place}: directories are read when the program runs; to embed \
          the files use `include_dir!`, or a bundle of tower-gwag-build"
@@ -188,7 +189,7 @@ fn search(root: &Path, name: &str) -> Option<String> {
 pub fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     // Checked before opening, because opening a pipe already blocks until its other end is open.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no regular file"));
+        return Err(std::io::Error::other("it is not a regular file"));
     }
     let most = MAX_REQUEST_BYTES as u64;
     let mut bytes = Vec::new();
@@ -196,7 +197,7 @@ pub fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     // Not the size in the metadata, which some file systems do not know.
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        let text = format!("it is larger than a gateway receives, {most} bytes");
+        let text = format!("it is larger than the {most} bytes that a gateway accepts");
         return Err(std::io::Error::new(ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)

@@ -310,13 +310,13 @@ impl Service {
             Schema::Descriptors(_) => {}
             Schema::OpenApi(OpenApiDocument(document)) => {
                 if is_no_text(document) {
-                    let message = "the OpenAPI document is empty or no text";
+                    let message = "the OpenAPI document is empty or not text";
                     let finding = Finding::error(Rule::OpenApiSyntax, message);
                     return Err(vec![finding.help("give JSON or YAML")]);
                 }
                 if !can_be_sent(document, self.is_repaired) {
                     let message = format!(
-                        "the document is {} bytes long, and a gateway receives at most \
+                        "the document is {} bytes long, and a gateway accepts at most \
                          {MAX_REQUEST_BYTES}",
                         document.len()
                     );
@@ -331,18 +331,17 @@ impl Service {
             }
             Schema::NoBundle(finding) => return Err(vec![finding.clone()]),
             Schema::NoGraphQl(kind) => {
-                let message = format!(
-                    "`schema` has no meaning for {kind}, which is given its schema at once"
-                );
+                let message =
+                    format!("`schema` has no effect on {kind}, which already has its schema");
                 let finding = Finding::error(Rule::GraphQlSchema, message);
                 return Err(vec![finding.help("remove the call")]);
             }
             Schema::ImportOn(kind) => {
                 let what = match kind {
-                    ServiceKind::Proto => "a descriptor set, which has what it imports".to_owned(),
+                    ServiceKind::Proto => "a descriptor set, which contains its imports".to_owned(),
                     kind => kind.to_string(),
                 };
-                let message = format!("`import` has no meaning for {what}");
+                let message = format!("`import` has no effect on {what}");
                 let finding = Finding::error(Rule::ImportWithoutProto, message);
                 return Err(vec![finding.help("remove the call")]);
             }
@@ -397,8 +396,8 @@ impl Service {
         let kind = self.schema.kind();
         told.map(Some).ok_or_else(|| {
             let why = match kind {
-                ServiceKind::OpenApi => "no `info.title` was found in its document",
-                ServiceKind::Proto | ServiceKind::GraphQl => "its schema tells none",
+                ServiceKind::OpenApi => "its document has no `info.title`",
+                ServiceKind::Proto | ServiceKind::GraphQl => "its schema implies none",
             };
             Finding::error(
                 Rule::NamespaceMissing,
@@ -408,8 +407,8 @@ impl Service {
     }
 }
 
-/// An OpenAPI document as it was read, or why it cannot be; `None` for other schemas, and for documents
-/// that cannot be sent.
+/// An OpenAPI document as it was read, or why it cannot be read; `None` for other schemas, and for
+/// documents that cannot be sent.
 #[cfg(feature = "preflight")]
 type Reading = Option<super::evidence::Reading>;
 
@@ -428,7 +427,7 @@ fn repair(binding: &mut Binding, read: Reading, found: &mut Findings) -> Reading
     let text = &binding.openapi_spec;
     let (document, repaired) = repaired(document, text, &binding.version);
     if let (Ok(document), false) = (&document, repaired.is_empty()) {
-        // First, so that the memory has not both texts.
+        // First, so that both texts are never in memory together.
         binding.openapi_spec = Vec::new();
         binding.openapi_spec = document.as_json().to_bytes();
     }
@@ -441,8 +440,8 @@ fn repair(_: &mut Binding, read: Reading, _: &mut Findings) -> Reading {
     read
 }
 
-/// A document, read as it is written, as gateways will read it once it is repaired, and the changes; with
-/// none they get the text as it is.
+/// A document, read as it is written, as gateways will read it once it is repaired, and the
+/// changes; without any, they get the text as it is.
 #[cfg(feature = "preflight")]
 pub(super) fn repaired(
     mut document: openapi::Document,
@@ -539,19 +538,19 @@ fn check_namespace(namespace: &str, checks: Checks) -> Option<Finding> {
     let (rule, why) = match fault {
         NameFault::Reserved(c) => (
             Rule::NamespaceReserved,
-            format!("contains `{c}`, which no gateway takes"),
+            format!("contains `{c}`, which no gateway accepts"),
         ),
         NameFault::NotAName if checks == Checks::StructureOnly => return None,
         NameFault::NotAName => (
             Rule::NamespaceName,
-            "is not of the form [_A-Za-z][_0-9A-Za-z]*, so the gateway cannot make a schema of it, \
-             and a clustered one would stop serving everybody's changes"
+            "does not match [_A-Za-z][_0-9A-Za-z]*, so the gateway cannot make a schema of it, and \
+             a clustered gateway would stop serving the changes of every service"
                 .to_owned(),
         ),
         NameFault::TooLong(bytes) => (
             Rule::NamespaceLength,
             format!(
-                "is {bytes} bytes long; {} are the most",
+                "is {bytes} bytes long; the maximum is {}",
                 name::MAX_NAMESPACE_BYTES
             ),
         ),
@@ -564,7 +563,7 @@ fn check_built_in(namespace: &str, version: &str) -> Option<Finding> {
     let is_taken = version == "v1" && name::is_built_in(namespace);
     is_taken.then(|| {
         let message = format!(
-            "gateways have a `{namespace}/{version}` themselves, and route no calls to another"
+            "gateways have a `{namespace}/{version}` of their own, and route no calls to another"
         );
         let finding = Finding::warning(Rule::NamespaceBuiltIn, message);
         finding.help("give it another namespace")

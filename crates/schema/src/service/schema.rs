@@ -17,11 +17,12 @@ pub struct OpenApiDocument(pub(super) Vec<u8>);
 /// `serde_json::Value`, or a utoipa document. [`Service::openapi`](crate::Service::openapi) has an
 /// example.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not taken as an OpenAPI document",
-    label = "neither text, bytes, a `serde_json::Value`, nor a utoipa document that is known",
-    note = "a utoipa document is taken with the feature `utoipa` (its version 6) or `utoipa5` (its version 5) \
-            of tower-gwag",
-    note = "anything that serializes, such as aide's, is taken as `serde_json::to_value(&document)?`"
+    message = "`{Self}` is not accepted as an OpenAPI document",
+    label = "not text, bytes, a `serde_json::Value`, or a known utoipa document",
+    note = "for a utoipa document, enable the feature `utoipa` (its version 6) or `utoipa5` (its \
+            version 5) of tower-gwag",
+    note = "pass anything else that serializes, such as aide's, as \
+            `serde_json::to_value(&document)?`"
 )]
 pub trait IntoOpenApiDocument {
     /// The document.
@@ -284,8 +285,8 @@ fn of_json(json: Option<String>) -> OpenApiDocument {
     let json = json.unwrap_or_default();
     match serde_json::from_str::<serde_json::Value>(&json) {
         Ok(mut value) => {
-            // Its derive writes one without a name for a crate that has no `license` in its
-            // Cargo.toml, as every new one; gateways refuse that.
+            // Its derive writes one without a name if the crate has no `license` in its Cargo.toml,
+            // as new crates do; gateways refuse that.
             let license = value.pointer("/info/license");
             if license.is_some_and(|it| *it == serde_json::json!({"name": ""}))
                 && let Some(info) = value["info"].as_object_mut()

@@ -79,7 +79,7 @@ pub fn resolve(
                     Rule::DuplicateService,
                     format!(
                         "two services of one file become `{name}` when it is split: rename one, or \
-                         give it an entry file of its own"
+                         move it to its own entry file"
                     ),
                 ));
             } else if is_twice {
@@ -150,8 +150,8 @@ pub(crate) fn unknown_schemas<'a>(
         .into_iter()
         .filter(|it| it.kind == ServiceKind::GraphQl && it.evidence.parsed.is_none());
     let finding = |service: &Resolved| {
-        let message = "the schema of a GraphQL endpoint is not known before it runs";
-        let help = "give it with `Service::schema`, as SDL or as the reply to an introspection";
+        let message = "the schema of a GraphQL endpoint is unknown until it runs";
+        let help = "pass it to `Service::schema`, as SDL or as the reply to an introspection query";
         let mut finding = Finding::error(Rule::GraphQlUnchecked, message).help(help);
         finding.name(&service.namespace);
         finding
@@ -208,7 +208,8 @@ fn together(services: &[Resolved], release: GatewayRelease) -> Vec<Finding> {
                      together"
                 ),
                 _ => format!(
-                    "`{name}` is there twice in the schema that gateways make of the services together"
+                    "`{name}` appears twice in the schema that gateways make of the services \
+                     together"
                 ),
             };
             let help = "change a namespace, a proto package or the name of a component";
@@ -221,11 +222,11 @@ fn together(services: &[Resolved], release: GatewayRelease) -> Vec<Finding> {
         .filter(|it| it.kind == FlawKind::TwoDefinitions);
     found.extend(twice.map(|it| {
         let message = format!(
-            "two services define `{}` differently, and gateways use one of the two for both, not always \
-             the same",
+            "two services define `{}` differently, and gateways use one of the definitions for \
+             both, not always the same one",
             it.name
         );
-        let help = "give each version of a service a proto package of its own";
+        let help = "give each version of a service its own proto package";
         Finding::warning(Rule::TypesTogether, message).help(help)
     }));
     found
@@ -242,7 +243,7 @@ pub fn sizes(services: &[Resolved]) -> Vec<Finding> {
         let largest = services.iter().max_by_key(|service| size(service));
         let name = largest.map(Resolved::name).unwrap_or_default();
         let message = format!(
-            "the registration takes about {bytes} bytes, and a gateway receives at most \
+            "the registration takes about {bytes} bytes, and a gateway accepts at most \
              {MAX_REQUEST_BYTES}; the largest service is `{name}`"
         );
         let help = "send fewer or smaller schemas";
@@ -257,8 +258,8 @@ pub fn sizes(services: &[Resolved]) -> Vec<Finding> {
         let stored = stored_bytes(imports.chain(schemas));
         if stored > MAX_STORED_BYTES {
             let message = format!(
-                "the schema takes about {stored} bytes in a clustered gateway's store, which takes \
-                 at most {MAX_STORED_BYTES}: such a gateway refuses it, a standalone one does not"
+                "the schema takes about {stored} bytes in a clustered gateway's store, whose limit \
+                 is {MAX_STORED_BYTES}: a clustered gateway refuses it, a standalone one does not"
             );
             let mut finding = Finding::warning(Rule::ClusteredSize, message)
                 .help("send fewer or smaller files, or split the service");

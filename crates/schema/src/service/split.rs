@@ -41,10 +41,10 @@ impl Parts<'_> {
             return Ok(());
         }
         let message = format!(
-            "split into its {services} services the entry file takes {bytes} bytes, because each is \
-             sent all of it, and a gateway receives at most {MAX_REQUEST_BYTES}"
+            "split into its {services} services, the entry file takes {bytes} bytes, because each \
+             of them carries all of it, and a gateway accepts at most {MAX_REQUEST_BYTES}"
         );
-        let help = "give the services entry files of their own, and import what they share";
+        let help = "move each service to its own entry file, and import what they share";
         Err(Finding::error(Rule::RequestSize, message).help(help))
     }
 

@@ -130,7 +130,7 @@ const MANY: usize = if cfg!(debug_assertions) {
     20_000
 };
 
-/// Large ones: what takes more than linear time takes for ever here.
+/// Large ones: what takes more than linear time takes forever here.
 #[test]
 fn large_sources_end_too() {
     let many = |piece: fn(usize) -> String, count: usize| (0..count).map(piece).collect::<String>();

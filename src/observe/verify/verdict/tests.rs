@@ -84,7 +84,7 @@ fn absence_is_not_yet_for_as_long_as_it_lasts() {
     watch.see_for(&listed(Some(OURS)), Duration::from_secs(70));
     watch.see_for(&Evidence::default(), Duration::from_secs(300));
     assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
-    // But after a while nobody says that it is listed.
+    // But after a while the status no longer says that it is listed.
     watch.see_for(&listed(None), Duration::from_secs(120));
     assert_eq!(*watch.verifier.verdict(), Verdict::NotYet);
     watch.verifier.called();
@@ -136,7 +136,7 @@ fn pages_that_did_not_answer_are_read_again_until_they_do() {
     assert_eq!(*watch.verifier.verdict(), Verdict::Listed);
     watch.see(&schema(SchemaAnswer::Served));
     assert!(!watch.verifier.wants_pages(watch.now));
-    // Of a service whose routes nobody can probe, now and then.
+    // Of a service whose routes cannot be probed, now and then.
     let mut expected = expected("v1", Some(OURS));
     expected.is_surely_routed = false;
     watch.verifier = Verifier::new(&[expected], 1);
@@ -183,7 +183,7 @@ fn a_blocked_route_is_cured_once_and_then_slowly() {
     assert_eq!(watch.remedies, [Remedy::Cure]);
     watch.see_for(&refuted(), Duration::from_secs(20));
     assert_eq!(watch.remedies, [Remedy::Cure; 2]);
-    // Silence is no evidence.
+    // Silence is not evidence.
     watch.see(&listed(Some(OURS)));
     assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
     let routed = Evidence {
@@ -242,7 +242,7 @@ fn guilt_is_proved_twice_before_it_counts() {
     assert_eq!(watch.remedies.first(), Some(&Remedy::Withdraw));
 }
 
-/// Schema and route are older than the block: whether this replica came before it, nobody knows.
+/// Schema and route are older than the block: whether this replica came before it is unknown.
 #[test]
 fn beside_other_replicas_a_block_leaves_it_open_until_it_ends() {
     let amid_block = |replicas: usize| Evidence {
@@ -275,7 +275,7 @@ fn beside_other_replicas_a_block_leaves_it_open_until_it_ends() {
     assert_eq!(*watch.verifier.verdict(), Verdict::Blocked { service: 0 });
 }
 
-/// Of several services nobody knows which one was called.
+/// With several services, it is unknown which one was called.
 #[test]
 fn several_services_of_which_one_is_called_are_not_blocked_by_silence() {
     let both = [expected("v1", Some(OURS)), expected("v2", Some(OURS))];

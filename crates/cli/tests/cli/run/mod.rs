@@ -196,7 +196,7 @@ async fn variables_are_read_as_the_library_reads_them() {
     signal(&running.child, "TERM");
     let said = running.says("left as asked").await;
     assert!(
-        said.contains("`GWAG_TTTL`, which is not known; the nearest is `GWAG_TTL`"),
+        said.contains("`GWAG_TTTL`, which is not known; the most similar name is `GWAG_TTL`"),
         "{said}"
     );
     assert!(said.contains("GWAG_QUIET is not used"), "{said}");

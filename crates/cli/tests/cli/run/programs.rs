@@ -122,7 +122,7 @@ async fn programs_that_do_not_behave() {
     finish(command(target, port, "", &[]))
         .await
         .ends_with(125)
-        .says("accepts at port");
+        .says("already accepts connections on port");
     // There is nothing to register, or nothing that can be.
     let mut nothing = tool(&data("good"));
     nothing.args(["run", "-g", target, "--port", "1", "--", "true"]);
@@ -190,7 +190,7 @@ async fn a_port_that_closes_is_deregistered_until_it_is_back() {
     // What is not for the supervisor goes to the program, which closes its port then.
     signal(&running.child, "HUP");
     deregistered(&embedded).await;
-    running.says("accepts no connections any more").await;
+    running.says("no longer accepts connections").await;
     assert!(lives(program));
     send(program, "HUP");
     registered(&embedded).await;

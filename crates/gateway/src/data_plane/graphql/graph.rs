@@ -88,7 +88,7 @@ impl Graph {
         let schema = match schema_of(mounted, stable, &Selection::ALL) {
             Ok(schema) => schema,
             Err(why) => {
-                tracing::warn!(why, "the embedded gateway can make no GraphQL schema");
+                tracing::warn!(why, "the embedded gateway cannot make a GraphQL schema");
                 return None;
             }
         };

@@ -1,4 +1,5 @@
-//! GraphQL at `/api/graphql`: queries and mutations by HTTP, subscriptions by graphql-transport-ws.
+//! GraphQL at `/api/graphql`: queries and mutations over HTTP, subscriptions over
+//! graphql-transport-ws.
 //!
 //! Documents are parsed, validated and executed by our own code, which follows the recordings: the
 //! gateways' library has an old grammar and its own texts, and cuts answers in its own way.

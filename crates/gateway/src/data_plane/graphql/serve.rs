@@ -1,4 +1,4 @@
-//! HTTP requests, and what all ways share: from a text to an operation that can run.
+//! HTTP requests, and the steps that all transports share: from a text to an executable operation.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl Asked {
             |text: &str, places: &[usize]| Refused::Errors(vec![error_json(&source, text, places)]);
         let document = parse(&source).map_err(|fault| one(&fault.text, &[fault.at]))?;
         let Some(graph) = life.routes().graph() else {
-            return Err(one("the gateway can make no schema of its services", &[]));
+            return Err(one("the gateway cannot make a schema of its services", &[]));
         };
         match fits(&document) {
             Ok(()) => {}
@@ -220,7 +220,7 @@ fn from_body(kind: &str, body: &[u8]) -> Asked {
     }
 }
 
-/// The answer to a form that is no request.
+/// The answer to a form that is not a request.
 fn not_a_request(why: &str) -> Response<HttpBody> {
     let error = error_json("", &format!("graphql multipart: {why}"), &[]);
     let mut response = page(format!("{{\"data\":null,\"errors\":[{error}]}}\n"));

@@ -1,5 +1,5 @@
-//! Uploads: requests in parts, as the GraphQL multipart request specification has them, and files as
-//! arguments.
+//! Uploads: multipart requests, as the GraphQL multipart request specification defines them, and
+//! files as arguments.
 
 use bytes::Bytes;
 

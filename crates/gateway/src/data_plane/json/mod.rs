@@ -24,7 +24,7 @@ pub(super) enum Value {
     String(String),
     Array(Vec<Value>),
     Object(BTreeMap<String, Value>),
-    /// A file that a caller by GraphQL uploads.
+    /// A file that a GraphQL caller uploads.
     File(File),
 }
 

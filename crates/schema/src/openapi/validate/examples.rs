@@ -32,7 +32,7 @@ impl<'a> Walk<'a> {
         let (one, several) = (some(map, "example"), some(map, "examples"));
         if one.is_some() && map.contains_key("examples") {
             let told = format!("{} has both `example` and `examples`", item.kind.name());
-            return self.invalid(item, None, Rule::OpenApiExample, told, "leave one of them");
+            return self.invalid(item, None, Rule::OpenApiExample, told, "keep one of them");
         }
         let schema = some(map, "schema");
         let schema = schema.and_then(|it| MergedSchema::of(&mut self.targets, it, self.is_new));
@@ -90,8 +90,8 @@ impl<'a> Walk<'a> {
                 "" => String::new(),
                 at => format!(" at `{at}`"),
             };
-            let told = format!("`{key}` does not fit its schema{place}: {why}");
-            let help = "correct it or its schema, or leave it out";
+            let told = format!("`{key}` does not match its schema{place}: {why}");
+            let help = "correct it or its schema, or remove it";
             self.invalid(item, Some(key), Rule::OpenApiExample, told, help);
         }
     }
@@ -215,12 +215,12 @@ impl<'a> Walk<'a> {
                 inside => format!(" at `{inside}`"),
             };
             let text = format!(
-                "the value is part of {}, and there{place} {why}",
+                "the value is part of {}, where{place} {why}",
                 direction.name()
             );
             let location = Location::OpenApi(at.clone());
             let fault = Fault::new(Rule::OpenApiExample, text, location)
-                .help("correct it or its schema, or leave it out");
+                .help("correct it or its schema, or remove it");
             self.add(Stage::Judge, 0, fault);
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn number(
         *doubt |= value.abs() > 9e18;
         let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
         if value.abs() <= 9e18 && !range.contains(&value) {
-            return Err("it is no `int32`".to_owned());
+            return Err("it is not an `int32`".to_owned());
         }
     }
     let (least, most) = (schema.number("minimum"), schema.number("maximum"));
@@ -38,7 +38,7 @@ pub(super) fn number(
         match is_multiple(value, of, is_new) {
             None => *doubt = true,
             Some(true) => {}
-            Some(false) => return Err(format!("it is no multiple of {of}")),
+            Some(false) => return Err(format!("it is not a multiple of {of}")),
         }
     }
     Ok(())
@@ -86,7 +86,7 @@ pub(super) fn text(
     };
     match is_good {
         true => Ok(()),
-        false => Err(format!("it is no `{format}`")),
+        false => Err(format!("it is not a valid `{format}`")),
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) fn size(schema: &MergedSchema<'_>, what: &str, size: usize) -> Result
     #[allow(clippy::cast_precision_loss)]
     let size = size as f64;
     if limit("min").is_some_and(|it| size < it) {
-        return Err(format!("it has less than `min{what}`"));
+        return Err(format!("it has fewer than `min{what}`"));
     }
     if limit("max").is_some_and(|it| size > it) {
         return Err(format!("it has more than `max{what}`"));
@@ -180,7 +180,7 @@ pub(super) fn url_fault(url: &str) -> Option<&'static str> {
     }
     let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
     if !has_whole_escapes(fragment) {
-        return Some("has a `%` that is no escape");
+        return Some("has a `%` that does not begin an escape");
     }
     if rest.starts_with(':') {
         return Some("has no scheme before the colon");
@@ -194,7 +194,7 @@ pub(super) fn url_fault(url: &str) -> Option<&'static str> {
         }
         let first = rest.split('/').next().unwrap_or_default();
         if first.contains(':') {
-            return Some("has a colon in its first part");
+            return Some("has a colon in its first segment");
         }
     }
     let authority = rest.strip_prefix("//").filter(|it| !it.starts_with('/'));
@@ -209,7 +209,7 @@ pub(super) fn url_fault(url: &str) -> Option<&'static str> {
         }
         None => rest,
     };
-    (!has_whole_escapes(path)).then_some("has a `%` that is no escape")
+    (!has_whole_escapes(path)).then_some("has a `%` that does not begin an escape")
 }
 
 /// Whether it starts with a scheme, as an absolute URL does.
@@ -231,13 +231,13 @@ fn host_fault(host: &str) -> Option<&'static str> {
     };
     let is_port = |port: &str| port.bytes().all(|it| it.is_ascii_digit());
     if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
-        return Some("has a port that is no number");
+        return Some("has a port that is not a number");
     }
     let is_odd = |c: char| {
         c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_.~!$&'()*+,;=:[]<>\"%".contains(c)
     };
     host.contains(is_odd)
-        .then_some("has a character in its host that hosts do not have")
+        .then_some("has a character that is not allowed in a host")
 }
 
 fn has_whole_escapes(text: &str) -> bool {

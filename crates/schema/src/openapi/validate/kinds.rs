@@ -191,12 +191,12 @@ impl Shape {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Shape::Any => "anything",
-            Shape::Text => "a text",
-            Shape::Texts => "a list of texts",
-            Shape::TextMap => "an object of texts",
-            Shape::TextsMap => "an object of lists of texts",
+            Shape::Text => "a string",
+            Shape::Texts => "a list of strings",
+            Shape::TextMap => "an object of strings",
+            Shape::TextsMap => "an object of lists of strings",
             Shape::Requirements => "a list of objects such as `api_key: []`",
-            Shape::Types => "a text or a list of texts",
+            Shape::Types => "a string or a list of strings",
             Shape::Flag => "true or false",
             Shape::Number => "a number",
             Shape::Count => "a whole number that is not negative",
@@ -211,13 +211,13 @@ impl Shape {
     pub(super) const fn help(self, value: &Value) -> &'static str {
         match (self, value) {
             (Shape::Text, Value::Number(_) | Value::Bool(_)) => {
-                "put it in quotes: YAML takes it for something else"
+                "quote it: YAML reads it as another type"
             }
             (Shape::Flag | Shape::Number | Shape::Count | Shape::Bound, Value::String(_)) => {
-                "take the quotes away"
+                "remove the quotes"
             }
             (Shape::Texts | Shape::AnyList, Value::String(_)) => "put it in brackets",
-            _ => "correct it, or leave it out",
+            _ => "correct it, or remove it",
         }
     }
 }

@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
                 item.kind.name(),
                 name_of(item.value)
             );
-            let help = "write it as an object, or leave it out";
+            let help = "write it as an object, or remove it";
             return self.unreadable(&item, item.at, text, help);
         };
         if item.kind.can_be_reference()
@@ -261,8 +261,8 @@ impl<'a> Walk<'a> {
     fn unknown(&mut self, item: &Item<'a>, key: &str) {
         let text = format!("{} has no field `{key}`", item.kind.name());
         let help = match key {
-            "$ref" => "a reference is a text that is not empty".to_owned(),
-            key => format!("correct it, take it out, or call it `x-{key}`"),
+            "$ref" => "a reference is a non-empty string".to_owned(),
+            key => format!("correct it, remove it, or call it `x-{key}`"),
         };
         self.invalid(item, Some(key), Rule::OpenApiShape, text, help);
     }
@@ -277,8 +277,11 @@ impl<'a> Walk<'a> {
         let is_map = is_map && item.kind != Kind::Root;
         let is_empty = is_map && value.as_object().is_some_and(Map::is_empty);
         if field.is_new && !self.is_new && item.is_judged && is_set(value) && !is_empty {
-            let text = format!("{} has `{key}` from OpenAPI 3.1 on", item.kind.name());
-            let help = "leave it out, or say `openapi: \"3.1.0\"`";
+            let text = format!(
+                "{} can have `{key}` only from OpenAPI 3.1 on",
+                item.kind.name()
+            );
+            let help = "remove it, or write `openapi: \"3.1.0\"`";
             self.invalid(item, Some(key), Rule::OpenApiShape, text, help);
         }
         let inner = Item {
@@ -343,7 +346,7 @@ impl<'a> Walk<'a> {
             return self.open.push_back(item);
         }
         let text = format!("{} is null, and must be an object", kind.name());
-        let help = "write it as an object, or leave it out";
+        let help = "write it as an object, or remove it";
         match kind {
             // Gateways ignore a null here.
             Kind::MediaType | Kind::Encoding => {}
@@ -434,7 +437,7 @@ fn name_of(value: &Value) -> &'static str {
         Value::Number(_) => "a number",
         // The parser keeps a number that JSON cannot represent as its text.
         Value::String(text) if is_too_large(text) => "a number that is too large",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }

@@ -26,7 +26,7 @@ impl<'a> Walk<'a> {
             missing("openapi", &told, help);
         } else if is_empty(map, "openapi") {
             let told = "the value of openapi must be a non-empty string";
-            let help = "it says which OpenAPI 3.x it is, in quotes: `openapi: \"3.1.0\"`";
+            let help = "write the version of OpenAPI in quotes: `openapi: \"3.1.0\"`";
             missing("openapi", told, help);
         }
         if some(map, "info").is_none() {
@@ -43,8 +43,8 @@ impl<'a> Walk<'a> {
         if !dialect.is_empty() {
             self.url(item, "jsonSchemaDialect", dialect);
             if !formats::is_absolute_url(dialect) {
-                let told = "`jsonSchemaDialect` is no absolute URL";
-                let help = "write it with its scheme, or leave it out";
+                let told = "`jsonSchemaDialect` is not an absolute URL";
+                let help = "write it with its scheme, or remove it";
                 self.invalid(
                     item,
                     Some("jsonSchemaDialect"),
@@ -68,14 +68,14 @@ impl<'a> Walk<'a> {
     pub(super) fn license(&mut self, item: &Item<'a>, map: &'a Map) {
         if text(map, "name").is_empty() {
             let told = "a license has no name";
-            let help = "write `name`, such as `MIT`, or leave `license` out; utoipa writes an empty \
+            let help = "write `name`, such as `MIT`, or remove `license`; utoipa writes an empty \
                         one for a crate without `license` in its Cargo.toml: give it one, or let \
                         `Service::repair` drop it";
             self.invalid(item, None, Rule::OpenApiRequired, told, help);
         }
         if !text(map, "url").is_empty() && !text(map, "identifier").is_empty() {
             let told = "a license has both `url` and `identifier`";
-            self.invalid(item, None, Rule::OpenApiShape, told, "leave one of them");
+            self.invalid(item, None, Rule::OpenApiShape, told, "keep one of them");
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Walk<'a> {
         let url = text(map, "url");
         if url.is_empty() {
             let told = "a server has no URL";
-            let help = "write `url`; `/` is this very server";
+            let help = "write `url`; `/` is the server itself";
             return self.invalid(item, None, Rule::OpenApiRequired, told, help);
         }
         let (open, closed) = (url.matches('{').count(), url.matches('}').count());
@@ -126,8 +126,8 @@ impl<'a> Walk<'a> {
             for name in names.filter(|name| !is_identifier(name)) {
                 let at = self.trail.key(item.at, section);
                 let told = format!(
-                    "the component `{name}` is called as no component may be: letters, digits, `.`, \
-                     `_` and `-`"
+                    "the component `{name}` has a name that OpenAPI does not allow: use letters, \
+                     digits, `.`, `_` and `-`"
                 );
                 let help = format!("`{}` would do", crate::name::suggest(name));
                 let item = Item { at, ..*item };
@@ -173,11 +173,11 @@ impl<'a> Walk<'a> {
         match (some(map, "value").is_some(), has_link) {
             (true, true) => {
                 let told = "an example has both `value` and `externalValue`";
-                self.invalid(item, None, Rule::OpenApiExample, told, "leave one of them");
+                self.invalid(item, None, Rule::OpenApiExample, told, "keep one of them");
             }
             (false, false) => {
                 let told = "an example has no value";
-                let help = "write `value`, which is not null, or `externalValue`";
+                let help = "write a `value` other than null, or `externalValue`";
                 self.invalid(item, None, Rule::OpenApiExample, told, help);
             }
             _ => {}
@@ -187,8 +187,8 @@ impl<'a> Walk<'a> {
     pub(super) fn link(&mut self, item: &Item<'a>, map: &'a Map) {
         let has = |key: &str| !text(map, key).is_empty();
         if has("operationId") == has("operationRef") {
-            let told = "a link has not exactly one of `operationId` and `operationRef`";
-            let help = "say by one of them which operation is meant";
+            let told = "a link needs exactly one of `operationId` and `operationRef`";
+            let help = "name the operation by one of them";
             self.invalid(item, None, Rule::OpenApiShape, told, help);
         }
     }
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
             "apiKey" => {
                 if !matches!(text(map, "in"), "query" | "header" | "cookie") {
                     let told = "an API key is not in `query`, `header` or `cookie`";
-                    let help = "say where it is: `in: header`";
+                    let help = "write where it is, such as `in: header`";
                     self.invalid(item, Some("in"), Rule::OpenApiShape, told, help);
                 }
                 if text(map, "name").is_empty() {
@@ -225,8 +225,8 @@ impl<'a> Walk<'a> {
             }
             "http" if matches!(scheme, "basic" | "bearer" | "digest" | "negotiate") => {}
             "http" => {
-                let told = format!("`{scheme}` is no `scheme` that gateways know");
-                let help = "write `basic`, `bearer`, `digest` or `negotiate`, in small letters";
+                let told = format!("`{scheme}` is not a `scheme` that gateways know");
+                let help = "write `basic`, `bearer`, `digest` or `negotiate`, in lower case";
                 self.invalid(item, Some("scheme"), Rule::OpenApiShape, told, help);
             }
             "oauth2" if some(map, "flows").is_some() => {}
@@ -243,12 +243,12 @@ impl<'a> Walk<'a> {
             }
             "mutualTLS" if self.is_new => {}
             "mutualTLS" => {
-                let told = "`mutualTLS` is there from OpenAPI 3.1 on";
-                let help = "leave it out, or say `openapi: \"3.1.0\"`";
+                let told = "`mutualTLS` exists from OpenAPI 3.1 on";
+                let help = "remove it, or write `openapi: \"3.1.0\"`";
                 self.invalid(item, Some("type"), Rule::OpenApiShape, told, help);
             }
             kind => {
-                let told = format!("`{kind}` is no type of a security scheme");
+                let told = format!("`{kind}` is not a type of a security scheme");
                 let help = "write `apiKey`, `http`, `oauth2`, `openIdConnect` or `mutualTLS`";
                 self.invalid(item, Some("type"), Rule::OpenApiShape, told, help);
                 return;
@@ -266,7 +266,7 @@ impl<'a> Walk<'a> {
             };
             if is_there && !belongs(field) {
                 let told = format!("a security scheme of type `{kind}` has no `{field}`");
-                self.invalid(item, Some(field), Rule::OpenApiShape, told, "take it out");
+                self.invalid(item, Some(field), Rule::OpenApiShape, told, "remove it");
             }
         }
     }
@@ -285,7 +285,7 @@ impl<'a> Walk<'a> {
                 }
                 (false, false) => {
                     let told = format!("the flow `{flow}` has a `{field}`");
-                    self.invalid(item, Some(field), Rule::OpenApiShape, told, "take it out");
+                    self.invalid(item, Some(field), Rule::OpenApiShape, told, "remove it");
                 }
                 _ => self.url(item, field, url),
             }
@@ -293,14 +293,14 @@ impl<'a> Walk<'a> {
         self.url(item, "refreshUrl", text(map, "refreshUrl"));
         if !map.contains_key("scopes") {
             let told = format!("the flow `{flow}` has no scopes");
-            let help = "write `scopes`; `scopes: {}` where there are none";
+            let help = "write `scopes`, or `scopes: {}` if there are none";
             self.invalid(item, None, Rule::OpenApiRequired, told, help);
         }
     }
 
     pub(super) fn url(&mut self, item: &Item<'a>, field: &str, url: &str) {
         if let Some(fault) = formats::url_fault(url) {
-            let told = format!("`{field}` is no URL: it {fault}");
+            let told = format!("`{field}` is not a URL: it {fault}");
             self.invalid(item, Some(field), Rule::OpenApiShape, told, "correct it");
         }
     }

@@ -20,7 +20,7 @@ impl<'a> Walk<'a> {
         for (path, value) in map.iter().filter(|(path, _)| !path.starts_with("x-")) {
             if !path.starts_with('/') {
                 let told = format!("the path `{path}` does not begin with `/`");
-                let help = "write the slash before it";
+                let help = "begin it with a slash";
                 self.invalid(item, Some(path), Rule::OpenApiShape, told, help);
             }
             self.template(item, path, value);
@@ -57,14 +57,17 @@ impl<'a> Walk<'a> {
                 .copied();
             let told = match (undeclared, unnamed) {
                 (Some(name), _) => {
-                    format!("the path names `{{{name}}}`, which is no parameter of it")
+                    format!("the path has `{{{name}}}`, but no path parameter of that name")
                 }
                 (None, Some(name)) => {
-                    format!("the path does not name `{{{name}}}`, which is a parameter of it")
+                    format!(
+                        "the path does not have `{{{name}}}`, but a path parameter of that name"
+                    )
                 }
                 (None, None) => continue,
             };
-            let help = "give each `{name}` of a path one parameter with `in: path`, and no others";
+            let help = "declare one parameter with `in: path` for each `{name}` of the path, and \
+                        no others";
             let item = Item { at, ..*item };
             self.invalid(&item, Some(method), Rule::OpenApiParameter, told, help);
         }
@@ -105,7 +108,7 @@ impl<'a> Walk<'a> {
             };
             let (place, name) = (text(parameter, "in"), text(parameter, "name"));
             if !seen.insert((place, name)) {
-                let told = format!("the {place} parameter `{name}` is there twice");
+                let told = format!("the {place} parameter `{name}` appears twice");
                 let at = self.trail.key(item.at, "parameters");
                 let at = self.trail.item(at, number);
                 let item = Item { at, ..*item };
@@ -114,7 +117,7 @@ impl<'a> Walk<'a> {
                     None,
                     Rule::OpenApiParameter,
                     told,
-                    "leave one of them",
+                    "keep one of them",
                 );
             }
         }
@@ -149,7 +152,7 @@ impl<'a> Walk<'a> {
         };
         if place == "path" && flag(map, "required") != Some(true) {
             let told = format!("the path parameter `{name}` is not required");
-            let help = "write `required: true`: a path has all its parts";
+            let help = "write `required: true`: a path always has all its parts";
             self.invalid(item, None, rule, told, help);
         }
         let style = match text(map, "style") {
@@ -158,9 +161,9 @@ impl<'a> Walk<'a> {
         };
         let is_folded = style == "deepObject" && flag(map, "explode") == Some(false);
         if !styles.contains(&style) || is_folded {
-            let told = format!("the {place} parameter `{name}` cannot be of style `{style}`");
+            let told = format!("the {place} parameter `{name}` cannot have the style `{style}`");
             let help = match is_folded {
-                true => "leave `explode` out".to_owned(),
+                true => "remove `explode`".to_owned(),
                 false => format!("write one of `{}`", styles.join("`, `")),
             };
             self.invalid(item, Some("style"), rule, told, help);
@@ -173,13 +176,13 @@ impl<'a> Walk<'a> {
         for key in ["name", "in"] {
             if !text(map, key).is_empty() {
                 let told = format!("a header has `{key}`");
-                let help = "take it out: its key is its name";
+                let help = "remove it: its key is its name";
                 self.invalid(item, Some(key), rule, told, help);
             }
         }
         if !matches!(text(map, "style"), "" | "simple") {
-            let told = "a header is of another style than `simple`";
-            self.invalid(item, Some("style"), rule, told, "leave `style` out");
+            let told = "a header has a style other than `simple`";
+            self.invalid(item, Some("style"), rule, told, "remove `style`");
         }
         self.schema_or_content(item, map);
     }
@@ -194,12 +197,12 @@ impl<'a> Walk<'a> {
         if has_schema && map.contains_key("content") && item.kind == Kind::Parameter {
             // Already reported by the reading phase.
         } else if has_schema == (count > 0) {
-            let told = format!("{name} has not exactly one of `schema` and `content`");
-            let help = "write `schema: { type: string }`, or what else it is";
+            let told = format!("{name} needs exactly one of `schema` and `content`");
+            let help = "write `schema: { type: string }`, or the type that it has";
             self.invalid(item, None, rule, told, help);
         } else if count > 1 {
             let told = format!("the `content` of {name} has several media types");
-            self.invalid(item, Some("content"), rule, told, "leave one of them");
+            self.invalid(item, Some("content"), rule, told, "keep one of them");
         }
         if has_schema && item.kind == Kind::Parameter {
             self.told_examples(item, map);
@@ -211,7 +214,7 @@ impl<'a> Walk<'a> {
         // Even if it is null.
         if has(item.value, "schema") && map.contains_key("content") {
             let told = "a parameter has both `schema` and `content`".to_owned();
-            let help = "leave one of them";
+            let help = "keep one of them";
             self.unlinkable(item, item.at, Rule::OpenApiParameter, told, help);
         }
     }

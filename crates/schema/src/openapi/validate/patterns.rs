@@ -101,7 +101,7 @@ impl<'a> Pattern<'a> {
         let most = most.map_or(least, count);
         if most > MOST_REPEATS || least > most {
             return Err(format!(
-                "it repeats {least} to {most} times: {MOST_REPEATS} are the most"
+                "it repeats {least} to {most} times: the maximum is {MOST_REPEATS}"
             ));
         }
         self.rest = rest;
@@ -116,15 +116,15 @@ impl<'a> Pattern<'a> {
             return Ok(());
         };
         if rest.starts_with(['=', '!']) || rest.starts_with("<=") || rest.starts_with("<!") {
-            return Err("lookaheads and lookbehinds are not known to gateways".to_owned());
+            return Err("gateways do not support lookaheads and lookbehinds".to_owned());
         }
         let named = rest.strip_prefix("P<").or_else(|| rest.strip_prefix('<'));
         if let Some(rest) = named {
-            let end = rest.find('>').ok_or("the name of a group does not end")?;
+            let end = rest.find('>').ok_or("the name of a group is not closed")?;
             let name = &rest[..end];
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if name.is_empty() || !name.chars().all(is_name) {
-                return Err(format!("`{name}` is no name of a group"));
+                return Err(format!("`{name}` is not a name of a group"));
             }
             self.rest = &rest[end + 1..];
             self.groups += 1;
@@ -141,7 +141,7 @@ impl<'a> Pattern<'a> {
                 self.operand = Operand::None;
             }
             Some(')') if are_flags && !flags.is_empty() => {}
-            _ => return Err("a group begins with `(?` and something unknown".to_owned()),
+            _ => return Err("a group begins with `(?` and an unknown character".to_owned()),
         }
         self.rest = &rest[1..];
         Ok(())
@@ -176,9 +176,9 @@ impl<'a> Pattern<'a> {
         match is_good {
             true => Ok(()),
             false if c.is_ascii_digit() || c == 'k' => {
-                Err("backreferences are not known to gateways".to_owned())
+                Err("gateways do not support backreferences".to_owned())
             }
-            false => Err(format!("`\\{c}` is not known to gateways")),
+            false => Err(format!("gateways do not support `\\{c}`")),
         }
     }
 

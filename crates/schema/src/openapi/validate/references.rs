@@ -20,7 +20,7 @@ pub(super) struct Target<'a> {
     pub(super) is_judged: bool,
 }
 
-/// As what gateways read a value.
+/// The kind as which gateways read a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadAs {
     Of(Kind),
@@ -28,7 +28,7 @@ pub(super) enum ReadAs {
     Free,
     /// The document itself, which cannot be referred to.
     Root,
-    /// What cannot be referred to.
+    /// A place that cannot be referred to.
     Nothing,
 }
 
@@ -213,10 +213,9 @@ impl<'a> Walk<'a> {
                 let text = format!("a reference has `{sibling}` beside it");
                 let help = match item.kind {
                     Kind::Schema => {
-                        "put the reference into an `allOf` of its own, or say \
-                                     `openapi: \"3.1.0\"`"
+                        "put the reference into an `allOf`, or write `openapi: \"3.1.0\"`"
                     }
-                    _ => "take it out: what it refers to says it",
+                    _ => "remove it: the target of the reference has it",
                 };
                 self.invalid(item, Some(sibling), Rule::OpenApiShape, text, help);
             }
@@ -224,8 +223,8 @@ impl<'a> Walk<'a> {
         let at = self.trail.key(item.at, "$ref");
         if !item.is_linked {
             if item.is_judged {
-                let text = format!("the reference {reference:?} is not followed here");
-                let help = "write out what it refers to";
+                let text = format!("the check does not follow the reference {reference:?}");
+                let help = "replace it by what it refers to";
                 self.invalid(item, Some("$ref"), Rule::OpenApiSyntax, text, help);
             }
             return;
@@ -244,8 +243,8 @@ impl<'a> Walk<'a> {
     /// Checks the target of a reference, unless another check covers it.
     pub(super) fn follow(&mut self, item: &Item<'a>, kind: Kind, reference: &'a str, at: usize) {
         let Some(target) = self.targets.of(reference) else {
-            let text = format!("the reference {reference:?} leads nowhere");
-            let help = "correct it: such as `#/components/schemas/Pet` for what is there";
+            let text = format!("the reference {reference:?} does not resolve");
+            let help = "refer to something that exists, such as `#/components/schemas/Pet`";
             return self.unlinkable(item, at, Rule::OpenApiSyntax, text, help);
         };
         let (value, read_as, is_judged) = (target.value, target.read_as, target.is_judged);
@@ -256,25 +255,25 @@ impl<'a> Walk<'a> {
             ReadAs::Root if has_more(value) => return,
             ReadAs::Root => {
                 if item.is_judged {
-                    let text = format!("the reference {reference:?} leads to the document itself");
-                    let help = "refer to a part of it";
+                    let text = format!("the reference {reference:?} refers to the document itself");
+                    let help = "refer to a part of the document";
                     self.invalid(item, Some("$ref"), Rule::OpenApiSyntax, text, help);
                 }
                 return;
             }
             ReadAs::Of(_) | ReadAs::Nothing => {
                 let text = format!(
-                    "the reference {reference:?} does not lead to {}",
+                    "the reference {reference:?} does not refer to {}",
                     kind.name()
                 );
-                let help = "refer to what is wanted here, under `components`";
+                let help = "refer to one under `components`";
                 return self.unlinkable(item, at, Rule::OpenApiSyntax, text, help);
             }
         };
         if kind.can_be_reference() && self.targets.is_circle(reference) {
             if item.is_judged {
-                let text = format!("the reference {reference:?} leads back to itself");
-                let help = "one of the references has to be written out";
+                let text = format!("the reference {reference:?} refers back to itself");
+                let help = "replace one of the references by what it refers to";
                 self.invalid(item, Some("$ref"), Rule::OpenApiSyntax, text, help);
             }
             return;

@@ -16,7 +16,7 @@ impl<'a> Walk<'a> {
         self.has_one_way |= schema.is_true("readOnly") || schema.is_true("writeOnly");
         if schema.is_true("readOnly") && schema.is_true("writeOnly") {
             let told = "a schema is both `readOnly` and `writeOnly`";
-            self.invalid(item, Some("readOnly"), rule, told, "leave one of them");
+            self.invalid(item, Some("readOnly"), rule, told, "keep one of them");
         }
         for kind in schema.types().unwrap_or_default() {
             match kind {
@@ -26,23 +26,25 @@ impl<'a> Walk<'a> {
                     let has_items = schema.get("items").is_some();
                     if !has_items && !self.is_new && schema.list("prefixItems").is_empty() {
                         let told = "an array has no `items`";
-                        let help = "write `items`; `items: {}` where they may be anything";
+                        let help = "write `items`; `items: {}` allows any";
                         self.invalid(item, None, Rule::OpenApiRequired, told, help);
                     }
                 }
                 "null" if self.is_new => {}
                 "null" => {
-                    let told = "`null` is a type from OpenAPI 3.1 on";
-                    let help = "write `nullable: true`, or say `openapi: \"3.1.0\"`";
+                    let told = "`null` is a type only from OpenAPI 3.1 on";
+                    let help = "write `nullable: true`, or `openapi: \"3.1.0\"`";
                     self.invalid(item, Some("type"), rule, told, help);
                 }
                 kind => {
-                    let told = format!("`{kind}` is no type");
+                    let told = format!("`{kind}` is not a type");
                     let help = match kind {
                         "file" => "write `type: string` with `format: binary`",
-                        "any" => "leave `type` out",
-                        "date" | "date-time" | "uuid" => "write `type: string`, and it as `format`",
-                        "float" | "double" => "write `type: number`, and it as `format`",
+                        "any" => "remove `type`",
+                        "date" | "date-time" | "uuid" => {
+                            "write `type: string`, with it as the `format`"
+                        }
+                        "float" | "double" => "write `type: number`, with it as the `format`",
                         "int" | "int32" | "int64" | "long" => "write `type: integer`",
                         _ => "write `array`, `boolean`, `integer`, `number`, `object` or `string`",
                     };
@@ -56,7 +58,7 @@ impl<'a> Walk<'a> {
     fn pattern(&mut self, item: &Item<'a>, pattern: &str) {
         if let Some(fault) = patterns::fault(pattern) {
             let told = format!("the pattern {pattern:?} cannot be compiled: {fault}");
-            let help = "write it without, or leave it out and describe it";
+            let help = "rewrite it, or remove it and describe the format";
             self.invalid(item, Some("pattern"), Rule::OpenApiPattern, told, help);
         }
     }

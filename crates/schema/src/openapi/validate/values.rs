@@ -226,7 +226,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         if let Some(not) = not {
             match self.inner(not, value, depth) {
                 Verdict::Yes if !has_limits => doubt.0 = true,
-                Verdict::Yes => return Err(Verdict::no("it fits what is under `not`")),
+                Verdict::Yes => return Err(Verdict::no("it matches the schema under `not`")),
                 Verdict::Unsure => doubt.0 = true,
                 Verdict::No { .. } => {}
             }
@@ -262,11 +262,11 @@ impl<'w, 'a> Judgement<'w, 'a> {
             match (key, fitting) {
                 ("anyOf", 1..) => {}
                 ("oneOf", 2..) => {
-                    return Err(Verdict::no("it fits more than one schema of `oneOf`"));
+                    return Err(Verdict::no("it matches more than one schema of `oneOf`"));
                 }
                 _ if unsure => doubt.0 = true,
                 ("oneOf", 1) => {}
-                (key, _) => return Err(Verdict::no(format!("it fits no schema of `{key}`"))),
+                (key, _) => return Err(Verdict::no(format!("it matches no schema of `{key}`"))),
             }
         }
         for inner in all {
@@ -280,7 +280,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
     fn listed(schema: &MergedSchema<'a>, value: &Value) -> Result<(), Verdict> {
         let values = schema.list("enum");
         if !values.is_empty() && !values.iter().any(|it| formats::are_equal(it, value)) {
-            return Err(Verdict::no("it is none of the values of `enum`"));
+            return Err(Verdict::no("it is not one of the values of `enum`"));
         }
         match schema.get("const") {
             Some(only) if !formats::are_equal(only, value) => {
@@ -301,7 +301,7 @@ impl<'w, 'a> Judgement<'w, 'a> {
         if schema.is_true("uniqueItems") {
             let mut seen = HashSet::new();
             if !items.iter().all(|it| seen.insert(formats::canonical(it))) {
-                return Err(Verdict::no("an item is there twice"));
+                return Err(Verdict::no("an item appears twice"));
             }
         }
         if let Some(inner) = schema.get("items") {
@@ -401,7 +401,7 @@ fn discriminated<'a>(schema: &MergedSchema<'a>, value: &Value) -> Result<Option<
     let property = super::text(discriminator, "propertyName");
     let chosen = value.get(property).and_then(Value::as_str);
     let Some(chosen) = chosen else {
-        let why = format!("the discriminator's property `{property}` is no text in it");
+        let why = format!("the discriminator's property `{property}` is not a string");
         return Err(Verdict::no(why));
     };
     let mapping = discriminator.get("mapping").and_then(Value::as_object);
@@ -435,7 +435,10 @@ fn has_type(types: Option<&[&str]>, value: &Value) -> Result<(), Verdict> {
         true => Ok(()),
         false => {
             let types = types.join("`, `");
-            Err(Verdict::no(format!("{} is no `{types}`", name_of(value))))
+            Err(Verdict::no(format!(
+                "{} is not of type `{types}`",
+                name_of(value)
+            )))
         }
     }
 }

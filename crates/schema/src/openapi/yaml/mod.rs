@@ -140,7 +140,7 @@ struct Builder {
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
         if self.open.len() > MAX_DEPTH {
-            return Err(Stop("the document is nested too deep", true));
+            return Err(Stop("the document is nested too deeply", true));
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -151,8 +151,8 @@ impl Builder {
                     .last()
                     .is_some_and(|(_, in_brackets)| *in_brackets);
                 if is_plain && in_brackets && text.contains('?') {
-                    let told = "a text with `?` in braces or brackets: put it in quotes, because \
-                                gateways read no further";
+                    let told = "a string with `?` in braces or brackets: quote it, because \
+                                gateways cannot read it";
                     return Err(Stop(told, false));
                 }
                 if style == ScalarStyle::DoubleQuoted && self.source.has_odd_escape(&span) {
@@ -171,7 +171,7 @@ impl Builder {
                     return Err(Stop("an alias without its anchor", false));
                 };
                 if self.open.len() + anchored.extent.depth > MAX_DEPTH {
-                    return Err(Stop("the document is nested too deep", true));
+                    return Err(Stop("the document is nested too deeply", true));
                 }
                 self.copies += anchored.extent.nodes;
                 if self.copies > MAX_COPIES {
@@ -218,7 +218,7 @@ impl Builder {
                 Times::AsWritten => text.into(),
             });
         }
-        scalars::resolve(text).ok_or(Stop("a number is none that JSON has", false))
+        scalars::resolve(text).ok_or(Stop("JSON cannot represent a number", false))
     }
 
     /// Adds a new value, whose items and entries have been added before.
@@ -256,7 +256,7 @@ impl Builder {
                         Value::Null => return Err(Stop("a key of a mapping is null", false)),
                         Value::Bool(_) | Value::Number(_) => value.to_string(),
                         Value::Array(_) | Value::Object(_) => {
-                            return Err(Stop("a key of a mapping is no scalar", false));
+                            return Err(Stop("a key of a mapping is not a scalar", false));
                         }
                     };
                     if entries.contains_key(&name) {
@@ -282,7 +282,7 @@ fn merge(entries: &mut BTreeMap<String, Value>) -> Result<(), Stop> {
     };
     for source in sources {
         let Value::Object(more) = source else {
-            return Err(Stop("what is merged is no mapping", false));
+            return Err(Stop("`<<` merges something that is not a mapping", false));
         };
         for (key, value) in more {
             entries.entry(key).or_insert(value);
@@ -364,7 +364,7 @@ impl Source {
 /// The error that keeps gateways from reading a text at all, with line and column.
 fn never_read(text: &str) -> Option<(&'static str, (usize, usize))> {
     if let Some(line) = other_version(text) {
-        let told = "a directive says another version than YAML 1.1, which gateways refuse";
+        let told = "a directive names a version other than YAML 1.1, which gateways refuse";
         return Some((told, (line, 1)));
     }
     let is_control = |c: char| {

@@ -55,7 +55,7 @@ fn aliases_cannot_eat_the_memory() {
         .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
         .collect();
     let fault = parse(&format!("a0: &a0 x\n{chain}")).unwrap_err();
-    assert_eq!(fault.text, "the document is nested too deep");
+    assert_eq!(fault.text, "the document is nested too deeply");
     // Few nodes, but long ones; and keys are as long as values.
     let long = "x".repeat(1 << 20);
     for anchored in [format!("&a {long}"), format!("&a {{\"{long}\": 1}}")] {

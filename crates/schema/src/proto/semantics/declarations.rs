@@ -91,7 +91,7 @@ fn is_reserved(name: &str) -> String {
 
 fn check_ranges(mut ranges: Vec<([i32; 2], Range)>, path: &[i32], faults: &mut Faults) {
     for (at, range) in ranges.iter().filter(|(_, it)| it.start > it.end) {
-        let text = format!("the range {range} runs backwards");
+        let text = format!("the range {range} ends before it starts");
         faults.add(path, at, text);
     }
     ranges.sort_by_key(|(_, range)| range.start);
@@ -137,7 +137,7 @@ pub(super) fn field(
     // A default JSON name never has brackets.
     let name = field.json_name();
     if name.starts_with('[') && name.ends_with(']') {
-        let text = format!("the `json_name` {name:?} has the form of those of extensions");
+        let text = format!("the `json_name` {name:?} has the form of an extension's");
         faults.add(path, &[10], text);
     }
     let has_presence = field.oneof_index.is_some() || field.label() == Label::Repeated;
@@ -169,7 +169,7 @@ pub(super) fn extension(field: &FieldDescriptorProto, path: &[i32], faults: &mut
         .as_deref()
         .is_some_and(|name| !is_made_of(name, field.name()))
     {
-        let text = "an extension has no `json_name` of its own".to_owned();
+        let text = "an extension cannot have a `json_name`".to_owned();
         faults.add(path, &[10], text);
     }
 }
@@ -185,7 +185,7 @@ fn options(field: &FieldDescriptorProto, path: &[i32], faults: &mut Faults) {
     };
     let kind = field.r#type();
     let mut fault = |number: i32, name: &str, what: &str| {
-        let text = format!("`{name}` is for {what}, and `{}` is none", field.name());
+        let text = format!("`{name}` is for {what} only, not for `{}`", field.name());
         faults.add(path, &[8, number], text);
     };
     let is_packable = field.label() == Label::Repeated
@@ -234,7 +234,8 @@ pub(super) fn enum_value_names(it: &EnumDescriptorProto, path: &[i32], faults: &
         // Aliases may share a name.
         if number != value.number() {
             let text = format!(
-                "`{name}` and `{}` have one name once the enum's is left out and case is ignored",
+                "`{name}` and `{}` have the same name without the enum's name as a prefix and \
+                 regardless of case",
                 value.name()
             );
             faults.add(path, &[2, step(index)], text);

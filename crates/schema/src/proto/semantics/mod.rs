@@ -182,7 +182,7 @@ fn in_oneof(block: &[Token<'_>]) -> Option<Slip> {
             (_, "}" | "{") => return None,
             (";" | "{", ";") => {
                 let at = &pair[1];
-                return Some((at.start, at.end(), "a semicolon too many in a oneof"));
+                return Some((at.start, at.end(), "an extra semicolon in a oneof"));
             }
             _ => {}
         }
@@ -210,5 +210,5 @@ fn only_semicolons(tokens: &[Token<'_>]) -> Option<Slip> {
     let is_head = syntax.text == "syntax" && equals.text == "=" && semicolon.text == ";";
     let first = rest.first()?;
     let is_it = is_head && rest.iter().all(|it| it.text == ";");
-    is_it.then_some((first.start, first.end(), "a semicolon behind nothing"))
+    is_it.then_some((first.start, first.end(), "an extra semicolon"))
 }

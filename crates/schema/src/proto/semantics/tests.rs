@@ -118,14 +118,14 @@ fn enums_of_proto3_are_open_and_their_values_differ_without_the_prefix() {
 fn semicolons_and_braces_hold_something() {
     refused(
         "message A { oneof o { string a = 1;; } }",
-        "too many in a oneof",
+        "an extra semicolon in a oneof",
     );
     refused(
         "message A { oneof o { ; string a = 1; } }",
-        "too many in a oneof",
+        "an extra semicolon in a oneof",
     );
     refused("message A {} extend A { }", "without a field");
-    refused("syntax = \"proto3\";;", "behind nothing");
+    refused("syntax = \"proto3\";;", "an extra semicolon");
     let group = "message A { oneof o { group G = 1 { ; optional string a = 2;; } } }";
     let group = format!("{PROTO2} {group}");
     assert!(compile("demo", group.as_bytes(), &HashMap::new()).is_ok());
