@@ -7,8 +7,8 @@
 //!
 //! Each server with each layer is a program of its own (`layer/program.rs`), as a user's is: where
 //! several are one program, the compiler inlines less of each, and a layer that does nothing has cost
-//! 500 instructions. What it inlines is still its choice, so that the programs are built in three ways,
-//! and a bound must be met in each of them.
+//! 500 instructions. What it inlines is still its choice: bounds are for the build that users have by
+//! default, `cargo build --release`, and two others show how far that choice reaches.
 //!
 //! What is counted is the server, on one thread, over memory instead of a socket, together with a
 //! client that sends bytes and looks for the end of the answer; the last case has a socket, the wrapped
@@ -140,7 +140,7 @@ struct Build {
     name: &'static str,
     /// Arguments of rustc.
     arguments: &'static [&'static str],
-    /// Everything is measured; otherwise what bounds of instructions need.
+    /// Everything is measured, and bounds count; otherwise only what is compared is measured.
     is_users: bool,
 }
 
@@ -190,7 +190,7 @@ fn main() -> Result<(), BoxError> {
             }
             for bound in bounds(&case.limit, &rows) {
                 println!("  {bound}");
-                if !bound.is_met() {
+                if !bound.is_met() && build.is_users {
                     exceeded.push(format!("{}; {}: {bound}", case.name, build.name));
                 }
             }
