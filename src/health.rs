@@ -1,7 +1,7 @@
 //! Readiness and liveness, for probes over HTTP (axum) and gRPC health checking (feature `health`).
 
 use crate::control::address::{dialled, is_bound};
-use crate::driver::{Life, address};
+use crate::driver::{Life, advertised_address};
 use crate::error::{Error, ErrorKind};
 use crate::options::{Advertise, Options};
 use std::net::SocketAddr;
@@ -64,7 +64,7 @@ impl Readiness {
         if self != Self::Routed || *advertise == Advertise::Bound {
             return Ok(());
         }
-        let advertised = address::advertised(advertise, bound, &[])?;
+        let advertised = advertised_address::advertised(advertise, bound, &[])?;
         let may_be_bound = match (dialled(&advertised), bound) {
             (Some((host, port)), Some(bound)) => match host.parse() {
                 Ok(ip) => is_bound(SocketAddr::new(ip, port), bound),

@@ -1,4 +1,5 @@
-//! Counts the requests in flight, bodies included, and waits for them to end.
+//! Counts the requests in flight, bodies included, and waits for them to end. `server/service.rs`
+//! counts them in, and the guard that `server/body.rs` keeps counts them out.
 
 use std::cell::Cell;
 use std::sync::Arc;

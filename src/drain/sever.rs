@@ -1,5 +1,5 @@
 //! The connections of a wrapped listener: counts the open ones, and severs those that a server
-//! would wait for forever.
+//! would wait for forever. `stop.rs` decides when.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{self, Address};
+use super::advertised_address::{self, Address};
 use super::doubts::{Doubt, Doubts};
 use super::takeover::Exclusive;
 use crate::control::hold_binding;
@@ -143,7 +143,7 @@ impl Calls {
     /// The remedy if the server has TLS and this gateway dials `address` without it.
     pub(super) fn remedy_for_tls(&self, address: &str, gateway: usize) -> Option<&'static str> {
         let gateway_has_tls = self.target(gateway).is_https();
-        address::remedy_for_tls(&self.0.config.services, address, gateway_has_tls)
+        advertised_address::remedy_for_tls(&self.0.config.services, address, gateway_has_tls)
     }
 
     /// How the gateway should list and route the services.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::address;
+use super::advertised_address;
 use super::leave_record::{Leaving, leave_unregistered};
 use super::supervisor;
 use crate::drain::{Drain, InFlight};
@@ -159,7 +159,7 @@ impl Life {
         let names: Vec<String> = config.services.iter().map(Resolved::name).collect();
         self.board.meter.of_services(&names.join(","));
         // Only whether there is an address; the gateway decides which one.
-        address::advertised(&config.advertise, bound, &[])?;
+        advertised_address::advertised(&config.advertise, bound, &[])?;
         self.readiness.check(&config.advertise, bound)?;
         let mut stage = self.stage();
         stage.check_idle()?;

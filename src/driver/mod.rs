@@ -1,7 +1,7 @@
 //! The life of a registration, and the task that does its I/O: it makes the calls that the lease
 //! decides on, and feeds the results back.
 
-pub(crate) mod address;
+pub(crate) mod advertised_address;
 mod calls;
 mod clean_ups;
 mod doubts;

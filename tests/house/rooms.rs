@@ -266,7 +266,7 @@ fn few_files_touch_the_network() {
         "control/address.rs",
         "control/connection.rs",
         "control/resolver.rs",
-        "driver/address.rs",
+        "driver/advertised_address.rs",
         "observe/http.rs",
         "observe/reach.rs",
     ];

@@ -1,4 +1,5 @@
-//! Where something is in the source of a schema.
+//! Where something is in the source of a schema. `checks/proto.rs` and `openapi/locate.rs` find its
+//! line, and `finding/excerpt.rs` shows it.
 
 use std::borrow::Cow;
 use std::fmt;
