@@ -10,7 +10,7 @@ use super::reading::{KNOWN, Precedence, Reading, Spelling};
 use crate::error::Error;
 
 /// Settings from a file, for serde (feature `serde`): the variables of the
-/// [environment](Environment) without `GWAG_`, in lower case.
+/// environment ([`Options::from_env`]) without `GWAG_`, in lower case.
 ///
 /// Values are strings, numbers, booleans, or lists of strings. An unknown name is an error.
 ///

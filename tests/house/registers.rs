@@ -1,9 +1,12 @@
 //! The test of docs/manual/testing.md, word for word.
 
+use axum::body::Body;
 use axum::{Json, Router, routing::get};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
-use tower_gwag::{GwagRegistrationLayer, Options, Service};
-use tower_gwag_gateway::EmbeddedGateway;
+use tower_gwag::{GwagRegistrationLayer, Options, Service, State};
+use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
 const DOCUMENT: &str = r#"{"openapi": "3.0.3", "info": {"title": "Pets", "version": "1"}, "paths":
     {"/pets": {"get": {"operationId": "listPets", "responses": {"200": {"description": "all"}}}}}}"#;
@@ -13,8 +16,11 @@ fn app() -> Router {
 }
 
 #[tokio::test]
-async fn the_gateway_lists_the_service() -> Result<(), Box<dyn std::error::Error>> {
-    let gateway = EmbeddedGateway::builder().start().await?;
+async fn the_gateway_serves_the_service() -> Result<(), Box<dyn std::error::Error>> {
+    let gateway = EmbeddedGateway::builder()
+        .profile(Profile::Clustered)
+        .start()
+        .await?;
 
     let service = Service::openapi(DOCUMENT);
     let layer = GwagRegistrationLayer::new(Options::new(gateway.target()).service(service));
@@ -23,6 +29,15 @@ async fn the_gateway_lists_the_service() -> Result<(), Box<dyn std::error::Error
     tokio::spawn(async { axum::serve(listener, app().layer(layer)).await });
 
     registration.registered().await?; // after some 4 ms
+    // A clustered gateway serves it a little later.
+    registration
+        .status()
+        .wait_for(|now| now.state() == State::Listed)
+        .await?;
     assert_eq!(gateway.services()[0].namespace, "Pets");
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let url = format!("{}/api/ingress/pets", gateway.http_url());
+    assert_eq!(client.get(url.parse()?).await?.status(), 200);
     Ok(())
 }

@@ -260,7 +260,7 @@ impl Feature {
             ),
             Self::UnderscoredArgument => facts(
                 Some(Rule::CallsGraphQlFields),
-                "{} is accepted but never sent, because its name has an underscore",
+                "accepted but never sent, because of the underscore in the name: {}",
                 &[(GraphQl, Lost, "accepted but never sent: `{}`")],
             ),
             Self::RepeatedArgument => facts(
