@@ -259,7 +259,7 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     example.write("src/bin/unix.rs", main);
     let said = example.refused();
     for part in [
-        "`OpenApi` is not taken as an OpenAPI document",
+        "`OpenApi` is not accepted as an OpenAPI document",
         "enable the feature `utoipa` (its version 6) or `utoipa5` (its version 5)",
         "`serde_json::to_value(&document)?`",
     ] {
