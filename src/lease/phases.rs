@@ -78,7 +78,9 @@ impl Machine {
         if self.hurried {
             self.hurry(now);
         }
-        if drain && self.hold_at == Hold::AtLeave {
+        // Without an entry the gateway has no connection to keep open.
+        let may_be_registered = !self.service.is_over() || !self.former.is_over();
+        if drain && may_be_registered && self.hold_at == Hold::AtLeave {
             self.hold = Lease::wanted(now);
         }
         for which in in_doubt {

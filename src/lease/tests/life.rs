@@ -337,6 +337,16 @@ fn doubt_survives_a_panic_of_the_task() {
     assert_eq!(next.call, Some(RECALL));
 }
 
+/// The gateway has no connection that a hold could keep open.
+#[test]
+fn a_service_that_was_never_registered_gets_no_hold_at_the_end() {
+    let mut sim = Sim::with_hold(Hold::AtLeave, 2);
+    sim.on(Input::Withdraw { for_good: true });
+    sim.answer(Answer::NotSent);
+    sim.leave();
+    assert_eq!(sim.call, None);
+}
+
 #[test]
 fn a_hurry_ends_every_wait_for_the_gateway() {
     let mut sim = Sim::registered();
