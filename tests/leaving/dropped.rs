@@ -1,4 +1,4 @@
-//! Without a shutdown: when everything is dropped, or the runtime goes away, the gateway is told
+//! Without a shutdown: when everything is dropped, or the runtime goes away, the gateway learns of it
 //! all the same.
 
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ async fn until_left(events: &Events) -> LeaveReport {
         _ => None,
     };
     events
-        .until("the end is told", |all| {
+        .until("the end is reported", |all| {
             all.iter().any(|it| left(it).is_some())
         })
         .await;

@@ -129,7 +129,10 @@ async fn a_signal_before_the_first_accept_registers_nothing<K: Kind>() {
     let report = within("the report", registration.finish()).await;
     assert_eq!(report.outcome(), LeaveOutcome::NothingRegistered);
     assert_eq!(report.reason(), LeaveReason::Signal);
-    assert!(gateway.rpc_counts().by_rpc.is_empty(), "nobody was told");
+    assert!(
+        gateway.rpc_counts().by_rpc.is_empty(),
+        "no gateway was called"
+    );
 }
 
 /// axum keeps the future of the signal on a task of its own, which outlives the server's.

@@ -313,7 +313,7 @@ async fn ghosts_are_reported_at_the_restart_and_in_the_report() {
         let is_told = |event: &Event| matches!(event, Event::Ghosts(_));
         let told = called
             .events
-            .until("ghosts are told", |all| all.iter().any(is_told));
+            .until("ghosts are reported", |all| all.iter().any(is_told));
         told.await;
         println!("told {:?} after the restart", begun.elapsed());
     }

@@ -235,7 +235,7 @@ async fn a_foreign_client_is_beaten_against_and_its_end_is_reported() {
     let gone = std::time::Instant::now();
     until_state(&ours.registration, State::Listed).await;
     let told = gone.elapsed();
-    println!("the end of a foreign client is told after {told:?}");
+    println!("the end of a foreign client is reported after {told:?}");
     assert!(told < Duration::from_secs(4), "{told:?}");
     ours.stop().await;
 }

@@ -163,7 +163,7 @@ async fn ghosts_after_a_restart_and_in_the_report() {
         _ => None,
     };
     let told = |all: &[Event]| all.iter().any(|it| ghosts(it).is_some());
-    events.until("ghosts are told", told).await;
+    events.until("ghosts are reported", told).await;
     let text = events.all().iter().find_map(ghosts).expect("told");
     reads("ghosts", &text, &[(&gateway.target(), "GATEWAY")]);
     let report = server.stop().await.to_string();

@@ -65,18 +65,31 @@ impl Played {
     fn note(self: &Arc<Self>, entry: Value) -> Noted {
         let mut case = self.case();
         case.saw.push(entry);
-        self.busy.send_modify(|busy| *busy += 1);
         Noted {
-            played: Arc::clone(self),
+            busy: self.busy(),
             at: case.saw.len() - 1,
             done: false,
         }
+    }
+
+    fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.send_modify(|busy| *busy += 1);
+        Busy(Arc::clone(self))
+    }
+}
+
+/// The case is not over while this exists.
+struct Busy(Arc<Played>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.send_modify(|busy| *busy -= 1);
     }
 }
 
 /// A call that a service works on; dropped before it is done, it was cancelled.
 struct Noted {
-    played: Arc<Played>,
+    busy: Busy,
     at: usize,
     done: bool,
 }
@@ -90,11 +103,10 @@ impl Noted {
 impl Drop for Noted {
     fn drop(&mut self) {
         if !self.done
-            && let Some(entry) = self.played.case().saw.get_mut(self.at)
+            && let Some(entry) = self.busy.0.case().saw.get_mut(self.at)
         {
             entry["cancelled"] = json!(true);
         }
-        self.played.busy.send_modify(|busy| *busy -= 1);
     }
 }
 
@@ -265,6 +277,8 @@ async fn answer_grpc(
     methods: &Methods,
     request: Request<Incoming>,
 ) -> Response<Frames> {
+    // From its head on: a message that comes late would take the next case's answer.
+    let _busy = played.busy();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let method = methods.get(&path);
@@ -413,6 +427,7 @@ async fn answer_http(
     request: Request<Incoming>,
     address: SocketAddr,
 ) -> Response<Full<Bytes>> {
+    let _busy = played.busy();
     let answer = played.case().answer.clone();
     let (parts, body) = request.into_parts();
     let body = body
@@ -515,6 +530,7 @@ fn on_one_line(text: &str) -> String {
 }
 
 async fn answer_graphql(played: &Arc<Played>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let _busy = played.busy();
     let (parts, body) = request.into_parts();
     let body = body
         .collect()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use super::{Running, command, deregistered, registered};
+use super::{Running, deregistered, registered};
 use crate::program;
 use crate::support::{Gateway, PATIENCE, data, free_port, send, signal, tool};
 
@@ -15,7 +15,7 @@ use crate::support::{Gateway, PATIENCE, data, free_port, send, signal, tool};
 async fn output_passes_by_and_orphans_are_reaped() {
     let gateway = Gateway::embedded().await;
     let embedded = gateway.embedded.clone().unwrap();
-    let running = Running::start(command(&gateway.target, free_port(), "gigabyte", &[]));
+    let running = Running::of(&gateway, "gigabyte", &[]);
     registered(&embedded).await;
     let id = running.child.id().unwrap();
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();

@@ -42,6 +42,11 @@ struct Running {
 }
 
 impl Running {
+    /// The program in this mode, at a free port.
+    fn of(gateway: &Gateway, mode: &str, more: &[&str]) -> Self {
+        Self::start(command(&gateway.target, free_port(), mode, more))
+    }
+
     fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
@@ -229,14 +234,14 @@ async fn variables_are_read_as_the_library_reads_them() {
 async fn no_call_is_lost_when_a_replica_leaves() {
     let gateway = Gateway::any().await;
     let grace = ["--grace", "800ms"];
-    let stays = Running::start(command(&gateway.target, free_port(), "", &grace));
+    let stays = Running::of(&gateway, "", &grace);
     called(&gateway).await;
     let rounds = if gateway.embedded.is_some() { 2 } else { 10 };
     // Calls may go by another node, too.
     let by = std::env::var("GWAG_PEER_HTTP").unwrap_or_else(|_| gateway.http.clone());
     let (mut good, mut lost) = (0, 0);
     for _ in 0..rounds {
-        let leaves = Running::start(command(&gateway.target, free_port(), "", &grace));
+        let leaves = Running::of(&gateway, "", &grace);
         leaves.says("tower-gwag: Listed").await;
         let is_over = Arc::new(AtomicUsize::new(0));
         let callers: Vec<_> = (0..8)

@@ -15,7 +15,7 @@ async fn what_dies_is_deregistered_at_once() {
     let embedded = gateway.embedded.clone().unwrap();
     for restart in [false, true] {
         let more: &[&str] = if restart { &["--restart"] } else { &[] };
-        let running = Running::start(command(&gateway.target, free_port(), "", more));
+        let running = Running::of(&gateway, "", more);
         registered(&embedded).await;
         let program = running.pid().await;
         let begun = Instant::now();
@@ -42,7 +42,7 @@ async fn a_beat_that_is_out_is_waited_for() {
     let gateway = Gateway::embedded().await;
     let embedded = gateway.embedded.clone().unwrap();
     let more = ["--heartbeat-interval", "50ms"];
-    let running = Running::start(command(&gateway.target, free_port(), "", &more));
+    let running = Running::of(&gateway, "", &more);
     registered(&embedded).await;
     embedded.delay(Rpc::Heartbeat, Duration::from_millis(700));
     let out = embedded.wait_until(|now| now.rpc_counts.of(Rpc::Heartbeat).in_flight > 0);
@@ -161,12 +161,7 @@ async fn programs_that_do_not_behave() {
 async fn a_program_that_ignores_sigterm_is_killed() {
     let gateway = Gateway::embedded().await;
     let embedded = gateway.embedded.clone().unwrap();
-    let running = Running::start(command(
-        &gateway.target,
-        free_port(),
-        "ignores",
-        &["--stop-timeout", "300ms"],
-    ));
+    let running = Running::of(&gateway, "ignores", &["--stop-timeout", "300ms"]);
     registered(&embedded).await;
     signal(&running.child, "TERM");
     let said = running.says("--stop-timeout").await;
@@ -179,12 +174,7 @@ async fn a_program_that_ignores_sigterm_is_killed() {
 async fn a_port_that_closes_is_deregistered_until_it_is_back() {
     let gateway = Gateway::embedded().await;
     let embedded = gateway.embedded.clone().unwrap();
-    let running = Running::start(command(
-        &gateway.target,
-        free_port(),
-        "",
-        &["--port-check", "50ms"],
-    ));
+    let running = Running::of(&gateway, "", &["--port-check", "50ms"]);
     registered(&embedded).await;
     let program = running.pid().await;
     // What is not for the supervisor goes to the program, which closes its port then.
