@@ -1,13 +1,12 @@
 //! What `Options::check` reports: everything at once, with places and remedies; what may be allowed
 //! and what may not; and that nothing of it reaches the network.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::Log;
 use tower_gwag::{
     Error, ErrorKind, Finding, GwagRegistrationLayer, Options, Rule, Service, Severity,
 };
-use tracing_subscriber::fmt::MakeWriter;
 
 const TWO: &str = "syntax = \"proto3\";\npackage shop.v1;\nmessage M { map<string, M> tags = 1; }\n\
                    service Shop { rpc Buy(M) returns (M); }\nservice Stock { rpc Put(M) returns (M); }\n";
@@ -215,19 +214,16 @@ fn what_only_warns_is_returned_and_logged_once() {
         assert_eq!(sizes.count(), expected, "{bytes}");
     }
 
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let (log, _guard) = Log::of("info");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            let registration = GwagRegistrationLayer::new(options).registration();
-            registration.start("127.0.0.1:1".parse().unwrap()).unwrap();
-            registration.leave_now().await;
-            registration.finish().await;
-        });
+    runtime.block_on(async {
+        let registration = GwagRegistrationLayer::new(options).registration();
+        registration.start("127.0.0.1:1".parse().unwrap()).unwrap();
+        registration.leave_now().await;
+        registration.finish().await;
     });
     assert_eq!(
         log.text().matches("warning[proto-streaming]").count(),
@@ -399,34 +395,5 @@ fn faults_of_options_and_names_are_refused_with_their_place() {
         let found = errors(&options);
         assert_eq!(found[0].rule(), Rule::ProtoCompile, "{source}");
         assert_eq!(found[0].line(), Some(2), "{source}");
-    }
-}
-
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }

@@ -9,7 +9,7 @@ use tower_gwag::{
 use tower_gwag_gateway::EmbeddedGateway;
 
 use crate::control::Recorder;
-use crate::log::Log;
+use crate::support::Log;
 use crate::support::{
     eventually, gateway, greeter_service, listed, plain, registered, tonic_greeter,
 };

@@ -14,7 +14,6 @@ mod health;
 mod interop;
 mod life;
 mod listeners;
-mod log;
 mod metrics;
 mod mixed;
 mod one_port;

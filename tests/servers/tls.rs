@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::control::Recorder;
-use crate::log::Log;
+use crate::support::Log;
 use crate::support::{
     Events, eventually, gateway, greeter_client, greeter_service, hello, listed, registered,
     tonic_greeter, until_state, within,

@@ -8,6 +8,7 @@
 )]
 
 pub mod events;
+pub mod log;
 pub mod net;
 pub mod servers;
 
@@ -17,6 +18,7 @@ use tower_gwag::{Hold, Options, Registration, Service, State};
 use tower_gwag_gateway::{EmbeddedGateway, RegistrationView};
 
 pub use events::Events;
+pub use log::{Log, log_to};
 pub use net::{Forwarder, get};
 pub use servers::{Running, axum_app, axum_app_on, pets_app, tonic_greeter, tonic_greeter_on};
 
@@ -94,16 +96,6 @@ pub fn waited_of(schedstat: impl AsRef<std::path::Path>) -> Duration {
     let text = std::fs::read_to_string(schedstat).unwrap_or_default();
     let waited = text.split(' ').nth(1).and_then(|it| it.parse().ok());
     Duration::from_nanos(waited.unwrap_or(0))
-}
-
-/// Makes it the log of this thread, on which the whole test runs.
-///
-/// While it were the only one, a line that is first reached on another test's thread, which has none,
-/// would be switched off for all.
-pub fn log_to(subscriber: impl Into<tracing::Dispatch>) -> tracing::dispatcher::DefaultGuard {
-    static ANOTHER: std::sync::OnceLock<tracing::Dispatch> = std::sync::OnceLock::new();
-    ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
-    tracing::dispatcher::set_default(&subscriber.into())
 }
 
 /// The options of a greeter, repeatable.

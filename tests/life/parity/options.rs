@@ -1,18 +1,15 @@
 //! The fields of Go's `Options`.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tonic::transport::Endpoint;
 use tower_gwag::{ErrorKind, Event, Hold, Options, State};
 use tower_gwag_gateway::Rpc;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::{NOWHERE, sent, start};
 use crate::control::Recorder;
 use crate::support::{
-    Events, PET_7, gateway, greeter_options, greeter_service, listed, pet_through, pets_app,
+    Events, Log, PET_7, gateway, greeter_options, greeter_service, listed, pet_through, pets_app,
     pets_options, pets_service, plain, registered, tonic_greeter_on, until_state, within,
 };
 
@@ -197,35 +194,11 @@ async fn row_dial_options() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// `tracing` events, one per change of state, and the `on_event` callback.
 #[tokio::test]
 async fn row_logger() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time();
-    let subscriber = subscriber.with_writer(log.clone()).finish();
-    // For this thread, on which the whole test runs.
-    let _guard = crate::support::log_to(subscriber);
+    // Of this thread, on which the whole test runs.
+    let (log, _guard) = Log::of("info");
     let gateway = gateway().await;
     gateway.kill().await;
     let (options, events) = Events::of(greeter_options(&gateway));
@@ -234,7 +207,7 @@ async fn row_logger() {
     gateway.revive().await.expect("revived");
     registered(&registration).await;
     registration.leave().await;
-    let text = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let text = log.text();
     let lines = |part: &str| {
         let ours = text.lines().filter(|line| line.contains("tower_gwag: "));
         ours.filter(|line| line.contains(part)).count()

@@ -1,29 +1,15 @@
 //! The log of a life, line by line.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use serde_json::Value;
 use tower_gwag::{GwagRegistrationLayer, Options, Service, State};
 
 use super::super::routed::node;
 use crate::support::{
-    GREETER_PROTO, eventually, greet, greeter_options, registered, tonic_greeter, until_state,
+    GREETER_PROTO, Log, eventually, greet, greeter_options, registered, tonic_greeter, until_state,
 };
 
 #[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+pub(crate) struct Lines(Log);
 
 impl Lines {
     /// The log of this thread at INFO.
@@ -32,7 +18,7 @@ impl Lines {
     }
 
     pub(crate) fn start_at(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
-        let lines = self.clone();
+        let lines = self.0.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_max_level(level)
@@ -42,7 +28,7 @@ impl Lines {
     }
 
     pub(crate) fn all(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text");
+        let text = self.0.text();
         let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         text.lines().map(line).collect()
     }
