@@ -32,15 +32,21 @@ struct Browser {
     session: String,
     last: u64,
     _process: Child,
-    _profile: Profiled,
+    _traces: Traces,
 }
 
-/// The browser's own directory.
-struct Profiled(std::path::PathBuf);
+/// The browser's processes, which a script may have started and then does not take with it, and its
+/// own directory.
+struct Traces {
+    group: String,
+    profile: std::path::PathBuf,
+}
 
-impl Drop for Profiled {
+impl Drop for Traces {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let mut kill = std::process::Command::new("kill");
+        let _ = kill.args(["-KILL", "--", &self.group]).status();
+        let _ = std::fs::remove_dir_all(&self.profile);
     }
 }
 
@@ -53,10 +59,17 @@ impl Browser {
             command.args(["--headless", "--no-sandbox", "--disable-gpu"]);
             command.args(["--disable-dev-shm-usage", "--remote-debugging-port=0"]);
             command.arg(format!("--user-data-dir={}", profile.display()));
-            command.arg("about:blank").kill_on_drop(true);
+            command
+                .arg("about:blank")
+                .kill_on_drop(true)
+                .process_group(0);
             command.stdout(Stdio::null()).stderr(Stdio::piped());
             command.spawn().ok()
         })?;
+        let traces = Traces {
+            group: format!("-{}", process.id()?),
+            profile,
+        };
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let url = tokio::time::timeout(PATIENCE, async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -75,7 +88,7 @@ impl Browser {
             session: String::new(),
             last: 0,
             _process: process,
-            _profile: Profiled(profile),
+            _traces: traces,
         };
         let tab = json!({ "url": "about:blank" });
         let tab = browser.ask("Target.createTarget", tab).await;
