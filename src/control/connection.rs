@@ -40,7 +40,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 const DIAL_TIMEOUT: Duration = Duration::from_millis(3_500);
 
 /// The most concurrent calls over one connection: each takes some 20 KiB.
-const MOST_CALLS: usize = 64;
+pub(super) const MOST_CALLS: usize = 64;
 
 /// The pause after a failed attempt to connect, for all registrations together.
 const REST: Duration = Duration::from_millis(200);
@@ -224,14 +224,24 @@ impl Gateway {
         }
     }
 
-    /// The connection, and a permit for a call on it.
+    /// The connection, and a permit for a call on it; `None` if the call is for `only` one node,
+    /// and the connection leads to another.
     ///
     /// # Cancel safety
     ///
     /// As [`connection`](Self::connection).
-    pub(super) async fn turn(&self, room: Room) -> Result<(Connection, Turn), Error> {
+    pub(super) async fn turn(
+        &self,
+        room: Room,
+        only: Option<SocketAddr>,
+    ) -> Result<Option<(Connection, Turn)>, Error> {
         for _ in 0..ATTEMPTS {
             let connection = self.connection().await?;
+            // Decided before the wait, because calls to different nodes must not wait for each
+            // other.
+            if only.is_some_and(|only| only != connection.node) {
+                return Ok(None);
+            }
             // The semaphore is never closed.
             let turns = Arc::clone(&connection.turns[room as usize]);
             // Calls ahead of us may never be answered on a connection that accepts no more calls.
@@ -242,7 +252,7 @@ impl Gateway {
                 turn = turns.acquire_owned() => turn.ok(),
             };
             if connection.is_up() {
-                return Ok((connection, turn));
+                return Ok(Some((connection, turn)));
             }
         }
         Err(self.unreachable("it ends each connection at once"))

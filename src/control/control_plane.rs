@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::uri::PathAndQuery;
 use prost::Message;
 
 use super::connection::{Connection, Gateway, Room};
 use super::credentials::Credentials;
 use super::escape::escaped;
-use super::exchange::{Failure, exchange, framed};
+use super::exchange::{Failure, UnaryCall, exchange, framed};
 use super::list_reader::{Entries, fields};
 use super::proto::{
     DeregisterRequest, DeregisterResponse, HeartbeatRequest, HeartbeatResponse, RegisterRequest,
@@ -38,7 +37,7 @@ const LONGEST_TTL_SECONDS: u32 = 24 * 60 * 60;
 /// How often a call is attempted that its connection returns unsent.
 const ATTEMPTS: u32 = 3;
 
-pub(super) const SERVICE: &str = "/gateway.controlplane.v1.ControlPlane/";
+const SERVICE: &str = "/gateway.controlplane.v1.ControlPlane/";
 
 /// The control plane of one gateway for one registration.
 #[derive(Clone, Debug)]
@@ -215,9 +214,8 @@ impl ControlPlane {
         let asked = self.asked(method);
         let mut answer = Vec::new();
         let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
-        let path = format!("{SERVICE}{method}");
-        let message = framed(request);
-        let answered = self.call(&path, message, Room::Calls, true, MAX_LIST_BYTES, take);
+        let call = UnaryCall::of(method, framed(request), MAX_LIST_BYTES);
+        let answered = self.call(&call, Room::Calls, true, take);
         answered.await.map_err(|failed| asked.failed(failed))?;
         if fields(&answer) > MOST_FIELDS {
             return Err(asked.malformed("a list that is too long"));
@@ -243,8 +241,8 @@ impl ControlPlane {
     ) -> Result<T, CallError> {
         let mut answer = Vec::new();
         let take = &mut |bytes: &[u8]| answer.extend_from_slice(bytes);
-        let path = format!("{SERVICE}{}", asked.method);
-        let answered = self.call(&path, message, room, true, MAX_ANSWER_BYTES, take);
+        let call = UnaryCall::of(asked.method, message, MAX_ANSWER_BYTES);
+        let answered = self.call(&call, room, true, take);
         answered.await.map_err(|failed| asked.failed(failed))?;
         let decoded = T::decode(&*answer);
         decoded.map_err(|error| asked.malformed(&error.to_string()))
@@ -265,9 +263,8 @@ impl ControlPlane {
             }
         });
         let take = &mut |bytes: &[u8]| entries.take(bytes);
-        let path = format!("{SERVICE}{method}");
-        let message = framed(request);
-        let listed = self.call(&path, message, Room::Calls, false, MAX_LIST_BYTES, take);
+        let call = UnaryCall::of(method, framed(request), MAX_LIST_BYTES);
+        let listed = self.call(&call, Room::Calls, false, take);
         let asked = self.asked(method);
         let node = listed.await.map_err(|failed| asked.failed(failed))?;
         match entries.is_whole() {
@@ -280,23 +277,20 @@ impl ControlPlane {
     /// one. Returns the node that answered.
     pub(super) async fn call(
         &self,
-        path: &str,
-        message: Bytes,
+        call: &UnaryCall,
         room: Room,
         changes: bool,
-        limit: usize,
         take: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<SocketAddr, Failed> {
         let mut attempts = 0;
         loop {
-            let turn = self.gateway.turn(room).await;
-            let (connection, _turn) = turn.map_err(Failed::NotSent)?;
-            if let Some(only) = self.only.filter(|only| *only != connection.node) {
-                let node = self.apart(Some(only));
+            let turn = self.gateway.turn(room, self.only).await;
+            let Some((connection, _turn)) = turn.map_err(Failed::NotSent)? else {
+                let node = self.apart(self.only);
                 // Boxed, because it is rare, and recursive.
-                let call = async { node.call(path, message, room, changes, limit, take).await };
+                let call = async { node.call(call, room, changes, take).await };
                 return Box::pin(call).await;
-            }
+            };
             if changes {
                 let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
                 *last = Some(connection.clone());
@@ -304,10 +298,7 @@ impl ControlPlane {
             attempts += 1;
             // Fetched for each attempt: the wait for the connection may have been long.
             let headers = self.credentials.headers().await.map_err(Failed::NotSent)?;
-            match self
-                .send(&connection, path, headers, message.clone(), limit, take)
-                .await
-            {
+            match self.send(&connection, call, headers, take).await {
                 Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
                 Ok(()) => return Ok(connection.node),
                 Err(failure) => return Err(Failed::Call(failure, connection.spoken())),
@@ -318,23 +309,79 @@ impl ControlPlane {
     pub(super) async fn send(
         &self,
         connection: &Connection,
-        path: &str,
+        call: &UnaryCall,
         headers: HeaderMap,
-        message: Bytes,
-        limit: usize,
         take: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<(), Failure> {
-        let path: PathAndQuery = path.parse().map_err(|error| {
-            // Only for a method that the user's schema names.
-            let error: http::uri::InvalidUri = error;
-            Failure::NotSent(error.into())
-        })?;
         let channel = connection.channel.clone();
         let take = &mut |bytes: &[u8]| {
             let length = bytes.len() as u64;
             connection.taken.fetch_add(length, Ordering::Relaxed);
             take(bytes);
         };
-        exchange(channel, path, headers, message, limit, take).await
+        exchange(channel, call, headers, take).await
+    }
+}
+
+// === impl UnaryCall ===
+
+impl UnaryCall {
+    /// A call of the control plane.
+    pub(super) fn of(method: &str, message: Bytes, limit: usize) -> Self {
+        let path = format!("{SERVICE}{method}");
+        Self {
+            path,
+            message,
+            limit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::control::connection::MOST_CALLS;
+    use crate::control::target::Target;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    async fn node() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Neither node ever answers: each call stays in flight.
+    #[tokio::test]
+    async fn calls_to_another_node_take_no_turn_on_the_shared_connection() {
+        let (_shared, at) = node().await;
+        let (other, home) = node().await;
+        let target = Target {
+            uri: format!("http://{at}").parse().unwrap(),
+            endpoint: None,
+            lookup: None,
+            #[cfg(feature = "tls")]
+            renewal: None,
+        };
+        let endpoint = Endpoint::from(target.uri.clone());
+        let gateway = Gateway::shared(&target, &endpoint, true);
+        let control = ControlPlane::new(Arc::clone(&gateway), Arc::default(), Arc::default());
+        let mut calls = tokio::task::JoinSet::new();
+        let mut connections = Vec::new();
+        for _ in 0..MOST_CALLS {
+            let control = control.at(home);
+            calls.spawn(async move { control.deregister("id".to_owned()).await });
+            let connected = timeout(DEADLINE, other.accept()).await;
+            connections.push(connected.expect("the call goes to its node").unwrap());
+        }
+        let turn = timeout(DEADLINE, gateway.turn(Room::Leases, None)).await;
+        let (connection, _turn) = turn.expect("a turn").unwrap().unwrap();
+        assert_eq!(connection.node, at);
     }
 }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::uri::PathAndQuery;
+use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -25,6 +25,17 @@ use super::connection::BoxError;
 const PREFIX: usize = 5;
 /// The most empty frames; an answer needs none.
 const MOST_EMPTY_FRAMES: u32 = 100;
+
+/// A call that any connection can carry.
+#[derive(Debug)]
+pub(super) struct UnaryCall {
+    /// `/package.Service/Method`.
+    pub(super) path: String,
+    /// The frame of the request's message.
+    pub(super) message: Bytes,
+    /// The largest message of an answer that is read.
+    pub(super) limit: usize,
+}
 
 /// Why there is no valid answer.
 #[derive(Debug)]
@@ -87,20 +98,21 @@ fn put_prefix(into: &mut BytesMut, length: usize) {
     into.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-/// Makes a call, and passes the message of the answer on in pieces, at most `limit` bytes in all.
+/// Makes a call, and passes the message of the answer on in pieces, at most `call.limit` bytes in
+/// all.
 ///
 /// # Cancel safety
 ///
 /// Cancelling it cancels the call on the wire.
 pub(super) async fn exchange(
     mut channel: Channel,
-    path: PathAndQuery,
+    call: &UnaryCall,
     headers: HeaderMap,
-    message: Bytes,
-    limit: usize,
     take: &mut (dyn FnMut(&[u8]) + Send),
 ) -> Result<(), Failure> {
-    let mut request = Request::new(Body::new(Once(Some(message))));
+    // It fails only for a method that the user's schema names.
+    let path: PathAndQuery = call.path.parse().map_err(not_a_path)?;
+    let mut request = Request::new(Body::new(Once(Some(call.message.clone()))));
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = http::Version::HTTP_2;
     // The channel adds authority and scheme.
@@ -118,7 +130,11 @@ pub(super) async fn exchange(
     }
     let channel = channel.ready().await.map_err(failed)?;
     let response = channel.call(request).await.map_err(failed)?;
-    read(response, limit, take).await
+    read(response, call.limit, take).await
+}
+
+fn not_a_path(error: InvalidUri) -> Failure {
+    Failure::NotSent(error.into())
 }
 
 async fn read(

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use super::connection::{Connection, Room};
-use super::control_plane::{ControlPlane, MAX_LIST_BYTES, SERVICE};
-use super::exchange::{Failure, Refusal, framed, framed_raw};
+use super::control_plane::{ControlPlane, MAX_LIST_BYTES};
+use super::exchange::{Failure, Refusal, UnaryCall, framed, framed_raw};
 use super::proto::ListPeersRequest;
 use super::refusal::Failed;
 use crate::error::Error;
@@ -144,25 +144,26 @@ impl ControlPlane {
 
     /// ListPeers does not wait for a busy registry.
     async fn answers(&self, connection: &Connection) -> bool {
-        let message = framed(&ListPeersRequest {});
         // Any status from the peer proves that it is alive.
-        let path = format!("{SERVICE}ListPeers");
+        let call = UnaryCall::of("ListPeers", framed(&ListPeersRequest {}), MAX_LIST_BYTES);
         let take = &mut |_: &[u8]| {};
         let headers = self.credentials().headers().await.unwrap_or_default();
-        let answer = self.send(connection, &path, headers, message, MAX_LIST_BYTES, take);
+        let answer = self.send(connection, &call, headers, take);
         !matches!(answer.await, Err(Failure::NotSent(_) | Failure::Broken(_)))
     }
 
     /// Asks for a route without calling the service behind it.
     pub(crate) async fn probe_route(&self, method: &str) -> RouteProbe {
-        let message = framed_raw(UNDECODABLE);
-        let (limit, take) = (MAX_LIST_BYTES, &mut |_: &[u8]| {});
-        let path = if method.starts_with('/') {
-            method.to_owned()
-        } else {
-            format!("/{method}")
+        let call = UnaryCall {
+            path: match method.starts_with('/') {
+                true => method.to_owned(),
+                false => format!("/{method}"),
+            },
+            message: framed_raw(UNDECODABLE),
+            limit: MAX_LIST_BYTES,
         };
-        let answer = self.call(&path, message, Room::Calls, false, limit, take);
+        let take = &mut |_: &[u8]| {};
+        let answer = self.call(&call, Room::Calls, false, take);
         match answer.await {
             Err(Failed::Call(Failure::Refused(refusal), _)) => meaning(&refusal),
             _ => RouteProbe::NoEvidence,
