@@ -102,7 +102,8 @@ pub enum ErrorKind {
     ServerFailed,
     /// The registration has ended: make a new layer for a new one.
     Left,
-    /// The gateway or its store cannot be reached; retried until it can.
+    /// The gateway or its store cannot be reached, or something else answers at its address; retried
+    /// until it can.
     Unavailable,
     /// The gateway did not answer in time.
     TimedOut,
@@ -124,9 +125,9 @@ pub enum ErrorKind {
     Flapping,
     /// The thing that the call names is not registered.
     NotFound,
-    /// The gateway rejected the request as malformed.
+    /// The gateway rejected the request as malformed, or is too old to know it.
     InvalidRequest,
-    /// The gateway refused the credentials.
+    /// The gateway, or a proxy in front of it, refused the credentials.
     Unauthorized,
 }
 

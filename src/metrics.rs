@@ -150,7 +150,7 @@ mod with_facade {
                 Answer::NotSent => "unreachable",
                 Answer::Broken => "broken",
                 Answer::Refused(_) => "refused",
-                Answer::Misrouted(_) => "misrouted",
+                Answer::Misrouted | Answer::Foreign => "misrouted",
             };
             let entry = match call.which {
                 LeaseKind::Hold => "hold",

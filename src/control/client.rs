@@ -390,7 +390,8 @@ impl From<CallError> for Error {
             CallError::NotSent(error)
             | CallError::Broken(error)
             | CallError::Refused(error)
-            | CallError::Misrouted(error) => error,
+            | CallError::Misrouted(error)
+            | CallError::Foreign(error) => error,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use http::Uri;
@@ -50,6 +50,8 @@ const CALM: Duration = Duration::from_secs(2);
 /// doubles each time.
 const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a peer that sends nothing is taken for what it was heard to be before.
+const HEARD_IS_FRESH: Duration = Duration::from_secs(60);
 /// How often in a row a peer may end a connection before a call is on it.
 const ATTEMPTS: u32 = 3;
 
@@ -69,6 +71,8 @@ pub(crate) struct Gateway {
     /// of the last failed attempt.
     connecting: tokio::sync::Mutex<Option<(Instant, String)>>,
     nodes: Mutex<Nodes>,
+    /// What was heard last, at which node and when.
+    heard: Mutex<Option<(SocketAddr, Spoken, Instant)>>,
     /// Whether the gateway answers, probed for all registrations at once.
     pub(super) probes: Shared<Liveness>,
     pub(super) looks: Shared<bool>,
@@ -110,6 +114,8 @@ pub(crate) struct Connection {
     /// The bytes of answers that calls have read.
     pub(super) taken: Arc<AtomicU64>,
     first: Arc<FirstBytes>,
+    /// A call was answered in HTTP/2.
+    answered: Arc<AtomicBool>,
     /// The limits on concurrent calls, by [`Room`].
     turns: [Arc<Semaphore>; 2],
 }
@@ -153,6 +159,7 @@ impl Gateway {
             live: watch::Sender::new(None),
             connecting: tokio::sync::Mutex::new(None),
             nodes: Mutex::default(),
+            heard: Mutex::default(),
             probes: Shared::default(),
             looks: Shared::default(),
             lists: Looks::new(),
@@ -235,6 +242,7 @@ impl Gateway {
         room: Room,
         only: Option<SocketAddr>,
     ) -> Result<Option<(Connection, Turn)>, Error> {
+        let mut spoken = Spoken::Nothing;
         for _ in 0..ATTEMPTS {
             let connection = self.connection().await?;
             // Decided before the wait, because calls to different nodes must not wait for each
@@ -247,15 +255,21 @@ impl Gateway {
             // Calls ahead of us may never be answered on a connection that accepts no more calls.
             let turn = tokio::select! {
                 biased;
-                () = connection.spent.cancelled() => continue,
-                () = connection.ended.cancelled() => continue,
+                () = connection.spent.cancelled() => None,
+                () = connection.ended.cancelled() => None,
                 turn = turns.acquire_owned() => turn.ok(),
             };
             if connection.is_up() {
                 return Ok(Some((connection, turn)));
             }
+            spoken = self.spoken(&connection);
         }
-        Err(self.unreachable("it ends each connection at once"))
+        let text = spoken.mistake(&self.target);
+        let text = text.or_else(|| spoken.closes(&self.target));
+        Err(match text {
+            Some(text) => Error::new(ErrorKind::Unavailable, text),
+            None => self.unreachable("it ends each connection at once"),
+        })
     }
 
     fn unreachable(&self, why: &str) -> Error {
@@ -265,6 +279,40 @@ impl Gateway {
             self.target
         );
         Error::new(ErrorKind::Unavailable, message)
+    }
+
+    /// What the peer of a connection speaks. A peer that sent nothing this time may have been
+    /// faster to close than to be read: it counts as what it was before.
+    pub(super) fn spoken(&self, connection: &Connection) -> Spoken {
+        match connection.answered.load(Ordering::Relaxed) {
+            true => self.heard_at(connection.node, Spoken::Http2),
+            false => self.heard_at(connection.node, connection.first.spoken()),
+        }
+    }
+
+    fn heard_at(&self, node: SocketAddr, spoken: Spoken) -> Spoken {
+        // The value is only replaced whole, so it is valid after a panic.
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if spoken != Spoken::Nothing {
+            *heard = Some((node, spoken.clone(), Instant::now()));
+            return spoken;
+        }
+        match &*heard {
+            Some((of, before, at)) if *of == node && at.elapsed() < HEARD_IS_FRESH => {
+                match before.mistake(&self.target) {
+                    Some(_) => before.clone(),
+                    None => spoken,
+                }
+            }
+            _ => spoken,
+        }
+    }
+
+    /// Why calls may be without an answer, if the peer of the current connection does not behave
+    /// like a gateway, which speaks first.
+    pub(crate) fn silence(&self) -> Option<String> {
+        let connection = self.current()?;
+        self.spoken(&connection).is_silent(&self.target)
     }
 
     fn current(&self) -> Option<Connection> {
@@ -306,10 +354,11 @@ impl Gateway {
         let kill = CancellationToken::new();
         let taken = Arc::<AtomicU64>::default();
         let first = Arc::<FirstBytes>::default();
-        let dialled = AtomicBool::new(false);
+        let dialled = OnceLock::new();
         let asked = async {
             let (stream, node) = self.dial().await.map_err(explained)?;
-            dialled.store(true, Ordering::Relaxed);
+            // Set only here.
+            let _ = dialled.set(node);
             let (taken, first) = (Arc::clone(&taken), Arc::clone(&first));
             let io = WatchedIo::new(stream, kill.clone(), ended.clone(), taken, first);
             // Returns the stream only once: tonic must not reconnect by itself.
@@ -323,7 +372,11 @@ impl Gateway {
             Ok((channel.map_err(explained)?, node))
         };
         let asked = timeout(READY_TIMEOUT, asked).await;
-        let dialled = dialled.into_inner();
+        // If something was dialled, somebody has accepted the connection.
+        let spoken = || {
+            let node = *dialled.get()?;
+            Some(self.heard_at(node, first.spoken()))
+        };
         match asked {
             Ok(Ok((channel, node))) => Ok(Connection {
                 channel,
@@ -335,17 +388,25 @@ impl Gateway {
                 made: Instant::now(),
                 haste: 0,
                 taken,
-                first,
+                answered: Arc::default(),
+                first: Arc::clone(&first),
                 turns: std::array::from_fn(|_| Arc::new(Semaphore::new(MOST_CALLS))),
             }),
             Ok(Err((why, cause))) => {
-                let spoken = dialled.then(|| first.spoken());
-                Err(self.no_connection(&why, spoken.as_ref()).caused_by(cause))
+                let spoken = spoken();
+                let told = spoken.and_then(|it| {
+                    let closes = || {
+                        it.closes(&self.target)
+                            .filter(|_| tls_remedy(&why).is_none())
+                    };
+                    it.mistake(&self.target).or_else(closes)
+                });
+                Err(self.no_connection(&why, told).caused_by(cause))
             }
             Err(elapsed) => {
                 let why = format!("no answer within {READY_TIMEOUT:?}");
-                let spoken = dialled.then(|| first.spoken());
-                Err(self.no_connection(&why, spoken.as_ref()).caused_by(elapsed))
+                let told = spoken().and_then(|it| it.is_silent(&self.target));
+                Err(self.no_connection(&why, told).caused_by(elapsed))
             }
         }
     }
@@ -359,13 +420,10 @@ impl Gateway {
         self.endpoint.clone()
     }
 
-    /// If anything is known of the peer's protocol, somebody has accepted the connection.
-    fn no_connection(&self, why: &str, spoken: Option<&Spoken>) -> Error {
-        if let Some(mistake) = spoken.and_then(|it| it.mistake(&self.target)) {
-            return Error::new(ErrorKind::Unavailable, mistake);
-        }
-        match spoken.and_then(|it| it.hint(&self.target)) {
-            Some(hint) => self.unreachable(&format!("{why}; {hint}")),
+    /// `told` is what the peer's protocol tells about it.
+    fn no_connection(&self, why: &str, told: Option<String>) -> Error {
+        match told {
+            Some(text) => Error::new(ErrorKind::Unavailable, text),
             None => self.unreachable(why),
         }
     }
@@ -454,9 +512,9 @@ pub(super) fn root_of(error: &dyn std::error::Error) -> &dyn std::error::Error {
 // === impl Connection ===
 
 impl Connection {
-    /// The peer's protocol.
-    pub(super) fn spoken(&self) -> Spoken {
-        self.first.spoken()
+    /// The peer has answered a call, so it speaks HTTP/2.
+    pub(super) fn has_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
     }
 
     fn is_up(&self) -> bool {

@@ -300,8 +300,16 @@ impl ControlPlane {
             let headers = self.credentials.headers().await.map_err(Failed::NotSent)?;
             match self.send(&connection, call, headers, take).await {
                 Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
-                Ok(()) => return Ok(connection.node),
-                Err(failure) => return Err(Failed::Call(failure, connection.spoken())),
+                Ok(()) => {
+                    connection.has_answered();
+                    return Ok(connection.node);
+                }
+                Err(failure) => {
+                    if matches!(failure, Failure::Refused(_) | Failure::Malformed(_)) {
+                        connection.has_answered();
+                    }
+                    return Err(Failed::Call(failure, self.gateway.spoken(&connection)));
+                }
             }
         }
     }

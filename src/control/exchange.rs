@@ -184,22 +184,23 @@ async fn read(
     Err(Failure::Malformed("an answer without a status".to_owned()))
 }
 
-/// Maps answers that are not gRPC the way gRPC clients do.
+/// Maps answers that are not gRPC: to "another server" what no proxy says of a gateway that is away.
 fn check_head(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
     let content_type = headers.get(header::CONTENT_TYPE);
     let is_grpc = content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
     let code = match status {
         StatusCode::OK if is_grpc => return Ok(()),
-        // A page of another server; its next answer may be an error.
-        StatusCode::OK | StatusCode::NOT_FOUND => Code::Unimplemented,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
         StatusCode::FORBIDDEN => Code::PermissionDenied,
-        StatusCode::BAD_REQUEST => Code::Internal,
-        StatusCode::TOO_MANY_REQUESTS
+        // A proxy whose gateway is away, or that is busy.
+        StatusCode::REQUEST_TIMEOUT
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::INTERNAL_SERVER_ERROR
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
-        _ => Code::Unknown,
+        // A page of another server, or of a proxy that has no route to the gateway.
+        _ => Code::Unimplemented,
     };
     let kind = content_type.map_or("", |it| it.to_str().unwrap_or(""));
     Err(Failure::Refused(Refusal {

@@ -42,8 +42,8 @@ impl FirstBytes {
             [b'H', b'T', b'T', b'P', b'/', ..] => Spoken::Http1,
             // TLS records of any version, such as alerts and handshakes.
             [20..=23, 3, ..] => Spoken::Tls,
-            // SETTINGS, the first frame of HTTP/2.
-            [0, 0, _, 4, ..] => Spoken::Http2,
+            // A short frame of HTTP/2, usually SETTINGS, or its beginning.
+            [0, 0, _, 0..=9, ..] | [0] | [0, 0] | [0, 0, _] => Spoken::Http2,
             other => Spoken::Other(escaped(String::from_utf8_lossy(other).trim())),
         }
     }
@@ -52,7 +52,8 @@ impl FirstBytes {
 // === impl Spoken ===
 
 impl Spoken {
-    /// The mistake in the address, if the protocol reveals it.
+    /// The mistake in the address, if the protocol reveals it: whoever answers there is no control
+    /// plane, and carries nothing out.
     pub(super) fn mistake(&self, target: &Target) -> Option<String> {
         if target.is_https() {
             let how = match self {
@@ -78,24 +79,49 @@ impl Spoken {
         }
     }
 
-    /// The likely mistake if the peer ended the connection, or was silent.
-    pub(super) fn hint(&self, target: &Target) -> Option<String> {
-        if *self != Self::Nothing {
-            return None;
+    /// What is known of a peer that ended a connection before it had answered anything. A gateway
+    /// may do so for a moment, so it is not called another server.
+    pub(super) fn closes(&self, target: &Target) -> Option<String> {
+        let how = match self {
+            Self::Nothing => "it closes connections without an answer",
+            Self::Tls if target.is_https() => {
+                "it speaks TLS, but closes connections without an answer"
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "{target} does not answer like a gwag control plane ({how}): {}{}",
+            remedy(target),
+            self.other_scheme(target)
+        ))
+    }
+
+    /// What is known of a peer that accepts connections and says nothing.
+    pub(super) fn is_silent(&self, target: &Target) -> Option<String> {
+        match self {
+            Self::Nothing => Some(format!(
+                "{target} accepts connections, but sends nothing: check that the gateway is not \
+                 overloaded; if it is not a gateway, {}{}",
+                remedy(target),
+                self.other_scheme(target)
+            )),
+            _ => self.mistake(target),
         }
-        Some(match target.is_https() {
-            true => format!(
-                "it closed the connection without an answer; if it does not use TLS, write \
-                 `http://{}`",
-                target.authority()
-            ),
-            false => format!(
-                "it closed the connection without an answer; if it requires TLS, write \
-                 `https://{}`{}",
-                target.authority(),
-                needed_for_tls()
-            ),
-        })
+    }
+
+    /// What to write if the peer has TLS and we have not, or the other way round.
+    fn other_scheme(&self, target: &Target) -> String {
+        let authority = target.authority();
+        match (self, target.is_https()) {
+            (Self::Nothing, true) => {
+                format!("; if it does not use TLS, write `http://{authority}`")
+            }
+            (Self::Nothing, false) => {
+                let feature = needed_for_tls();
+                format!("; if it requires TLS, write `https://{authority}`{feature}")
+            }
+            _ => String::new(),
+        }
     }
 }
 
@@ -106,16 +132,25 @@ fn needed_for_tls() -> &'static str {
     }
 }
 
-/// Another server answers there.
+/// Another server answers there, which does not speak gRPC.
 pub(super) fn no_grpc(target: &Target, why: &str) -> String {
-    let (_, port) = target.host_port();
-    let usual = match port == USUAL_PORT {
-        true => "check the address".to_owned(),
-        false => {
-            format!("is it the gateway's HTTP port? Its control plane is usually :{USUAL_PORT}")
+    no_control_plane(target, &format!("it does not speak gRPC ({why})"))
+}
+
+/// Another server answers there, or a proxy that has no route to the gateway.
+pub(super) fn no_control_plane(target: &Target, why: &str) -> String {
+    let remedy = remedy(target);
+    format!("something answers at {target}, but it is not a gwag control plane: {why}; {remedy}")
+}
+
+fn remedy(target: &Target) -> &'static str {
+    match target.host_port() {
+        (_, USUAL_PORT) => "check the host, and any proxy before the gateway",
+        _ => {
+            "give the address of the gateway's `--control-plane`, usually port 50090, not that of \
+             its HTTP port"
         }
-    };
-    format!("{target} does not speak gRPC ({why}): {usual}")
+    }
 }
 
 #[cfg(test)]

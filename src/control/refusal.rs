@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use super::connection::{root_of, tls_remedy};
 use super::escape::escaped;
 use super::exchange::{Failure, Refusal};
-use super::peer_protocol::{Spoken, no_grpc};
+use super::peer_protocol::{Spoken, no_control_plane, no_grpc};
 use super::target::Target;
 use crate::error::{Error, ErrorKind};
 
@@ -66,8 +66,6 @@ fn classify(code: Code, text: &str) -> ErrorKind {
     match code {
         Code::DeadlineExceeded | Code::Cancelled => return ErrorKind::TimedOut,
         Code::Unauthenticated | Code::PermissionDenied => return ErrorKind::Unauthorized,
-        // Not a gwag control plane, or a proxy in front of one.
-        Code::Unimplemented => return ErrorKind::InvalidRequest,
         Code::Unknown => {}
         _ => return ErrorKind::Unavailable,
     }
@@ -110,12 +108,22 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
+/// Whether a control plane has sent a refusal: it has the service, but not this method of it.
+fn lacks_a_method(refusal: &Refusal) -> bool {
+    refusal.code == Code::Unimplemented
+        && !refusal.is_of_http
+        && refusal.text.contains("unknown method")
+        && refusal.text.contains("controlplane")
+}
+
 /// Whether it may be a proxy's temporary answer, as during a rollout: no such route, or too many
 /// requests.
-fn may_be_of_a_proxy(code: Code, kind: ErrorKind) -> bool {
-    match code {
-        Code::Unimplemented => true,
+fn may_be_of_a_proxy(refusal: &Refusal, kind: ErrorKind) -> bool {
+    match refusal.code {
+        Code::Unimplemented => !lacks_a_method(refusal),
         Code::ResourceExhausted => kind != ErrorKind::TooLarge,
+        // A gateway's own status is gRPC.
+        Code::Unauthenticated | Code::PermissionDenied => refusal.is_of_http,
         _ => false,
     }
 }
@@ -129,8 +137,10 @@ pub(crate) enum CallError {
     Broken(Error),
     /// The gateway refused.
     Refused(Error),
-    /// The answer may come from a proxy whose routes are not there yet.
+    /// The answer comes from another server, or from a proxy whose routes are not there yet.
     Misrouted(Error),
+    /// The peer does not even speak HTTP/2, so that it has carried nothing out.
+    Foreign(Error),
 }
 
 /// A call without a valid answer.
@@ -172,13 +182,16 @@ impl Asked<'_> {
             Failure::Malformed(text) => return self.malformed(&text),
             Failure::Refused(refusal) => return self.refused(&refusal),
         };
-        let message = spoken.mistake(target).unwrap_or_else(|| {
-            let why = escaped(&root_of(&*cause).to_string());
-            let hint = spoken.hint(target);
-            let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-            let remedy = tls_remedy(&why).map_or_else(String::new, |it| format!(": {it}"));
-            format!("the gateway {target} {what} ({why}{hint}){remedy}")
-        });
+        if let Some(mistake) = spoken.mistake(target) {
+            let mistake = Error::new(ErrorKind::Unavailable, mistake);
+            return CallError::Foreign(mistake.caused_by(cause));
+        }
+        let why = escaped(&root_of(&*cause).to_string());
+        let message = match (tls_remedy(&why), spoken.closes(target)) {
+            (Some(remedy), _) => format!("the gateway {target} {what} ({why}): {remedy}"),
+            (None, Some(closes)) => closes,
+            (None, None) => format!("the gateway {target} {what} ({why})"),
+        };
         error(Error::new(ErrorKind::Unavailable, message).caused_by(cause))
     }
 
@@ -193,14 +206,28 @@ impl Asked<'_> {
     }
 
     fn refused(&self, refusal: &Refusal) -> CallError {
-        let Self { target, .. } = self;
+        let Self { target, method, .. } = self;
         let (code, text) = (refusal.code, escaped(&refusal.text));
-        let kind = classify(code, &refusal.text);
+        let kind = match lacks_a_method(refusal) {
+            true => ErrorKind::InvalidRequest,
+            false => classify(code, &refusal.text),
+        };
         let message = match code {
             Code::Unimplemented if refusal.is_of_http => no_grpc(target, &text),
-            Code::Unimplemented => format!(
-                "{target} speaks gRPC, but is not a gwag control plane ({text:?}): check the \
-                 address and its port"
+            Code::Unimplemented if lacks_a_method(refusal) => {
+                format!("the gateway {target} does not know {method} ({text}): update the gateway")
+            }
+            Code::Unimplemented => {
+                let why = match text.is_empty() {
+                    true => "it is another gRPC server".to_owned(),
+                    false => format!("it is another gRPC server ({text})"),
+                };
+                no_control_plane(target, &why)
+            }
+            _ if refusal.is_of_http && kind == ErrorKind::Unauthorized => format!(
+                "something at {target} refuses the call ({text}), and it is not a gateway, which \
+                 would answer in gRPC: {}, or the address",
+                remedy(kind)
             ),
             _ if refusal.is_of_http => format!(
                 "{target} does not answer gRPC calls at the moment ({text}): check the address, \
@@ -225,7 +252,7 @@ impl Asked<'_> {
             ),
         };
         let error = Error::new(kind, message).caused_by(Status::new(code, text));
-        match may_be_of_a_proxy(code, kind) {
+        match may_be_of_a_proxy(refusal, kind) {
             true => CallError::Misrouted(error),
             false => CallError::Refused(error),
         }
@@ -306,6 +333,14 @@ mod tests {
         assert!(!classify(Code::Unknown, text).is_transient());
     }
 
+    fn refusal(code: Code, text: &str) -> Refusal {
+        Refusal {
+            code,
+            text: text.to_owned(),
+            is_of_http: false,
+        }
+    }
+
     #[test]
     fn a_size_limit_is_distinguished_from_a_busy_proxy() {
         for (code, text) in [
@@ -320,10 +355,21 @@ mod tests {
         ] {
             let kind = classify(code, text);
             assert_eq!(kind, ErrorKind::TooLarge, "{text}");
-            assert!(!may_be_of_a_proxy(code, kind));
+            assert!(!may_be_of_a_proxy(&refusal(code, text), kind));
         }
-        let kind = classify(Code::ResourceExhausted, "too many requests");
+        let (code, text) = (Code::ResourceExhausted, "too many requests");
+        let kind = classify(code, text);
         assert_eq!(kind, ErrorKind::Unavailable);
-        assert!(may_be_of_a_proxy(Code::ResourceExhausted, kind));
+        assert!(may_be_of_a_proxy(&refusal(code, text), kind));
+    }
+
+    /// grpc-go's texts.
+    #[test]
+    fn an_old_gateway_is_distinguished_from_another_server() {
+        let old = "unknown method Undeprecate for service gateway.controlplane.v1.ControlPlane";
+        assert!(lacks_a_method(&refusal(Code::Unimplemented, old)));
+        let other = "unknown service gateway.controlplane.v1.ControlPlane";
+        assert!(!lacks_a_method(&refusal(Code::Unimplemented, other)));
+        assert!(!lacks_a_method(&refusal(Code::Unimplemented, "")));
     }
 }

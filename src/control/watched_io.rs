@@ -36,6 +36,8 @@ pub(super) struct WatchedIo {
     /// For the guess of the peer's protocol.
     first: Arc<FirstBytes>,
     heard: usize,
+    /// A write has failed.
+    is_closed: bool,
     unwanted: u64,
     /// When `unwanted` was last updated.
     reckoned: Instant,
@@ -60,10 +62,27 @@ impl WatchedIo {
             taken,
             first,
             heard: 0,
+            is_closed: false,
             unwanted: 0,
             reckoned: Instant::now(),
             at_once: 0,
             pause: None,
+        }
+    }
+
+    /// A peer that closes may have said something before, which a failed write must not hide: it
+    /// counts as done, and the read that follows returns what was said, and then the end.
+    fn written(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Err(_)) => {
+                self.is_closed = true;
+                Poll::Ready(Ok(length))
+            }
+            written => written,
         }
     }
 
@@ -128,7 +147,11 @@ impl AsyncWrite for WatchedIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        if self.is_closed {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.written(written, buf.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -148,6 +171,11 @@ impl AsyncWrite for WatchedIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let length = bufs.iter().map(|it| it.len()).sum();
+        if self.is_closed {
+            return Poll::Ready(Ok(length));
+        }
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.written(written, length)
     }
 }

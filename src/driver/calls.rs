@@ -314,7 +314,8 @@ impl Calls {
                 Err(CallError::NotSent(error)) => (Answer::NotSent, Some(error)),
                 Err(CallError::Broken(error)) => (Answer::Broken, Some(error)),
                 Err(CallError::Refused(error)) => (Answer::Refused(error.kind()), Some(error)),
-                Err(CallError::Misrouted(error)) => (Answer::Misrouted(error.kind()), Some(error)),
+                Err(CallError::Misrouted(error)) => (Answer::Misrouted, Some(error)),
+                Err(CallError::Foreign(error)) => (Answer::Foreign, Some(error)),
             };
             Reply {
                 call,

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::life::Life;
 use crate::drain::Open;
+use crate::error::Error;
 use crate::lease::Ending;
 use crate::lease::Hold;
 use crate::status::{HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport};
@@ -22,6 +23,8 @@ pub(crate) struct Leaving {
     arrived: u32,
     held: bool,
     open: Open,
+    /// Why the service was not registered when leaving began, if it is known.
+    why: Option<Arc<Error>>,
     pub(crate) ghosts: Option<u32>,
 }
 
@@ -39,6 +42,7 @@ impl Leaving {
             arrived: in_flight.arrived(),
             held: false,
             open: Open::default(),
+            why: life.board.reason(),
             ghosts: None,
         }
     }
@@ -98,6 +102,9 @@ impl Leaving {
         let drained = self.drained.unwrap_or(now);
         let in_flight = &life.drain.in_flight;
         let mut report = LeaveReport::nothing(self.reason, outcome, self.in_flight);
+        if outcome == LeaveOutcome::NothingRegistered {
+            report.failure.clone_from(&self.why);
+        }
         report.counted = life.drain.counts();
         report.late = in_flight.arrived_since(self.arrived);
         let open = match self.drained {

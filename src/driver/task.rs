@@ -321,7 +321,7 @@ impl Worker {
         let which = reply.call.which;
         match which {
             // What is unreachable for the service is unreachable for the hold, too.
-            _ if reply.answer == Answer::NotSent => {
+            _ if matches!(reply.answer, Answer::NotSent | Answer::Foreign) => {
                 self.failure.clone_from(&reply.failure);
                 self.hold_failure.clone_from(&reply.failure);
             }

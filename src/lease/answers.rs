@@ -43,11 +43,18 @@ impl Machine {
             return;
         };
         let which = flight.call.which;
-        let arrived = !matches!(answer, Answer::NotSent | Answer::Broken);
-        if arrived {
+        let arrived = !matches!(answer, Answer::NotSent | Answer::Broken | Answer::Foreign);
+        if arrived && answer != Answer::Misrouted {
             self.unreached = 0;
         }
-        let is_dead = answer == Answer::NotSent && self.gateways > 1 || flight.given_up;
+        let several = self.gateways > 1;
+        let is_elsewhere = match answer {
+            Answer::NotSent | Answer::Foreign => several || flight.given_up,
+            Answer::Broken => flight.given_up,
+            // The first such answer may be a proxy's in the middle of a rollout.
+            Answer::Misrouted => several && self.lease(which).misroutes > 0,
+            _ => false,
+        };
         match (flight.call.verb, answer) {
             (Verb::Register { .. }, Answer::Registered { id, ttl, node }) => {
                 let entry = self.granted(which, id, ttl, node);
@@ -87,7 +94,7 @@ impl Machine {
                 self.former.set_due(now);
                 self.tell(LeaseKind::Service, Note::Displaced, actions);
             }
-            (verb, answer @ (Answer::NotSent | Answer::Broken)) if is_dead && self.serves() => {
+            (verb, answer) if is_elsewhere && self.serves() => {
                 let is_register = matches!(verb, Verb::Register { .. });
                 self.lease_mut(which).is_in_doubt |= is_register && leaves_doubt(&answer);
                 self.fail_over(now, actions);
@@ -275,14 +282,8 @@ impl Machine {
                 (self.pace.refusal(refusals), Note::Refused(*kind))
             }
             // A proxy may say so in the middle of a rollout.
-            Answer::Misrouted(_) if misroutes == 0 => (self.pace.moment(), Note::Unreachable),
-            Answer::Misrouted(kind) => {
-                let note = match kind.is_transient() {
-                    true => Note::Unreachable,
-                    false => Note::Refused(*kind),
-                };
-                (self.pace.refusal(misroutes - 1), note)
-            }
+            Answer::Misrouted if misroutes == 0 => (self.pace.moment(), Note::Unreachable),
+            Answer::Misrouted => (self.pace.refusal(misroutes - 1), Note::Unreachable),
             _ => (self.pace.backoff(failures), Note::Unreachable),
         };
         let lease = self.lease_mut(which);
@@ -292,7 +293,7 @@ impl Machine {
                 Answer::Refused(kind) if !kind.is_transient() => {
                     lease.refusals = refusals.saturating_add(1);
                 }
-                Answer::Misrouted(_) => lease.misroutes = misroutes.saturating_add(1),
+                Answer::Misrouted => lease.misroutes = misroutes.saturating_add(1),
                 _ => {}
             }
         }
@@ -305,7 +306,7 @@ impl Machine {
             _ => delay,
         };
         lease.set_due(now + delay);
-        if *answer == Answer::NotSent {
+        if matches!(answer, Answer::NotSent | Answer::Foreign) {
             // One attempt counts, and is reported, for all; only Deregister has counted retries.
             if self.serves() {
                 for which in LeaseKind::ALL {
@@ -331,6 +332,14 @@ impl Machine {
             return;
         };
         if flight.doubt_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let patient_until = flight.since + flight.patience;
+        if patient_until > now {
+            flight.doubt_at = Some(patient_until);
+            if serves {
+                actions.push(Action::Tell(Note::Waiting));
+            }
             return;
         }
         if !flight.slow {

@@ -26,7 +26,8 @@ pub(crate) use entry::{Ending, Entry};
 pub use vocabulary::Hold;
 pub(crate) use vocabulary::{Action, Answer, Call, Input, LeaseKind, Note, Verb};
 
-/// A heartbeat that takes longer is reported as slow, without further consequences.
+/// A heartbeat that takes longer is reported as slow, without further consequences; a Register as
+/// awaited.
 const SLOW_BEAT: Duration = Duration::from_secs(3);
 /// The life of a registration as a pure function.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub(crate) struct Machine {
 struct Flight {
     call: Call,
     since: Instant,
+    /// How long the answer may take.
+    patience: Duration,
     /// When to doubt the connection next; `None` while waiting for a probe.
     doubt_at: Option<Instant>,
     slow: bool,
@@ -357,7 +360,8 @@ impl Machine {
         self.flight = Some(Flight {
             call: call.clone(),
             since: now,
-            doubt_at: Some(now + patience),
+            patience,
+            doubt_at: Some(now + patience.min(SLOW_BEAT)),
             slow: false,
             given_up: false,
             connection_ended: false,

@@ -129,8 +129,10 @@ pub(crate) enum Answer {
     Broken,
     /// The gateway refused.
     Refused(ErrorKind),
-    /// The same, but possibly from a proxy whose routes are not there yet.
-    Misrouted(ErrorKind),
+    /// The answer is not a gateway's: another server's, or a proxy's whose routes are not there yet.
+    Misrouted,
+    /// The peer speaks another protocol, so it has carried nothing out.
+    Foreign,
 }
 
 /// What is reported to the user about the service's lease.
@@ -144,6 +146,8 @@ pub(crate) enum Note {
     Forgotten,
     /// The gateway cannot be reached, or could not carry the call out; retried soon.
     Unreachable,
+    /// The gateway has not answered a Register for some time, which it may take.
+    Waiting,
     /// The gateway has not answered in the usual time.
     Slow,
     /// The gateway refused the content; retried slowly.

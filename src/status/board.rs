@@ -76,6 +76,11 @@ impl Board {
         self.status.borrow().state()
     }
 
+    /// Why the state is what it is.
+    pub(crate) fn reason(&self) -> Option<Arc<Error>> {
+        self.status.borrow().reason.clone()
+    }
+
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
@@ -138,8 +143,8 @@ impl Board {
         self.meter.state(state);
         let said = self.note_said(&text, false);
         let is_news = match state {
-            // The first line names the gateway.
-            State::Registering => was == State::Idle,
+            // The first line names the gateway; the next one says why it takes long.
+            State::Registering => was == State::Idle || next.reason().is_some(),
             State::Left => false,
             // The line about the entry already says this.
             State::Registered => !said.registered,

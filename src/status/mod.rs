@@ -91,8 +91,8 @@ pub enum State {
     /// schema of another one. The service is registered again, so that it is routed as soon as
     /// possible.
     Blocked,
-    /// The gateway cannot be reached or does not answer; retried until it does. The server keeps
-    /// serving.
+    /// No gateway answers at the address: nobody does, not in time, or something else; retried until
+    /// one does. The server keeps serving.
     Unreachable,
     /// Nothing is registered, because the gateway refused the content, or another schema had the
     /// name first; retried slowly, or once the name is free. The server keeps serving.
@@ -209,7 +209,9 @@ impl fmt::Display for Status {
         write!(f, ": {reason}")?;
         match (self.state, reason.kind()) {
             // The reason itself cannot say so: the last attempt while leaving is not repeated.
-            (State::Unreachable, ErrorKind::Unavailable) => f.write_str("; retrying"),
+            (State::Unreachable, ErrorKind::Unavailable | ErrorKind::Unauthorized) => {
+                f.write_str("; retrying")
+            }
             _ => Ok(()),
         }
     }

@@ -212,7 +212,7 @@ impl LeaveReport {
         self.cleanness() == Cleanness::Clean
     }
 
-    /// Why the deregistration failed.
+    /// Why the deregistration failed, or why nothing was registered.
     #[must_use]
     pub fn failure(&self) -> Option<&Error> {
         self.failure.as_deref()
@@ -427,6 +427,7 @@ impl fmt::Display for LeaveReport {
         }
         write!(f, "; drained in {:.0?}", self.drain)?;
         match (&self.failure, &self.hold_failure) {
+            (Some(why), _) if nothing => write!(f, "\nnot registered because {why}"),
             (Some(why), _) => write!(f, "\nnot deregistered because {why}"),
             (None, Some(why)) => write!(f, "\nno hold because {why}"),
             (None, None) => Ok(()),

@@ -120,11 +120,11 @@ async fn another_grpc_server_is_not_taken_for_a_gateway() {
     let greeter = Routes::new(GreeterServer::new(TestGreeter::default()));
     let app = greeter.into_axum_router();
     let impostor = Impostor::new(move |stream| serve(app.clone(), stream)).await;
-    assert_no_gateway(impostor, State::Refused, Some(ErrorKind::InvalidRequest)).await;
+    assert_no_gateway(impostor, State::Unreachable, Some(ErrorKind::Unavailable)).await;
 }
 
 #[tokio::test]
 async fn a_web_server_that_speaks_http_2_is_not_taken_for_a_gateway() {
     let impostor = Impostor::new(|stream| serve(pets_app(), stream)).await;
-    assert_no_gateway(impostor, State::Refused, Some(ErrorKind::InvalidRequest)).await;
+    assert_no_gateway(impostor, State::Unreachable, Some(ErrorKind::Unavailable)).await;
 }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
+
+use crate::support::servers::bind;
 use crate::support::{
     PROMPTLY, assert_orderly, gateway, greet, greeter_service, listed, registered, tonic_greeter,
     until_state, within,
@@ -41,6 +44,33 @@ async fn one_that_is_down_at_the_start_is_passed_over_at_once() {
     assert!(start.elapsed() < PROMPTLY, "{:?}", start.elapsed());
     listed(&second, 1).await;
     assert!(server.stop().await.is_clean());
+}
+
+/// Another server, or a proxy without a route, in the place of the first gateway.
+#[tokio::test]
+async fn one_that_is_no_gateway_is_passed_over() {
+    let (listener, page) = bind("127.0.0.1:0").await;
+    tokio::spawn(axum::serve(listener, axum::Router::new()).into_future());
+    let (listener, closed) = bind("127.0.0.1:0").await;
+    drop(listener);
+    let (listener, nats) = bind("127.0.0.1:0").await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // Whoever hangs up meanwhile is done.
+            let _ = stream.write_all(b"INFO {}\r\n").await;
+        }
+    });
+    for others in [vec![page], vec![nats], vec![nats, closed, page]] {
+        let gateway = gateway().await;
+        let mut addresses: Vec<String> = others.iter().map(ToString::to_string).collect();
+        addresses.push(gateway.target());
+        let options = Options::new(addresses).seed(7).service(greeter_service());
+        let server = tonic_greeter(options).await;
+        registered(&server.registration).await;
+        listed(&gateway, 1).await;
+        let report = server.stop().await;
+        assert!(report.is_clean(), "{report}");
+    }
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ impl Worker {
                 .map(|which| self.machine.ending(which))
                 .iter()
                 .any(|ending| matches!(ending, Ending::Failed | Ending::Unanswered));
-        if !report.is_clean() {
+        if !report.is_clean() && self.failure.is_some() {
             report.failure.clone_from(&self.failure);
         }
         if matches!(report.hold(), HoldOutcome::Missing | HoldOutcome::Unknown) {

@@ -72,19 +72,32 @@ impl Worker {
                 let told = failure.or_else(|| self.hold_failure.clone());
                 self.life.board.set_status(State::Displaced, told);
             }
+            Note::Waiting => {
+                // What is known already says more.
+                if self.life.board.state() == State::Registering {
+                    let slow = Some(Arc::new(self.slow()));
+                    self.life.board.set_status(State::Registering, slow);
+                }
+            }
             Note::Slow => {
-                let slow = Error::new(
-                    ErrorKind::TimedOut,
-                    format!(
-                        "the gateway {} is slow to answer; still waiting, and nothing is lost yet",
-                        self.calls.target(self.machine.gateway())
-                    ),
-                );
+                let slow = self.slow();
                 self.life
                     .board
                     .set_status(State::Unreachable, Some(Arc::new(slow)));
             }
         }
+    }
+
+    /// A call has not been answered for some time.
+    fn slow(&self) -> Error {
+        let gateway = self.calls.control(self.machine.gateway()).gateway();
+        let text = gateway.silence().unwrap_or_else(|| {
+            let target = gateway.target();
+            format!(
+                "the gateway {target} is slow to answer; still waiting, and nothing is lost yet"
+            )
+        });
+        Error::new(ErrorKind::TimedOut, text)
     }
 
     /// The gateway has the service: starts to read back what it made of it.

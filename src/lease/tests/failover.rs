@@ -25,6 +25,29 @@ fn a_gateway_that_cannot_be_reached_is_left_for_the_next_at_once() {
     assert_eq!(sim.call, Some(Call { which, verb }));
 }
 
+/// An answer that may be a proxy's in the middle of a rollout gets a second chance.
+#[test]
+fn a_peer_that_is_no_gateway_is_left_for_the_next() {
+    let mut sim = Sim::with_gateways(2, Hold::Off, 1);
+    sim.answer(Answer::Foreign);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    assert!(sim.call.is_some(), "at once");
+    sim.answer(Answer::Misrouted);
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    let wait = sim.wake_until_called();
+    assert!(wait <= Duration::from_secs(3), "{wait:?}");
+    sim.answer(Answer::Misrouted);
+    assert_eq!((sim.turns, sim.machine.gateway()), (2, 0));
+    // After a full round there is a pause, so that nothing spins.
+    for _ in 0..10 {
+        let wait = sim.wake_until_called();
+        let pauses = sim.machine.gateway() == 0;
+        assert_eq!(wait >= Duration::from_millis(250), pauses, "{wait:?}");
+        sim.answer(Answer::Foreign);
+    }
+    assert!(sim.notes.iter().all(|note| *note == Note::Unreachable));
+}
+
 #[test]
 fn the_first_gateway_has_the_service_before_the_other_one_loses_it() {
     let mut sim = Sim::with_gateways(2, Hold::Off, 1);

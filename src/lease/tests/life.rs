@@ -35,7 +35,7 @@ fn a_gateway_that_cannot_be_reached_is_polled_until_it_can() {
 /// Earlier failures of another kind do not count as refusals.
 #[test]
 fn a_first_no_has_its_own_pace_whatever_failed_before() {
-    let misrouted = Answer::Misrouted(ErrorKind::Unavailable);
+    let misrouted = Answer::Misrouted;
     let refused = Answer::Refused(ErrorKind::SchemaConflict);
     for (no, [least, most]) in [(misrouted, [0, 3_000]), (refused, [30_000, 45_000])] {
         let mut sim = Sim::new(1);
@@ -114,6 +114,33 @@ fn refused_content_is_offered_again_soon_when_the_connection_ends() {
         sim.wake_until_called();
     }
     assert!(sim.now - start > Duration::from_secs(20));
+}
+
+/// A Register that takes long is awaited; what follows comes after the time that it may take.
+#[test]
+fn a_slow_register_is_told_of_long_before_it_is_doubted() {
+    let mut sim = Sim::new(1);
+    sim.wake();
+    assert_eq!(sim.notes, [Note::Waiting]);
+    assert_eq!(sim.now - sim.start, Duration::from_secs(3));
+    assert!(!sim.probing);
+    sim.wake();
+    assert_eq!(sim.notes, [Note::Waiting, Note::Slow]);
+    assert_eq!(sim.now - sim.start, Duration::from_secs(15));
+    assert!(sim.probing);
+}
+
+/// Nothing is left of a Register that a peer of another protocol got, and it is retried soon.
+#[test]
+fn a_peer_of_another_protocol_has_carried_nothing_out() {
+    let mut sim = Sim::new(1);
+    for _ in 0..20 {
+        sim.answer(Answer::Foreign);
+        assert!(sim.wake_until_called() <= Duration::from_secs(5));
+    }
+    sim.answer(Answer::Foreign);
+    sim.leave();
+    assert_eq!(sim.machine.ending(LeaseKind::Service), Ending::NothingHeld);
 }
 
 #[test]

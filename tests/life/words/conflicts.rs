@@ -226,6 +226,7 @@ fn every_message_of_the_file_has_its_test() {
         include_str!("conflicts.rs"),
         include_str!("address.rs"),
         include_str!("logged.rs"),
+        include_str!("peers.rs"),
         include_str!("reports.rs"),
     ]
     .concat();

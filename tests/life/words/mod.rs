@@ -3,6 +3,7 @@
 mod address;
 mod conflicts;
 pub(crate) mod logged;
+mod peers;
 mod reports;
 
 use std::net::SocketAddr;
