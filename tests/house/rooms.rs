@@ -54,32 +54,34 @@ const SCHEMA: &Arrows = &[
     ("redact", &[]),
     ("name", &[]),
     ("quote", &[]),
-    ("release", &[]),
-    ("limits", &[]),
+    ("gateway", &[]),
     ("sorted", &[]),
     ("version", &[]),
     ("json", &["location", "sorted"]),
     ("finding", &["redact"]),
-    ("proto", &["finding", "limits", "location", "name", "quote"]),
+    (
+        "proto",
+        &["finding", "gateway", "location", "name", "quote"],
+    ),
     ("openapi", &["finding", "json", "location", "name"]),
     ("hash", &["proto"]),
     (
         "graphql",
         &[
-            "json", "location", "name", "openapi", "proto", "quote", "release", "sorted", "version",
+            "json", "location", "name", "openapi", "proto", "quote", "gateway", "sorted", "version",
         ],
     ),
     (
         "renderable",
         &[
-            "finding", "graphql", "json", "location", "name", "openapi", "proto", "release",
+            "finding", "graphql", "json", "location", "name", "openapi", "proto", "gateway",
             "version",
         ],
     ),
     (
         "calls",
         &[
-            "finding", "graphql", "json", "location", "openapi", "proto", "release",
+            "finding", "graphql", "json", "location", "openapi", "proto", "gateway",
         ],
     ),
     (
@@ -104,7 +106,7 @@ const SCHEMA: &Arrows = &[
             "name",
             "openapi",
             "proto",
-            "release",
+            "gateway",
             "renderable",
         ],
     ),
@@ -112,13 +114,13 @@ const SCHEMA: &Arrows = &[
         "service",
         &[
             "calls", "checks", "finding", "graphql", "hash", "redact", "name", "openapi", "proto",
-            "release", "repair", "limits", "version",
+            "gateway", "repair", "version",
         ],
     ),
     (
         "diff",
         &[
-            "finding", "graphql", "json", "location", "openapi", "proto", "release", "service",
+            "finding", "graphql", "json", "location", "openapi", "proto", "gateway", "service",
             "sorted",
         ],
     ),
@@ -216,6 +218,8 @@ fn calls_go_down_only() {
 fn calls_in_the_schema_crate_go_down_only() {
     let mut rooms = rooms(&root().join("crates/schema/src"));
     rooms.remove("lib");
+    // Only in tests.
+    rooms.remove("recorded");
     let listed: BTreeSet<&str> = SCHEMA.iter().map(|it| it.0).collect();
     let all: BTreeSet<&str> = rooms.keys().map(String::as_str).collect();
     assert_eq!(listed, all);

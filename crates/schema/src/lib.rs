@@ -27,6 +27,8 @@ mod checks;
 pub mod diff;
 #[doc(hidden)]
 pub mod finding;
+#[doc(hidden)]
+pub mod gateway;
 #[cfg(feature = "preflight")]
 pub mod graphql;
 #[cfg_attr(not(feature = "preflight"), allow(dead_code))]
@@ -47,9 +49,10 @@ pub mod proto;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod quote;
+#[cfg(all(test, feature = "preflight"))]
+mod recorded;
 #[doc(hidden)]
 pub mod redact;
-mod release;
 #[cfg(feature = "preflight")]
 #[doc(hidden)]
 pub mod renderable;
@@ -57,8 +60,6 @@ pub mod renderable;
 mod repair;
 #[doc = include_str!("finding/rules.md")]
 pub mod rules {}
-#[doc(hidden)]
-pub mod limits;
 #[doc(hidden)]
 pub mod service;
 #[cfg(feature = "preflight")]
@@ -68,8 +69,8 @@ pub mod sorted;
 pub mod version;
 
 pub use finding::{CheckError, Finding, Findings, Rule, Severity, UnknownRule};
+pub use gateway::GatewayRelease;
 pub use hash::SchemaHash;
-pub use release::GatewayRelease;
 #[cfg(feature = "preflight")]
 pub use service::graphql_schema;
 pub use service::{

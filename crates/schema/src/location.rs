@@ -1,4 +1,4 @@
-//! Where something is in the source of a schema. `checks/proto.rs` and `openapi/locate.rs` find its
+//! Where something is in the source of a schema. `proto/locate.rs` and `openapi/locate.rs` find its
 //! line, and `finding/excerpt.rs` shows it.
 
 use std::borrow::Cow;

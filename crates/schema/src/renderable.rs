@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::finding::Finding;
 use crate::finding::Rule;
+use crate::gateway::GatewayRelease;
 use crate::graphql::{
     Failure, FailureKind, Flaw, FlawKind, Introspection, Schema, Selection, Source, Sources,
 };
@@ -16,7 +17,6 @@ use crate::location::{Location, Pointer, unescaped};
 use crate::name::{is_name, suggest};
 use crate::openapi::Document;
 use crate::proto::Compiled;
-use crate::release::GatewayRelease;
 use crate::version::Version;
 
 /// One defect of the GraphQL schema generated from a source.
@@ -429,20 +429,11 @@ mod tests {
     use super::*;
     use crate::openapi;
     use crate::proto::compile;
-
-    #[derive(serde::Deserialize)]
-    struct Case {
-        id: String,
-        kind: String,
-        source: String,
-        served: bool,
-        blocks_others: bool,
-    }
+    use crate::recorded::render_cases;
 
     #[test]
     fn exactly_what_is_not_served_is_found() {
-        let cases: Vec<Case> =
-            serde_json::from_str(include_str!("../tests/data/render-cases.json")).unwrap();
+        let cases = render_cases();
         let (mut wrong, mut text_broken) = (Vec::new(), Vec::new());
         for case in &cases {
             let source = case.source.as_bytes();

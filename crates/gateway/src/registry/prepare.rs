@@ -10,7 +10,7 @@ use super::introspect::introspect;
 use crate::builder::Tier;
 use crate::freeze::Gate;
 use tower_gwag::control::proto::{RegisterRequest, ServiceBinding};
-use tower_gwag_schema::limits::stored_bytes;
+use tower_gwag_schema::gateway::stored_bytes;
 use tower_gwag_schema::version::{Version, VersionFault};
 use tower_gwag_schema::{hash, name, openapi, proto};
 

@@ -7,6 +7,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 
 use super::feature::Feature;
 use super::{Operation, Subject, graphql_addresses, reach};
+use crate::gateway::GatewayRelease;
 use crate::graphql::{
     self, Destination, FieldSource, GrpcMethod, OperationKind, Schema, Target, TypeId, TypeKind,
     grpc_methods,
@@ -14,7 +15,6 @@ use crate::graphql::{
 use crate::location::{Location, step};
 use crate::openapi::keywords::{followed, is_data, is_map, path_item};
 use crate::openapi::{Document, keywords};
-use crate::release::GatewayRelease;
 
 /// The methods that gateways serve.
 const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];

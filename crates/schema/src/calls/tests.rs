@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::finding::{Finding, Rule, Severity};
-use crate::release::GatewayRelease;
+use crate::gateway::GatewayRelease;
 use crate::service::{Service, check, check_for};
 
 fn proto(messages: &str, methods: &str) -> Service {

@@ -4,9 +4,9 @@ use crate::calls;
 use crate::finding::Finding;
 use crate::finding::Rule;
 use crate::finding::excerpt::Lines;
+use crate::gateway::GatewayRelease;
 use crate::graphql::Introspection;
 use crate::location::Location;
-use crate::release::GatewayRelease;
 use crate::renderable::{self, Effect, Unrenderable};
 
 /// The file name of the schema in findings.

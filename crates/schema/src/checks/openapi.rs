@@ -8,13 +8,13 @@ use crate::calls;
 use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
 use crate::finding::{Finding, Severity};
+use crate::gateway::GatewayRelease;
 use crate::location::Location;
 use crate::openapi::keywords;
 use crate::openapi::locate::excerpts;
 use crate::openapi::validate;
 use crate::openapi::{Document, Fault};
-use crate::release::GatewayRelease;
-use crate::renderable::{self, Effect, Unrenderable};
+use crate::renderable::{self, Effect, Judged, Unrenderable};
 
 /// The file name of the document in findings.
 const FILE: &str = "openapi";
@@ -41,39 +41,10 @@ pub(crate) fn check(
     let (found, has_operations, document) = match document {
         Err(fault) => (vec![of_fault(&fault)], false, None),
         Ok(document) => {
-            let mut few = Few::default();
-            for fault in document.lost() {
-                few.add(fault.rule, Severity::Error, || of_repeated(fault));
-            }
-            let faults = document.faults();
-            let faults: Vec<_> = faults
-                .unreadable
-                .into_iter()
-                .chain(faults.invalid)
-                .collect();
-            for fault in &faults {
-                let severity = match fault.rule {
-                    Rule::OpenApiUnverified => Severity::Warning,
-                    _ => Severity::Error,
-                };
-                few.add(fault.rule, severity, || of_fault(fault));
-            }
             let judged = renderable::judge_openapi(namespace, version, document.as_json(), release);
-            // A component whose name is refused for this reason is reported once.
-            let told = document.lost().iter().chain(&faults);
-            let told: HashSet<_> = told.map(|it| (it.rule, &it.location)).collect();
-            for it in &judged.found {
-                if !told.contains(&(it.rule, &it.location)) {
-                    let severity = match it.effect {
-                        Effect::Loses => Severity::Warning,
-                        Effect::Blocks | Effect::BreaksText => Severity::Error,
-                    };
-                    few.add(it.rule, severity, || explain(it, version, &document));
-                }
-            }
             let Few {
                 mut found, more, ..
-            } = few;
+            } = of_document(&document, &judged, version);
             if !judged.has_operations && found.is_empty() {
                 found.push(no_operations());
             }
@@ -98,10 +69,52 @@ pub(crate) fn check(
             (found, judged.has_operations, Some(document))
         }
     };
-    // Further findings are only counted.
+    Checked {
+        found: placed(found, &String::from_utf8_lossy(given)),
+        has_operations,
+        document,
+    }
+}
+
+/// The faults of a document, and of the schema made of it.
+fn of_document(document: &Document, judged: &Judged, version: &str) -> Few {
+    let mut few = Few::default();
+    for fault in document.lost() {
+        few.add(fault.rule, Severity::Error, || of_repeated(fault));
+    }
+    let faults = document.faults();
+    let faults: Vec<_> = faults
+        .unreadable
+        .into_iter()
+        .chain(faults.invalid)
+        .collect();
+    for fault in &faults {
+        let severity = match fault.rule {
+            Rule::OpenApiUnverified => Severity::Warning,
+            _ => Severity::Error,
+        };
+        few.add(fault.rule, severity, || of_fault(fault));
+    }
+    // A component whose name is refused for this reason is reported once.
+    let told = document.lost().iter().chain(&faults);
+    let told: HashSet<_> = told.map(|it| (it.rule, &it.location)).collect();
+    for it in &judged.found {
+        if !told.contains(&(it.rule, &it.location)) {
+            let severity = match it.effect {
+                Effect::Loses => Severity::Warning,
+                Effect::Blocks | Effect::BreaksText => Severity::Error,
+            };
+            few.add(it.rule, severity, || explain(it, version, document));
+        }
+    }
+    few
+}
+
+/// Gives the findings their places in the text; those beyond the first are only counted.
+fn placed(found: Vec<(Finding, Location)>, text: &str) -> Vec<Finding> {
     let locations = found.iter().take(MOST_FINDINGS);
     let locations: Vec<_> = locations.map(|(_, location)| location.clone()).collect();
-    let excerpts = excerpts(&String::from_utf8_lossy(given), &locations);
+    let excerpts = excerpts(text, &locations);
     let excerpts = excerpts.into_iter().chain(std::iter::repeat(None));
     let placed = found
         .into_iter()
@@ -118,11 +131,7 @@ pub(crate) fn check(
                 _ => finding,
             }
         });
-    Checked {
-        found: placed.collect(),
-        has_operations,
-        document,
-    }
+    placed.collect()
 }
 
 /// Findings, of which only the first few of each rule get a text: there may be one for each

@@ -1,17 +1,14 @@
 //! Checks a proto source before it is sent.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use prost_reflect::Kind;
 
 use crate::calls;
 use crate::finding::Finding;
 use crate::finding::Rule;
-use crate::finding::excerpt::Lines;
+use crate::gateway::GatewayRelease;
 use crate::location::Location;
+use crate::proto::locate::Excerpts;
 use crate::proto::{CompileFault, Compiled, path_of};
-use crate::release::GatewayRelease;
 use crate::renderable::{self, Effect, Judged, Unrenderable};
 
 /// Further findings about one source are dropped.
@@ -71,16 +68,16 @@ fn of_compiled(
     judged: &Judged,
     shown: &dyn Fn(&str) -> String,
 ) -> Vec<Finding> {
-    let mut sources = Shown {
-        compiled,
-        shown,
-        lines: HashMap::new(),
+    let mut excerpts = Excerpts::new(compiled);
+    let mut located = |finding: Finding, location: &Location| match location {
+        Location::Proto(file, path) => finding.at(shown(file), excerpts.of(file, path)),
+        _ => finding,
     };
     let mut found: Vec<Finding> = judged
         .found
         .iter()
         .take(MOST_FINDINGS)
-        .map(|it| sources.at(explain(it, version, compiled), &it.location))
+        .map(|it| located(explain(it, version, compiled), &it.location))
         .collect();
     let streaming = compiled.streaming_methods().take(MOST_FINDINGS);
     for (method, location) in streaming {
@@ -91,11 +88,11 @@ fn of_compiled(
         let help = "callers can only call it directly; for calls through the gateway, add a unary \
                     or server-streaming method";
         let finding = Finding::warning(Rule::ProtoStreaming, message).help(help);
-        found.push(sources.at(finding, &location));
+        found.push(located(finding, &location));
     }
     let of_calls = calls::findings(&calls::of_proto(compiled, &judged.schema));
     for (finding, location) in of_calls.into_iter().take(MOST_FINDINGS) {
-        found.push(sources.at(finding, &location));
+        found.push(located(finding, &location));
     }
     found
 }
@@ -177,31 +174,6 @@ fn instead_of_map(compiled: &Compiled, name: &str) -> Option<String> {
         key.kind(),
         value.kind()
     ))
-}
-
-/// Shows declarations in the sources.
-struct Shown<'a> {
-    compiled: &'a Compiled,
-    /// The user's name of a file.
-    shown: &'a dyn Fn(&str) -> String,
-    lines: HashMap<Arc<str>, Lines<'a>>,
-}
-
-impl Shown<'_> {
-    fn at(&mut self, finding: Finding, location: &Location) -> Finding {
-        let Location::Proto(file, path) = location else {
-            return finding;
-        };
-        let span = self.compiled.span_of(file, path);
-        if !self.lines.contains_key(file)
-            && let Some(text) = self.compiled.source_of(file)
-        {
-            self.lines.insert(Arc::clone(file), Lines::of(text));
-        }
-        let lines = self.lines.get(file);
-        let excerpt = span.and_then(|(line, from, to)| Some(lines?.at_line(line, from, to)));
-        finding.at((self.shown)(file), excerpt)
-    }
 }
 
 #[cfg(test)]

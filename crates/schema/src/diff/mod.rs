@@ -11,9 +11,10 @@ use std::fmt;
 
 use crate::finding::CheckError;
 use crate::finding::Findings;
+use crate::gateway::GatewayRelease;
 use crate::location::Location;
 use crate::openapi::locate::excerpts;
-use crate::release::GatewayRelease;
+use crate::proto::locate;
 use crate::service::evidence::Parsed;
 use crate::service::{Checks, Purpose, Resolved, Service, resolve};
 
@@ -229,9 +230,9 @@ impl<'a> Texts<'a> {
             .map(|(_, it)| *it);
         for it in candidates {
             let found = match (location, it.evidence.parsed()) {
-                (Location::Proto(file, path), Some(Parsed::Proto(compiled))) => compiled
-                    .span_of(file, path)
-                    .map(|(line, _, _)| (file.to_string(), Some(line + 1))),
+                (Location::Proto(file, path), Some(Parsed::Proto(compiled))) => {
+                    locate::line_of(compiled, file, path).map(|line| (file.to_string(), Some(line)))
+                }
                 (Location::OpenApi(pointer), Some(Parsed::OpenApi(document))) => {
                     let pointer = pointer.to_string();
                     document.as_json().pointer(&pointer).map(|_| {

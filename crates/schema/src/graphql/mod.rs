@@ -22,10 +22,10 @@ mod upstream;
 
 use std::collections::BTreeMap;
 
+use crate::gateway::GatewayRelease;
 use crate::json::Value;
 use crate::name::reserved_character;
 use crate::proto::Compiled;
-use crate::release::GatewayRelease;
 use crate::version::{Version, VersionFault};
 
 pub use crate::location::{Location, Pointer};

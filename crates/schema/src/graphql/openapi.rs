@@ -11,11 +11,11 @@ use super::ir::{
 };
 use super::model::{Destination, OperationKind, Target};
 use super::names::{field_name, path_part, word_characters};
+use crate::gateway::GatewayRelease;
 use crate::location::{Location, Pointer, unescaped};
 use crate::name::is_name;
 use crate::openapi::keywords;
 use crate::openapi::keywords::{followed, path_item};
-use crate::release::GatewayRelease;
 use crate::version::Version;
 
 /// The methods that become operations, in the order in which their types are generated.

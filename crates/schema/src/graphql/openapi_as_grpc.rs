@@ -15,9 +15,9 @@ use super::ir::{Argument, Declared, DeclaredKind, Entry, Operation, Ref, Scalar,
 use super::model::Target;
 use super::names::capitalized;
 use super::openapi;
+use crate::gateway::GatewayRelease;
 use crate::name::is_name;
 use crate::openapi::keywords;
-use crate::release::GatewayRelease;
 use crate::version::Version;
 
 /// A gRPC method that gateways generate for an operation.

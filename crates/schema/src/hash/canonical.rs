@@ -192,38 +192,18 @@ fn note_empty_options(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::proto::compile;
-
-    #[derive(serde::Deserialize)]
-    struct Vector {
-        name: String,
-        namespace: String,
-        proto_source: String,
-        proto_imports: HashMap<String, String>,
-        hash_hex: String,
-    }
-
-    /// Recorded from a gateway, and from its compiler (protocompile 0.14.1) for comments and white space
-    /// in every place.
-    const VECTORS: [&str; 3] = [
-        include_str!("../../tests/data/hash-vectors.json"),
-        include_str!("../../tests/data/hash-vectors-compiler.json"),
-        include_str!("../../tests/data/hash-vectors-options.json"),
-    ];
+    use crate::recorded::{hash_vectors, hash_vectors_with_options};
 
     #[test]
     fn every_vector_is_exact_or_unsure() {
-        let vectors = VECTORS.map(|text| serde_json::from_str::<Vec<Vector>>(text).unwrap());
         let (mut exact, mut wrong) = (0, Vec::new());
-        for vector in vectors.into_iter().flatten() {
-            let imports = vector
-                .proto_imports
-                .iter()
-                .map(|(name, text)| (name.clone(), text.clone().into_bytes()))
-                .collect();
+        for vector in hash_vectors()
+            .into_iter()
+            .chain(hash_vectors_with_options())
+        {
+            let imports = vector.imports();
             let hash = match compile(&vector.namespace, vector.proto_source.as_bytes(), &imports) {
                 Ok(compiled) => of_proto(&compiled),
                 // Editions cannot be compiled here: no hash is not a wrong hash.

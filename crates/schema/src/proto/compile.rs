@@ -287,17 +287,8 @@ impl Compiled {
             })
     }
 
-    /// The line of a declaration, and the bytes in it where the declaration starts and ends; all from 0.
-    pub(crate) fn span_of(&self, file: &str, path: &[i32]) -> Option<(usize, usize, usize)> {
-        let file = self.pool.get_file_by_name(file)?;
-        let info = file.file_descriptor_proto().source_code_info.as_ref()?;
-        let location = info.location.iter().find(|it| it.path == path)?;
-        let at = |index: usize| usize::try_from(*location.span.get(index)?).ok();
-        match location.span.len() {
-            3 => Some((at(0)?, at(1)?, at(2)?)),
-            // Up to the end of the first line.
-            _ => Some((at(0)?, at(1)?, usize::MAX)),
-        }
+    pub(super) fn file(&self, name: &str) -> Option<FileDescriptor> {
+        self.pool.get_file_by_name(name)
     }
 
     /// Whether it is a proto2 enum, which has only its named values.

@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, FileDescriptor};
 
 use crate::finding::Finding;
 use crate::finding::Rule;
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::gateway::MAX_REQUEST_BYTES;
 use crate::proto;
 use crate::proto::imports;
 use crate::proto::link::Imports;

@@ -14,6 +14,8 @@ pub(crate) mod lex;
 #[cfg(feature = "preflight")]
 mod link;
 #[cfg(feature = "preflight")]
+pub(crate) mod locate;
+#[cfg(feature = "preflight")]
 pub(crate) mod preprocess;
 #[cfg(feature = "preflight")]
 mod print;

@@ -6,9 +6,9 @@ use super::evidence::Parsed;
 use super::{Checks, Purpose, Resolved, Service};
 use crate::calls::{Calls, CallsOf, of_graphql, of_openapi, of_proto};
 use crate::finding::{CheckError, Finding, Rule};
+use crate::gateway::GatewayRelease;
 use crate::openapi::Document;
 use crate::proto::{Compiled, path_of};
-use crate::release::GatewayRelease;
 
 impl Service {
     /// What happens to the calls of this service behind a gateway: for each operation and each ingress,

@@ -7,7 +7,7 @@ use crate::finding::MOST_FINDINGS;
 use crate::finding::Rule;
 use crate::finding::excerpt::Lines;
 use crate::finding::{Excerpt, Finding};
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::gateway::MAX_REQUEST_BYTES;
 use crate::proto::imports;
 
 /// Files, keyed by the path in the `import` statement.

@@ -128,10 +128,10 @@ pub(super) use inspect::{Reading, Subject, inspect};
 mod inspect {
     use super::{Evidence, Parsed};
     use crate::finding::{Finding, Rule};
+    use crate::gateway::GatewayRelease;
     use crate::hash::SchemaHash;
     use crate::name::is_name;
     use crate::openapi::{Document, Operation};
-    use crate::release::GatewayRelease;
     use crate::service::Binding;
     use crate::service::{Purpose, ServiceKind};
     use crate::{checks, hash, openapi, proto};

@@ -19,9 +19,9 @@ use crate::finding::Rule;
 #[cfg(feature = "preflight")]
 use crate::finding::{CheckError, Finding, Findings};
 #[cfg(feature = "preflight")]
-use crate::hash::SchemaHash;
+use crate::gateway::GatewayRelease;
 #[cfg(feature = "preflight")]
-use crate::release::GatewayRelease;
+use crate::hash::SchemaHash;
 use crate::version::Version;
 pub use proto_files::{ProtoFiles, read_file};
 pub use resolve::{Binding, Checks, Purpose, Resolved, ServiceKind};
@@ -140,8 +140,8 @@ impl Service {
         Self::new(Schema::Proto(ProtoSource::tree(files.into(), entry.into())))
     }
 
-    /// A gRPC service, from the bundle that a build script made (feature `build`): the proto files
-    /// with the namespace, the version and the allowed rules that the build script set.
+    /// A gRPC service, from the bundle that a build script made with the crate `tower-gwag-build`: the
+    /// proto files with the namespace, the version and the allowed rules that the build script set.
     ///
     /// `include_bundle!` returns the bytes of a bundle. Settings made here override those in the bundle.
     /// Bytes that are not a bundle are reported as an error of the options.
@@ -154,7 +154,7 @@ impl Service {
     /// # Examples
     ///
     /// ```ignore
-    /// // build.rs: tower_gwag::build::bundle("proto/greeter.proto", ["proto"])
+    /// // build.rs: tower_gwag_build::bundle("proto/greeter.proto", ["proto"])
     /// let greeter = Service::proto_bundle(tower_gwag::include_bundle!("greeter"));
     /// ```
     pub fn proto_bundle(bundle: impl AsRef<[u8]>) -> Self {
@@ -255,7 +255,9 @@ impl Service {
         self
     }
 
-    /// The name under which the gateway offers this service: `[_A-Za-z][_0-9A-Za-z]*`.
+    /// The name under which the gateway offers this service: `[_A-Za-z][_0-9A-Za-z]*`, which GraphQL
+    /// requires. Default: from the name of the entry file or the title of the OpenAPI document, see
+    /// [`proto_dir`](Self::proto_dir) and [`openapi`](Self::openapi); other services need one.
     ///
     /// A leading `_` hides it from the gateway's public schema.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -389,7 +391,7 @@ impl Service {
     /// # Errors
     ///
     /// The service cannot be registered or its schema cannot be built, with the findings of
-    /// [`Options::check`](crate::check); or it is a GraphQL endpoint without [`schema`](Self::schema).
+    /// `Options::check`; or it is a GraphQL endpoint without [`schema`](Self::schema).
     ///
     /// # Examples
     ///

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::gateway::MAX_REQUEST_BYTES;
 
 /// A tree of proto files: directories on disk, an `include_dir!` tree, or a list of (path, bytes).
 ///

@@ -8,11 +8,11 @@ use super::evidence::Evidence;
 use super::schema::{Entry, OpenApiDocument, Schema};
 use super::{Service, Version};
 use crate::finding::{Finding, Findings, Rule};
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::gateway::GatewayRelease;
+use crate::gateway::MAX_REQUEST_BYTES;
 use crate::name::{self, NameFault};
 use crate::openapi::title;
 use crate::redact::redacted_url;
-use crate::release::GatewayRelease;
 use crate::version::VersionFault;
 
 #[cfg(feature = "preflight")]

@@ -11,10 +11,10 @@ use crate::finding::CheckError;
 use crate::finding::Finding;
 use crate::finding::Findings;
 use crate::finding::Rule;
+use crate::gateway::GatewayRelease;
+use crate::gateway::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
 #[cfg(feature = "preflight")]
 use crate::graphql::{FailureKind, FlawKind, Selection, Source, Sources};
-use crate::limits::{MAX_REQUEST_BYTES, MAX_STORED_BYTES, stored_bytes};
-use crate::release::GatewayRelease;
 
 /// Reserved for the address, the instance id and a spelling of the address not known yet.
 const REQUEST_SLACK_BYTES: usize = 4_096;

@@ -5,7 +5,7 @@ use super::collect::entry_text;
 use super::schema::{ProtoSource, Schema};
 use crate::finding::Finding;
 use crate::finding::Rule;
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::gateway::MAX_REQUEST_BYTES;
 use crate::name;
 use crate::proto::split::Services;
 

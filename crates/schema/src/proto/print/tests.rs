@@ -11,6 +11,7 @@ use prost_reflect::prost_types::source_code_info::Location;
 use super::writer::Note;
 use crate::hash;
 use crate::proto::{self, Compiled, descriptor_set};
+use crate::recorded::hash_vectors;
 
 /// One file with everything: anything missing here is not tested.
 const PROTO2: &str = include_str!("tests/proto2.proto");
@@ -176,22 +177,9 @@ service S {
 /// The sources of the hash tests have comments in every place.
 #[test]
 fn the_sources_of_the_hashes_come_back() {
-    #[derive(serde::Deserialize)]
-    struct Vector {
-        proto_source: String,
-        proto_imports: HashMap<String, String>,
-    }
-    let texts = [
-        include_str!("../../../tests/data/hash-vectors.json"),
-        include_str!("../../../tests/data/hash-vectors-compiler.json"),
-    ];
-    let vectors = texts.map(|text| serde_json::from_str::<Vec<Vector>>(text).expect("vectors"));
     let mut count = 0;
-    for vector in vectors.into_iter().flatten() {
-        let imports = vector.proto_imports.into_iter();
-        let imports = imports
-            .map(|(name, text)| (name, text.into_bytes()))
-            .collect();
+    for vector in hash_vectors() {
+        let imports = vector.imports();
         let source = vector.proto_source;
         if proto::compile("s", source.as_bytes(), &imports).is_ok() {
             comes_back(&source, &imports, false);

@@ -13,6 +13,7 @@ use crate::finding::excerpt::{Excerpt, Lines};
 use crate::proto::Compiled;
 use crate::proto::fault::ProtoFault;
 use crate::proto::lex::{Source, Token};
+use crate::proto::locate::Excerpts;
 
 /// How many faults are reported.
 const MOST_FAULTS: usize = 20;
@@ -22,6 +23,7 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
     let mut files: Vec<_> = compiled.files().collect();
     files.sort_by(|a, b| a.name().cmp(b.name()));
     let mut found = Vec::new();
+    let mut excerpts = Excerpts::new(compiled);
     let mut extended = HashSet::new();
     let mut extended_again: Vec<_> = compiled.extensions().collect();
     extended_again.sort_by(|a, b| a.full_name().cmp(b.full_name()));
@@ -49,7 +51,6 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
         }
         // Locating each fault searches the whole file.
         faults.0.truncate(MOST_FAULTS);
-        let lines = Lines::of(source);
         let fault = |text: String, excerpt: Option<Excerpt>| ProtoFault {
             text,
             help: None,
@@ -58,12 +59,10 @@ pub(super) fn faults(compiled: &Compiled) -> Vec<ProtoFault> {
             is_certain: true,
         };
         found.extend(faults.0.into_iter().map(|(path, text)| {
-            let span = compiled.span_of(file.name(), &path);
-            fault(
-                text,
-                span.map(|(line, from, to)| lines.at_line(line, from, to)),
-            )
+            let excerpt = excerpts.of(file.name(), &path);
+            fault(text, excerpt)
         }));
+        let lines = Lines::of(source);
         found.extend(
             slips
                 .into_iter()

@@ -1,4 +1,26 @@
-//! Size limits of registrations (contract § 1 and § 2).
+//! What is known of gateways: their releases, and the sizes that they accept (contract § 1 and § 2).
+
+/// A release of the gateway; only those are listed that treat schemas differently.
+///
+/// # Examples
+///
+/// ```
+/// use tower_gwag_schema::{GatewayRelease, Service, check_for};
+///
+/// let proto = "syntax = \"proto3\"; message M {} service Greeter { rpc Hello(M) returns (M); }";
+/// check_for(&[Service::proto(proto).namespace("greeter")], GatewayRelease::V1_1)?;
+/// # Ok::<(), tower_gwag_schema::CheckError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum GatewayRelease {
+    /// 1.1: lists that come from OpenAPI have nullable items, and headers and cookies must be GraphQL
+    /// names.
+    V1_1,
+    /// 1.4, the newest known release.
+    #[default]
+    V1_4,
+}
 
 /// The largest message a gateway receives.
 pub const MAX_REQUEST_BYTES: usize = 4_194_304;
