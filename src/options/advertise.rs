@@ -102,115 +102,132 @@ impl Options {
 
 /// The address must serve every kind of service that is registered under it.
 pub(crate) fn advertised(options: &Options, services: &[Resolved]) -> Vec<Finding> {
-    let fault = |message: String| vec![Finding::error(Rule::AdvertisedAddress, message)];
-    let scheme = options.advertise_scheme.as_deref();
-    if let Some(scheme) = scheme
-        && !matches!(scheme, "http" | "https")
-    {
-        return fault(format!(
+    let unusable = scheme_fault(options)
+        .or_else(|| path_fault(options))
+        .or_else(|| match &options.advertise {
+            Advertise::Bound => None,
+            Advertise::Host(host) => host_fault(host),
+            Advertise::Exactly(address) => address_fault(address),
+        });
+    if let Some(message) = unusable {
+        return vec![fault(message)];
+    }
+    match &options.advertise {
+        Advertise::Bound | Advertise::Host(_) => parts_serve(options, services),
+        Advertise::Exactly(address) => address_serves(address, services),
+    }
+}
+
+fn fault(message: String) -> Finding {
+    Finding::error(Rule::AdvertisedAddress, message)
+}
+
+fn scheme_fault(options: &Options) -> Option<String> {
+    let scheme = options.advertise_scheme.as_deref()?;
+    if !matches!(scheme, "http" | "https") {
+        return Some(format!(
             "advertise_scheme(`{scheme}`) is neither `http` nor `https`, which gateways dial"
         ));
     }
-    if let Some(path) = &options.advertise_path {
-        let is_plain = path
-            .parse::<http::Uri>()
-            .is_ok_and(|uri| uri.path() == path);
-        if !is_plain || path.trim_matches('/').is_empty() {
-            return fault(format!(
-                "advertise_path(`{path}`) is not a path: write it as `/v2`, without a host or a query"
-            ));
-        }
-        if let Advertise::Exactly(address) = &options.advertise {
-            return fault(format!(
-                "advertise_path goes with the bound address: write the path into advertise(`{}`), \
-                 as a base URL",
-                redacted_url(address)
-            ));
-        }
-    }
-    let address = match &options.advertise {
-        Advertise::Bound => return parts_serve(options, services),
-        Advertise::Host(host) => {
-            if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
-                return fault(format!(
-                    "advertise_host(`{}`) is not a host name or IP address; the bound port is \
-                     added, for anything else use `advertise`",
-                    redacted_url(host)
-                ));
-            }
-            if form_of(&with_port(host, 1)).is_err() {
-                return fault(format!(
-                    "advertise_host(`{host}`) must not have a port: the bound one is added; use \
-                     `advertise` to name both"
-                ));
-            }
-            if is_unspecified(host) {
-                return fault(format!(
-                    "advertise_host(`{host}`) is not an address that the gateway can call: name one, or leave it \
-                     out for the one from which this host reaches the gateway"
-                ));
-            }
-            return parts_serve(options, services);
-        }
-        Advertise::Exactly(address) if scheme.is_some() => {
-            return fault(format!(
-                "advertise_scheme goes with the bound port: write the scheme into \
-                 advertise(`{}`)",
-                redacted_url(address)
-            ));
-        }
-        Advertise::Exactly(address) => address,
+    let Advertise::Exactly(address) = &options.advertise else {
+        return None;
     };
-    let (given, address) = (address, &redacted_url(address));
-    let form = match form_of(given) {
-        Ok(form) => form,
-        Err(why) => {
-            return fault(format!(
-                "the address `{address}` cannot be advertised: {why}"
-            ));
-        }
-    };
-    match dialled(given) {
-        Some((host, _)) if is_unspecified(&host) => {
-            return fault(format!(
-                "the address `{address}` cannot be advertised: nobody can call `{host}`; leave \
-                 `advertise` out for the address from which this host reaches the gateway, or use \
-                 `advertise_host`"
-            ));
-        }
-        Some((_, 0)) => {
-            return fault(format!(
-                "the address `{address}` cannot be advertised: port 0 cannot be dialled; leave \
-                 `advertise` out for the bound port, or use `advertise_host`"
-            ));
-        }
-        _ => {}
+    Some(format!(
+        "advertise_scheme goes with the bound port: write the scheme into advertise(`{}`)",
+        redacted_url(address)
+    ))
+}
+
+fn path_fault(options: &Options) -> Option<String> {
+    let path = options.advertise_path.as_ref()?;
+    let uri = path.parse::<http::Uri>();
+    let is_plain = uri.is_ok_and(|uri| uri.path() == path);
+    if !is_plain || path.trim_matches('/').is_empty() {
+        return Some(format!(
+            "advertise_path(`{path}`) is not a path: write it as `/v2`, without a host or a query"
+        ));
     }
-    let mut found = Vec::new();
-    for service in services {
+    let Advertise::Exactly(address) = &options.advertise else {
+        return None;
+    };
+    Some(format!(
+        "advertise_path goes with the bound address: write the path into advertise(`{}`), as a \
+         base URL",
+        redacted_url(address)
+    ))
+}
+
+fn host_fault(host: &str) -> Option<String> {
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/@".contains(c)) {
+        return Some(format!(
+            "advertise_host(`{}`) is not a host name or IP address; the bound port is added, for \
+             anything else use `advertise`",
+            redacted_url(host)
+        ));
+    }
+    if form_of(&with_port(host, 1)).is_err() {
+        return Some(format!(
+            "advertise_host(`{host}`) must not have a port: the bound one is added; use \
+             `advertise` to name both"
+        ));
+    }
+    is_unspecified(host).then(|| {
+        format!(
+            "advertise_host(`{host}`) is not an address that the gateway can call: name one, or leave it \
+             out for the one from which this host reaches the gateway"
+        )
+    })
+}
+
+fn address_fault(address: &str) -> Option<String> {
+    let why = match (form_of(address), dialled(address)) {
+        (Err(why), _) => why.to_owned(),
+        (Ok(_), Some((host, _))) if is_unspecified(&host) => format!(
+            "nobody can call `{host}`; leave `advertise` out for the address from which this host \
+             reaches the gateway, or use `advertise_host`"
+        ),
+        (Ok(_), Some((_, 0))) => "port 0 cannot be dialled; leave `advertise` out for the bound \
+                                  port, or use `advertise_host`"
+            .to_owned(),
+        _ => return None,
+    };
+    let address = redacted_url(address);
+    Some(format!(
+        "the address `{address}` cannot be advertised: {why}"
+    ))
+}
+
+/// Reports services that cannot be called at this address.
+fn address_serves(address: &str, services: &[Resolved]) -> Vec<Finding> {
+    // An address without a form is refused before.
+    let Ok(form) = form_of(address) else {
+        return Vec::new();
+    };
+    let address = redacted_url(address);
+    let misfit = |service: &Resolved| {
         let name = service.name();
-        found.extend(match (form, service.kind) {
-            (AddressForm::BaseUrl, ServiceKind::Proto) => fault(format!(
+        Some(match (form, service.kind) {
+            (AddressForm::BaseUrl, ServiceKind::Proto) => format!(
                 "service `{name}` is gRPC, and every call to `{address}` would fail: a gRPC \
                  service is advertised as host:port; put OpenAPI services that need a base URL \
                  into a separate registration"
-            )),
-            (AddressForm::GrpcTarget, ServiceKind::OpenApi) => fault(format!(
+            ),
+            (AddressForm::GrpcTarget, ServiceKind::OpenApi) => format!(
                 "service `{name}` is HTTP, and `{address}` is a gRPC target: advertise \
                      host:port or a base URL"
-            )),
+            ),
             (AddressForm::GrpcTarget, ServiceKind::GraphQl)
                 if service.binding.graphql_endpoint.starts_with('/') =>
             {
-                fault(format!(
+                format!(
                     "service `{name}` has a GraphQL path, which `{address}` cannot complete: \
                      advertise host:port, or give the endpoint's whole URL"
-                ))
+                )
             }
-            _ => Vec::new(),
-        });
-    }
-    found
+            _ => return None,
+        })
+    };
+    services.iter().filter_map(misfit).map(fault).collect()
 }
 
 /// Whether it is a spelling of `0.0.0.0` or `::`.

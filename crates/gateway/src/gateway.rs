@@ -83,6 +83,7 @@ use crate::error::Error;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "the gateway stops when its last handle is dropped"]
 pub struct EmbeddedGateway(Arc<Handle>);
 
 #[derive(Debug)]
@@ -246,8 +247,8 @@ impl EmbeddedGateway {
         }
     }
 
-    /// Answers the next `calls` calls of one kind with a status instead of handling them; 0 cancels
-    /// earlier refusals.
+    /// Answers the next `calls` calls of one kind with this status instead of handling them. It
+    /// replaces earlier refusals of that kind, so 0 cancels them.
     pub fn refuse_next(&self, rpc: Rpc, calls: usize, code: Code, message: impl Into<String>) {
         self.node()
             .faults
@@ -300,7 +301,7 @@ impl EmbeddedGateway {
     ///
     /// # Errors
     ///
-    /// A port that was taken meanwhile.
+    /// As [`revive`](Self::revive).
     ///
     /// # Cancel safety
     ///

@@ -397,24 +397,6 @@ fn unlisted(evidence: &Evidence, found: &mut Vec<Finding>) {
 
 /// What answers at the addresses of replicas.
 fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
-    let grpc: BTreeSet<&str> = evidence
-        .registrations()
-        .filter(|it| {
-            let has_proto = |name: &String| {
-                let slot = name
-                    .rsplit_once('/')
-                    .map(|(a, b)| (a.to_owned(), b.to_owned()));
-                slot.is_some_and(|slot| {
-                    slot.0 == HOLD
-                        || evidence
-                            .pages()
-                            .is_some_and(|it| it.protos.contains_key(&slot))
-                })
-            };
-            it.namespaces.iter().any(has_proto)
-        })
-        .map(|it| it.addr.as_str())
-        .collect();
     let mut services: BTreeMap<&str, (BTreeSet<&str>, &str)> = BTreeMap::new();
     for it in evidence.registrations() {
         let entry = services
@@ -423,30 +405,20 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
         let names = it.namespaces.iter().map(String::as_str);
         entry.0.extend(names.filter(|it| !it.starts_with(HOLD)));
     }
-    let is_loopback = |host: &str| {
-        host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|it| it.is_loopback())
-    };
+    let grpc = grpc_addresses(evidence);
     let is_remote = evidence.own.iter().any(|(host, _)| !is_loopback(host));
     for (address, (names, instance)) in services {
-        let is_grpc = grpc.contains(address);
         let names: Vec<&str> = names.into_iter().collect();
         let who = match names.as_slice() {
             [] => instance.to_owned(),
             some => format!("{} ({instance})", some.join(", ")),
         };
-        let has_scheme = address.starts_with("http://") || address.starts_with("https://");
-        if is_grpc && has_scheme {
+        let is_grpc = grpc.contains(address);
+        if is_grpc && (address.starts_with("http://") || address.starts_with("https://")) {
             let message =
                 format!("{who} is a gRPC service, and its address has a scheme: every call fails");
-            found.push(Finding::fault(
-                "address-scheme",
-                address,
-                message,
-                "register it as host:port",
-            ));
+            let help = "register it as host:port";
+            found.push(Finding::fault("address-scheme", address, message, help));
             continue;
         }
         let Some(place) = host_port(address) else {
@@ -455,12 +427,8 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
         };
         if evidence.own.contains(&place) {
             let message = format!("{who} is registered with the gateway's own address");
-            found.push(Finding::fault(
-                "own-address",
-                address,
-                message,
-                "register the service's own address",
-            ));
+            let help = "register the service's own address";
+            found.push(Finding::fault("own-address", address, message, help));
             continue;
         }
         if is_remote && is_loopback(&place.0) {
@@ -469,72 +437,84 @@ fn addresses(evidence: &Evidence, found: &mut Vec<Finding>) {
             let help = "register an address that the gateway can dial (`advertise`), unless both are on one host";
             found.push(Finding::warning("loopback-address", address, message, help));
         }
-        let Some(spoken) = evidence.spoken.get(address) else {
-            continue;
-        };
-        match spoken {
-            Spoken::Nobody(why) => {
-                let message = format!(
-                    "{who}: nothing answers there, as seen from this host: {why}. A dead replica \
-                     attracts calls, because it fails fast"
-                );
-                let help = "if the process is dead, its entry expires up to 5 s after its TTL; if \
-                            it lives, it advertises a wrong address, or a firewall blocks the way";
-                found.push(Finding::fault("dead-address", address, message, help));
-            }
-            Spoken::Tls if is_grpc && !evidence.is_tls => {
-                let message =
-                    format!("{who} speaks TLS, but the gateway dials gRPC services in plaintext");
-                let help = "serve without TLS, or start the gateway with TLS: then it dials all gRPC services with its certificate";
-                found.push(Finding::fault("tls", address, message, help));
-            }
-            Spoken::Tls
-                if !is_grpc && !address.starts_with("https://") && evidence.pages().is_some() =>
-            {
-                let message = format!("{who} speaks TLS, but is registered without https");
-                found.push(Finding::fault(
-                    "tls",
-                    address,
-                    message,
-                    "advertise an https:// address",
-                ));
-            }
-            Spoken::Http1 | Spoken::Http2 if is_grpc && evidence.is_tls => {
-                let message = format!(
-                    "{who} does not speak TLS, but a gateway with TLS dials all gRPC services with \
-                     TLS"
-                );
-                found.push(Finding::fault(
-                    "tls",
-                    address,
-                    message,
-                    "serve with TLS, and with the gateway's CA",
-                ));
-            }
-            Spoken::Http1 | Spoken::Http2 if address.starts_with("https://") => {
-                let message = format!("{who} is registered with https, but speaks plain HTTP");
-                found.push(Finding::fault(
-                    "tls",
-                    address,
-                    message,
-                    "advertise http://, or host:port",
-                ));
-            }
-            Spoken::Http1 if is_grpc => {
-                let message = format!(
-                    "{who} is a gRPC service, but its port speaks HTTP/1: the address has the \
-                     wrong port"
-                );
-                found.push(Finding::fault(
-                    "wrong-port",
-                    address,
-                    message,
-                    "register the port of the gRPC server",
-                ));
-            }
-            _ => {}
+        if let Some(spoken) = evidence.spoken.get(address)
+            && let Some((id, message, help)) = misspoken(evidence, address, is_grpc, spoken)
+        {
+            found.push(Finding::fault(id, address, format!("{who}{message}"), help));
         }
     }
+}
+
+/// The addresses with a gRPC service.
+fn grpc_addresses(evidence: &Evidence) -> BTreeSet<&str> {
+    let is_proto = |service: &String| {
+        let Some((namespace, version)) = service.rsplit_once('/') else {
+            return false;
+        };
+        let slot = (namespace.to_owned(), version.to_owned());
+        let pages = evidence.pages();
+        namespace == HOLD || pages.is_some_and(|it| it.protos.contains_key(&slot))
+    };
+    evidence
+        .registrations()
+        .filter(|it| it.namespaces.iter().any(is_proto))
+        .map(|it| it.addr.as_str())
+        .collect()
+}
+
+fn is_loopback(host: &str) -> bool {
+    let ip = host.parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|it| it.is_loopback())
+}
+
+/// The fault of a port that speaks another protocol than its address says, or none: the rule, the
+/// message after the service's name, and the help.
+fn misspoken(
+    evidence: &Evidence,
+    address: &str,
+    is_grpc: bool,
+    spoken: &Spoken,
+) -> Option<(&'static str, String, &'static str)> {
+    let has_https = address.starts_with("https://");
+    let (id, message, help) = match spoken {
+        Spoken::Nobody(why) => {
+            let message = format!(
+                ": nothing answers there, as seen from this host: {why}. A dead replica attracts \
+                 calls, because it fails fast"
+            );
+            let help = "if the process is dead, its entry expires up to 5 s after its TTL; if it \
+                        lives, it advertises a wrong address, or a firewall blocks the way";
+            return Some(("dead-address", message, help));
+        }
+        Spoken::Tls if is_grpc && !evidence.is_tls => (
+            "tls",
+            " speaks TLS, but the gateway dials gRPC services in plaintext",
+            "serve without TLS, or start the gateway with TLS: then it dials all gRPC services \
+             with its certificate",
+        ),
+        Spoken::Tls if !is_grpc && !has_https && evidence.pages().is_some() => (
+            "tls",
+            " speaks TLS, but is registered without https",
+            "advertise an https:// address",
+        ),
+        Spoken::Http1 | Spoken::Http2 if is_grpc && evidence.is_tls => (
+            "tls",
+            " does not speak TLS, but a gateway with TLS dials all gRPC services with TLS",
+            "serve with TLS, and with the gateway's CA",
+        ),
+        Spoken::Http1 | Spoken::Http2 if has_https => (
+            "tls",
+            " is registered with https, but speaks plain HTTP",
+            "advertise http://, or host:port",
+        ),
+        Spoken::Http1 if is_grpc => (
+            "wrong-port",
+            " is a gRPC service, but its port speaks HTTP/1: the address has the wrong port",
+            "register the port of the gRPC server",
+        ),
+        _ => return None,
+    };
+    Some((id, message.to_owned(), help))
 }
 
 /// Calls that any caller can make, and that end the gateway.

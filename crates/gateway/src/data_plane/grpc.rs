@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use super::changed_calls::Changes;
 use super::fatal_calls::Ingress;
 use super::message::{self, Deadly, Misfit};
-use super::piped_body::{PipedBody, pipe};
+use super::piped_body::{PipedBody, Writer, pipe};
 use super::{changed_calls, headers, over_grpc, wire};
 use crate::node::life::Life;
 use crate::proxy::connections::{CallFault, OneMessage, Upstream};
@@ -115,57 +115,61 @@ where
         match answered {
             Answered::One(message) => {
                 if writer.data(framed(&message)).await {
-                    writer
-                        .trailers(trailers_of(&Status::new(Code::Ok, "")))
-                        .await;
+                    let end = Status::new(Code::Ok, "");
+                    writer.trailers(trailers_of(&end)).await;
                 }
             }
-            Answered::Many(mut messages) => {
-                // The status at the end is OK, whatever the service sends
-                // (grpc-stream-status-after-two).
-                let mut end = Status::new(Code::Ok, "");
-                loop {
-                    let next = tokio::select! {
-                        next = within(deadline, async { Ok(messages.next().await) }) => next,
-                        () = writer.closed() => return,
-                    };
-                    let message = match next {
-                        Ok(Some(message)) => message,
-                        Ok(None) => break,
-                        Err(status) => {
-                            end = status;
-                            break;
-                        }
-                    };
-                    let Some(message) = readable(&route, message) else {
-                        break;
-                    };
-                    match message::rebuild(&message, false) {
-                        Ok(()) => {}
-                        // grpc-stream-answer-f_uint32: this message is lost, the others are not.
-                        Err(Misfit::Text(why)) => {
-                            let what = format!("a message of the stream is dropped: {why}");
-                            task_life.losses.note(&route.path, &what);
-                            continue;
-                        }
-                        Err(Misfit::Deadly(Deadly(field))) => {
-                            end =
-                                task_life
-                                    .fatal
-                                    .note(Ingress::Grpc, &route.path, &died_of(&field));
-                            break;
-                        }
-                    }
-                    if !writer.data(framed(&known_bytes(message))).await {
-                        return;
-                    }
+            Answered::Many(messages) => {
+                let end = pass_on(&task_life, &route, *messages, &writer, deadline).await;
+                if let Some(end) = end {
+                    writer.trailers(trailers_of(&end)).await;
                 }
-                drop(messages);
-                writer.trailers(trailers_of(&end)).await;
             }
         }
     });
     Ok(grpc_response(body_out))
+}
+
+/// Passes on the messages of a stream; returns the status at its end, or `None` if the caller is gone.
+async fn pass_on(
+    life: &Life,
+    route: &GrpcRoute,
+    mut messages: Messages,
+    writer: &Writer,
+    deadline: Option<Instant>,
+) -> Option<Status> {
+    loop {
+        let next = tokio::select! {
+            next = within(deadline, async { Ok(messages.next().await) }) => next,
+            () = writer.closed() => return None,
+        };
+        // OK, whatever the service sends (grpc-stream-status-after-two).
+        let end = Some(Status::new(Code::Ok, ""));
+        let message = match next {
+            Ok(Some(message)) => message,
+            Ok(None) => return end,
+            Err(status) => return Some(status),
+        };
+        let Some(message) = readable(route, message) else {
+            return end;
+        };
+        match message::rebuild(&message, false) {
+            Ok(()) => {}
+            // grpc-stream-answer-f_uint32: this message is lost, the others are not.
+            Err(Misfit::Text(why)) => {
+                let what = format!("a message of the stream is dropped: {why}");
+                life.losses.note(&route.path, &what);
+                continue;
+            }
+            Err(Misfit::Deadly(Deadly(field))) => {
+                let why = died_of(&field);
+                return Some(life.fatal.note(Ingress::Grpc, &route.path, &why));
+            }
+        }
+        if !writer.data(framed(&known_bytes(message))).await {
+            return None;
+        }
+    }
 }
 
 /// Handles a gRPC call of an OpenAPI operation (grpc-oasbase-get).

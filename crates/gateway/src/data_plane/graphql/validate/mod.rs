@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use tower_gwag_schema::graphql::Schema;
 
 use super::document::{
-    Argument, Directive, Document, Field, LiteralValue, Operation, OperationKind, Selection,
+    Argument, Directive, Document, Field, LiteralValue, Name, Operation, OperationKind, Selection,
     print_value,
 };
 use super::types::{self, FieldOf, Named, Wrapped};
@@ -139,14 +139,7 @@ impl<'a> Rules<'a> {
                 // Operations without a name share the empty one (new-graphql-doc-52).
                 let name = operation.name.as_ref();
                 let (name, at) = name.map_or(("", operation.at), |it| (&*it.text, it.at));
-                match names.get(name) {
-                    Some(first) => {
-                        let text = format!("There can only be one operation named \"{name}\".");
-                        let places = [*first, at];
-                        self.wrong(text, &places);
-                    }
-                    None => drop(names.insert(name, at)),
-                }
+                self.once(&mut names, name, at, "There can only be one operation");
                 self.operation(operation);
             } else {
                 let Some(fragment) = fragments.next() else {
@@ -161,16 +154,9 @@ impl<'a> Rules<'a> {
                     );
                     self.wrong(text, &[fragment.on.at]);
                 }
-                let name = &fragment.name;
-                match fragment_names.get(&*name.text) {
-                    Some(first) => {
-                        let text =
-                            format!("There can only be one fragment named \"{}\".", name.text);
-                        let places = [*first, name.at];
-                        self.wrong(text, &places);
-                    }
-                    None => drop(fragment_names.insert(&name.text, name.at)),
-                }
+                let Name { text, at } = &fragment.name;
+                let rule = "There can only be one fragment";
+                self.once(&mut fragment_names, text, *at, rule);
                 self.known_type(&fragment.on.text, fragment.on.at);
                 self.directives(&fragment.directives, "FRAGMENT_DEFINITION");
                 self.selections(on, &fragment.selections);
@@ -316,19 +302,21 @@ impl<'a> Rules<'a> {
     }
 
     fn unique(&mut self, arguments: &'a [Argument]) {
-        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut seen = HashMap::new();
         for argument in arguments {
-            match seen.get(&*argument.name.text) {
-                Some(first) => {
-                    let text = format!(
-                        "There can be only one argument named \"{}\".",
-                        argument.name.text
-                    );
-                    let places = [*first, argument.name.at];
-                    self.wrong(text, &places);
-                }
-                None => drop(seen.insert(&argument.name.text, argument.name.at)),
+            let Name { text, at } = &argument.name;
+            self.once(&mut seen, text, *at, "There can be only one argument");
+        }
+    }
+
+    /// Reports a name that was seen before.
+    fn once(&mut self, seen: &mut HashMap<&'a str, usize>, name: &'a str, at: usize, rule: &str) {
+        match seen.get(name) {
+            Some(first) => {
+                let places = [*first, at];
+                self.wrong(format!("{rule} named \"{name}\"."), &places);
             }
+            None => drop(seen.insert(name, at)),
         }
     }
 
@@ -350,19 +338,10 @@ impl<'a> Rules<'a> {
         match value {
             LiteralValue::List(all) => all.iter().for_each(|it| self.input_fields(&it.value)),
             LiteralValue::Object(all) => {
-                let mut seen: HashMap<&str, usize> = HashMap::new();
+                let mut seen = HashMap::new();
                 for it in all {
-                    match seen.get(&*it.name.text) {
-                        Some(first) => {
-                            let text = format!(
-                                "There can be only one input field named \"{}\".",
-                                it.name.text
-                            );
-                            let places = [*first, it.name.at];
-                            self.wrong(text, &places);
-                        }
-                        None => drop(seen.insert(&it.name.text, it.name.at)),
-                    }
+                    let Name { text, at } = &it.name;
+                    self.once(&mut seen, text, *at, "There can be only one input field");
                     self.input_fields(&it.value.value);
                 }
             }
