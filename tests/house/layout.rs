@@ -1,12 +1,12 @@
 //! The crates of the workspace: dependencies point down only, and nobody pays for what is not used.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use super::root;
+use super::{all_sources_in, root};
 
 /// Each may depend on those before it. `tower-gwag-build` is beside the layer, not above it.
 const ORDER: [(&str, &[&str]); 5] = [
@@ -92,28 +92,14 @@ fn dependencies_point_down_only() {
 /// Its types would be those of another build of this crate.
 #[test]
 fn unit_tests_of_the_layer_do_without_the_gateway_crate() {
-    let mut folders: Vec<PathBuf> = vec![root().join("src"), root().join("crates/schema/src")];
-    let mut read = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            if path.extension().is_none_or(|it| it != "rs") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).expect("text");
-            assert!(
-                !text.contains("use tower_gwag_gateway"),
-                "{}",
-                path.display()
-            );
-            read += 1;
-        }
+    let folders = ["src", "crates/schema/src"];
+    let sources = folders.map(|it| all_sources_in(&root().join(it))).concat();
+    for path in &sources {
+        let text = std::fs::read_to_string(path).expect("text");
+        let is_used = text.contains("use tower_gwag_gateway");
+        assert!(!is_used, "{}", path.display());
     }
-    assert!(read > 50, "{read} files");
+    assert!(sources.len() > 50, "{} files", sources.len());
 }
 
 #[test]
@@ -168,20 +154,11 @@ fn the_layer_adds_two_crates_to_a_plain_server() {
 #[test]
 fn the_layer_has_no_blocking_tasks() {
     let blocking = ["spawn_blocking", "block_in_place", "lookup_host"];
-    let mut looked_at = 0;
-    let mut folders = vec![root().join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).expect("text");
-            let found = blocking.iter().find(|it| text.contains(**it));
-            assert_eq!(found, None, "{}: use a thread", path.display());
-            looked_at += 1;
-        }
+    let sources = all_sources_in(&root().join("src"));
+    for path in &sources {
+        let text = std::fs::read_to_string(path).expect("text");
+        let found = blocking.iter().find(|it| text.contains(**it));
+        assert_eq!(found, None, "{}: use a thread", path.display());
     }
-    assert!(looked_at > 50, "{looked_at} files");
+    assert!(sources.len() > 50, "{} files", sources.len());
 }

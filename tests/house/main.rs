@@ -32,15 +32,25 @@ fn sources() -> Vec<PathBuf> {
 
 /// The same of any folder.
 fn sources_in(folder: &Path) -> Vec<PathBuf> {
+    let mut sources = all_sources_in(folder);
+    sources.retain(|path| {
+        let inside = path.strip_prefix(folder).expect("inside");
+        let is_generated = inside.ends_with("generated.rs");
+        !is_generated && !inside.ends_with("tests.rs") && !inside.iter().any(|it| it == "tests")
+    });
+    sources
+}
+
+/// The source files of a folder in order, whatever they are.
+fn all_sources_in(folder: &Path) -> Vec<PathBuf> {
     let mut sources = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name").to_string_lossy();
-            if path.is_dir() && name != "tests" {
+            if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" && name != "generated.rs" {
+            } else if path.extension().is_some_and(|it| it == "rs") {
                 sources.push(path);
             }
         }

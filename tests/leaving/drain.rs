@@ -12,6 +12,7 @@ use axum::Router;
 use axum::response::sse::{Event, Sse};
 use axum::routing::get;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
@@ -79,23 +80,33 @@ async fn exempt_calls_are_not_waited_for() {
     assert_eq!((report.in_flight(), report.cut()), (0, 1));
 }
 
-#[tokio::test]
-async fn event_streams_are_exempt_by_their_content_type() {
-    let gateway = gateway().await;
+/// A stream of events that ends only with its connection.
+pub(crate) fn events() -> Router {
     let events = get(|| async {
         let first = tokio_stream::once(Ok::<_, Infallible>(Event::default().data("first")));
         Sse::new(first.chain(tokio_stream::pending()))
     });
-    let app = Router::new().route("/events", events);
-    let server = axum_app(pets_options(&gateway), app).await;
-    registered(&server.registration).await;
+    Router::new().route("/events", events)
+}
+
+/// A caller who reads the events to their end; the server has accepted the call.
+pub(crate) async fn reader_of_events(server: &Running) -> JoinHandle<(u16, String)> {
     let url = format!("http://{}/events", server.address);
     let reader = tokio::spawn(async move { crate::support::get(&url).await });
-    let registration = server.registration.clone();
+    let registration = &server.registration;
     crate::support::eventually("the stream is open", || {
         registration.exempt_in_flight() == 1
     })
     .await;
+    reader
+}
+
+#[tokio::test]
+async fn event_streams_are_exempt_by_their_content_type() {
+    let gateway = gateway().await;
+    let server = axum_app(pets_options(&gateway), events()).await;
+    registered(&server.registration).await;
+    let reader = reader_of_events(&server).await;
     let start = Instant::now();
     let report = server.stop().await;
     assert!(start.elapsed() < PROMPTLY, "{:?}", start.elapsed());

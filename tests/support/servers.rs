@@ -175,6 +175,17 @@ pub async fn axum_app(options: Options, app: Router) -> Running {
     axum_app_on("127.0.0.1:0", options, app).await
 }
 
+/// What a GraphQL endpoint answers to an introspection query: one query, `hello`.
+pub const INTROSPECTION: &str = r#"{"data":{"__schema":{
+  "queryType":{"name":"Query"},"mutationType":null,"subscriptionType":null,"directives":[],
+  "types":[
+    {"kind":"OBJECT","name":"Query","description":null,"inputFields":null,"interfaces":[],
+     "enumValues":null,"possibleTypes":null,"fields":[
+       {"name":"hello","description":null,"args":[],"isDeprecated":false,"deprecationReason":null,
+        "type":{"kind":"SCALAR","name":"String","ofType":null}}]},
+    {"kind":"SCALAR","name":"String","description":null,"fields":null,"inputFields":null,
+     "interfaces":null,"enumValues":null,"possibleTypes":null}]}}}"#;
+
 pub fn pets_app() -> Router {
     Router::new()
         .route("/pets", get(|| async { "Rex, Tom" }))

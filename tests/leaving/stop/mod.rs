@@ -13,12 +13,17 @@ mod unseen;
 mod upgraded;
 mod waiters;
 
+use std::convert::Infallible;
 use std::pin::Pin;
 
 use crate::support::within;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tower_gwag::{GwagRegistrationLayer, LeaveReport, Options, Registration};
 
 /// What a server is made of; each test wires it in its own way.
@@ -69,4 +74,14 @@ impl Server {
             .expect("served");
         within("the report", self.registration.finish()).await
     }
+}
+
+/// Its answers are larger than any buffer between it and its callers.
+fn endless() -> Router {
+    let pets = get(|| async {
+        let chunk = Bytes::from(vec![b'x'; 1 << 20]);
+        let chunks = tokio_stream::iter(0..4096).map(move |_| Ok::<_, Infallible>(chunk.clone()));
+        Body::from_stream(chunks)
+    });
+    Router::new().route("/pets", pets)
 }

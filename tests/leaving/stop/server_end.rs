@@ -4,13 +4,14 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use super::endless;
+use crate::drain::{events, reader_of_events};
 use crate::support::{
     Running, axum_app, gateway, greeter_options, pets_app, pets_options, registered, tonic_greeter,
     until_state, within,
 };
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::response::sse::{Event, Sse};
+use axum::body::Body;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -56,16 +57,6 @@ async fn a_half_sent_request_does_not_keep_axum() {
     assert!(ends(server).await.is_clean());
 }
 
-/// More than any buffer between the two takes.
-fn endless() -> Router {
-    let pets = get(|| async {
-        let chunk = Bytes::from(vec![b'x'; 1 << 20]);
-        let chunks = tokio_stream::iter(0..4096).map(move |_| Ok::<_, Infallible>(chunk.clone()));
-        Body::from_stream(chunks)
-    });
-    Router::new().route("/pets", pets)
-}
-
 #[tokio::test]
 async fn a_caller_that_does_not_read_does_not_keep_axum() {
     let gateway = gateway().await;
@@ -78,19 +69,8 @@ async fn a_caller_that_does_not_read_does_not_keep_axum() {
 
 #[tokio::test]
 async fn an_event_stream_does_not_keep_a_server_that_registers_nothing() {
-    let events = get(|| async {
-        let first = tokio_stream::once(Ok::<_, Infallible>(Event::default().data("first")));
-        Sse::new(first.chain(tokio_stream::pending()))
-    });
-    let app = Router::new().route("/events", events);
-    let server = axum_app(hasty(Options::disabled()), app).await;
-    let url = format!("http://{}/events", server.address);
-    let reader = tokio::spawn(async move { crate::support::get(&url).await });
-    let registration = server.registration.clone();
-    crate::support::eventually("the stream is open", || {
-        registration.exempt_in_flight() == 1
-    })
-    .await;
+    let server = axum_app(hasty(Options::disabled()), events()).await;
+    let reader = reader_of_events(&server).await;
     ends(server).await;
     let (status, body) = within("the stream ends", reader).await.expect("read");
     assert_eq!((status, body.trim()), (200, "data: first"));

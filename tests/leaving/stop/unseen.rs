@@ -1,11 +1,10 @@
 //! Requests that the layer does not see are answered, too.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
@@ -17,7 +16,7 @@ use tokio_stream::StreamExt;
 use tonic::transport::{Endpoint, Server as Tonic};
 use tower_gwag::{GwagRegistrationLayer, LeaveReport, Options};
 
-use super::{Parts, Server, Serving};
+use super::{Parts, Server, Serving, endless};
 use crate::support::greeter::greeter_client::GreeterClient;
 use crate::support::greeter::greeter_server::GreeterServer;
 use crate::support::servers::TestGreeter;
@@ -246,16 +245,6 @@ async fn a_slow_upload_is_not_cut() {
     assert!(answer.ends_with("6 bytes"), "{answer}");
     let report = within("the report", stopping).await.expect("no panic");
     assert_eq!(report.severed(), 0, "{report}");
-}
-
-/// More than any buffer between the two takes.
-fn endless() -> Router {
-    let pets = get(|| async {
-        let chunk = Bytes::from(vec![b'x'; 1 << 20]);
-        let chunks = tokio_stream::iter(0..4096).map(move |_| Ok::<_, Infallible>(chunk.clone()));
-        Body::from_stream(chunks)
-    });
-    Router::new().route("/pets", pets)
 }
 
 /// Asks for `/pets` over HTTP/2, with all the windows open, and reads nothing.

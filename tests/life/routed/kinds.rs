@@ -16,7 +16,7 @@ use super::POISON;
 use super::service::Names;
 use crate::control;
 use crate::support::net::request;
-use crate::support::servers::{Running, axum_app, bind, serve_tonic_routes};
+use crate::support::servers::{INTROSPECTION, Running, axum_app, bind, serve_tonic_routes};
 use crate::support::{Events, get, within};
 
 /// Where a gateway is.
@@ -186,16 +186,6 @@ async fn graphql(body: String) -> Response {
         false => r#"{"data":{"hello":"Hello"}}"#.into_response(),
     }
 }
-
-const INTROSPECTION: &str = r#"{"data":{"__schema":{
-  "queryType":{"name":"Query"},"mutationType":null,"subscriptionType":null,"directives":[],
-  "types":[
-    {"kind":"OBJECT","name":"Query","description":null,"inputFields":null,"interfaces":[],
-     "enumValues":null,"possibleTypes":null,"fields":[
-       {"name":"hello","description":null,"args":[],"isDeprecated":false,"deprecationReason":null,
-        "type":{"kind":"SCALAR","name":"String","ofType":null}}]},
-    {"kind":"SCALAR","name":"String","description":null,"fields":null,"inputFields":null,
-     "interfaces":null,"enumValues":null,"possibleTypes":null}]}}}"#;
 
 /// A service that is called every 50 ms.
 pub(crate) struct Called {

@@ -8,7 +8,7 @@ use axum::routing::post;
 use tower_gwag::{ErrorKind, Options, Service, State};
 
 use super::place::Place;
-use crate::support::servers::{Running, axum_app, bind};
+use crate::support::servers::{INTROSPECTION, Running, axum_app, bind};
 use crate::support::{greeter_client, hello, in_flight, tonic_greeter, until_state, within};
 
 /// A file of `google/api`, as small as its annotation can be.
@@ -113,19 +113,9 @@ async fn a_replica_that_fits_stays_whatever_lurks() {
 
 /// Answers introspection with a query of one field.
 fn graphql(field: &str) -> Router {
-    let introspection = INTROSPECTION.replace("FIELD", field);
+    let introspection = INTROSPECTION.replace("hello", field);
     Router::new().route("/graphql", post(move || async move { introspection }))
 }
-
-const INTROSPECTION: &str = r#"{"data":{"__schema":{
-  "queryType":{"name":"Query"},"mutationType":null,"subscriptionType":null,"directives":[],
-  "types":[
-    {"kind":"OBJECT","name":"Query","description":null,"inputFields":null,"interfaces":[],
-     "enumValues":null,"possibleTypes":null,"fields":[
-       {"name":"FIELD","description":null,"args":[],"isDeprecated":false,"deprecationReason":null,
-        "type":{"kind":"SCALAR","name":"String","ofType":null}}]},
-    {"kind":"SCALAR","name":"String","description":null,"fields":null,"inputFields":null,
-     "interfaces":null,"enumValues":null,"possibleTypes":null}]}}}"#;
 
 pub(crate) async fn foreign_graphql(place: &Place, field: &str) -> super::place::Stranger {
     let (listener, address) = bind("127.0.0.1:0").await;

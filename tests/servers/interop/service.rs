@@ -15,16 +15,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower_gwag::Service;
 
-/// A schema that renders: a gateway of others must not be blocked by it.
-const INTROSPECTION: &str = r#"{"data":{"__schema":{
-  "queryType":{"name":"Query"},"mutationType":null,"subscriptionType":null,"directives":[],
-  "types":[
-    {"kind":"OBJECT","name":"Query","description":null,"inputFields":null,"interfaces":[],
-     "enumValues":null,"possibleTypes":null,"fields":[
-       {"name":"hello","description":null,"args":[],"isDeprecated":false,"deprecationReason":null,
-        "type":{"kind":"SCALAR","name":"String","ofType":null}}]},
-    {"kind":"SCALAR","name":"String","description":null,"fields":null,"inputFields":null,
-     "interfaces":null,"enumValues":null,"possibleTypes":null}]}}}"#;
+use crate::support::servers::INTROSPECTION;
 
 /// What the HTTP service answers.
 pub(crate) fn thing(id: &str) -> serde_json::Value {
@@ -125,11 +116,14 @@ message Answer { string text = 1; }
     pub(crate) fn grpc_app(&self) -> Router {
         let hello = tower::service_fn(|request: http::Request<Body>| async move {
             let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
-            Ok::<_, Infallible>(grpc.unary(Hello, request).await)
+            Ok::<_, Infallible>(grpc.unary(tower::service_fn(hello), request).await)
         });
         let count = tower::service_fn(|request: http::Request<Body>| async move {
             let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
-            Ok::<_, Infallible>(grpc.server_streaming(Count, request).await)
+            Ok::<_, Infallible>(
+                grpc.server_streaming(tower::service_fn(count), request)
+                    .await,
+            )
         });
         Router::new()
             .route_service(self.method("Hello").path(), hello)
@@ -137,48 +131,14 @@ message Answer { string text = 1; }
     }
 }
 
-#[derive(Clone)]
-struct Hello;
-
-impl tower_service::Service<Request<String>> for Hello {
-    type Response = Response<String>;
-    type Error = Status;
-    type Future = std::future::Ready<Result<Response<String>, Status>>;
-
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Status>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<String>) -> Self::Future {
-        let text = format!("Hello, {}!", request.into_inner());
-        std::future::ready(Ok(Response::new(text)))
-    }
+async fn hello(request: Request<String>) -> Result<Response<String>, Status> {
+    Ok(Response::new(format!("Hello, {}!", request.into_inner())))
 }
-
-#[derive(Clone)]
-struct Count;
 
 type Messages = std::pin::Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-impl tower_service::Service<Request<String>> for Count {
-    type Response = Response<Messages>;
-    type Error = Status;
-    type Future = std::future::Ready<Result<Response<Messages>, Status>>;
-
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Status>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<String>) -> Self::Future {
-        let name = request.into_inner();
-        let messages = (1..=3).map(move |n| Ok(format!("{n} {name}")));
-        let messages: Messages = Box::pin(tokio_stream::iter(messages));
-        std::future::ready(Ok(Response::new(messages)))
-    }
+async fn count(request: Request<String>) -> Result<Response<Messages>, Status> {
+    let name = request.into_inner();
+    let messages = (1..=3).map(move |n| Ok(format!("{n} {name}")));
+    Ok(Response::new(Box::pin(tokio_stream::iter(messages))))
 }
