@@ -35,8 +35,8 @@ pub struct Error {
 
 /// The class of an [`Error`].
 ///
-/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; the others are answers of a
-/// gateway, or missing answers. [Troubleshooting][troubleshooting] says more about each. For an
+/// Kinds up to [`ErrorKind::Misuse`] are found before any network call; most of the others are answers
+/// of a gateway, or missing answers. [Troubleshooting][troubleshooting] says more about each. For an
 /// example see [`Error`].
 ///
 /// [troubleshooting]: crate::manual::troubleshooting

@@ -149,7 +149,8 @@ impl Client {
     }
 
     /// A client for each of the other nodes behind the gateway's name, each with its own
-    /// connection: every node lists only its own registrations.
+    /// connection: every node lists only its own registrations. Empty if no call has been made yet,
+    /// or the name cannot be resolved within 2 s.
     pub async fn other_nodes(&self) -> Vec<Self> {
         let nodes = self.control.other_nodes().await;
         nodes.into_iter().map(Self::of).collect()
@@ -319,7 +320,8 @@ impl Client {
     }
 
     /// Asks whether the gateway's gRPC ingress has a route for a method
-    /// (`/package.Service/Method`), without calling the service behind it.
+    /// (`/package.Service/Method`), without calling the service behind it. No answer within 10 s is
+    /// [`RouteProbe::NoEvidence`].
     pub async fn probe_route(&self, method: &str) -> RouteProbe {
         let probed = timeout(TIMEOUT, self.control.probe_route(method)).await;
         probed.unwrap_or(RouteProbe::NoEvidence)

@@ -63,8 +63,9 @@ pub(super) struct Refusal {
 #[derive(Debug)]
 pub(super) struct Spent;
 
-/// The only frame of a request, without an announced length.
-struct Once(Option<Bytes>);
+/// The body of a request: one message, whose length is not announced (gRPC has no
+/// `content-length`).
+struct OneMessage(Option<Bytes>);
 
 /// The message of an answer as it arrives.
 struct Incoming<'a> {
@@ -112,7 +113,7 @@ pub(super) async fn exchange(
 ) -> Result<(), Failure> {
     // It fails only for a method that the user's schema names.
     let path: PathAndQuery = call.path.parse().map_err(not_a_path)?;
-    let mut request = Request::new(Body::new(Once(Some(call.message.clone()))));
+    let mut request = Request::new(Body::new(OneMessage(Some(call.message.clone()))));
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = http::Version::HTTP_2;
     // The channel adds authority and scheme.
@@ -322,9 +323,9 @@ impl fmt::Display for Spent {
 
 impl StdError for Spent {}
 
-// === impl Once ===
+// === impl OneMessage ===
 
-impl http_body::Body for Once {
+impl http_body::Body for OneMessage {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -315,6 +315,8 @@ impl Options {
     }
 
     /// Free text that identifies this replica to operators in the gateway's list of registrations.
+    /// Default: `<first namespace>@<host name>:<port>`.
+    ///
     /// For an `unstable` service without a hold, ` (tower-gwag …)` is appended, which tells other
     /// builds of the service that this replica steps aside.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
@@ -322,22 +324,22 @@ impl Options {
         self
     }
 
-    /// Declares that only one process at a time has this `identity`, such as the pod name in a
-    /// stateful set.
+    /// Declares that only one process at a time has this `identity`, such as the name of a pod in a
+    /// StatefulSet. Default: none, and nothing is taken over.
     ///
     /// At the start, the registration removes the entries that an earlier process with this
     /// identity left on the gateway: after a crash they would otherwise stay until their TTL
     /// expires, and calls routed to them would fail. On gateways and nodes that are away at the
     /// start, it does so as soon as they answer. The identity is sent as the instance id
     /// `<identity>#<incarnation>`. When a younger process takes the identity over, the older one
-    /// stays out:
-    /// [`State::Displaced`](crate::State::Displaced).
+    /// stays out: [`State::Displaced`](crate::State::Displaced).
     pub fn exclusive_instance(mut self, identity: impl Into<String>) -> Self {
         self.exclusive = Some(identity.into());
         self
     }
 
     /// How long the gateway keeps a registration without heartbeats: whole seconds, at least 1 s.
+    /// Default: the gateway's own, 30 s.
     ///
     /// The gateway sweeps every 5 s, so a silent replica disappears after the TTL plus up to 5 s. A
     /// clustered gateway forgets its replicas after 30 s whatever the TTL.
@@ -347,15 +349,18 @@ impl Options {
     }
 
     /// The time between two heartbeats: at least 10 ms, at most half the TTL. Jitter of ± 10 % is
-    /// added. Values above 10 s are capped at 10 s: a clustered gateway forgets a replica after 30
-    /// s without a heartbeat, whatever the TTL.
+    /// added. Default: a third of the TTL that the gateway granted, at most 10 s.
+    ///
+    /// Values above 10 s are capped at 10 s: a clustered gateway forgets a replica after 30 s
+    /// without a heartbeat, whatever the TTL.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = Some(interval);
         self
     }
 
     /// Marks this as a release build: a service with the version `unstable` is refused with an
-    /// error that names the tag. An empty text means no tag.
+    /// error that names the tag. An empty text means no tag. Default: the variable `GWAG_BUILD_TAG`
+    /// of the build that compiled this crate, else none.
     pub fn build_tag(mut self, tag: impl Into<String>) -> Self {
         self.build_tag = Some(tag.into());
         self
@@ -469,14 +474,15 @@ impl Options {
     }
 
     /// When to make the second registration (the hold), which keeps the gateway's connections open
-    /// while the service leaves. Only gRPC services have and need one.
+    /// while the service leaves. Only gRPC services have and need one. Default: [`Hold::AtStart`].
     pub fn hold(mut self, hold: Hold) -> Self {
         self.hold = hold;
         self
     }
 
     /// Excludes calls whose path begins with `prefix` from the drain: calls that never end by
-    /// themselves. Those still open after the drain are cut, so that the server can stop.
+    /// themselves. Those still open after the drain are cut, so that the server can stop. Excluded
+    /// by default: the `Watch` of gRPC health checking, and gRPC reflection.
     pub fn exempt_from_drain(mut self, prefix: impl Into<String>) -> Self {
         self.exempt.push(prefix.into());
         self
@@ -491,7 +497,7 @@ impl Options {
         self
     }
 
-    /// Makes the jitter of heartbeats and retries repeatable.
+    /// Makes the jitter of heartbeats and retries repeatable. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
