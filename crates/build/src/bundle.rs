@@ -328,8 +328,11 @@ impl Outcome {
     pub(super) fn of(read: &[PathBuf], found: Vec<Finding>) -> Self {
         let mut findings = Findings::default();
         findings.extend(found);
-        let told = findings.errors().chain(findings.warnings());
-        let told = told.map(directives::tell);
+        let told = match findings.errors().count() {
+            0 => findings.warnings().map(directives::warn).collect(),
+            // The returned error has the warnings, too.
+            errors => vec![directives::fail(errors)],
+        };
         let read = read.iter().map(|file| directives::rerun_if_changed(file));
         Self {
             directives: read.chain(told).collect(),

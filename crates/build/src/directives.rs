@@ -12,14 +12,27 @@ pub(super) fn rerun_if_changed(file: &Path) -> String {
     format!("cargo::rerun-if-changed={}", file.display())
 }
 
-/// An error or a warning, with its place first so that editors can jump to it.
-pub(super) fn tell(finding: &Finding) -> String {
-    let severity = finding.severity();
-    let directive = match finding.is_error() {
-        true => "error",
-        false => "warning",
+/// A warning, with its place first so that editors can jump to it.
+pub(super) fn warn(finding: &Finding) -> String {
+    format!("cargo::warning={}", line(finding))
+}
+
+/// Fails the build, even if the build script drops the error that it got. Cargo repeats the whole output of
+/// a build script that fails, so the errors themselves are only in that error, which `main` prints with
+/// their source lines.
+pub(super) fn fail(errors: usize) -> String {
+    let errors = match errors {
+        1 => "1 error".to_owned(),
+        errors => format!("{errors} errors"),
     };
-    let rule = finding.rule();
+    format!(
+        "cargo::error={errors} in what is to be bundled: the error of the build script has the details"
+    )
+}
+
+/// A finding in a single line, as a directive must be.
+pub(super) fn line(finding: &Finding) -> String {
+    let (severity, rule) = (finding.severity(), finding.rule());
     let mut line = format!("{severity}[{rule}]: ");
     if let Some(service) = finding.service() {
         line += &format!("service `{service}`: ");
@@ -32,7 +45,6 @@ pub(super) fn tell(finding: &Finding) -> String {
     let place = finding.file().map(|file| {
         places.fold(file.to_owned(), |place, number| format!("{place}:{number}")) + ": "
     });
-    // A directive is a single line.
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("cargo::{directive}={}{line}", place.unwrap_or_default())
+    format!("{}{line}", place.unwrap_or_default())
 }

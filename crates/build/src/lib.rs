@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Whatever `tower_gwag::Options::check` would find in the files fails the build, each finding with
-//! file, line and column; warnings become cargo warnings. The build script runs again when one of the
+//! file, line and column; without an error, warnings become cargo warnings. The build script runs again when one of the
 //! files it read changes. Include directories are not watched as a whole: if a new file shadows an import
 //! found in a later directory, cargo notices only when the build script runs again for another reason.
 //!
@@ -61,7 +61,8 @@ pub use tower_gwag_schema::{CheckError, Finding, Findings, Rule, Version, Versio
 /// # Errors
 ///
 /// The files break a rule, a `vN` changed (see the [module](self)), or the bundle cannot be
-/// written. Every error is reported to cargo with its place; the returned error lists all of them.
+/// written. The returned error has them all, each with its place, its line and its remedy: return it from
+/// `main`, or unwrap it. The build fails even if it is dropped.
 ///
 /// # Examples
 ///

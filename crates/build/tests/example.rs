@@ -120,6 +120,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Cargo shows what a build script prints, and repeats it when the script fails.
+#[track_caller]
+fn assert_says_once(said: &str, part: &str) {
+    assert_eq!(said.matches(part).count(), 1, "{part}: {said}");
+}
+
 const PERSON: &str = "proto/greeter/person.proto";
 const GREETER: &str = "proto/greeter.proto";
 
@@ -209,10 +215,11 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     assert!(said.contains(warning), "{said}");
     let release = example.release_build_script();
     assert!(!release.status.success(), "{release:?}");
-    let told = String::from_utf8_lossy(&release.stdout);
-    let error = "cargo::error=gwag.lock:4:1: error[version-locked]: service `greeter`: the schema \
-                 of `greeter/v1` (proto/greeter.proto) has changed";
+    let told = String::from_utf8_lossy(&release.stderr);
+    let error = "error[version-locked]: service `greeter`: the schema of `greeter/v1` \
+                 (proto/greeter.proto) has changed";
     assert!(told.contains(error), "{told}");
+    assert!(told.contains("--> gwag.lock:4:1"), "{told}");
     assert!(
         told.contains("bump it to v2 (`Bundle::new(…).version(\"v2\")`) or use `unstable`"),
         "{told}"
@@ -222,8 +229,8 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     // A build that failed is tried again when what was missing is there.
     std::fs::remove_file(example.0.join(PERSON)).expect("removed");
     let said = example.refused();
-    let error = "error: bundled@0.0.0: proto/greeter.proto:5:8: error[proto-import-missing]: ";
-    assert!(said.contains(error), "{said}");
+    assert_says_once(&said, "error[proto-import-missing]: ");
+    assert_says_once(&said, "--> proto/greeter.proto:5:8");
     example.write(PERSON, &person);
     assert!(!example.built().contains("warning"));
 
@@ -237,9 +244,9 @@ async fn the_example_is_built_from_nothing_called_through_a_gateway_and_kept_fro
     );
     let said = example.refused();
     for place in ["proto/greeter.proto:21:9", "proto/greeter.proto:22:9"] {
-        let error = format!("error: bundled@0.0.0: {place}: error[proto-two-services]: ");
-        assert!(said.contains(&error), "{said}");
+        assert_says_once(&said, &format!("--> {place}"));
     }
+    assert_says_once(&said, "`Third` is one service too many");
 
     example.write(GREETER, &greeter);
     example.write("src/bin/unix.rs", AT_A_UNIX_SOCKET);

@@ -1,7 +1,9 @@
 //! Which lines `gwag.lock` gets, and which builds it fails.
 
 use super::super::{Bundle, lock};
-use super::{GREETER, NAME, bundled, debug, failed, greeter, locked, of_greeter, release, told};
+use super::{
+    GREETER, NAME, bundled, debug, failed, faults, greeter, locked, of_greeter, release, told,
+};
 use tower_gwag_schema::{Rule, Service};
 
 /// Each part is locked separately, and the program need not repeat the settings.
@@ -34,7 +36,7 @@ fn the_services_of_a_split_file_have_a_line_each() {
     // A change inside a blanked service does not change the other part.
     tree.add("proto/greeter.proto", both.replace("rpc Put", "rpc Add"));
     let outcome = release(&tree, &of_greeter().split_services());
-    assert_eq!(told(&outcome, "error").len(), 1, "{outcome:?}");
+    assert_eq!(faults(&outcome).len(), 1, "{outcome:?}");
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn a_changed_schema_fails_a_release_build_and_only_that() {
     outcome.result.unwrap();
 
     let outcome = release(&tree, &of_greeter());
-    let error = told(&outcome, "error")[0].to_owned();
+    let error = faults(&outcome)[0].clone();
     assert!(
         error.starts_with(
             "gwag.lock:4:1: error[version-locked]: service `greeter`: the schema of `greeter/v1` \
@@ -99,7 +101,7 @@ fn what_a_merge_left_in_the_lock_file_fails_every_build() {
     let tree = greeter();
     tree.add(lock::FILE, "# x\n<<<<<<< ours\n");
     let outcome = debug(&tree, &of_greeter());
-    let error = told(&outcome, "error")[0].to_owned();
+    let error = faults(&outcome)[0].clone();
     assert!(
         error.starts_with("gwag.lock:2:1: error[lock-file]: "),
         "{error}"

@@ -12,8 +12,11 @@ impl Shown {
         let mut lines = String::new();
         for kind in ["error", "warning"] {
             for line in told(outcome, kind) {
-                lines += &format!("{line}\n");
+                lines += &format!("cargo::{kind}={line}\n");
             }
+        }
+        if let Err(error) = &outcome.result {
+            lines += &format!("{error}\n");
         }
         assert!(!lines.is_empty(), "{situation}: nothing is reported");
         let folder = tree.path().display().to_string();

@@ -69,6 +69,16 @@ fn told<'a>(outcome: &'a Outcome, kind: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// Each error in a line.
+fn faults(outcome: &Outcome) -> Vec<String> {
+    let error = outcome.result.as_ref().expect_err("the build goes on");
+    // Cargo repeats them with the rest of the output.
+    let told = outcome.directives.join("\n");
+    assert!(!told.contains("error["), "{told}");
+    let errors = error.findings().errors();
+    errors.map(super::directives::line).collect()
+}
+
 #[track_caller]
 fn failed(outcome: Outcome, rule: Rule) -> CheckError {
     let error = outcome.result.expect_err("the build goes on");
@@ -158,7 +168,7 @@ fn every_fault_is_reported_with_its_place_on_disk() {
     let greeter = format!("{GREETER}service Two {{ {hello} }}\nservice Three {{ {hello} }}\n");
     tree.add("proto/greeter.proto", greeter);
     let outcome = debug(&tree, &of_greeter().allow(Rule::RequestSize));
-    let errors = told(&outcome, "error");
+    let errors = faults(&outcome);
     assert_eq!(errors.len(), 2, "{outcome:?}");
     assert!(
         errors[0].starts_with(
@@ -193,7 +203,7 @@ fn every_fault_is_reported_with_its_place_on_disk() {
     );
     tree.add("proto/greeter.proto", GREETER);
     let outcome = debug(&tree, &of_greeter());
-    let error = told(&outcome, "error")[0];
+    let error = &faults(&outcome)[0];
     assert!(
         error.starts_with("proto/common/name.proto:4:1: error[proto-compile]: "),
         "{error}"
@@ -205,7 +215,7 @@ fn what_is_missing_is_reported() {
     let tree = greeter();
     std::fs::remove_file(tree.path().join("proto/common/name.proto")).unwrap();
     let outcome = debug(&tree, &of_greeter());
-    let error = told(&outcome, "error")[0].to_owned();
+    let error = faults(&outcome)[0].clone();
     assert!(
         error.starts_with("proto/greeter.proto:3:8: error[proto-import-missing]"),
         "{error}"
