@@ -118,16 +118,19 @@ impl InFlight {
         }))
     }
 
-    /// What is known of a request when it arrives.
+    /// A request arrives that is not exempt; `None` while leaving.
     #[inline]
-    pub(crate) fn arrives(&self, protocol: Protocol, is_exempt: impl FnOnce() -> bool) -> Arrival {
+    pub(crate) fn arrives_before_leaving(&self, protocol: Protocol) -> Option<Arrival> {
+        let lane = Lane::Early;
         let signs = self.0.signs.load(Ordering::Acquire);
-        let lane = if is_exempt() {
-            Lane::Exempt
-        } else if signs == 0 {
-            Lane::Early
-        } else {
-            Lane::amid(signs)
+        (signs == 0).then_some(Arrival { lane, protocol })
+    }
+
+    /// Any request arrives.
+    pub(crate) fn arrives(&self, protocol: Protocol, is_exempt: bool) -> Arrival {
+        let lane = match is_exempt {
+            true => Lane::Exempt,
+            false => Lane::amid(self.0.signs.load(Ordering::Acquire)),
         };
         Arrival { lane, protocol }
     }
@@ -147,7 +150,7 @@ impl InFlight {
 
     #[cfg(test)]
     pub(crate) fn counts(&self, is_exempt: bool) -> InFlightGuard {
-        self.enter(self.arrives(Protocol::Http2, || is_exempt))
+        self.enter(self.arrives(Protocol::Http2, is_exempt))
     }
 
     /// The number of requests that the drain waits for.
@@ -455,17 +458,22 @@ impl Prefixes {
         }
     }
 
+    /// Whether [`holds`](Self::holds) must look closely; most requests differ in one byte.
     #[inline]
-    pub(crate) fn holds(&self, uri: &Uri, is_post: bool) -> bool {
+    pub(crate) fn may_hold(&self, uri: &Uri, is_post: bool) -> bool {
         if self.is_of_grpc && !is_post {
             return false;
         }
         // May include the query: cutting it off takes longer than the comparison.
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         match self.mark {
-            Some((place, byte)) if path.as_bytes().get(place) != Some(&byte) => false,
-            _ => self.has_prefix_of(uri.path()),
+            Some((place, byte)) => path.as_bytes().get(place) == Some(&byte),
+            None => true,
         }
+    }
+
+    pub(crate) fn holds(&self, uri: &Uri, is_post: bool) -> bool {
+        self.may_hold(uri, is_post) && self.has_prefix_of(uri.path())
     }
 
     fn has_prefix_of(&self, path: &str) -> bool {

@@ -44,6 +44,7 @@ impl Wiring {
         }
     }
 
+    #[inline]
     pub(crate) fn saw_layer(&self) {
         self.layer.store(true, Ordering::Relaxed);
     }
@@ -85,10 +86,14 @@ impl Wiring {
         self.shutdown.store(true, Ordering::Relaxed);
     }
 
-    /// The server serves, so the listener must have been wrapped by now.
     #[inline]
+    pub(crate) fn has_listener(&self) -> bool {
+        self.listener.load(Ordering::Relaxed)
+    }
+
+    /// The server serves, so the listener must have been wrapped by now.
     pub(crate) fn check_listener(&self) {
-        if !self.listener.load(Ordering::Relaxed) {
+        if !self.has_listener() {
             self.miss_listener();
         }
     }

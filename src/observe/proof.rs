@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use http::{Extensions, HeaderMap, Method, Request, Uri, Version, header};
+use http::{Extensions, HeaderMap, Uri, header};
 use tokio::sync::Notify;
 
 use crate::observe::peers::Peers;
@@ -38,9 +38,7 @@ pub(crate) struct Callers {
 /// The head of a request, whatever the type of its body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
-    pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
-    pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) extensions: &'a Extensions,
 }
@@ -105,19 +103,15 @@ impl Proof {
         self.was_called.load(Ordering::Relaxed)
     }
 
-    /// Costs a single load if there is nothing to prove.
+    /// Whether there is something to prove: a single load.
     #[inline]
-    pub(crate) fn saw_call(&self, head: &Head<'_>, is_grpc: bool) {
-        let state = self.state.load(Ordering::Acquire);
-        if state & PHASE == AWAITED {
-            self.look_at(state, head, is_grpc);
-        }
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state.load(Ordering::Acquire) & PHASE == AWAITED
     }
 
-    #[cold]
-    #[inline(never)]
-    fn look_at(&self, state: u64, head: &Head<'_>, is_grpc: bool) {
-        if looks_like_a_gateway(head.headers, is_grpc) {
+    pub(crate) fn saw_call(&self, head: &Head<'_>, is_grpc: bool) {
+        let state = self.state.load(Ordering::Acquire);
+        if state & PHASE == AWAITED && looks_like_a_gateway(head.headers, is_grpc) {
             self.saw_likely_call(state, head);
         }
     }
@@ -146,12 +140,10 @@ impl Proof {
 // === impl Head ===
 
 impl<'a> Head<'a> {
-    #[inline]
-    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+    #[cfg(test)]
+    fn of<B>(request: &'a http::Request<B>) -> Self {
         Self {
-            method: request.method(),
             uri: request.uri(),
-            version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
         }
@@ -180,6 +172,7 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
+    use http::Request;
     use tokio::time::timeout;
 
     use super::*;

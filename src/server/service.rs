@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -101,7 +103,14 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let arrival = arrives(&self.handle, &Head::of(&request));
+        let arrival = arrives(
+            &self.handle,
+            request.method(),
+            request.uri(),
+            request.version(),
+            request.headers(),
+            request.extensions(),
+        );
         // Counted afterwards, so that a panic in it leaves nothing to count out: the compiler then
         // moves the future, which may be large, less often.
         let inner = self.inner.call(request);
@@ -114,16 +123,58 @@ where
 }
 
 /// Looks at the head of a request. Compiled here, not into each server: a server whose `call` becomes
-/// larger is inlined less, which costs more than this.
-fn arrives(handle: &Handle, head: &Head<'_>) -> Arrival {
+/// larger is inlined less, which costs more than this. Each part is an argument of its own, and so in a
+/// register.
+#[inline(never)]
+fn arrives(
+    handle: &Handle,
+    method: &Method,
+    uri: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Arrival {
+    let life = &*handle.life;
+    let drain = &*life.drain;
+    let is_post = method == Method::POST;
+    if let Some(protocol) = protocol_at_once(version, headers, is_post)
+        && drain.wiring.has_listener()
+        && !drain.exempt.may_hold(uri, is_post)
+        && !life.proof.is_awaited()
+        && let Some(arrival) = drain.in_flight.arrives_before_leaving(protocol)
+    {
+        return arrival;
+    }
+    arrives_unusually(handle, method, uri, version, headers, extensions)
+}
+
+/// The same for requests that need a closer look, so that the others use no stack.
+#[cold]
+#[inline(never)]
+fn arrives_unusually(
+    handle: &Handle,
+    method: &Method,
+    uri: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Arrival {
     let life = &*handle.life;
     let drain = &*life.drain;
     drain.wiring.check_listener();
-    let is_post = head.method == Method::POST;
-    let protocol = protocol_of(head, is_post);
-    let is_exempt = || drain.exempt.holds(head.uri, is_post);
+    let is_post = method == Method::POST;
+    let protocol = protocol_at_once(version, headers, is_post).unwrap_or_else(|| {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        protocol_of_post(content_type.map_or(b"", HeaderValue::as_bytes))
+    });
+    let is_exempt = drain.exempt.holds(uri, is_post);
     let arrival = drain.in_flight.arrives(protocol, is_exempt);
-    life.proof.saw_call(head, protocol == Protocol::Grpc);
+    let head = Head {
+        uri,
+        headers,
+        extensions,
+    };
+    life.proof.saw_call(&head, protocol == Protocol::Grpc);
     arrival
 }
 
@@ -152,8 +203,9 @@ where
             Poll::Ready(Ok(response)) => {
                 if let Some(guard) = this.guard
                     && guard.protocol() != Protocol::Grpc
+                    && answered(guard, response.headers())
                 {
-                    answered(response, guard);
+                    close(response, guard.protocol());
                 }
             }
             Poll::Ready(Err(_)) => {}
@@ -164,27 +216,38 @@ where
     }
 }
 
-/// Looks at the head of a response.
-#[inline]
-fn answered<B>(response: &mut Response<B>, guard: &mut InFlightGuard) {
-    if guard.is_closing() {
-        close(response, guard.protocol());
-    }
-    if is_event_stream(response.headers()) {
+/// Looks at the headers of a response; returns whether its connection is to be closed.
+#[inline(never)]
+fn answered(guard: &mut InFlightGuard, headers: &HeaderMap) -> bool {
+    if is_event_stream(headers) {
         guard.is_event_stream();
     }
+    guard.is_closing()
 }
 
 const GRPC: &[u8] = b"application/grpc";
 const EVENTS: &[u8] = b"text/event-stream";
 
-fn protocol_of(head: &Head<'_>, is_post: bool) -> Protocol {
-    if head.version < Version::HTTP_2 {
-        return Protocol::Http1;
+/// The protocol of a request, where it is seen at once.
+#[inline]
+fn protocol_at_once(version: Version, headers: &HeaderMap, is_post: bool) -> Option<Protocol> {
+    if version < Version::HTTP_2 {
+        return Some(Protocol::Http1);
     }
-    // gRPC always has a POST with this content type.
-    let is_grpc = is_post && content_type(head.headers).is_some_and(|it| it.starts_with(GRPC));
-    match is_grpc {
+    // gRPC always has a POST.
+    if !is_post {
+        return Some(Protocol::Http2);
+    }
+    // Usually the first header.
+    match headers.iter().next()? {
+        (name, value) if name == header::CONTENT_TYPE => Some(protocol_of_post(value.as_bytes())),
+        _ => None,
+    }
+}
+
+#[inline]
+fn protocol_of_post(content_type: &[u8]) -> Protocol {
+    match content_type.starts_with(GRPC) {
         true => Protocol::Grpc,
         false => Protocol::Http2,
     }
