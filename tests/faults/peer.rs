@@ -88,7 +88,34 @@ impl Peer {
 
     /// An HTTP server.
     pub(crate) fn http(handler: Handler) -> Self {
-        Self::new(move |stream, shared| serve(stream, shared, &handler))
+        Self::new(move |stream, shared| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            stream.set_nonblocking(true).expect("not blocking");
+            runtime.block_on(async {
+                let stream = tokio::net::TcpStream::from_std(stream).expect("a stream");
+                serve(stream, shared, &handler).await;
+            });
+        })
+    }
+
+    /// An HTTP server on the runtime of the test, whose clock it has. Does not wait until it begins.
+    pub(crate) async fn http_here(handler: Handler) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let shared = Arc::<Shared>::default();
+        let here = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                here.connections.fetch_add(1, Ordering::Relaxed);
+                let (here, handler) = (Arc::clone(&here), Arc::clone(&handler));
+                tokio::spawn(async move { serve(stream, &here, &handler).await });
+            }
+        });
+        Self { address, shared }
     }
 
     pub(crate) fn going_away(self) -> Self {
@@ -124,12 +151,7 @@ impl Peer {
     }
 }
 
-fn serve(stream: TcpStream, shared: &Arc<Shared>, handler: &Handler) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    stream.set_nonblocking(true).expect("not blocking");
+async fn serve(stream: tokio::net::TcpStream, shared: &Arc<Shared>, handler: &Handler) {
     let answered = Arc::new(Notify::new());
     let service = service_fn({
         let (shared, answered) = (Arc::clone(shared), Arc::clone(&answered));
@@ -156,34 +178,31 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>, handler: &Handler) {
             }
         }
     });
-    runtime.block_on(async {
-        let stream = tokio::net::TcpStream::from_std(stream).expect("a stream");
-        let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        server.max_header_list_size(1024 * 1024);
-        let connection = server.serve_connection(TokioIo::new(stream), service);
-        let orders = &shared.orders;
-        let restarted = orders.restarts.notified();
-        tokio::pin!(connection, restarted);
-        loop {
-            tokio::select! {
-                _ = &mut connection => return,
-                () = &mut restarted => return,
-                () = answered.notified() => {
-                    let once = orders.goes_away_once.swap(false, Ordering::Relaxed);
-                    if once || orders.goes_away.load(Ordering::Relaxed) {
-                        connection.as_mut().graceful_shutdown();
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    server.max_header_list_size(1024 * 1024);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let orders = &shared.orders;
+    let restarted = orders.restarts.notified();
+    tokio::pin!(connection, restarted);
+    loop {
+        tokio::select! {
+            _ = &mut connection => return,
+            () = &mut restarted => return,
+            () = answered.notified() => {
+                let once = orders.goes_away_once.swap(false, Ordering::Relaxed);
+                if once || orders.goes_away.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                }
+                if orders.ends.load(Ordering::Relaxed) {
+                    // For the answer to go out.
+                    let moment = tokio::time::sleep(Duration::from_millis(20));
+                    tokio::select! {
+                        _ = &mut connection => {}
+                        () = moment => {}
                     }
-                    if orders.ends.load(Ordering::Relaxed) {
-                        // For the answer to go out.
-                        let moment = tokio::time::sleep(Duration::from_millis(20));
-                        tokio::select! {
-                            _ = &mut connection => {}
-                            () = moment => {}
-                        }
-                        return;
-                    }
+                    return;
                 }
             }
         }
-    });
+    }
 }

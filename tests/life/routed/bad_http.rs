@@ -8,6 +8,7 @@ use tower_gwag::State;
 
 use super::kinds::{Called, Kind, Place};
 use super::{node, registrations};
+use crate::support::Clock;
 use crate::support::servers::bind;
 
 /// A server that gives every request the same answer, and goes on for as long as it is read.
@@ -61,6 +62,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
 async fn whatever_answers_at_gateway_http_causes_no_wrong_status() {
+    let _clock = Clock::start();
     let gateway = node().await;
     let place = Place::of(&gateway);
     let elsewhere = node().await;

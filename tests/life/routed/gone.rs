@@ -12,7 +12,7 @@ use tower_gwag_gateway::{EmbeddedGateway, Profile};
 use crate::control::Recorder;
 use crate::support::servers::bind;
 use crate::support::{
-    Forwarder, axum_app, get, greet, greeter_service, pets_app, pets_service, tonic_greeter,
+    Clock, Forwarder, axum_app, get, greet, greeter_service, pets_app, pets_service, tonic_greeter,
     until_state,
 };
 
@@ -40,6 +40,7 @@ async fn http_port(gateway: &EmbeddedGateway, is_empty: Arc<AtomicBool>) -> Stri
 
 #[tokio::test]
 async fn a_route_that_goes_away_is_noticed_and_its_return() {
+    let _clock = Clock::start();
     for profile in [Profile::Standalone, Profile::Clustered] {
         for with_http in [false, true] {
             let gateway = EmbeddedGateway::builder().profile(profile).start().await;

@@ -2,12 +2,13 @@
 //! with what its callers see.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 use tower_gwag::{Event, LeaveReport, Options, Service, State, Status};

@@ -7,7 +7,9 @@ use tower_gwag::{Cleanness, LeaveReport, Options, State};
 use tower_gwag_gateway::{EmbeddedGateway, Profile, Rpc};
 
 use super::{Stranger, pair, settled};
-use crate::support::{GREETER_PROTO, greeter_options, greeter_service, tonic_greeter, until_state};
+use crate::support::{
+    Clock, GREETER_PROTO, greeter_options, greeter_service, tonic_greeter, until_state,
+};
 
 async fn one_of_two(options: Options, gateways: &[EmbeddedGateway; 2]) -> LeaveReport {
     let other = tonic_greeter(greeter_options(&gateways[1])).await;
@@ -56,6 +58,7 @@ async fn an_entry_that_could_not_be_removed_is_not_clean() {
 /// A list may show a replica for some seconds after its Deregister.
 #[tokio::test]
 async fn a_list_that_lags_is_not_a_leftover() {
+    let _clock = Clock::start();
     let lagging = EmbeddedGateway::builder().profile(Profile::Clustered);
     let lagging = lagging.mount_delay(Duration::from_millis(2_300));
     let gateway = lagging.start().await.expect("started");

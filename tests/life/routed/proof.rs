@@ -10,7 +10,7 @@ use tower_gwag::{Event, GwagRegistrationLayer, Options, Registration, State};
 
 use crate::support::servers::bind;
 use crate::support::{
-    Events, axum_app, gateway, greet, greeter_options, pet_through, pets_app, pets_options,
+    Clock, Events, axum_app, gateway, greet, greeter_options, pet_through, pets_app, pets_options,
     tonic_greeter, until_state, within,
 };
 
@@ -62,6 +62,7 @@ async fn anonymous(options: Options, app: Router) -> (Registration, SocketAddr) 
 
 #[tokio::test]
 async fn the_first_call_through_the_gateway_proves_the_route() {
+    let _clock = Clock::start();
     let gateway = gateway().await;
     let (options, events) = Events::of(greeter_options(&gateway));
     let server = tonic_greeter(options).await;
@@ -134,6 +135,7 @@ async fn a_server_that_does_not_tell_from_whom_is_judged_by_its_connections() {
 
 #[tokio::test]
 async fn a_call_to_the_bound_address_proves_nothing_of_a_dead_one() {
+    let _clock = Clock::start();
     let gateway = gateway().await;
     let nobody = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let dead = nobody.local_addr().expect("an address");

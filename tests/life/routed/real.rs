@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::Html;
+use tokio::time::Instant;
 use tower_gwag::{Cleanness, ErrorKind, Event, GwagRegistrationLayer, Options, State};
 use tower_gwag_gateway::{EmbeddedGateway, Profile};
 
@@ -15,11 +16,17 @@ use super::proof::{OF_A_GATEWAY, ask, suspicions};
 use super::registrations;
 use super::service::Names;
 use crate::support::servers::{bind, serve_tonic_routes};
-use crate::support::{Events, greeter_client, hello, until_state, within};
+use crate::support::{Clock, Events, greeter_client, hello, until_state, within};
 use crate::words::logged::{Lines, field};
 
+/// Time passes as fast as it can.
+struct Embedded {
+    gateway: EmbeddedGateway,
+    _clock: Clock,
+}
+
 /// The real gateway, if it is of this profile, or an embedded one.
-async fn gateway(profile: Profile) -> (Place, Option<EmbeddedGateway>) {
+async fn gateway(profile: Profile) -> (Place, Option<Embedded>) {
     let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     if let (Some(target), Some(http)) = (read("GWAG_GATEWAY"), read("GWAG_GATEWAY_HTTP")) {
         let mut client = crate::control::client(&target).await;
@@ -33,7 +40,9 @@ async fn gateway(profile: Profile) -> (Place, Option<EmbeddedGateway>) {
     println!("against an embedded gateway, {profile:?}");
     let gateway = EmbeddedGateway::builder().profile(profile).start().await;
     let gateway = gateway.expect("started");
-    (Place::of(&gateway), Some(gateway))
+    let place = Place::of(&gateway);
+    let _clock = Clock::start();
+    (place, Some(Embedded { gateway, _clock }))
 }
 
 /// The status shows a block within 2 s, and its end within 1 s, for every kind of service.
@@ -302,7 +311,7 @@ async fn ghosts_are_reported_at_the_restart_and_in_the_report() {
     }
     let begun = Instant::now();
     match (&embedded, restart) {
-        (Some(gateway), _) => gateway.restart().await.expect("restarted"),
+        (Some(embedded), _) => embedded.gateway.restart().await.expect("restarted"),
         (None, command) => {
             let mut shell = tokio::process::Command::new("sh");
             let status = shell.arg("-c").arg(command.expect("set")).status().await;

@@ -8,8 +8,8 @@ use tower_gwag_gateway::{EmbeddedGateway, Profile, Rpc};
 
 use super::{greeter_v, settled};
 use crate::support::{
-    Events, GREETER_PROTO, PETS_OPENAPI, greeter_options, listed, tonic_greeter, until_state,
-    within,
+    Clock, Events, GREETER_PROTO, PETS_OPENAPI, greeter_options, listed, tonic_greeter,
+    until_state, within,
 };
 
 /// No operation that a gateway's schema could show, and no route.
@@ -42,6 +42,7 @@ fn start(options: Options) -> Registration {
 
 #[tokio::test]
 async fn what_nobody_calls_is_listed_and_no_more() {
+    let _clock = Clock::start();
     for profile in [Profile::Standalone, Profile::Clustered] {
         for with_http in [true, false] {
             let gateway = gateway(profile).await;
@@ -73,6 +74,7 @@ async fn what_nobody_calls_is_listed_and_no_more() {
 
 #[tokio::test]
 async fn a_gateway_that_is_gone_is_unreachable_whatever_was_known() {
+    let _clock = Clock::start();
     for profile in [Profile::Standalone, Profile::Clustered] {
         for with_http in [true, false] {
             let gateway = gateway(profile).await;
@@ -120,6 +122,7 @@ async fn our_own_schema_is_found_to_block_and_is_withdrawn() {
 /// What a registration goes through that is only kept waiting: nothing is claimed before its time.
 #[tokio::test]
 async fn until_the_gateway_has_answered_nothing_is_claimed() {
+    let _clock = Clock::start();
     for profile in [Profile::Standalone, Profile::Clustered] {
         for with_http in [true, false] {
             let gateway = gateway(profile).await;

@@ -14,7 +14,7 @@ use tower_gwag_gateway::{EmbeddedGateway, Profile};
 use crate::control::client;
 use crate::control::proto::control_plane_client::ControlPlaneClient;
 use crate::control::proto::{self, Registration};
-use crate::support::{GREETER_PROTO, greeter_client, hello, waited_for_a_processor, within};
+use crate::support::{Clock, GREETER_PROTO, greeter_client, hello, waited_for_a_processor, within};
 
 pub(crate) struct Place {
     /// `host:port`.
@@ -23,7 +23,7 @@ pub(crate) struct Place {
     /// Of this test alone.
     pub(crate) namespace: String,
     pub(crate) client: Client,
-    _embedded: Option<EmbeddedGateway>,
+    embedded: Option<EmbeddedGateway>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -54,7 +54,7 @@ impl Place {
             control,
             http,
             namespace,
-            _embedded: embedded,
+            embedded,
             _turn: turn,
         }
     }
@@ -68,6 +68,11 @@ impl Place {
 
     pub(crate) fn options(&self) -> Options {
         Options::new(&self.control)
+    }
+
+    /// For a test whose gateway is in its process: time passes as fast as it can.
+    pub(crate) fn clock(&self) -> Option<Clock> {
+        self.embedded.as_ref().map(|_| Clock::start())
     }
 
     /// The hash that has the slot.

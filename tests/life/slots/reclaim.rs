@@ -1,8 +1,8 @@
 //! A vN that another schema has.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower_gwag::{ErrorKind, Options, Service, State};
 
 use super::place::{Place, Stranger, source};
@@ -32,6 +32,7 @@ async fn freed(place: &Place, stranger: Stranger) -> Instant {
 #[tokio::test]
 async fn newcomers_of_one_schema_are_all_routed_soon_after_the_slot_is_free() {
     let place = Place::find().await;
+    let _clock = place.clock();
     for round in 0..5 {
         let stranger = place.stranger("v1", &source("theirs")).await;
         let schema = format!("ours {round}");
@@ -65,6 +66,7 @@ async fn newcomers_of_one_schema_are_all_routed_soon_after_the_slot_is_free() {
 #[tokio::test]
 async fn of_newcomers_with_different_schemas_one_is_routed_and_none_lurks() {
     let place = Place::find().await;
+    let _clock = place.clock();
     for round in 0..5 {
         let stranger = place.stranger("v1", &source("theirs")).await;
         let mut all = Vec::new();
@@ -116,6 +118,7 @@ async fn of_newcomers_with_different_schemas_one_is_routed_and_none_lurks() {
 #[tokio::test]
 async fn an_owner_that_restarts_keeps_its_name() {
     let place = Place::find().await;
+    let _clock = place.clock();
     let stranger = place.stranger("v1", &source("theirs")).await;
     let server = newcomer(&place, "ours").await;
     freed(&place, stranger).await;
@@ -135,6 +138,7 @@ async fn an_owner_that_restarts_keeps_its_name() {
 #[tokio::test]
 async fn a_conflict_shows_what_differs() {
     let place = Place::find().await;
+    let _clock = place.clock();
     let theirs =
         source("theirs").replacen("string name = 1;", "string name = 1; string title = 77;", 1);
     let stranger = place.stranger("v1", &theirs).await;

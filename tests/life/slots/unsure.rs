@@ -1,10 +1,11 @@
 //! A conflict of schemas whose hash is hard to know: of trees with custom options, and of GraphQL,
 //! where only the gateway knows it, so that no hash shows the conflict.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
+use tokio::time::Instant;
 use tower_gwag::{ErrorKind, Options, Service, State};
 
 use super::place::Place;
@@ -89,6 +90,7 @@ async fn a_conflict_is_proved_by_the_gateways_count() {
 #[tokio::test]
 async fn a_replica_that_fits_stays_whatever_lurks() {
     let place = Place::find().await;
+    let _clock = place.clock();
     let options = || place.options().gateway_http(&*place.http);
     let first = tonic_greeter(options().service(service(&place, "ours"))).await;
     until_state(&first.registration, State::Listed).await;
@@ -141,6 +143,7 @@ pub(crate) async fn our_graphql(place: &Place, options: Options) -> Running {
 #[tokio::test]
 async fn a_conflict_of_graphql_is_proved_and_its_owner_may_restart() {
     let place = Place::find().await;
+    let _clock = place.clock();
     let owner = foreign_graphql(&place, "theirs").await;
     let options = place.options().gateway_http(&*place.http);
     let begun = Instant::now();
