@@ -15,6 +15,7 @@ mod services;
 mod shown;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -42,6 +43,9 @@ const DRAWN: [&str; 4] = [
     "new-ws-lots",
     "new-ws-tree-0",
 ];
+
+/// How many cases are played at a time.
+const LANES: usize = 2;
 
 /// How many cases of one kind of service and one ingress agreed.
 #[derive(Default)]
@@ -78,40 +82,41 @@ async fn calls_fare_as_through_a_real_gateway() {
         true => schemas = own.into(),
         false => schemas.as_object_mut().expect("an object").extend(own),
     }
-    let services = Services::start(&schemas).await;
-    gateway.register(&services).await;
+    // Side by side, each lane with services and a gateway of its own; a real gateway is one.
+    let lanes = if gateway.is_real() { 1 } else { LANES };
+    let mut played = tokio::task::JoinSet::new();
+    let is_real = gateway.is_real();
+    let mut gateways = vec![gateway];
+    while gateways.len() < lanes {
+        gateways.push(Gateway::find().await);
+    }
+    let cases = Arc::new(cases);
+    for (lane, gateway) in gateways.into_iter().enumerate() {
+        let (cases, schemas) = (Arc::clone(&cases), schemas.clone());
+        played.spawn(async move {
+            let of_lane = cases.iter().enumerate().skip(lane).step_by(lanes);
+            play(&gateway, &schemas, of_lane).await
+        });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(of_lane) = played.join_next().await {
+        outcomes.extend(of_lane.expect("no panic"));
+    }
+    outcomes.sort_by_key(|outcome| outcome.at);
 
     let mut counts: BTreeMap<(String, String), Count> = BTreeMap::new();
     let mut differing = Vec::new();
     let mut seen = Vec::new();
-    for case in &cases {
-        if std::env::var_os("GWAG_TRACE").is_some() {
-            show(&case["id"]);
-        }
-        let id = case["id"].as_str().expect("an id");
-        let is_fatal = case["gateway_after"] == "exited";
-        if is_fatal && gateway.is_real() {
-            continue;
-        }
-        services.begin(case);
-        let got = callers::call(&gateway, &services, case).await;
-        let saw = services.end().await;
-        let fatal = gateway.take_fatal_calls();
-        seen.push(json!({ "id": id, "kind": case["kind"], "schema": case["schema"], "ingress": case["ingress"],
-            "call": case["call"], "answer": case["answer"], "got": compare::normal(&services, &got),
-            "upstream_saw": compare::normal(&services, &saw), "core": false, "releases": ["1.4.0"],
-            "gateway_after": if fatal == 0 { "runs" } else { "exited" } }));
-        let mut difference = compare::differ(&services, case, &got, &saw);
-        if !gateway.is_real() && is_fatal != (fatal > 0) {
-            difference = Some(format!("{fatal} calls were recorded as fatal"));
-        }
+    for outcome in outcomes {
+        let case = &cases[outcome.at];
         let word = |key: &str| case[key].as_str().unwrap_or_default().to_owned();
         let count = counts.entry((word("kind"), word("ingress"))).or_default();
         count.all += 1;
-        match difference {
+        match outcome.difference {
             None => count.agreed += 1,
-            Some(difference) => differing.push((id.to_owned(), difference)),
+            Some(difference) => differing.push((word("id"), difference)),
         }
+        seen.push(outcome.seen);
     }
     if let Ok(file) = std::env::var("GWAG_RECORD") {
         let text =
@@ -132,7 +137,7 @@ async fn calls_fare_as_through_a_real_gateway() {
         "all", sum.agreed, sum.all
     ));
     let exception = |id: &str| -> Option<&'static str> {
-        if gateway.is_real() {
+        if is_real {
             return DRAWN.contains(&id).then_some("the gateway draws lots");
         }
         let known = EXCEPTIONS.iter().find(|(known, _)| *known == id);
@@ -144,7 +149,6 @@ async fn calls_fare_as_through_a_real_gateway() {
             None => show(format_args!("{id}: {difference}\n")),
         }
     }
-    gateway.leave().await;
     let unexpected: Vec<&str> = differing.iter().map(|(id, _)| id.as_str()).collect();
     let unexpected: Vec<&str> = unexpected
         .into_iter()
@@ -155,7 +159,7 @@ async fn calls_fare_as_through_a_real_gateway() {
         "{} differ: {unexpected:?}",
         unexpected.len()
     );
-    if !gateway.is_real() && text.is_none() {
+    if !is_real && text.is_none() {
         for (id, _) in EXCEPTIONS {
             assert!(
                 differing.iter().any(|(it, _)| it == id),
@@ -163,6 +167,55 @@ async fn calls_fare_as_through_a_real_gateway() {
             );
         }
     }
+}
+
+/// What became of a case.
+struct Outcome {
+    /// Its place among the cases.
+    at: usize,
+    /// As a file of cases has it.
+    seen: Value,
+    difference: Option<String>,
+}
+
+/// Plays one case after the other.
+async fn play(
+    gateway: &Gateway,
+    schemas: &Value,
+    cases: impl Iterator<Item = (usize, &Value)>,
+) -> Vec<Outcome> {
+    let services = Services::start(schemas).await;
+    gateway.register(&services).await;
+    let mut outcomes = Vec::new();
+    for (at, case) in cases {
+        if std::env::var_os("GWAG_TRACE").is_some() {
+            show(&case["id"]);
+        }
+        let id = case["id"].as_str().expect("an id");
+        let is_fatal = case["gateway_after"] == "exited";
+        if is_fatal && gateway.is_real() {
+            continue;
+        }
+        services.begin(case);
+        let got = callers::call(gateway, &services, case).await;
+        let saw = services.end().await;
+        let fatal = gateway.take_fatal_calls();
+        let seen = json!({ "id": id, "kind": case["kind"], "schema": case["schema"], "ingress": case["ingress"],
+            "call": case["call"], "answer": case["answer"], "got": compare::normal(&services, &got),
+            "upstream_saw": compare::normal(&services, &saw), "core": false, "releases": ["1.4.0"],
+            "gateway_after": if fatal == 0 { "runs" } else { "exited" } });
+        let mut difference = compare::differ(&services, case, &got, &saw);
+        if !gateway.is_real() && is_fatal != (fatal > 0) {
+            difference = Some(format!("{fatal} calls were recorded as fatal"));
+        }
+        outcomes.push(Outcome {
+            at,
+            seen,
+            difference,
+        });
+    }
+    gateway.leave().await;
+    outcomes
 }
 
 fn cases_of(text: &str) -> Vec<Value> {
