@@ -19,7 +19,15 @@ struct Scene<'a> {
     names: Vec<(String, String)>,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    fn new(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            text: String::new(),
+            names: vec![(folder.display().to_string(), "FOLDER".to_owned())],
+        }
+    }
+
     fn title(&mut self, title: &str) {
         self.text.push_str(&format!("# {title}\n\n"));
     }
@@ -94,12 +102,15 @@ async fn every_message_is_as_it_was_read() {
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.join("script"), executable).expect("executable");
     std::fs::create_dir(folder.join("empty-dir")).expect("a directory");
-    let mut scene = Scene {
-        folder: &folder,
-        text: String::new(),
-        names: vec![(folder.display().to_string(), "FOLDER".to_owned())],
-    };
+    // Side by side: most of the time they wait for gateways that do not answer.
+    let (of_files, of_gateways, of_programs) =
+        tokio::join!(files(&folder), gateways(&folder), programs(&folder));
+    let text = of_files + &of_gateways + &of_programs;
+    is_golden(&data("golden").join("messages.txt"), &text);
+}
 
+async fn files(folder: &Path) -> String {
+    let mut scene = Scene::new(folder);
     scene.title("Files");
     for path in [
         "missing.proto",
@@ -168,12 +179,14 @@ async fn every_message_is_as_it_was_read() {
     ] {
         scene.run(line).await;
     }
+    scene.text
+}
 
+async fn gateways(folder: &Path) -> String {
+    let mut scene = Scene::new(folder);
     scene.title("Gateways");
-    // Nobody listens there, and nobody else gets them.
+    // Nobody listens there, and nobody else gets it.
     let (_closed, closed) = reserved();
-    let (_free, free) = reserved();
-    let free = free.rsplit(':').next().expect("a port").to_owned();
     let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
     let (web, tls) = (
         nonsense(page).await,
@@ -183,15 +196,98 @@ async fn every_message_is_as_it_was_read() {
     let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
     let gateway = builder.admin_token("00ff").start().await.expect("started");
     let target = gateway.target();
-    let taken = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-    let taken_at = taken.local_addr().expect("an address");
-    let taken_port = taken_at.port().to_string();
     for (found, name) in [
         (closed.as_str(), "CLOSED"),
         (&web, "WEB"),
         (&tls, "TLS"),
         (&silent, "SILENT"),
         (&target, "GATEWAY"),
+        (&gateway.http_url(), "http://PAGES"),
+    ] {
+        scene.names.push((found.to_owned(), name.to_owned()));
+    }
+    let mut doctors = Scene {
+        names: scene.names.clone(),
+        ..Scene::new(folder)
+    };
+    let of_doctors = async {
+        for line in [
+            &["doctor"][..],
+            &["doctor", "-g", &closed],
+            &["doctor", "-g", &silent],
+        ] {
+            doctors.run(line).await;
+        }
+        let pages = [&web, &closed].map(|it| format!("http://{it}"));
+        for page in ["ftp://pages", &pages[0], &pages[1]] {
+            let (with, at) = (["doctor", "-g", &target], ["--observe", "0s"]);
+            doctors
+                .run(&[&with[..], &["--http", page], &at].concat())
+                .await;
+        }
+        doctors.text
+    };
+    let of_others = async {
+        scene.run(&["services"]).await;
+        for address in [
+            &*closed,
+            &web,
+            &tls,
+            &silent,
+            "no port",
+            "",
+            "ftp://a:1",
+            "a:0",
+        ] {
+            scene.run(&["services", "-g", address]).await;
+        }
+        let https = format!("https://{target}");
+        for access in [
+            &["--gateway", &https][..],
+            &["-g", &closed, "--token-file", "missing"],
+            &["-g", &closed, "--token-file", "empty"],
+            &["-g", &closed, "--tls-ca", "missing"],
+            &["-g", &closed, "--tls-ca", "pets.yaml"],
+            &["-g", &closed, "--tls-cert", "pets.yaml"],
+        ] {
+            scene.run(&[&["services"], access].concat()).await;
+        }
+        for line in [
+            &["registrations", "-g", &closed][..],
+            &["peers", "-g", &web],
+            &["watch", "-g", &tls],
+            &["watch", "-g", &closed, "--every", "often"],
+            &["check", "pets.yaml", "-g", &closed],
+            &["diff", "pets.yaml", "-g", &web],
+            &["forget", "nobody", "-g", &target],
+            &["deprecate", "nobody", "v1", "why", "-g", &target],
+            &["undeprecate", "nobody", "v1", "-g", &target],
+            &["retract", "nobody", "v1", "-g", &target],
+            &["retract", "nobody", "v0", "-g", &target],
+            &["sign", "a", "-g", &target],
+        ] {
+            scene.run(line).await;
+        }
+        scene.text
+    };
+    let (of_others, of_doctors) = tokio::join!(of_others, of_doctors);
+    of_others + &of_doctors
+}
+
+async fn programs(folder: &Path) -> String {
+    let mut scene = Scene::new(folder);
+    scene.title("Programs");
+    // Nobody listens there, and nobody else gets it.
+    let (_free, free) = reserved();
+    let free = free.rsplit(':').next().expect("a port").to_owned();
+    let builder = EmbeddedGateway::builder().profile(Profile::Clustered);
+    let gateway = builder.admin_token("00ff").start().await.expect("started");
+    let target = gateway.target();
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let taken_at = taken.local_addr().expect("an address");
+    let taken_port = taken_at.port().to_string();
+    for (found, name) in [
+        (target.as_str(), "GATEWAY"),
         (&gateway.http_url(), "http://PAGES"),
         (&taken_at.to_string(), "TAKEN"),
         (&format!("port {taken_port}"), "port PORT"),
@@ -200,58 +296,6 @@ async fn every_message_is_as_it_was_read() {
     ] {
         scene.names.push((found.to_owned(), name.to_owned()));
     }
-    scene.run(&["services"]).await;
-    for address in [
-        &*closed,
-        &web,
-        &tls,
-        &silent,
-        "no port",
-        "",
-        "ftp://a:1",
-        "a:0",
-    ] {
-        scene.run(&["services", "-g", address]).await;
-    }
-    let https = format!("https://{target}");
-    for access in [
-        &["--gateway", &https][..],
-        &["-g", &closed, "--token-file", "missing"],
-        &["-g", &closed, "--token-file", "empty"],
-        &["-g", &closed, "--tls-ca", "missing"],
-        &["-g", &closed, "--tls-ca", "pets.yaml"],
-        &["-g", &closed, "--tls-cert", "pets.yaml"],
-    ] {
-        scene.run(&[&["services"], access].concat()).await;
-    }
-    for line in [
-        &["registrations", "-g", &closed][..],
-        &["peers", "-g", &web],
-        &["watch", "-g", &tls],
-        &["watch", "-g", &closed, "--every", "often"],
-        &["check", "pets.yaml", "-g", &closed],
-        &["diff", "pets.yaml", "-g", &web],
-        &["forget", "nobody", "-g", &target],
-        &["deprecate", "nobody", "v1", "why", "-g", &target],
-        &["undeprecate", "nobody", "v1", "-g", &target],
-        &["retract", "nobody", "v1", "-g", &target],
-        &["retract", "nobody", "v0", "-g", &target],
-        &["sign", "a", "-g", &target],
-        &["doctor"],
-        &["doctor", "-g", &closed],
-        &["doctor", "-g", &silent],
-    ] {
-        scene.run(line).await;
-    }
-    let pages = [web, closed.clone()].map(|it| format!("http://{it}"));
-    for page in ["ftp://pages", &pages[0], &pages[1]] {
-        let (with, at) = (["doctor", "-g", &target], ["--observe", "0s"]);
-        scene
-            .run(&[&with[..], &["--http", page], &at].concat())
-            .await;
-    }
-
-    scene.title("Programs");
     let pets = ["run", "-g", &target, "--openapi", "pets.yaml"];
     scene.run(&["run"]).await;
     let program = ["--port", &free, "--", "true"];
@@ -336,6 +380,5 @@ async fn every_message_is_as_it_was_read() {
         0,
         "nothing is left registered"
     );
-
-    is_golden(&data("golden").join("messages.txt"), &scene.text);
+    scene.text
 }
