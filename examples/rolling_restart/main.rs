@@ -56,7 +56,10 @@ async fn main() -> Result<ExitCode, BoxError> {
         .filter(|outcome| outcome.scenario.order == Order::Ours)
         .map(|outcome| outcome.lost)
         .sum::<usize>();
-    println!("\nours lost {lost} calls");
+    println!(
+        "\nours lost {lost} call{}",
+        if lost == 1 { "" } else { "s" }
+    );
     Ok(ExitCode::from(u8::from(lost > 0)))
 }
 

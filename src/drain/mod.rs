@@ -44,7 +44,7 @@ pub(crate) use sever::{Opening, SeverWatch};
 pub(crate) use stop::RELAYED;
 use wiring::Wiring;
 
-use crate::status::Board;
+use crate::status::{Board, counted};
 
 /// The requests and connections of one server, and its stop.
 pub(crate) struct Drain {
@@ -177,7 +177,8 @@ impl Drain {
         let in_flight = self.in_flight.count();
         if in_flight > 0 {
             let text = format!(
-                "leaving waits for {in_flight} calls in flight, for {:.0?} at most",
+                "leaving waits for {} in flight, for {:.0?} at most",
+                counted(in_flight, "call", "calls"),
                 deadline.saturating_duration_since(Instant::now())
             );
             self.board.say(Level::INFO, None, &text);

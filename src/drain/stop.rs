@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Level;
 
 use super::{Drain, Open};
+use crate::status::counted;
 
 /// How long after its stop a server may take to close connections on which nothing is in flight.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -124,12 +125,14 @@ impl Drain {
         }
         let calls = match calls {
             0 => "with calls that the layer did not count".to_owned(),
-            calls => format!("with {calls} calls that the layer counted"),
+            calls => {
+                let calls = counted(calls, "call", "calls");
+                format!("with {calls} that the layer counted")
+            }
         };
-        let text = format!(
-            "the server stops; {connections} connections are busy {calls}, and will be cut in \
-             {rest:.0?}"
-        );
+        let connections = counted(connections, "connection is", "connections are");
+        let text =
+            format!("the server stops; {connections} busy {calls}, and will be cut in {rest:.0?}");
         self.board.say(Level::INFO, None, &text);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tracing::Level;
 
-use crate::status::{Board, Event};
+use crate::status::{Board, Event, counted};
 
 /// The parts of the wiring that were seen so far.
 #[derive(Debug)]
@@ -131,9 +131,10 @@ impl Wiring {
 
     /// The server stops with calls in flight, and the layer has never seen one.
     pub(super) fn complain_of_the_layer(&self, connections: usize) {
+        let connections = counted(connections, "connection is", "connections are");
         let text = format!(
-            "the server stops while {connections} connections are busy, and the layer has seen no \
-             request: they are answered until `drain_timeout`, but not counted; add \
+            "the server stops while {connections} busy, and the layer has seen no request: calls are \
+             answered until `drain_timeout`, but not counted; add \
              `.layer(layer)` around all routes (axum: last, because it only covers routes that \
              were added before it)"
         );

@@ -12,7 +12,7 @@ use tracing::Level;
 
 use super::event::{Event, EventCallback};
 use super::log::Log;
-use super::{State, Status};
+use super::{State, Status, counted};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::Meter;
 
@@ -207,7 +207,14 @@ impl Board {
         let repeated = self.status.borrow().failures().saturating_sub(1);
         self.note_said("", true);
         self.meter.registered();
-        let line = with_repeated(event.to_string(), repeated);
+        // The line has a field for the id.
+        let text = match event {
+            Event::Registered { ttl, address, .. } => {
+                format!("Registered {address}, TTL {} s", ttl.as_secs())
+            }
+            event => event.to_string(),
+        };
+        let line = with_repeated(text, repeated);
         self.log.say(Level::INFO, State::Registered, None, &line);
         self.emit(event);
     }
@@ -232,11 +239,13 @@ fn level_of(state: State) -> Level {
 
 fn with_repeated(mut line: String, repeated: u64) -> String {
     if repeated > 0 {
-        // Writing to a `String` does not fail.
-        let _ = write!(
-            line,
-            "; {repeated} more failures like the last were not logged"
+        let failures = counted(
+            usize::try_from(repeated).unwrap_or(usize::MAX),
+            "more failure like the last was",
+            "more failures like the last were",
         );
+        // Writing to a `String` does not fail.
+        let _ = write!(line, "; {failures} not logged");
     }
     line
 }

@@ -33,8 +33,9 @@ impl Log {
     /// Sets the services, as "namespace/version".
     pub(crate) fn of_services(&self, names: impl Iterator<Item = String>) {
         let namespaces = names.collect::<Vec<_>>().join(",");
+        // Without fields: each line has them, and would show them twice.
         self.span
-            .get_or_init(|| tracing::info_span!(target: "tower_gwag", "registration", %namespaces));
+            .get_or_init(|| tracing::info_span!(target: "tower_gwag", "registration"));
         self.fields().namespaces = Some(namespaces);
     }
 

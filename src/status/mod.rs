@@ -18,6 +18,12 @@ pub use report::{Cleanness, HoldOutcome, LeaveOutcome, LeaveReason, LeaveReport}
 
 use crate::error::{Error, ErrorKind};
 
+/// A number of things in words: "1 call", "2 calls".
+pub(crate) fn counted(number: usize, one: &str, several: &str) -> String {
+    let what = if number == 1 { one } else { several };
+    format!("{number} {what}")
+}
+
 /// The state of a registration, since when, and why.
 ///
 /// [`Registration::status`](crate::Registration::status) returns a `watch` of the latest one.

@@ -5,6 +5,7 @@ use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counted;
 use crate::error::Error;
 
 /// How a registration ended. `Display` prints it in at most three lines.
@@ -408,7 +409,8 @@ impl fmt::Display for LeaveReport {
             write!(f, "; {ghosts} GHOST {replicas} on the gateway")?;
         }
         if self.abandoned > 0 {
-            write!(f, "; {} entries left on other gateways", self.abandoned)?;
+            let entries = counted(self.abandoned, "entry", "entries");
+            write!(f, "; {entries} left on other gateways")?;
         }
         if self.counted {
             write!(
@@ -420,7 +422,8 @@ impl fmt::Display for LeaveReport {
             f.write_str("\ncalls: not counted")?;
         }
         if self.severed > 0 {
-            write!(f, ", {} busy connections ended", self.severed)?;
+            let severed = counted(self.severed, "busy connection", "busy connections");
+            write!(f, ", {severed} ended")?;
         }
         if self.unfinished > 0 {
             write!(f, ", {} still running", self.unfinished)?;

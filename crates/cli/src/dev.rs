@@ -431,7 +431,10 @@ fn drawn(picture: &Picture) -> String {
         "\n{}\n",
         paint(
             Style::Faint,
-            &format!("{} heartbeats answered", picture.beats)
+            &match picture.beats {
+                1 => "1 heartbeat answered".to_owned(),
+                beats => format!("{beats} heartbeats answered"),
+            }
         )
     ));
     text

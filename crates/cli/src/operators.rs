@@ -279,7 +279,7 @@ pub(crate) fn watch(args: &Watch) -> Outcome {
             line(format_args!(
                 "watching {}: {}",
                 client.target(),
-                format_args!("{} entries", state.len())
+                crate::output::count_as(state.len(), "entry", "entries")
             ));
         }
         let mut is_away = false;

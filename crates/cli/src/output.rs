@@ -187,8 +187,13 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// `3 services`, `1 service`.
 pub(crate) fn count(number: usize, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
+    count_as(number, what, &format!("{what}s"))
+}
+
+/// The same with another plural.
+pub(crate) fn count_as(number: usize, one: &str, several: &str) -> String {
+    let what = if number == 1 { one } else { several };
+    format!("{number} {what}")
 }
 
 #[cfg(test)]

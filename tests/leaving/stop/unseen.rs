@@ -280,7 +280,7 @@ async fn is_ended(options: Options, request: &[u8]) {
     );
     assert_eq!(report.severed(), 1, "{report}");
     assert!(
-        report.to_string().contains("1 busy connections ended"),
+        report.to_string().contains("1 busy connection ended"),
         "{report}"
     );
 }

@@ -351,8 +351,9 @@ fn slots(
             let message = format!(
                 "{which} has another schema: the gateway accepted it but never routes it, answers \
                  its heartbeats with ok, and lets it take the name when the owner leaves, or at \
-                 the gateway's next restart. Rejected {times} times, the last time because: \
-                 {why}.{among}"
+                 the gateway's next restart. Rejected {}, the last time because: \
+                 {why}.{among}",
+                crate::output::count(usize::try_from(times).unwrap_or(usize::MAX), "time")
             );
             let help = "stop or deregister the replica with the other schema, or register it as the next version";
             found.push(Finding::fault("lurker", name(slot), message, help));
