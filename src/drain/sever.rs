@@ -2,12 +2,18 @@
 //! would wait for forever. `stop.rs` decides when.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
+use tokio::time::Instant;
 
 use super::gauge::Gauge;
+
+/// How long a peer may take to answer a ping. A little less than the second between the stop and the
+/// first look, because the server writes the ping a moment after the stop.
+const ANSWERED_AFTER: Duration = Duration::from_millis(900);
 
 /// All connections of one server; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +64,8 @@ struct Connection {
     /// The waker of the task that drives the connection.
     waker: AtomicWaker,
     is_severed: AtomicBool,
+    /// The connection looks idle, and ends at the next read that finds nothing.
+    is_doubted: AtomicBool,
     /// The connection was handed over: it is neither awaited nor severed.
     is_released: AtomicBool,
     opening: AtomicU8,
@@ -65,8 +73,8 @@ struct Connection {
     reads: AtomicUsize,
     reads_at_stop: AtomicUsize,
     is_stopping: AtomicBool,
-    /// A ping was written since the stop.
-    was_asked: AtomicBool,
+    /// When the first ping since the stop was written.
+    asked: OnceLock<Instant>,
     /// The peer currently reads nothing.
     is_blocked: AtomicBool,
 }
@@ -102,11 +110,12 @@ impl Severer {
         }
     }
 
-    /// The number of open connections that the server waits for and that were not severed.
+    /// The number of open connections that the server waits for and that are not to end.
     pub(crate) fn waited_for(&self) -> usize {
         let connections = self.0.connections();
         let is_waited_for = |it: &&Arc<Connection>| {
-            !it.is_released.load(Ordering::Relaxed) && !it.is_severed.load(Ordering::Relaxed)
+            let ends = [&it.is_released, &it.is_severed, &it.is_doubted];
+            !ends.iter().any(|it| it.load(Ordering::Relaxed))
         };
         connections.iter().filter(is_waited_for).count()
     }
@@ -132,13 +141,24 @@ impl Severer {
     }
 
     /// Severs the connections that no server closes by itself, and on which nothing can be in
-    /// flight.
-    pub(crate) fn sever_idle(&self) {
+    /// flight; returns when to look again, if a peer still has time to answer.
+    ///
+    /// Their tasks decide, at their next read: with the runtime's threads blocked, what the peer
+    /// has sent may be there without having been read.
+    pub(crate) fn sever_idle(&self) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
         for connection in self.0.connections() {
-            if connection.is_idle() {
-                connection.sever();
+            if connection.is_idle(ANSWERED_AFTER) {
+                connection.is_doubted.store(true, Ordering::Release);
+                connection.waker.wake();
+            } else if let Some(asked) = connection.asked.get()
+                && connection.is_idle(Duration::ZERO)
+            {
+                let look = *asked + ANSWERED_AFTER;
+                next = Some(next.map_or(look, |next| next.min(look)));
             }
         }
+        next
     }
 
     /// Severs all connections, including future ones; returns how many were busy.
@@ -146,7 +166,7 @@ impl Severer {
         self.0.list().is_severed = true;
         let mut busy = 0;
         for connection in self.0.connections() {
-            let is_idle = connection.is_idle();
+            let is_idle = connection.is_idle(Duration::ZERO);
             busy += usize::from(connection.sever() && !is_idle);
         }
         busy
@@ -185,7 +205,8 @@ impl Connection {
             waker: AtomicWaker::new(),
             is_severed: AtomicBool::new(list.is_severed),
             is_stopping: AtomicBool::new(list.is_stopping),
-            was_asked: AtomicBool::new(false),
+            asked: OnceLock::new(),
+            is_doubted: AtomicBool::new(false),
             is_released: AtomicBool::new(false),
             opening: AtomicU8::new(Opening::Silent as u8),
             reads: AtomicUsize::new(0),
@@ -194,8 +215,8 @@ impl Connection {
         }
     }
 
-    /// Asked one second after the stop.
-    fn is_idle(&self) -> bool {
+    /// Whether nothing can be in flight; `patience` is for the answer to a ping.
+    fn is_idle(&self, patience: Duration) -> bool {
         match Opening::from_number(self.opening.load(Ordering::Relaxed)) {
             // hyper answers and closes a connection on which it saw a request; later also those
             // with half a head.
@@ -203,7 +224,9 @@ impl Connection {
             // A living peer answers the ping that comes with GOAWAY. None is sent if the server had
             // sent GOAWAY before, or has not begun to stop.
             Opening::Http2 => {
-                self.was_asked.load(Ordering::Relaxed)
+                self.asked
+                    .get()
+                    .is_some_and(|asked| asked.elapsed() >= patience)
                     && self.reads.load(Ordering::Relaxed)
                         == self.reads_at_stop.load(Ordering::Relaxed)
                     && !self.is_blocked.load(Ordering::Relaxed)
@@ -242,6 +265,21 @@ impl SeverWatch {
         }
     }
 
+    /// A read found nothing: whether the connection ends, because it was taken for idle, and still
+    /// is.
+    pub(crate) fn ends_idle(&self) -> bool {
+        let connection = &self.connection;
+        if !connection.is_doubted.load(Ordering::Acquire) {
+            return false;
+        }
+        let is_idle = connection.is_idle(ANSWERED_AFTER);
+        match is_idle {
+            true => connection.is_severed.store(true, Ordering::Release),
+            false => connection.is_doubted.store(false, Ordering::Release),
+        }
+        is_idle
+    }
+
     /// The kind of the first bytes is known.
     pub(crate) fn opened(&self, opening: Opening) {
         if !matches!(opening, Opening::Silent | Opening::Head) {
@@ -265,12 +303,13 @@ impl SeverWatch {
 
     /// Whether to watch for a ping: the server stops, and has sent none since.
     pub(crate) fn awaits_ping(&self) -> bool {
-        self.is_stopping() && !self.connection.was_asked.load(Ordering::Relaxed)
+        self.is_stopping() && self.connection.asked.get().is_none()
     }
 
     /// The server has sent a ping.
     pub(crate) fn asked(&self) {
-        self.connection.was_asked.store(true, Ordering::Relaxed);
+        // Only the first one counts.
+        let _ = self.connection.asked.set(Instant::now());
     }
 
     /// Records whether the peer stops reading what is sent.

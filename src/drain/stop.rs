@@ -39,21 +39,21 @@ impl Drain {
         let began = Instant::now();
         self.accepting_is_over.cancel();
 
-        let mut looked = false;
+        let mut looks = Some(began + IDLE_AFTER);
+        let mut has_told = false;
         let ended = loop {
             tokio::select! {
                 biased;
                 () = self.server_ends() => break true,
                 () = self.server_is_over.cancelled() => break false,
                 () = self.hurry.cancelled() => break false,
-                () = sleep_until((began + IDLE_AFTER).min(deadline)), if !looked => {
-                    looked = true;
-                    if began + IDLE_AFTER <= deadline {
-                        self.severer.sever_idle();
+                () = sleep_until(deadline) => break false,
+                () = sleep_until(looks.unwrap_or(deadline)), if looks.is_some() => {
+                    looks = self.severer.sever_idle();
+                    if !std::mem::replace(&mut has_told, true) {
                         self.tell_what_is_waited_for(deadline);
                     }
                 }
-                () = sleep_until(deadline), if looked => break false,
             }
         };
         if ended {
@@ -90,7 +90,6 @@ impl Drain {
             }
             // On a timeout there is nothing more to do.
             let _ = timeout_at(end, self.severer.ended()).await;
-            self.severer.sever_idle();
             self.set_stopped(Open {
                 cut,
                 unfinished: 0,

@@ -244,7 +244,12 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Severable<Io> {
         match &read {
             Poll::Ready(Ok(())) => self.heard(&buf.filled()[before..]),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.wait(cx)?,
+            Poll::Pending => {
+                self.wait(cx)?;
+                if self.watch.ends_idle() {
+                    return Poll::Ready(Err(severed()));
+                }
+            }
         }
         read
     }
@@ -393,9 +398,19 @@ mod tests {
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+    /// Whether a read that finds nothing ends the connection.
+    fn ends(io: &mut Severable<Peer>) -> bool {
+        let mut bytes = [0; 1024];
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let read = Pin::new(io).poll_read(&mut cx, &mut ReadBuf::new(&mut bytes));
+        matches!(read, Poll::Ready(Err(_)))
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
     /// A peer that reads nothing cannot answer a ping.
-    #[test]
-    fn unflushed_bytes_are_not_a_sign_of_death() {
+    #[tokio::test(start_paused = true)]
+    async fn unflushed_bytes_are_not_a_sign_of_death() {
         let severer = Severer::default();
         let mut stuck = connection(&severer, &[PREFACE]);
         let mut dead = connection(&severer, &[PREFACE]);
@@ -409,20 +424,65 @@ mod tests {
         }
         assert!(!flush(&mut stuck));
         assert!(flush(&mut dead));
-        severer.sever_idle();
-        assert!(!stuck.watch.is_severed(), "its peer may live");
-        assert!(dead.watch.is_severed(), "it was asked, and said nothing");
+        tokio::time::advance(SECOND).await;
+        assert_eq!(severer.sever_idle(), None);
+        assert!(!ends(&mut stuck), "its peer may live");
+        assert!(ends(&mut dead), "it was asked, and said nothing");
     }
 
-    #[test]
-    fn an_http_2_peer_that_was_not_asked_may_live() {
+    #[tokio::test(start_paused = true)]
+    async fn an_http_2_peer_that_was_not_asked_may_live() {
         let severer = Severer::default();
         let mut io = connection(&severer, &[PREFACE]);
         read(&mut io);
         write(&mut io, &[PING, &[0; 8]].concat());
         severer.stop();
+        tokio::time::advance(SECOND).await;
+        assert_eq!(severer.sever_idle(), None);
+        assert!(!ends(&mut io));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_http_2_peer_that_was_asked_late_has_time_to_answer() {
+        let severer = Severer::default();
+        let mut io = connection(&severer, &[PREFACE]);
+        read(&mut io);
+        severer.stop();
+        tokio::time::advance(SECOND - SECOND / 20).await;
+        write(&mut io, &[PING, &[0; 8]].concat());
+        tokio::time::advance(SECOND / 20).await;
+        let again = severer.sever_idle().expect("another look");
+        assert!(!ends(&mut io));
+        tokio::time::sleep_until(again).await;
+        assert_eq!(severer.sever_idle(), None);
+        assert!(ends(&mut io));
+    }
+
+    /// While all threads of a runtime are blocked, nobody reads.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_has_read_is_a_sign_of_life() {
+        let severer = Severer::default();
+        let mut answers = connection(&severer, &[PREFACE]);
+        let mut begins = connection(&severer, &[]);
+        let mut trickles = connection(&severer, &[]);
+        read(&mut answers);
+        severer.stop();
+        write(&mut answers, &[PING, &[0; 8]].concat());
+        tokio::time::advance(2 * SECOND).await;
+        for (io, sends) in [
+            (&mut answers, &b"a pong"[..]),
+            (&mut begins, b"GET / HTTP/1.1\r\nhost: pets\r\n\r\n"),
+            (&mut trickles, b"GET / HT"),
+        ] {
+            io.get_mut().sends.push_back(sends);
+        }
         severer.sever_idle();
-        assert!(!io.watch.is_severed());
+        for io in [&mut answers, &mut begins, &mut trickles] {
+            read(io);
+        }
+        assert!(!ends(&mut answers));
+        assert!(!ends(&mut begins));
+        assert!(ends(&mut trickles), "half a head is no request");
     }
 
     #[test]

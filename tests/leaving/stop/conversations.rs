@@ -2,6 +2,7 @@
 //! layer, which could tell.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +15,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server as Tonic;
@@ -238,4 +239,75 @@ async fn a_call_to_a_server_that_takes_its_time_to_stop() {
     stop_amid(server, begins).await;
     let answer = within("an answer", call).await.expect("no panic");
     assert!(answer.is_ok(), "{answer:?}");
+}
+
+/// An HTTP/2 request for `/late`, and nothing more.
+const ASKS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+    \0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x05/late\x01\x02me";
+const DATA: u8 = 0;
+const PING: u8 = 6;
+const ACK: u8 = 1;
+
+/// Kind, flags and payload.
+async fn frame(caller: &mut TcpStream) -> std::io::Result<(u8, u8, Vec<u8>)> {
+    let mut head = [0; 9];
+    caller.read_exact(&mut head).await?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    caller.read_exact(&mut payload).await?;
+    Ok((head[3], head[4], payload))
+}
+
+/// The answer to the ping of the stop comes while every thread of the runtime is blocked: nobody
+/// reads it for longer than a peer has time for it.
+#[tokio::test]
+async fn a_call_to_a_server_whose_handlers_block() {
+    let (begun, mut begins) = mpsc::channel(8);
+    let (blocks, blocked) = (Arc::new(Notify::new()), begun.clone());
+    let block = Arc::clone(&blocks);
+    let block = get(|| async move {
+        block.notified().await;
+        // The test waits, or has ended.
+        let _ = blocked.try_send(());
+        std::thread::sleep(Duration::from_millis(1_500));
+    });
+    let app = app(&begun).route("/block", block);
+    let (started, server) = tokio::sync::oneshot::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let life = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let server = Server::start(Options::disabled(), axum(move |_| app)).await;
+            started.send(server.address).expect("awaited");
+            stopped.await.expect("told");
+            server.stop().await
+        })
+    });
+    let address = within("the server", server).await.expect("started");
+    let mut caller = TcpStream::connect(address).await.expect("connected");
+    caller.write_all(ASKS).await.expect("sent");
+    within("a handler runs", begins.recv()).await.expect("one");
+    let mut blocker = TcpStream::connect(address).await.expect("connected");
+    let request = b"GET /block HTTP/1.1\r\nhost: pets\r\n\r\n";
+    blocker.write_all(request).await.expect("sent");
+    stop.send(()).expect("awaited");
+    let mut said = Vec::new();
+    while said != b"late" {
+        match within("a frame", frame(&mut caller)).await {
+            Ok((PING, 0, payload)) => {
+                blocks.notify_one();
+                within("it blocks", begins.recv()).await.expect("one");
+                let pong = [&[0, 0, 8, PING, ACK, 0, 0, 0, 0], &payload[..]].concat();
+                caller.write_all(&pong).await.expect("sent");
+            }
+            Ok((DATA, _, payload)) => said.extend(payload),
+            Ok(_) => {}
+            Err(error) => panic!("lost: {error}"),
+        }
+    }
+    drop(caller);
+    let life = tokio::task::spawn_blocking(|| life.join());
+    let report = within("its end", life).await.expect("joined");
+    let report = report.expect("no panic");
+    assert_eq!(report.severed(), 0, "{report}");
 }

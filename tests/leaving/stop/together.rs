@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tower_gwag::{GwagRegistrationLayer, HoldOutcome};
+use tower_gwag::{GwagRegistrationLayer, HoldOutcome, Options};
 
 use crate::support::{
     axum_app, gateway, greeter_client, greeter_options, hello, in_flight, listed, pets_app,
@@ -118,6 +118,16 @@ async fn without_any_time_to_drain_a_call_is_cut_at_once() {
     let answer = within("an answer", call).await.expect("no panic");
     let status = answer.expect_err("cut");
     assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+}
+
+/// Such as nobody checks where nothing is registered.
+#[tokio::test]
+async fn a_server_that_registers_nothing_ends_whatever_time_it_has() {
+    let server = axum_app(Options::disabled().drain_timeout(Duration::MAX), pets_app()).await;
+    let answer = crate::support::get(&format!("http://{}/pets", server.address)).await;
+    assert_eq!(answer.0, 200);
+    let report = server.stop().await;
+    assert!(report.drain() < Duration::from_secs(5), "{report}");
 }
 
 async fn get_owned(url: String) -> (u16, String) {
