@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
+use super::escape::escaped;
 use super::exchange::Spent;
 use super::nodes::Nodes;
 use super::peer_protocol::{FirstBytes, Spoken};
@@ -263,6 +264,9 @@ impl Gateway {
                 return Ok(Some((connection, turn)));
             }
             spoken = self.spoken(&connection);
+            if connection.is_useless() {
+                break;
+            }
         }
         let text = spoken.mistake(&self.target);
         let text = text.or_else(|| spoken.closes(&self.target));
@@ -495,9 +499,10 @@ fn timed_out(_: Elapsed) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }
 
-/// An error with its root cause.
+/// An error with its root cause, in which a peer may have a say: a certificate has any number of
+/// names.
 fn explained<E: std::error::Error + Send + Sync + 'static>(error: E) -> (String, BoxError) {
-    (root_of(&error).to_string(), error.into())
+    (escaped(&root_of(&error).to_string()), error.into())
 }
 
 /// The root cause: the errors above it only say that connecting failed.
@@ -525,6 +530,11 @@ impl Connection {
     /// one.
     pub(super) fn spend(&self) {
         self.spent.cancel();
+    }
+
+    /// Whether the peer does nothing but end connections: another one at once would not help.
+    pub(super) fn is_useless(&self) -> bool {
+        self.haste > 0 && !self.answered.load(Ordering::Relaxed)
     }
 
     fn pause_after(&self) -> Duration {

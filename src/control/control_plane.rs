@@ -298,19 +298,24 @@ impl ControlPlane {
             attempts += 1;
             // Fetched for each attempt: the wait for the connection may have been long.
             let headers = self.credentials.headers().await.map_err(Failed::NotSent)?;
-            match self.send(&connection, call, headers, take).await {
-                Err(Failure::NotSent(_)) if attempts < ATTEMPTS => connection.spend(),
+            let failure = match self.send(&connection, call, headers, take).await {
                 Ok(()) => {
                     connection.has_answered();
                     return Ok(connection.node);
                 }
-                Err(failure) => {
-                    if matches!(failure, Failure::Refused(_) | Failure::Malformed(_)) {
-                        connection.has_answered();
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::NotSent(_) => {
+                    connection.spend();
+                    if attempts < ATTEMPTS && !connection.is_useless() {
+                        continue;
                     }
-                    return Err(Failed::Call(failure, self.gateway.spoken(&connection)));
                 }
+                Failure::Refused(_) | Failure::Malformed(_) => connection.has_answered(),
+                Failure::Broken(_) => {}
             }
+            return Err(Failed::Call(failure, self.gateway.spoken(&connection)));
         }
     }
 

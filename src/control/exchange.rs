@@ -233,6 +233,8 @@ fn decoded(text: &[u8]) -> String {
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         let digits = after.get(..2).filter(|_| *first == b'%');
+        // A sign would be taken for a part of the number.
+        let digits = digits.filter(|it| it.iter().all(u8::is_ascii_hexdigit));
         let digits = digits.and_then(|it| std::str::from_utf8(it).ok());
         match digits.and_then(|it| u8::from_str_radix(it, 16).ok()) {
             Some(byte) => {
@@ -349,6 +351,7 @@ mod tests {
     fn texts_of_statuses_are_decoded_as_far_as_they_are_encoded() {
         assert_eq!(decoded(b"kv put%3a 100%25"), "kv put: 100%");
         assert_eq!(decoded(b"%c3%a9 %zz %4"), "é %zz %4");
+        assert_eq!(decoded(b"100%+a% 5%"), "100%+a% 5%");
         assert_eq!(decoded(b"%ff"), "\u{fffd}");
     }
 

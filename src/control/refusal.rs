@@ -212,6 +212,10 @@ impl Asked<'_> {
             true => ErrorKind::InvalidRequest,
             false => classify(code, &refusal.text),
         };
+        let why = match text.trim().is_empty() {
+            true => "no reason given",
+            false => &text,
+        };
         let message = match code {
             Code::Unimplemented if refusal.is_of_http => no_grpc(target, &text),
             Code::Unimplemented if lacks_a_method(refusal) => {
@@ -235,18 +239,18 @@ impl Asked<'_> {
             ),
             _ if kind == ErrorKind::TimedOut => {
                 format!(
-                    "the gateway {target} did not {} in time: {text}; {}",
+                    "the gateway {target} did not {} in time: {why}; {}",
                     self.aim(),
                     remedy(kind)
                 )
             }
             Code::Unknown => format!(
-                "the gateway {target} refused to {}: {text}; {}",
+                "the gateway {target} refused to {}: {why}; {}",
                 self.aim(),
                 remedy(kind)
             ),
             code => format!(
-                "the gateway {target} refused to {} ({code:?}): {text}; {}",
+                "the gateway {target} refused to {} ({code:?}): {why}; {}",
                 self.aim(),
                 remedy(kind)
             ),

@@ -205,6 +205,12 @@ impl Machine {
         self.service.is_held() || self.former.is_held()
     }
 
+    /// Whether the last heartbeat of the service was refused: what the gateway still lists ends with
+    /// the lease.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.service.is_held() && (self.service.refusals > 0 || self.service.misroutes > 0)
+    }
+
     /// The entries on the current gateway, as far as is known; the service first, because the hold
     /// exists for its last calls.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {

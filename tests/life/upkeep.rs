@@ -304,6 +304,28 @@ async fn a_refused_beat_is_asked_again_and_does_not_register_again() {
     assert_orderly(&gateway);
 }
 
+/// A gateway lists an entry until its lease ends, whoever it refuses.
+#[tokio::test]
+async fn what_the_gateway_lists_does_not_hide_that_it_refuses_beats() {
+    let gateway = gateway().await;
+    let options = lone_options(&gateway).heartbeat_interval(BEAT);
+    let (options, events) = Events::of(options);
+    let server = tonic_greeter(options).await;
+    events.until_registered(1).await;
+    let refuses = (Code::Unauthenticated, "the token has expired");
+    gateway.refuse_next(Rpc::Heartbeat, usize::MAX, refuses.0, refuses.1);
+    until_state(&server.registration, State::Refused).await;
+    // By the second look, what the first one found is known.
+    let looks = gateway.rpc_counts().of(Rpc::ListServices).received;
+    until_received(&gateway, Rpc::ListServices, looks + 2).await;
+    let told = [State::Registering, State::Registered, State::Refused];
+    assert_eq!(events.states(), told);
+    gateway.refuse_next(Rpc::Heartbeat, 0, refuses.0, refuses.1);
+    until_state(&server.registration, State::Registered).await;
+    assert_eq!(gateway.rpc_counts().of(Rpc::Register).received, 1);
+    assert!(server.stop().await.is_clean());
+}
+
 #[tokio::test]
 async fn a_panic_in_the_event_callback_harms_nothing() {
     let gateway = gateway().await;

@@ -100,6 +100,23 @@ async fn a_gateway_of_another_name_is_not_trusted() {
     registration.leave().await;
 }
 
+/// The names of its certificate are the peer's choice.
+#[tokio::test]
+async fn a_gateway_of_many_other_names_fills_no_log() {
+    let gateway = gateway().await;
+    let authority = Authority::new("private");
+    let names: Vec<String> = (0..500)
+        .map(|it| format!("gateway-{it}.internal"))
+        .collect();
+    let config = authority.server(&names.join(" "), None);
+    let proxy = TlsProxy::before(gateway.address(), config).await;
+    let registration = start(Options::new(proxy.localhost()).tls(trusting(&authority)));
+    let status = unreachable(&registration).await.to_string();
+    assert!(status.contains("GWAG_TLS_SERVER_NAME"), "{status}");
+    assert!(status.len() < 1_000, "{} bytes: {status}", status.len());
+    registration.leave().await;
+}
+
 #[tokio::test]
 async fn the_server_name_can_be_given() {
     let gateway = gateway().await;

@@ -62,8 +62,10 @@ impl Authority {
         self.issue_until(name, 4000)
     }
 
+    /// For several names if there are spaces between them.
     fn issue_until(&self, name: &str, year: i32) -> (rcgen::Certificate, KeyPair) {
-        let mut params = CertificateParams::new([name.to_owned()]).expect("parameters");
+        let names: Vec<String> = name.split(' ').map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names).expect("parameters");
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_after = rcgen::date_time_ymd(year, 12, 31);

@@ -123,7 +123,7 @@ impl Worker {
         {
             self.slots.routed();
         }
-        if self.machine.holds_the_service() && self.life.board.state() != State::Unreachable {
+        if self.is_answered() {
             self.show_standing();
         }
         if let Some(text) = self
@@ -181,7 +181,7 @@ impl Worker {
                 self.wait_for_slots(what == Move::Conflict);
             }
         }
-        if !self.machine.holds_the_service() || self.life.board.state() == State::Unreachable {
+        if !self.is_answered() {
             return;
         }
         let was_displaced = self.life.board.state() == State::Displaced;
@@ -207,6 +207,14 @@ impl Worker {
         self.calls.set_aside(&BTreeSet::new());
         let gateways = self.calls.gateways_at(self.machine.gateway());
         self.slots.wait(gateways, for_a_vn);
+    }
+
+    /// Whether the gateway has the service, and answers its heartbeats. Until it does again, nothing
+    /// that it lists makes a failure untrue.
+    fn is_answered(&self) -> bool {
+        self.machine.holds_the_service()
+            && !self.machine.is_refused()
+            && self.life.board.state() != State::Unreachable
     }
 
     /// Shows what is known of a registration that the gateway has.
