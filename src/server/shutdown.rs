@@ -71,6 +71,8 @@ impl Registration {
                     }
                 }
             }
+            // From here on, so that a second signal is heard as soon as leaving shows.
+            let second = next_stop_signal();
             life.drain.server_stops();
             life.request_leave(LeaveRequest {
                 reason: LeaveReason::Signal,
@@ -85,7 +87,7 @@ impl Registration {
                     tokio::pin!(over);
                     tokio::select! {
                         () = &mut over => return,
-                        () = stop_signal() => life.drain.hurry(),
+                        () = second => life.drain.hurry(),
                     }
                     over.await;
                 }
@@ -115,29 +117,27 @@ impl Registration {
 /// # shutdown.await; }
 /// ```
 pub async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
+    next_stop_signal().await;
+}
 
-        match (
+/// Listens at once, not from the first poll on.
+fn next_stop_signal() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    let listeners = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (
             signal(SignalKind::interrupt()),
             signal(SignalKind::terminate()),
-        ) {
-            (Ok(mut interrupt), Ok(mut terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-                return;
-            }
-            (Err(error), _) | (_, Err(error)) => no_handler(&error),
-        }
-    }
+        )
+    };
     #[cfg(windows)]
-    {
+    let listeners = {
         use tokio::signal::windows::{ctrl_break, ctrl_c};
-
-        match (ctrl_c(), ctrl_break()) {
+        (ctrl_c(), ctrl_break())
+    };
+    async move {
+        #[cfg(any(unix, windows))]
+        match listeners {
             (Ok(mut interrupt), Ok(mut stop)) => {
                 tokio::select! {
                     _ = interrupt.recv() => {}
@@ -147,13 +147,13 @@ pub async fn stop_signal() {
             }
             (Err(error), _) | (_, Err(error)) => no_handler(&error),
         }
+        #[cfg(not(any(unix, windows)))]
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => return,
+            Err(error) => no_handler(&error),
+        }
+        std::future::pending::<()>().await;
     }
-    #[cfg(not(any(unix, windows)))]
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => return,
-        Err(error) => no_handler(&error),
-    }
-    std::future::pending::<()>().await;
 }
 
 fn no_handler(error: &std::io::Error) {
