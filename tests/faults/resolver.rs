@@ -15,6 +15,8 @@ const CHILD: &str = "RESOLVER_CHILD";
 const REPORTED: &str = "the report is here";
 /// From the report to the end of the process.
 const LIMIT: Duration = Duration::from_millis(200);
+/// No busy machine takes as long.
+const BLOCKED: Duration = Duration::from_secs(20);
 
 /// A process with a file of its own in the place of another one, and with its own network: so nobody
 /// else has them.
@@ -58,10 +60,16 @@ fn a_process_ends_though_getaddrinfo_is_blocked() {
     let Some(file) = file_of_its_own("resolv.conf", text, RESOLV_CONF) else {
         return;
     };
-    // A blocked end takes a minute each time; the machine may be busy once.
-    let took = (0..3).map(|_| end_of_a_child(&file)).min();
+    // A blocked end takes a minute each time; a busy machine now and then longer than the limit.
+    let mut took = end_of_a_child(&file);
+    for _ in 1..10 {
+        if took < LIMIT || took > BLOCKED {
+            break;
+        }
+        took = end_of_a_child(&file);
+    }
     std::fs::remove_dir_all(file.parent().expect("a directory")).expect("removed");
-    assert!(took.is_some_and(|took| took < LIMIT), "{took:?}");
+    assert!(took < LIMIT, "{took:?}");
 }
 
 /// How long a process takes to end after its report.
