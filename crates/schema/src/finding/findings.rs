@@ -77,6 +77,11 @@ impl Findings {
         result.map_err(|fault| self.add(fault)).ok()
     }
 
+    /// Replaces lines by JSON pointers: the text of a generated document is nowhere to be read.
+    pub(crate) fn point(&mut self) {
+        self.0.iter_mut().for_each(Finding::point);
+    }
+
     /// Removes the findings of allowed rules.
     #[doc(hidden)]
     pub fn allow<'a>(&mut self, allowed: impl IntoIterator<Item = &'a Rule>) {

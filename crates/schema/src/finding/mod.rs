@@ -166,6 +166,15 @@ impl Finding {
         self
     }
 
+    /// Shows the JSON pointer instead of the line.
+    pub(super) fn point(&mut self) {
+        if let (Some(file), Some(pointer)) = (&self.file, &self.pointer)
+            && self.excerpt.take().is_some()
+        {
+            self.file = Some(format!("{file}#{pointer}").into());
+        }
+    }
+
     /// Whether both have the same message for the same line, even if for different services.
     #[doc(hidden)]
     #[must_use]
@@ -250,13 +259,14 @@ impl Finding {
         self.service.as_deref()
     }
 
-    /// The file at fault: a path of the proto tree, or `openapi` for the document.
+    /// The file at fault: a path of the proto tree, or `openapi` for the document, followed by `#` and
+    /// the [`pointer`](Self::pointer) if there is no line.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// The line at fault, from 1, if known.
+    /// The line at fault, from 1, if known. A document that was not given as text has no lines.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.excerpt.as_ref().map(|it| it.line)

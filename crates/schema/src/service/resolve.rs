@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::collect::collect;
 use super::evidence::Evidence;
-use super::schema::{Entry, OpenApiDocument, Schema};
+use super::schema::{Entry, OpenApiDocument, Origin, Schema};
 use super::{Service, Version};
 use crate::finding::{Finding, Findings, Rule};
 use crate::gateway::GatewayRelease;
@@ -190,6 +190,9 @@ impl Service {
             true => self.inspect(&binding, document, checks, purpose, &mut found),
             false => Evidence::default(),
         };
+        if let Schema::OpenApi(OpenApiDocument(_, Origin::Value)) = &self.schema {
+            found.point();
+        }
         found.allow(&self.allowed);
         found.cap();
         found.name(&name);
@@ -209,7 +212,7 @@ impl Service {
     /// Reads an OpenAPI document that can be sent, once for everything that looks at it.
     #[cfg(feature = "preflight")]
     fn read(&self) -> Reading {
-        let Schema::OpenApi(OpenApiDocument(document)) = &self.schema else {
+        let Schema::OpenApi(OpenApiDocument(document, _)) = &self.schema else {
             return None;
         };
         if is_no_text(document) || !can_be_sent(document, self.is_repaired) {
@@ -246,7 +249,7 @@ impl Service {
             _ => format!("{}.proto", binding.namespace),
         };
         let given = match &self.schema {
-            Schema::OpenApi(OpenApiDocument(document)) => document,
+            Schema::OpenApi(OpenApiDocument(document, _)) => document,
             _ => &binding.openapi_spec,
         };
         let introspection = match &self.schema {
@@ -308,7 +311,7 @@ impl Service {
             // invariant: `resolve` has converted it to text.
             #[cfg(feature = "preflight")]
             Schema::Descriptors(_) => {}
-            Schema::OpenApi(OpenApiDocument(document)) => {
+            Schema::OpenApi(OpenApiDocument(document, _)) => {
                 if is_no_text(document) {
                     let message = "the OpenAPI document is empty or not text";
                     let finding = Finding::error(Rule::OpenApiSyntax, message);
@@ -381,7 +384,7 @@ impl Service {
                 Entry::Tree { path, .. } => Some(name::suggest(stem(path))),
                 Entry::Text(_) => None,
             },
-            (None, Schema::OpenApi(OpenApiDocument(document))) => {
+            (None, Schema::OpenApi(OpenApiDocument(document, _))) => {
                 let is_told = is_no_text(document) || !can_be_sent(document, self.is_repaired);
                 if is_told || (checks.is_all() && is_unreadable(read)) {
                     return Ok(None);

@@ -11,7 +11,16 @@ use crate::finding::Finding;
 
 /// An OpenAPI 3.x document: JSON or YAML.
 #[derive(Clone)]
-pub struct OpenApiDocument(pub(super) Vec<u8>);
+pub struct OpenApiDocument(pub(super) Vec<u8>, pub(super) Origin);
+
+/// What a document was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A text that somebody may look at, with lines.
+    Text,
+    /// A value of the program.
+    Value,
+}
 
 /// What [`Service::openapi`](crate::Service::openapi) takes: text or bytes in JSON or YAML, a
 /// `serde_json::Value`, or a utoipa document. [`Service::openapi`](crate::Service::openapi) has an
@@ -211,31 +220,31 @@ impl fmt::Debug for OpenApiDocument {
 
 impl From<Vec<u8>> for OpenApiDocument {
     fn from(document: Vec<u8>) -> Self {
-        Self(document)
+        Self(document, Origin::Text)
     }
 }
 
 impl From<&[u8]> for OpenApiDocument {
     fn from(document: &[u8]) -> Self {
-        Self(document.to_vec())
+        Self(document.to_vec(), Origin::Text)
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for OpenApiDocument {
     fn from(document: &[u8; N]) -> Self {
-        Self(document.to_vec())
+        Self(document.to_vec(), Origin::Text)
     }
 }
 
 impl From<String> for OpenApiDocument {
     fn from(document: String) -> Self {
-        Self(document.into_bytes())
+        Self(document.into_bytes(), Origin::Text)
     }
 }
 
 impl From<&str> for OpenApiDocument {
     fn from(document: &str) -> Self {
-        Self(document.as_bytes().to_vec())
+        Self(document.as_bytes().to_vec(), Origin::Text)
     }
 }
 
@@ -243,7 +252,7 @@ impl From<&str> for OpenApiDocument {
 /// whatever features of serde_json are enabled.
 impl From<serde_json::Value> for OpenApiDocument {
     fn from(document: serde_json::Value) -> Self {
-        Self(sorted(document).to_string().into_bytes())
+        Self(sorted(document).to_string().into_bytes(), Origin::Value)
     }
 }
 
@@ -295,7 +304,7 @@ fn of_json(json: Option<String>) -> OpenApiDocument {
             }
             value.into()
         }
-        Err(_) => OpenApiDocument(json.into_bytes()),
+        Err(_) => OpenApiDocument(json.into_bytes(), Origin::Value),
     }
 }
 

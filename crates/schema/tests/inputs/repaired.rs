@@ -1,5 +1,6 @@
 //! What repairs do to documents that generators write, and what findings say of them.
 
+use serde_json::json;
 use tower_gwag_schema::{CheckError, Findings, Rule, Service, check};
 
 fn checked(document: &str) -> Result<Findings, CheckError> {
@@ -117,4 +118,37 @@ fn what_is_meant_is_named() {
     let document = SHELF.replace("{type: integer}", "{type: string, maxLength: 1e400}");
     let error = checked(&document).unwrap_err().to_string();
     assert!(error.contains("a number that is too large"), "{error}");
+}
+
+/// Nobody has seen the text of a document that a program makes: its lines say nothing.
+#[test]
+fn a_generated_document_is_reported_by_pointers_and_a_text_by_lines() {
+    let document = json!({
+        "openapi": "3.0.3",
+        "info": {"title": "Pets", "version": "1"},
+        "paths": {"/pets/{pet-id}": {"get": {
+            "operationId": "get-pet",
+            "parameters": [{"name": "pet-id", "in": "path", "required": true,
+                "schema": {"type": "string"}}],
+            "responses": {"200": {"description": "ok"}},
+        }}},
+    });
+    let text = serde_json::to_string_pretty(&document).unwrap();
+    let faults = |service: Service| check(&[service]).unwrap_err().into_findings();
+    let generated = faults(Service::openapi(document));
+    let written = faults(Service::openapi(text));
+    assert_eq!(generated.len(), written.len(), "{generated}");
+    let mut located = 0;
+    for (generated, written) in generated.iter().zip(written.iter()) {
+        assert_eq!(written.pointer(), generated.pointer());
+        let Some(pointer) = generated.pointer() else {
+            continue;
+        };
+        located += 1;
+        assert!(written.line().is_some_and(|line| line > 1), "{written}");
+        assert_eq!(generated.line(), None, "{generated}");
+        let place = format!("--> openapi#{pointer}");
+        assert!(generated.to_string().contains(&place), "{generated}");
+    }
+    assert!(located > 1, "{generated}");
 }
