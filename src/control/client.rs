@@ -217,7 +217,7 @@ impl Client {
     }
 
     /// The nodes of the gateway's cluster; empty if it is standalone. For a minute after a restart,
-    /// a node is listed twice.
+    /// a node is listed twice: [`live_nodes`](super::live_nodes) counts it once.
     ///
     /// # Errors
     ///

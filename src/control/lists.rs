@@ -110,7 +110,7 @@ impl ControlPlane {
         listed.await.ok()?;
         match peers.is_empty() {
             true => Some(0),
-            false => Some(living(&peers, true)),
+            false => Some(live_nodes(&peers, SystemTime::now())),
         }
     }
 
@@ -252,18 +252,33 @@ fn slim(entry: &mut Registration) -> usize {
     bytes
 }
 
-/// The number of living nodes; a gateway without a cluster lists none and counts as one.
-pub(crate) fn living(peers: &[Peer], saw_restart: bool) -> usize {
+/// The number of live nodes among the peers that a gateway lists: for a minute after its restart, a
+/// node is listed twice, once as its former self. A standalone gateway lists none and counts as one.
+///
+/// `now` is compared with the times at which nodes joined, by their own clocks.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run(gateway: tower_gwag::control::Client) -> Result<(), tower_gwag::Error> {
+/// use std::time::SystemTime;
+/// use tower_gwag::control::live_nodes;
+///
+/// let peers = gateway.peers().await?;
+/// println!("{} of {} are alive", live_nodes(&peers, SystemTime::now()), peers.len());
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub fn live_nodes(peers: &[Peer], now: SystemTime) -> usize {
     let mut names: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for peer in peers {
-        names
-            .entry(&peer.name)
-            .or_default()
-            .push(peer.joined_unix_ms);
+        let name = match peer.name.is_empty() {
+            true => &peer.node_id,
+            false => &peer.name,
+        };
+        names.entry(name).or_default().push(peer.joined_unix_ms);
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     let recent = i64::try_from(FORMER_SELF.as_millis()).unwrap_or(i64::MAX);
     let formers = names.values().map(|joined| {
@@ -275,8 +290,7 @@ pub(crate) fn living(peers: &[Peer], saw_restart: bool) -> usize {
             .count();
         restarted.min(joined.len().saturating_sub(1))
     });
-    let formers = if saw_restart { formers.sum() } else { 0 };
-    peers.len().saturating_sub(formers).max(1)
+    peers.len().saturating_sub(formers.sum()).max(1)
 }
 
 #[cfg(test)]
@@ -293,22 +307,19 @@ mod tests {
     }
 
     #[test]
-    fn a_former_self_does_not_live() {
-        for (peers, saw_restart, count) in [
-            (vec![], true, 1),
-            (vec![peer("A", "one", 500)], true, 1),
-            (vec![peer("A", "one", 500), peer("B", "one", 5)], true, 1),
-            (vec![peer("A", "one", 500), peer("B", "one", 5)], false, 2),
-            (vec![peer("A", "one", 500), peer("B", "two", 5)], true, 2),
+    fn a_former_self_is_not_counted() {
+        for (peers, count) in [
+            (vec![], 1),
+            (vec![peer("A", "one", 500)], 1),
+            (vec![peer("A", "one", 500), peer("B", "one", 5)], 1),
+            (vec![peer("A", "one", 500), peer("B", "two", 5)], 2),
+            // Without names, they are told apart by their ids.
+            (vec![peer("A", "", 500), peer("B", "", 5)], 2),
             // The clock is ahead.
-            (vec![peer("A", "one", 500), peer("B", "one", -5)], true, 1),
-            (
-                vec![peer("A", "one", 500), peer("B", "one", -3_600)],
-                true,
-                2,
-            ),
+            (vec![peer("A", "one", 500), peer("B", "one", -5)], 1),
+            (vec![peer("A", "one", 500), peer("B", "one", -3_600)], 2),
             // Same name, and both have been there for long.
-            (vec![peer("A", "one", 500), peer("B", "one", 400)], true, 2),
+            (vec![peer("A", "one", 500), peer("B", "one", 400)], 2),
             // One of two nodes with the same name has restarted.
             (
                 vec![
@@ -316,11 +327,10 @@ mod tests {
                     peer("B", "one", 400),
                     peer("C", "one", 3),
                 ],
-                true,
                 2,
             ),
         ] {
-            assert_eq!(living(&peers, saw_restart), count, "{peers:?}");
+            assert_eq!(live_nodes(&peers, SystemTime::now()), count, "{peers:?}");
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) use connection::Gateway;
 pub(crate) use control_plane::ControlPlane;
 pub(crate) use credentials::Credentials;
 pub use escape::escaped;
-pub(crate) use lists::living;
+pub use lists::live_nodes;
 pub use probe::RouteProbe;
 pub(crate) use refusal::CallError;
 pub(crate) use resolver::resolve;

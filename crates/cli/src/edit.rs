@@ -63,6 +63,14 @@ enum Open {
     Mapping(usize, Vec<(String, Node, Node)>, Option<(String, Node)>),
 }
 
+// === impl Node ===
+
+impl Node {
+    fn new(start: usize, end: usize, shape: Shape) -> Self {
+        Self { start, end, shape }
+    }
+}
+
 // === impl Editor ===
 
 impl<'a> Editor<'a> {
@@ -76,17 +84,11 @@ impl<'a> Editor<'a> {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.ok()?;
             let (start, end) = (at(span.start.index()), at(span.end.index()));
+            // Scalars may be followed by white space that belongs to no node.
+            let trimmed = || start + text[start..end].trim_end().len();
             let (node, said) = match event {
                 // The target of an alias is edited where it is defined.
-                Event::Alias(_) => {
-                    let end = start + text[start..end].trim_end().len();
-                    let node = Node {
-                        start,
-                        end,
-                        shape: Shape::Alias,
-                    };
-                    (node, String::new())
-                }
+                Event::Alias(_) => (Node::new(start, trimmed(), Shape::Alias), String::new()),
                 Event::DocumentEnd => break,
                 Event::SequenceStart(..) => {
                     open.push(Open::Sequence(start, Vec::new()));
@@ -103,14 +105,8 @@ impl<'a> Editor<'a> {
                     let is_flow = text[start..].starts_with('[');
                     let last = items.last().map_or(start, |it| it.end);
                     let end = if is_flow { end } else { last };
-                    (
-                        Node {
-                            start,
-                            end,
-                            shape: Shape::Sequence(items),
-                        },
-                        String::new(),
-                    )
+                    let node = Node::new(start, end, Shape::Sequence(items));
+                    (node, String::new())
                 }
                 Event::MappingEnd => {
                     let Some(Open::Mapping(start, entries, None)) = open.pop() else {
@@ -123,25 +119,12 @@ impl<'a> Editor<'a> {
                     };
                     let last = entries.last().map_or(start, |(_, _, it)| it.end);
                     let end = if is_flow { end } else { last };
-                    (
-                        Node {
-                            start,
-                            end,
-                            shape: Shape::Mapping(entries),
-                        },
-                        String::new(),
-                    )
+                    let node = Node::new(start, end, Shape::Mapping(entries));
+                    (node, String::new())
                 }
                 Event::Scalar(said, ..) => {
-                    let end = start + text[start..end].trim_end().len();
-                    (
-                        Node {
-                            start,
-                            end,
-                            shape: Shape::Scalar,
-                        },
-                        said.into_owned(),
-                    )
+                    let node = Node::new(start, trimmed(), Shape::Scalar);
+                    (node, said.into_owned())
                 }
                 _ => continue,
             };

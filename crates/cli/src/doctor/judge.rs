@@ -1,6 +1,9 @@
 //! Draws conclusions from a gateway's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, UNIX_EPOCH};
+
+use tower_gwag::control::live_nodes;
 
 use super::addresses::Spoken;
 use super::gather::{Evidence, Node, Slot, is_built_in, slot};
@@ -11,8 +14,6 @@ use crate::run::host_port;
 
 /// The namespace of this crate's holds: they route nothing.
 const HOLD: &str = "_tower_gwag_hold";
-/// How long a restarted gateway lists its former self among its peers, with a margin.
-const FORMER_SELF_MS: u64 = 60_000;
 /// A lurker sends heartbeats more often than this.
 const REJECTED_RECENTLY_MS: u64 = 45_000;
 
@@ -28,10 +29,11 @@ pub(crate) fn judge(evidence: &Evidence) -> (Vec<Finding>, Vec<Unjudged>) {
         return (found, unjudged);
     }
     let given = evidence.nodes.len();
+    let now = UNIX_EPOCH + Duration::from_millis(evidence.now_ms);
     let alive = evidence
         .nodes
         .iter()
-        .map(|it| living(it, evidence.now_ms))
+        .map(|it| live_nodes(&it.peers, now))
         .max()
         .unwrap_or(1);
     let is_whole = given >= alive && evidence.away.is_empty();
@@ -72,22 +74,6 @@ pub(crate) fn judge(evidence: &Evidence) -> (Vec<Finding>, Vec<Unjudged>) {
 
 fn name((namespace, version): &Slot) -> String {
     format!("{namespace}/{version}")
-}
-
-/// The number of live nodes; a gateway without a cluster lists none and counts as one.
-fn living(node: &Node, now_ms: u64) -> usize {
-    let mut names: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for peer in &node.peers {
-        let joined = u64::try_from(peer.joined_unix_ms).unwrap_or(0);
-        names.entry(&peer.name).or_default().push(joined);
-    }
-    let formers = names.values().map(|joined| {
-        let recent = joined
-            .iter()
-            .filter(|it| now_ms.saturating_sub(**it) < FORMER_SELF_MS);
-        recent.count().min(joined.len() - 1)
-    });
-    node.peers.len().saturating_sub(formers.sum()).max(1)
 }
 
 /// Nodes that are given together but form no cluster.
