@@ -53,6 +53,8 @@ impl Machine {
             Answer::Broken => flight.given_up,
             // The first such answer may be a proxy's in the middle of a rollout.
             Answer::Misrouted => several && self.lease(which).misroutes > 0,
+            // A gateway without its store, or a proxy without its gateway, may stay so.
+            Answer::Refused(ErrorKind::Unavailable) => several && self.lease(which).failures > 0,
             _ => false,
         };
         match (flight.call.verb, answer) {

@@ -88,7 +88,7 @@ impl Example {
     /// Waits for the end; how long that took.
     fn ended(&mut self) -> Duration {
         let start = Instant::now();
-        let status = self.process.wait().expect("waited");
+        let status = crate::support::end_of(&mut self.process);
         assert!(status.success(), "{status}");
         start.elapsed()
     }

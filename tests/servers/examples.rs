@@ -116,7 +116,7 @@ fn run(example: &str, is_embedded: bool) -> String {
             }
         }
     }
-    assert!(process.wait().expect("waited").success(), "{printed}");
+    assert!(crate::support::end_of(&mut process).success(), "{printed}");
     printed
 }
 

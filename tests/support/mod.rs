@@ -52,6 +52,23 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// What must not take long is done in this time, on a busy machine too.
 pub const PROMPTLY: Duration = Duration::from_secs(2);
 
+/// Waits for the end of a process, which is killed at the deadline.
+pub fn end_of(process: &mut std::process::Child) -> std::process::ExitStatus {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().expect("a process") {
+            return status;
+        }
+        if begun.elapsed() > DEADLINE {
+            process.kill().expect("killed");
+            // Killed, it ends at once.
+            process.wait().expect("ended");
+            panic!("the process did not end within {DEADLINE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Waits with a deadline; names what did not happen.
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(DEADLINE, future).await {

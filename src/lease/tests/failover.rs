@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::sim::*;
+use crate::error::ErrorKind;
 use crate::liveness::Liveness;
 
 #[test]
@@ -46,6 +47,44 @@ fn a_peer_that_is_no_gateway_is_left_for_the_next() {
         sim.answer(Answer::Foreign);
     }
     assert!(sim.notes.iter().all(|note| *note == Note::Unreachable));
+}
+
+/// A gateway without its store, or a proxy before a gateway that is gone, may stay so.
+#[test]
+fn a_gateway_that_is_unavailable_twice_in_a_row_is_left_for_the_next() {
+    let unavailable = || Answer::Refused(ErrorKind::Unavailable);
+    let mut sim = Sim::with_gateways(2, Hold::Off, 1);
+    sim.answer(unavailable());
+    assert_eq!(sim.turns, 0);
+    sim.wake_until_called();
+    sim.answer(unavailable());
+    assert_eq!((sim.turns, sim.machine.gateway()), (1, 1));
+    sim.answer(granted("a"));
+    // Heartbeats: the entry would expire unnoticed.
+    for answer in [unavailable(), Answer::Beat { known: true }, unavailable()] {
+        sim.wake_until_called();
+        sim.answer(answer);
+        assert_eq!(sim.turns, 1);
+    }
+    sim.wake_until_called();
+    sim.answer(unavailable());
+    assert_eq!((sim.turns, sim.machine.gateway()), (2, 0));
+    assert_eq!(sim.abandoned, ["a"]);
+    assert!(sim.call.as_ref().is_some_and(is_register));
+    // None is available: each is tried twice, never without a pause.
+    for _ in 0..10 {
+        sim.answer(unavailable());
+        assert!(sim.wake_until_called() >= Duration::from_millis(100));
+        sim.answer(unavailable());
+    }
+    assert_eq!(sim.turns, 12);
+    // A single gateway is never left.
+    let mut sim = Sim::with_gateways(1, Hold::Off, 1);
+    for _ in 0..3 {
+        sim.answer(unavailable());
+        sim.wake_until_called();
+    }
+    assert_eq!(sim.turns, 0);
 }
 
 #[test]
