@@ -71,13 +71,15 @@ impl Registration {
                     }
                 }
             }
-            // From here on, so that a second signal is heard as soon as leaving shows.
-            let second = next_stop_signal();
             life.drain.server_stops();
             life.request_leave(LeaveRequest {
                 reason: LeaveReason::Signal,
                 drain: true,
             });
+            // From here on, not from when a task runs: a second signal may come as soon as leaving
+            // shows. After the request, because it may take a moment, in which a service that is not
+            // registered yet would be.
+            let second = next_stop_signal();
             // Spawned, so that it also runs when the server ends by itself, after this future has
             // ended.
             tokio::spawn({
