@@ -313,7 +313,7 @@ mod tests {
             (vec![peer("A", "one", 500)], 1),
             (vec![peer("A", "one", 500), peer("B", "one", 5)], 1),
             (vec![peer("A", "one", 500), peer("B", "two", 5)], 2),
-            // Without names, they are told apart by their ids.
+            // Nodes without a name are known by their ids.
             (vec![peer("A", "", 500), peer("B", "", 5)], 2),
             // The clock is ahead.
             (vec![peer("A", "one", 500), peer("B", "one", -5)], 1),

@@ -46,10 +46,6 @@ use wiring::Wiring;
 
 use crate::status::{Board, counted};
 
-/// The check refuses longer ones, but a disabled registration is not checked, and they would
-/// overflow the clock.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// The requests and connections of one server, and its stop.
 pub(crate) struct Drain {
     pub(crate) in_flight: InFlight,
@@ -101,7 +97,7 @@ impl Drain {
             exempt: Prefixes::new(exempt),
             severer: Severer::default(),
             wiring: Wiring::new(Arc::clone(&board)),
-            longest: longest.min(LONGEST),
+            longest,
             board,
             hurry: CancellationToken::new(),
             leaving: CancellationToken::new(),

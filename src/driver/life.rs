@@ -16,7 +16,7 @@ use crate::drain::{Drain, InFlight};
 use crate::error::{Error, ErrorKind};
 use crate::health::Readiness;
 use crate::observe::proof::Proof;
-use crate::options::{Config, OnFinding, OnRefusal, Options};
+use crate::options::{Config, LONGEST_TIMEOUT, OnFinding, OnRefusal, Options};
 use crate::status::{Board, Cleanness, Event, LeaveOutcome, LeaveReason, LeaveReport, State};
 use tower_gwag_schema::finding::Finding;
 use tower_gwag_schema::service::Resolved;
@@ -100,7 +100,8 @@ impl Life {
         let drain = Drain::new(
             InFlight::new(options.drains_event_streams),
             &options.exempt,
-            options.longest_drain(),
+            // Longer ones are refused, but a disabled registration is not checked.
+            options.longest_drain().min(LONGEST_TIMEOUT),
             Arc::clone(&board),
         );
         Self {

@@ -12,7 +12,7 @@ use tower_gwag_schema::redact::redacted_url;
 /// A gateway handles about ten thousand heartbeats a second, for all its services together.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Longer timeouts are mistakes, and would overflow the clock.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The lease a gateway grants when none is asked for (contract § 2).
 const DEFAULT_TTL: Duration = Duration::from_secs(30);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use advertise::{Advertise, advertised};
-pub(crate) use checks::{gateway_http, instance, ttl_seconds};
+pub(crate) use checks::{LONGEST_TIMEOUT, gateway_http, instance, ttl_seconds};
 pub(crate) use config::{Config, GatewayConfig};
 pub use environment::{Environment, no_gateway};
 pub use gateway_address::GatewayAddress;
