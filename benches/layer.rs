@@ -390,23 +390,14 @@ fn instructions(program: &Path, call: &str) -> Result<Instructions, BoxError> {
 
 /// The instructions in functions of malloc's, of a profile of callgrind.
 fn of_the_allocator(profile: &str) -> u64 {
-    const PARTS: [&str; 7] = [
-        "malloc",
-        "calloc",
-        "realloc",
-        "memalign",
-        "_int_free",
-        "unlink_chunk",
-        "systrim",
-    ];
     let mut names = HashMap::new();
     let (mut is_counted, mut is_of_call, mut sum) = (false, false, 0);
     for line in profile.lines() {
         if let Some(function) = line.strip_prefix("fn=") {
-            is_counted = is_of_malloc(&mut names, function, &PARTS);
+            is_counted = is_of_malloc(&mut names, function);
         } else if let Some(function) = line.strip_prefix("cfn=") {
             // A name is given once, and may be given here.
-            is_of_malloc(&mut names, function, &PARTS);
+            is_of_malloc(&mut names, function);
         } else if line.starts_with("calls=") {
             // The next line is what was called, which has lines of its own.
             is_of_call = true;
@@ -423,17 +414,23 @@ fn of_the_allocator(profile: &str) -> u64 {
     sum
 }
 
-/// `(7) name`, or `(7)` where the name was given before.
-fn is_of_malloc<'a>(names: &mut HashMap<&'a str, bool>, function: &'a str, parts: &[&str]) -> bool {
-    let (id, name) = function.split_once(' ').unwrap_or((function, ""));
-    if !name.is_empty() {
-        let is_part = name == "free"
-            || parts
-                .iter()
-                .any(|part| name.starts_with(part) || name.starts_with(&format!("_int_{part}")));
+/// Of `(7) name`, or of `(7)` where the name was given before.
+fn is_of_malloc<'a>(names: &mut HashMap<&'a str, bool>, function: &'a str) -> bool {
+    const BEGINNINGS: [&str; 7] = [
+        "malloc",
+        "calloc",
+        "realloc",
+        "memalign",
+        "_int_",
+        "unlink_chunk",
+        "systrim",
+    ];
+    if let Some((id, name)) = function.split_once(' ') {
+        let is_part = name == "free" || BEGINNINGS.iter().any(|it| name.starts_with(it));
         names.insert(id, is_part);
+        return is_part;
     }
-    names.get(id).copied().unwrap_or(false)
+    names.get(function).copied().unwrap_or(false)
 }
 
 fn allocations(program: &Path, call: &str) -> Result<f64, BoxError> {

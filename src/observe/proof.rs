@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use http::{Extensions, HeaderMap, Uri, header};
+use http::{Extensions, HeaderMap, Method, Uri, Version, header};
 use tokio::sync::Notify;
 
 use crate::observe::peers::Peers;
@@ -38,7 +38,9 @@ pub(crate) struct Callers {
 /// The head of a request, whatever the type of its body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
+    pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) extensions: &'a Extensions,
 }
@@ -143,7 +145,9 @@ impl<'a> Head<'a> {
     #[cfg(test)]
     fn of<B>(request: &'a http::Request<B>) -> Self {
         Self {
+            method: request.method(),
             uri: request.uri(),
+            version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
         }

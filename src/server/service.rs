@@ -145,36 +145,31 @@ fn arrives(
     {
         return arrival;
     }
-    arrives_unusually(handle, method, uri, version, headers, extensions)
+    let head = Head {
+        method,
+        uri,
+        version,
+        headers,
+        extensions,
+    };
+    arrives_unusually(handle, &head)
 }
 
 /// The same for requests that need a closer look, so that the others use no stack.
 #[cold]
 #[inline(never)]
-fn arrives_unusually(
-    handle: &Handle,
-    method: &Method,
-    uri: &Uri,
-    version: Version,
-    headers: &HeaderMap,
-    extensions: &Extensions,
-) -> Arrival {
+fn arrives_unusually(handle: &Handle, head: &Head<'_>) -> Arrival {
     let life = &*handle.life;
     let drain = &*life.drain;
     drain.wiring.check_listener();
-    let is_post = method == Method::POST;
-    let protocol = protocol_at_once(version, headers, is_post).unwrap_or_else(|| {
-        let content_type = headers.get(header::CONTENT_TYPE);
+    let is_post = head.method == Method::POST;
+    let protocol = protocol_at_once(head.version, head.headers, is_post).unwrap_or_else(|| {
+        let content_type = head.headers.get(header::CONTENT_TYPE);
         protocol_of_post(content_type.map_or(b"", HeaderValue::as_bytes))
     });
-    let is_exempt = drain.exempt.holds(uri, is_post);
+    let is_exempt = drain.exempt.holds(head.uri, is_post);
     let arrival = drain.in_flight.arrives(protocol, is_exempt);
-    let head = Head {
-        uri,
-        headers,
-        extensions,
-    };
-    life.proof.saw_call(&head, protocol == Protocol::Grpc);
+    life.proof.saw_call(head, protocol == Protocol::Grpc);
     arrival
 }
 
